@@ -1,0 +1,1 @@
+"""Sound, video and faces: everything that touches files or pixels, and no JAX."""

@@ -1,0 +1,86 @@
+"""The one mel spectrogram of the project, and the one rule that gives a video frame its window of it.
+
+Preprocessing, training, evaluation and dubbing all call these two functions, so that no two of them can disagree
+by a frame. The numbers are Wav2Lip's, so that its released weights see the input they were trained on.
+"""
+
+from fractions import Fraction
+from functools import cache
+
+import librosa
+import numpy as np
+
+SAMPLE_RATE = 16_000  # Hz
+FFT_SIZE = 800  # samples, 50 ms; also the length of the Hann window
+HOP = 200  # samples, so that there are 80 mel frames a second
+MEL_RATE = SAMPLE_RATE // HOP
+MEL_BANDS = 80
+WINDOW = 16  # mel frames: 0.2 s, five video frames at 25 fps
+PREEMPHASIS = 0.97
+MIN_MAGNITUDE = 1e-5
+REFERENCE_DB = 20.0
+FLOOR_DB = -100.0
+MAX_VALUE = 4.0
+
+
+def melspectrogram(samples: np.ndarray) -> np.ndarray:
+  """Returns the log-mel spectrogram of 16 kHz speech.
+
+  Args:
+    samples: (S,) float in [-1, 1], at 16 kHz, S >= 1.
+
+  Returns:
+    (1 + S // 200, 80) float32 in [-4, 4]; row i is centred on sample 200 i. Digital silence is -4 everywhere.
+
+  Raises:
+    ValueError: there are no samples, or they are not one channel.
+
+  Magnitudes (not powers) through 80 Slaney bands between 55 and 7600 Hz, as in Wav2Lip.
+  """
+  samples = np.asarray(samples, np.float32)
+  if samples.ndim != 1 or samples.size == 0:
+    raise ValueError(f'speech must be a non-empty, one-channel array of samples, not one of shape {samples.shape}')
+  emphasised = np.append(samples[:1], samples[1:] - PREEMPHASIS * samples[:-1])
+  spectrum = librosa.stft(_at_least(emphasised, FFT_SIZE // 2 + 1), n_fft=FFT_SIZE, hop_length=HOP, pad_mode='reflect')
+  magnitude = _mel_filters() @ np.abs(spectrum[:, : 1 + samples.size // HOP])
+  level = 20 * np.log10(np.maximum(MIN_MAGNITUDE, magnitude)) - REFERENCE_DB
+  scaled = 2 * MAX_VALUE * (level - FLOOR_DB) / -FLOOR_DB - MAX_VALUE
+  return np.clip(scaled, -MAX_VALUE, MAX_VALUE).T.astype(np.float32)
+
+
+def mel_windows(mel: np.ndarray, frame_rate: Fraction | float, n_frames: int, lead: float = 0) -> np.ndarray:
+  """Returns the window of speech that belongs to each video frame.
+
+  The window of frame k starts at mel frame floor(80 (k - lead) / frame_rate): with no lead it spans the five frames
+  from k on (at 25 fps), as the sync expert wants it; with a lead of two it is centred on the frame. The first and the
+  last mel frame are repeated past the ends, so every video frame has a window.
+
+  Args:
+    mel: (M, 80), from `melspectrogram`, M >= 1.
+    frame_rate: video frames a second; a Fraction keeps 30000/1001 exact.
+    n_frames: how many video frames there are, from the start of the sound.
+    lead: by how many video frames the window starts before its frame.
+
+  Returns:
+    (n_frames, 80, 16) float32.
+
+  Raises:
+    ValueError: the spectrogram is empty or does not have 80 bands.
+  """
+  mel = np.asarray(mel, np.float32)
+  if mel.ndim != 2 or mel.shape[0] == 0 or mel.shape[1] != MEL_BANDS:
+    raise ValueError(f'a mel spectrogram has shape (frames >= 1, {MEL_BANDS}), not {mel.shape}')
+  mel_per_video_frame = MEL_RATE / Fraction(frame_rate)
+  starts = np.array([int((k - Fraction(lead)) * mel_per_video_frame // 1) for k in range(n_frames)], np.int64)
+  index = np.clip(starts[:, None] + np.arange(WINDOW), 0, len(mel) - 1)
+  return mel[index].transpose(0, 2, 1)
+
+
+def _at_least(samples: np.ndarray, length: int) -> np.ndarray:
+  """Pads with silence: reflection needs more samples than half a window."""
+  return np.pad(samples, (0, max(0, length - samples.size)))
+
+
+@cache
+def _mel_filters() -> np.ndarray:
+  return librosa.filters.mel(sr=SAMPLE_RATE, n_fft=FFT_SIZE, n_mels=MEL_BANDS, fmin=55, fmax=7600)

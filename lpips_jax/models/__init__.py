@@ -1,0 +1,26 @@
+"""Flax modules, and nothing else: they know of no files, devices or losses."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from lpips_jax.models.generator import Generator
+from lpips_jax.models.sync_expert import SyncExpert
+
+MODELS = {'attn_wav2lip': Generator, 'sync_expert': SyncExpert}
+
+
+def build(config: ConfigDict) -> nn.Module:
+  """Returns the module of a model config: `name` chooses it, `dtype` is what it computes in, the rest are its fields.
+
+  Raises:
+    ValueError: there is no model of that name.
+    TypeError: it has no such field.
+  """
+  fields = {key: value for key, value in config.items() if key not in ('name', 'image_size')}
+  if config.name not in MODELS:
+    raise ValueError(f'no model is called {config.name!r}; there are {", ".join(sorted(MODELS))}')
+  module = MODELS[config.name]
+  if 'image_size' in module.__dataclass_fields__:
+    fields['image_size'] = config.image_size
+  return module(**fields | {'dtype': jnp.dtype(config.dtype)})

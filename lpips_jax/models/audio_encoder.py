@@ -1,0 +1,36 @@
+"""The speech encoder that the generator, the sync expert and the Wav2Lip baseline share."""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lpips_jax.models.blocks import ConvBlock, Dtype
+
+STRIDES = (1, (3, 1), 3, (3, 2))  # 80x16 -> 80x16 -> 27x16 -> 9x6 -> 3x3
+
+
+class AudioEncoder(nn.Module):
+  """A mel window to a vector: (n, 80, 16) -> (n, widths[-1]) >= 0, or of any sign without the last ReLU.
+
+  Wav2Lip's layer table: one convolution and `residuals[i]` residual blocks at each of the four scales, then a 3x3
+  convolution over what is left and a 1x1.
+  """
+
+  widths: Sequence[int] = (32, 64, 128, 256, 512)
+  residuals: Sequence[int] = (2, 2, 2, 2)
+  last_relu: bool = True
+  dtype: Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, mels: jax.Array, train: bool) -> jax.Array:
+    x = mels[..., None].astype(self.dtype)
+    for level, (width, stride, residuals) in enumerate(zip(self.widths[:-1], STRIDES, self.residuals, strict=True)):
+      x = ConvBlock(width, 3, stride, dtype=self.dtype, name=f'down_{level}')(x, train)
+      for i in range(residuals):
+        x = ConvBlock(width, residual=True, dtype=self.dtype, name=f'residual_{level}_{i}')(x, train)
+    x = ConvBlock(self.widths[-1], padding=0, dtype=self.dtype, name='collapse')(x, train)
+    if self.last_relu:
+      return ConvBlock(self.widths[-1], 1, padding=0, dtype=self.dtype, name='head')(x, train)[..., 0, 0, :]
+    return nn.Dense(self.widths[-1], dtype=self.dtype, name='head')(x[..., 0, 0, :])

@@ -1,0 +1,63 @@
+"""Fast Fourier convolution: one branch sees the neighbourhood, the other the whole map (Chi et al., NeurIPS 2020)."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lpips_jax.models.blocks import BatchNorm, Dtype
+
+
+class FourierUnit(nn.Module):
+  """Convolves the spectrum: rfft2 -> 1x1 conv over real and imaginary parts, BN, ReLU -> irfft2: (n, h, w, c), same.
+
+  Transforms are orthonormal and in float32: FFTs reject bfloat16.
+  """
+
+  dtype: Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    height, width, channels = x.shape[-3:]
+    spectrum = jnp.fft.rfft2(x.astype(jnp.float32), axes=(-3, -2), norm='ortho')
+    parts = jnp.concatenate([spectrum.real, spectrum.imag], -1)
+    parts = nn.Conv(2 * channels, (1, 1), use_bias=False, dtype=self.dtype, name='conv')(parts)
+    parts = nn.relu(BatchNorm(use_running_average=not train, name='norm')(parts))
+    real, imaginary = jnp.split(parts.astype(jnp.float32), 2, -1)
+    y = jnp.fft.irfft2(jax.lax.complex(real, imaginary), s=(height, width), axes=(-3, -2), norm='ortho')
+    return y.astype(x.dtype)
+
+
+class SpectralTransform(nn.Module):
+  """1x1 reduction h, then a 1x1 convolution of h + FourierUnit(h): (n, h, w, c) -> (n, h, w, features)."""
+
+  features: int
+  dtype: Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    hidden = nn.Conv(self.features // 2, (1, 1), use_bias=False, dtype=self.dtype, name='reduce')(x)
+    hidden = nn.relu(BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(hidden))
+    hidden = hidden + FourierUnit(dtype=self.dtype, name='fourier_unit')(hidden, train)
+    return nn.Conv(self.features, (1, 1), use_bias=False, dtype=self.dtype, name='expand')(hidden)
+
+
+class FastFourierConv(nn.Module):
+  """local' = C(local) + C(global); global' = C(local) + SpectralTransform(global).
+
+  Takes and returns two maps, (n, h, w, c_local) and (n, h, w, c_global); C is a 3x3 convolution with reflect padding
+  and no bias (figure 2 of the paper, without the local Fourier unit).
+  """
+
+  dtype: Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, local: jax.Array, global_: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
+    n_local, n_global = local.shape[-1], global_.shape[-1]
+
+    def conv(x: jax.Array, features: int, name: str) -> jax.Array:
+      padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode='reflect')
+      return nn.Conv(features, (3, 3), padding='VALID', use_bias=False, dtype=self.dtype, name=name)(padded)
+
+    local_out = conv(local, n_local, 'local_to_local') + conv(global_, n_local, 'global_to_local')
+    spectral = SpectralTransform(n_global, dtype=self.dtype, name='global_to_global')(global_, train)
+    return local_out, conv(local, n_global, 'local_to_global') + spectral

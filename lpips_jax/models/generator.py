@@ -1,0 +1,78 @@
+"""The LPIPS-AttnWav2Lip generator: a U-Net of residual CBAM blocks into which speech is injected by alignment modules.
+
+arXiv 2602.00189. Fewer levels than Wav2Lip, so that the speech, injected at the bottleneck and again at every decoder
+level, does not fade on its way up.
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from lpips_jax.models.alignment import ConcatFusion, SemanticAlignment
+from lpips_jax.models.audio_encoder import AudioEncoder
+from lpips_jax.models.blocks import ConvBlock, Dtype, UpBlock
+from lpips_jax.models.cbam import ResidualCBAM
+
+FUSIONS = {'adain': SemanticAlignment, 'concat': ConcatFusion}
+
+
+class Generator(nn.Module):
+  """Gives a face the mouth that speaks: faces (n, h, w, 6), mels (n, 80, 16) -> (n, h, w, 3), all images in [0, 1].
+
+  Attributes:
+    widths: channels at full size, then at each halving; image sides must be multiples of 2 ** (len(widths) - 1).
+    blocks: residual blocks a level, in the encoder and in the decoder.
+    bottleneck: fusion modules at the bottleneck.
+    audio_widths: channels of the speech encoder; the last is the size of the speech code.
+    audio_residuals: its residual blocks at each of four scales.
+    attention: CBAM in the residual blocks; False is the paper's ablation.
+    fusion: how speech enters: 'adain' (semantic alignment), 'concat' (Wav2Lip's way, at every level), or 'bottleneck'
+      (concatenation at the bottleneck alone).
+  """
+
+  widths: Sequence[int] = (32, 64, 128, 256, 512)
+  blocks: int = 2
+  bottleneck: int = 2
+  audio_widths: Sequence[int] = (32, 64, 128, 256, 512)
+  audio_residuals: Sequence[int] = (2, 2, 2, 1)
+  attention: bool = True
+  fusion: str = 'adain'
+  dtype: Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, faces: jax.Array, mels: jax.Array, train: bool = False) -> jax.Array:
+    speech = AudioEncoder(self.audio_widths, self.audio_residuals, dtype=self.dtype, name='audio_encoder')(mels, train)
+
+    x = ConvBlock(self.widths[0], 7, padding=3, dtype=self.dtype, name='stem')(faces.astype(self.dtype), train)
+    skips = [x]
+    for level, width in enumerate(self.widths[1:], 1):
+      x = ConvBlock(width, stride=2, dtype=self.dtype, name=f'down_{level}')(x, train)
+      x = self._residual_blocks(x, f'encoder_{level}', train)
+      skips.append(x)
+
+    x = skips.pop()
+    for i in range(self.bottleneck):
+      x = self._fuse(x, speech, f'bottleneck_{i}', train)
+
+    # At full size the width of the level below is kept, and no speech enters any more (method table, D1).
+    decoder_widths = (*self.widths[-2:0:-1], self.widths[1])
+    for level, width in zip(range(len(skips), 0, -1), decoder_widths, strict=True):
+      x = UpBlock(width, dtype=self.dtype, name=f'up_{level}')(x, train)
+      x = self._residual_blocks(x, f'decoder_{level}', train)
+      if level > 1 and self.fusion != 'bottleneck':
+        x = self._fuse(x, speech, f'fusion_{level}', train)
+      x = jnp.concatenate([x, skips.pop()], -1)
+
+    x = ConvBlock(self.widths[0], dtype=self.dtype, name='head')(x, train)
+    return nn.sigmoid(nn.Conv(3, (1, 1), dtype=self.dtype, name='to_rgb')(x).astype(jnp.float32))
+
+  def _residual_blocks(self, x: jax.Array, name: str, train: bool) -> jax.Array:
+    for i in range(self.blocks):
+      x = ResidualCBAM(self.attention, dtype=self.dtype, name=f'{name}_{i}')(x, train)
+    return x
+
+  def _fuse(self, x: jax.Array, speech: jax.Array, name: str, train: bool) -> jax.Array:
+    fusion = FUSIONS['adain' if self.fusion == 'adain' else 'concat']
+    return fusion(dtype=self.dtype, name=name)(x, speech, train)

@@ -1,0 +1,95 @@
+"""The sync expert: tells from five frames of a mouth and 0.2 s of speech whether they belong together.
+
+Wav2Lip's SyncNet_color with the lower halves of five crops stacked along the channels, so that its released weights
+fit (full widths, `contrastive=False`). Narrower and contrastive variants are what trains reliably from scratch.
+"""
+
+from collections.abc import Sequence
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from einops import rearrange
+
+from lpips_jax.models.audio_encoder import AudioEncoder
+from lpips_jax.models.blocks import ConvBlock, Dtype
+from lpips_jax.models.inputs import lower_half_at
+
+WINDOW_FRAMES = 5
+FACE_STRIDES = ((1, 2), 2, 2, 2, 2)
+FACE_RESIDUALS = (2, 3, 2, 2, 0)
+
+
+class SyncExpert(nn.Module):
+  """frames (n, 5, h, w, 3) whole crops in [0, 1], mels (n, 80, 16) -> two L2-normalised embeddings (n, d).
+
+  Attributes:
+    image_size: the lower halves are resized to (image_size / 2, image_size); 96 in Wav2Lip.
+    face_widths: channels of the seven scales of the face encoder.
+    audio_widths: channels of the speech encoder; the last ones of both are the embedding size d.
+    contrastive: embeddings of any sign whose cosine goes through a learnt scale and bias before it is a probability.
+      Otherwise they end in a ReLU, and the cosine, then in [0, 1], is the probability itself, as in Wav2Lip.
+  """
+
+  image_size: int = 96
+  face_widths: Sequence[int] = (32, 64, 128, 256, 512, 512, 512)
+  audio_widths: Sequence[int] = (32, 64, 128, 256, 512)
+  audio_residuals: Sequence[int] = (2, 2, 2, 2)
+  contrastive: bool = False
+  dtype: Dtype = jnp.float32
+
+  def setup(self) -> None:
+    self.face_encoder = FaceEncoder(self.face_widths, last_relu=not self.contrastive, dtype=self.dtype)
+    self.audio_encoder = AudioEncoder(
+      self.audio_widths, self.audio_residuals, last_relu=not self.contrastive, dtype=self.dtype
+    )
+    if self.contrastive:
+      self.log_scale = self.param('log_scale', nn.initializers.constant(jnp.log(10.0)), ())
+      self.bias = self.param('bias', nn.initializers.constant(-5.0), ())
+
+  def __call__(self, frames: jax.Array, mels: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
+    return self.embed_faces(frames, train), self.embed_speech(mels, train)
+
+  def embed_faces(self, frames: jax.Array, train: bool = False) -> jax.Array:
+    """(n, 5, h, w, 3) in [0, 1] -> (n, d) of unit length."""
+    mouths = lower_half_at(frames, self.image_size)
+    return _unit(self.face_encoder(rearrange(mouths, 'n t h w c -> n h w (t c)'), train))
+
+  def embed_speech(self, mels: jax.Array, train: bool = False) -> jax.Array:
+    """(n, 80, 16) -> (n, d) of unit length."""
+    return _unit(self.audio_encoder(mels, train))
+
+  def logits(self, cosine: jax.Array) -> jax.Array:
+    """The log-odds of being in sync, given the cosine of the two embeddings; any shape."""
+    if self.contrastive:
+      return jnp.exp(self.log_scale) * cosine + self.bias
+    # Clipped where float32 still resolves log p and log(1 - p).
+    p = jnp.clip(cosine, 1e-7, 1 - 1e-6)
+    return jnp.log(p) - jnp.log1p(-p)
+
+
+class FaceEncoder(nn.Module):
+  """Five mouths stacked along the channels to a vector: (n, h, w, 15) -> (n, widths[-1])."""
+
+  widths: Sequence[int]
+  last_relu: bool = True
+  dtype: Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+    x = ConvBlock(self.widths[0], 7, padding=3, dtype=self.dtype, name='stem')(x.astype(self.dtype), train)
+    for level, (width, stride, residuals) in enumerate(zip(self.widths[1:6], FACE_STRIDES, FACE_RESIDUALS, strict=True)):
+      x = ConvBlock(width, 5 if level == 0 else 3, stride, dtype=self.dtype, name=f'down_{level}')(x, train)
+      for i in range(residuals):
+        x = ConvBlock(width, residual=True, dtype=self.dtype, name=f'residual_{level}_{i}')(x, train)
+    # The kernel spans what is left of the map: 3x3 at 96 px, as in Wav2Lip.
+    x = ConvBlock(self.widths[6], x.shape[-3:-1], padding=0, dtype=self.dtype, name='collapse')(x, train)
+    if self.last_relu:
+      return ConvBlock(self.widths[6], 1, padding=0, dtype=self.dtype, name='head')(x, train)[..., 0, 0, :]
+    return nn.Dense(self.widths[6], dtype=self.dtype, name='head')(x[..., 0, 0, :])
+
+
+def _unit(x: jax.Array) -> jax.Array:
+  """L2 normalisation with a finite gradient at zero."""
+  x = x.astype(jnp.float32)
+  return x * jax.lax.rsqrt(jnp.sum(x * x, -1, keepdims=True) + 1e-12)
