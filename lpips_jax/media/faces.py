@@ -1,0 +1,138 @@
+"""A face out of a frame and back into it: the crop that networks see, and the paste that nobody should see.
+
+A box is (left, top, right, bottom) in pixels, floats, right and bottom exclusive; pixel (0, 0) covers [0, 1) x [0, 1).
+Boxes follow YuNet's convention: from below the hairline to the chin. They are not squared, so a crop may be stretched.
+"""
+
+import math
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+
+# The mask of the paste, in fractions of the box. It is zero on the sides and the bottom of the box and above its
+# middle, so that nothing outside the box changes whatever the generator does, and one around the mouth.
+MASK_TOP = 0.46, 0.62  # from the middle of the nose (zero) to the upper lip (one)
+MASK_BOTTOM = 1.0, 0.84  # from the chin up
+MASK_SIDE = 0.0, 0.22  # from each side inwards
+# Width of the blur, in fractions of the crop, that carries the colours around the mask into it: wide enough to reach
+# the middle of the mouth, narrow enough to follow light that falls from one side.
+MATCH_BLUR = 0.12
+
+
+def crop(frame: np.ndarray, box: Sequence[float], size: int) -> np.ndarray:
+  """Returns the box of a frame, resampled to a square.
+
+  Args:
+    frame: (H, W, 3) uint8.
+    box: (left, top, right, bottom) in pixels, floats; may reach outside the frame, whose edge is then repeated.
+    size: side of the square in pixels.
+
+  Returns:
+    (size, size, 3) uint8.
+
+  Raises:
+    ValueError: the box is empty or not finite.
+  """
+  left, top, width, height = _origin_and_size(box)
+  # When shrinking, whole numbers of samples are averaged for each pixel, none of them further apart than a pixel.
+  per_pixel_x, per_pixel_y = math.ceil(width / size), math.ceil(height / size)
+  samples = _resample(frame, left, top, width, height, size * per_pixel_x, size * per_pixel_y)
+  return samples if per_pixel_x == per_pixel_y == 1 else cv2.resize(samples, (size, size), interpolation=cv2.INTER_AREA)
+
+
+def paste(frame: np.ndarray, box: Sequence[float], face: np.ndarray) -> np.ndarray:
+  """Returns the frame with the lower half of a generated face in its box.
+
+  The face is matched in colour to the skin around it and fades out before it reaches the sides of the box.
+
+  Args:
+    frame: (H, W, 3) uint8.
+    box: the box that `face` was cropped from.
+    face: (S, S, 3) uint8, what the generator made of `crop(frame, box, S)`.
+
+  Returns:
+    (H, W, 3) uint8, a new array, identical to `frame` outside the lower half of the box.
+
+  Raises:
+    ValueError: the box is empty or not finite.
+  """
+  left, top, width, height = _origin_and_size(box)
+  first_row, last_row = _clipped(top + MASK_TOP[0] * height, top + height, frame.shape[0])
+  first_column, last_column = _clipped(left, left + width, frame.shape[1])
+  pasted = frame.copy()
+  if first_row >= last_row or first_column >= last_column:
+    return pasted
+  matched = _match_colours(face, crop(frame, box, face.shape[0]))
+  rows = (np.arange(first_row, last_row) + 0.5 - top) / height
+  columns = (np.arange(first_column, last_column) + 0.5 - left) / width
+  new = _stretch(matched, columns, rows)
+  mask = _mask(columns, rows)[..., None]
+  region = pasted[first_row:last_row, first_column:last_column]
+  region[:] = np.clip(np.rint(region + mask * (new - region)), 0, 255).astype(np.uint8)
+  return pasted
+
+
+def _match_colours(face: np.ndarray, original: np.ndarray) -> np.ndarray:
+  """Adds to the face, (S, S, 3), what it lacks of the original's colours where the mask begins, spread smoothly.
+
+  At the rim of the mask the original is seen, so there the two must agree; the difference found there is carried
+  inwards by a normalised blur. The mouth itself has no say: it is meant to differ.
+  """
+  size = face.shape[0]
+  places = (np.arange(size) + 0.5) / size
+  mask = _mask(places, places)
+  lower = (places > MASK_TOP[0])[:, None]
+  rim = (lower * (1 - mask) ** 2).astype(np.float32)
+  difference = original.astype(np.float32) - face.astype(np.float32)
+  sigma = MATCH_BLUR * size
+  spread = cv2.GaussianBlur(difference * rim[..., None], (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+  weight = cv2.GaussianBlur(rim, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+  return face + spread / np.maximum(weight, 1e-6)[..., None]
+
+
+def _mask(columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+  """Returns the weight of the generated face, (rows, columns), at places given in fractions of the box."""
+  sides = _smooth_step(columns, *MASK_SIDE) * _smooth_step(1 - columns, *MASK_SIDE)
+  return np.outer(_smooth_step(rows, *MASK_TOP) * _smooth_step(rows, *MASK_BOTTOM), sides).astype(np.float32)
+
+
+def _smooth_step(x: np.ndarray, zero: float, one: float) -> np.ndarray:
+  t = np.clip((x - zero) / (one - zero), 0, 1)
+  return t * t * (3 - 2 * t)
+
+
+def _stretch(face: np.ndarray, columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+  """Samples a face, (S, S, 3) float, at evenly spaced places given in fractions of it."""
+  size = face.shape[0]
+  step_x, step_y = _step(columns) * size, _step(rows) * size
+  if step_x > 1 or step_y > 1:  # the face shrinks: smooth away what would alias
+    blur = 0.5 * math.sqrt(max(step_x, step_y) ** 2 - 1)
+    face = cv2.GaussianBlur(face, (0, 0), max(blur, 0.1), borderType=cv2.BORDER_REPLICATE)
+  to_face = np.array([[step_x, 0, columns[0] * size - 0.5], [0, step_y, rows[0] * size - 0.5]])
+  flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
+  return cv2.warpAffine(face, to_face, (len(columns), len(rows)), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _step(places: np.ndarray) -> float:
+  return float(places[1] - places[0]) if len(places) > 1 else 1.0
+
+
+def _resample(frame: np.ndarray, left: float, top: float, width: float, height: float, columns: int, rows: int):
+  """Samples a box of the frame on a grid of columns x rows, linearly, repeating the frame's edge outside it."""
+  step_x, step_y = width / columns, height / rows
+  to_frame = np.array([[step_x, 0, left + step_x / 2 - 0.5], [0, step_y, top + step_y / 2 - 0.5]])
+  flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+  return cv2.warpAffine(frame, to_frame, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _clipped(start: float, end: float, length: int) -> tuple[int, int]:
+  """The whole pixels whose centres lie between start and end, inside the frame."""
+  return max(0, math.ceil(start - 0.5)), min(length, math.floor(end - 0.5) + 1)
+
+
+def _origin_and_size(box: Sequence[float]) -> tuple[float, float, float, float]:
+  left, top, right, bottom = (float(x) for x in box)
+  if not (math.isfinite(left + top + right + bottom) and right - left >= 1 and bottom - top >= 1):
+    raise ValueError(f'a face box is (left, top, right, bottom), at least one pixel wide and high, not {tuple(box)}')
+  return left, top, right - left, bottom - top
