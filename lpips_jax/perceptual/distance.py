@@ -27,7 +27,8 @@ def lpips(x: jax.Array, y: jax.Array, weights: Weights, dtype: jnp.dtype = jnp.f
     dtype: what VGG16's convolutions compute in; the distance between features is float32 always.
 
   Returns:
-    (n,) float32 >= 0, 0 for equal images. Differentiable in x and y everywhere, equal images and constants included.
+    (n,) float32 >= 0, for equal images 0 up to rounding. Its gradients are finite everywhere, for equal images and
+    constant ones too.
 
   Raises:
     ValueError: the images differ in shape or are too small.
