@@ -56,11 +56,6 @@ def ssim(images: np.ndarray, truth: np.ndarray) -> np.ndarray:
   return (luminance * structure).mean((1, 2, 3))
 
 
-def lower_half(images):
-  """Returns rows h // 2 and below of (*b, h, w, c) images of NumPy or JAX: what a lip-sync model has to paint."""
-  return images[..., images.shape[-3] // 2 :, :, :]
-
-
 def _as_float(*batches: np.ndarray) -> tuple[np.ndarray, ...]:
   """Converts before anything is subtracted: uint8 differences wrap, which has inflated published PSNRs."""
   batches = tuple(np.asarray(batch) for batch in batches)
