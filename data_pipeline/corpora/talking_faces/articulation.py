@@ -1,0 +1,218 @@
+"""What a procedural speaker says: random syllables, and the gestures and sounds that follow from them.
+
+One timeline of phonemes drives both sides. The lips open with the first formant, spread or round with the second, meet
+on p, b and m and rest in silence; `voice` turns the same curves into sound and `mouth` into a picture.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+RATE = 200  # Hz, the grid of the gestures: one step is 5 ms, 80 samples of sound
+FRAME_RATE = 25  # video frames a second
+
+# How fast each articulator moves (standard deviation of the smoothing, seconds): the jaw is slower than the tongue, and
+# loudness changes faster than both.
+JAW_INERTIA, LIP_INERTIA, TONGUE_INERTIA, LEVEL_INERTIA = 0.024, 0.036, 0.016, 0.006
+
+# Chance of a consonant before the vowel, of another after it, and of a pause after a word.
+ONSET, CODA, PAUSE = 0.85, 0.25, 0.22
+
+
+@dataclass(frozen=True)
+class Phoneme:
+  """One speech sound: where the articulators aim, and what is heard.
+
+  Attributes:
+    opening: inner-lip opening aimed at, in [-1, 1]; below 0 the lips are pressed together.
+    width: lip spread aimed at, from -1 (rounded) to 1 (spread); None takes the neighbours' (coarticulation).
+    formants: F1, F2, F3 in Hz for an average adult vocal tract (Peterson and Barney 1952 for the vowels).
+    seconds: mean duration.
+    voicing: amplitude of the voice, 0 to 1.
+    noise: amplitude of frication, 0 to 1.
+    band: centre and width of the frication noise in Hz.
+    teeth: how much the teeth show, 0 to 1.
+    tongue: how much the tongue shows, 0 to 1.
+    burst: whether a stop is released with a burst of `noise` after a silent closure.
+  """
+
+  opening: float
+  width: float | None
+  formants: tuple[float, float, float]
+  seconds: float
+  voicing: float = 0.0
+  noise: float = 0.0
+  band: tuple[float, float] = (2500.0, 1500.0)
+  teeth: float = 0.3
+  tongue: float = 0.2
+  burst: bool = False
+
+
+SILENCE = Phoneme(-0.12, 0.0, (480, 1450, 2500), 0.25)
+
+VOWELS = {
+  'a': Phoneme(1.00, 0.10, (800, 1250, 2500), 0.15, voicing=1.0, teeth=0.5, tongue=0.5),
+  'ae': Phoneme(0.82, 0.60, (680, 1750, 2450), 0.15, voicing=1.0, teeth=0.7, tongue=0.4),
+  'e': Phoneme(0.55, 0.60, (530, 1850, 2500), 0.13, voicing=0.95, teeth=0.7, tongue=0.4),
+  'i': Phoneme(0.24, 1.00, (280, 2300, 3000), 0.13, voicing=0.85, teeth=1.0, tongue=0.1),
+  'o': Phoneme(0.58, -0.70, (540, 860, 2400), 0.14, voicing=0.95, teeth=0.0),
+  'u': Phoneme(0.22, -1.00, (310, 800, 2250), 0.13, voicing=0.85, teeth=0.0, tongue=0.0),
+  'uh': Phoneme(0.42, -0.05, (500, 1400, 2400), 0.11, voicing=0.9, teeth=0.3, tongue=0.3),
+}
+
+CONSONANTS = {
+  'p': Phoneme(-0.50, None, (350, 900, 2200), 0.11, noise=0.5, band=(900, 900), burst=True),
+  'b': Phoneme(-0.50, None, (250, 900, 2200), 0.10, voicing=0.18, noise=0.3, band=(900, 900), burst=True),
+  'm': Phoneme(-0.50, None, (250, 1000, 2200), 0.11, voicing=0.5),
+  'f': Phoneme(0.07, None, (350, 1100, 2300), 0.11, noise=0.35, band=(5500, 4000), teeth=1.0, tongue=0.0),
+  'v': Phoneme(0.07, None, (300, 1100, 2300), 0.09, voicing=0.45, noise=0.15, band=(5500, 4000), teeth=1.0, tongue=0.0),
+  's': Phoneme(0.13, 0.45, (320, 1700, 2600), 0.12, noise=0.8, band=(6000, 1300), teeth=1.0, tongue=0.0),
+  'z': Phoneme(0.13, 0.45, (280, 1700, 2600), 0.10, voicing=0.4, noise=0.4, band=(6000, 1300), teeth=1.0, tongue=0.0),
+  'sh': Phoneme(0.18, -0.60, (320, 1700, 2500), 0.12, noise=0.8, band=(3000, 1000), teeth=0.8, tongue=0.0),
+  't': Phoneme(0.16, None, (350, 1700, 2600), 0.09, noise=0.7, band=(4500, 1800), teeth=0.8, burst=True),
+  'd': Phoneme(0.18, None, (280, 1700, 2600), 0.08, voicing=0.18, noise=0.4, band=(4200, 1800), teeth=0.7, burst=True),
+  'n': Phoneme(0.22, None, (270, 1500, 2500), 0.09, voicing=0.5, teeth=0.5, tongue=0.6),
+  'l': Phoneme(0.32, None, (360, 1150, 2700), 0.08, voicing=0.7, teeth=0.5, tongue=1.0),
+  'k': Phoneme(0.30, None, (350, 1900, 2300), 0.09, noise=0.5, band=(2000, 800), burst=True),
+  'g': Phoneme(0.30, None, (280, 1900, 2300), 0.08, voicing=0.18, noise=0.3, band=(1900, 800), burst=True),
+  'w': Phoneme(0.10, -1.00, (320, 700, 2200), 0.09, voicing=0.7, teeth=0.0, tongue=0.0),
+  'r': Phoneme(0.24, -0.45, (380, 1150, 1600), 0.08, voicing=0.7, teeth=0.3),
+}
+BILABIALS = ('p', 'b', 'm')
+# Bilabials are drawn more often than the rest: they are what a viewer checks first.
+_CONSONANT_WEIGHTS = np.array([2.0 if name in BILABIALS else 1.0 for name in CONSONANTS])
+
+_BURST_SECONDS = 0.025
+
+
+@dataclass(frozen=True)
+class Articulation:
+  """The curves of one utterance on a grid of 200 Hz; every field has G rows.
+
+  Attributes:
+    opening: (G,) inner-lip opening, in [0, 1].
+    press: (G,) how hard the lips are pressed together, in [0, 1]; 0 wherever they are apart.
+    width: (G,) from -1 (rounded) to 1 (spread).
+    teeth: (G,) in [0, 1].
+    tongue: (G,) in [0, 1].
+    formants: (G, 3) Hz, average adult vocal tract.
+    voicing: (G,) in [0, 1].
+    noise: (G,) in [0, 1].
+    band: (G, 2) centre and width of the noise, Hz.
+    phonemes: (G,) text, the name of the phoneme that is being said; '' in silence.
+  """
+
+  opening: np.ndarray
+  press: np.ndarray
+  width: np.ndarray
+  teeth: np.ndarray
+  tongue: np.ndarray
+  formants: np.ndarray
+  voicing: np.ndarray
+  noise: np.ndarray
+  band: np.ndarray
+  phonemes: np.ndarray
+
+
+def articulate(rng: np.random.Generator, seconds: float, tempo: float = 1.0, effort: float = 1.0) -> Articulation:
+  """Returns the gestures of a random utterance that starts and ends in silence.
+
+  Args:
+    rng: where the phonemes come from.
+    seconds: length of the utterance.
+    tempo: speed of speech; 1 is about four syllables a second.
+    effort: how far the mouth opens, relative to the targets of the phonemes.
+  """
+  n_steps = round(seconds * RATE)
+  names, segments, lengths = _timeline(rng, n_steps, tempo)
+
+  def track(values: list, inertia: float) -> np.ndarray:
+    return _smooth(np.repeat(np.asarray(values, np.float64), lengths, axis=0)[:n_steps], inertia)
+
+  opening = track([s.opening * (effort if s.opening > 0 else 1) for s in segments], JAW_INERTIA)
+  return Articulation(
+    opening=np.clip(opening, 0, 1),
+    press=np.clip(-2 * opening, 0, 1),
+    width=track(_fill_from_neighbours([s.width for s in segments]), LIP_INERTIA),
+    teeth=track([s.teeth for s in segments], LIP_INERTIA),
+    tongue=track([s.tongue for s in segments], LIP_INERTIA),
+    formants=track([s.formants for s in segments], TONGUE_INERTIA),
+    voicing=track([s.voicing for s in segments], LEVEL_INERTIA),
+    noise=track([s.noise for s in segments], LEVEL_INERTIA),
+    band=track([s.band for s in segments], LEVEL_INERTIA),
+    phonemes=np.repeat(names, lengths)[:n_steps],
+  )
+
+
+def at_frames(curve: np.ndarray, n_frames: int) -> np.ndarray:
+  """Returns the values of a (G,) curve in the middle of each video frame, (n_frames,)."""
+  times = (np.arange(n_frames) + 0.5) / FRAME_RATE
+  return np.interp(times, (np.arange(len(curve)) + 0.5) / RATE, curve)
+
+
+def _timeline(rng: np.random.Generator, n_steps: int, tempo: float) -> tuple[list[str], list[Phoneme], list[int]]:
+  """Returns names, phonemes and lengths in steps; the lengths add up to `n_steps`."""
+  names, segments, lengths = [], [], []
+
+  def say(name: str, phoneme: Phoneme, seconds: float) -> None:
+    names.append(name)
+    segments.append(phoneme)
+    lengths.append(max(1, round(seconds * RATE)))
+
+  last_silence = rng.uniform(0.12, 0.3)
+  say('', SILENCE, rng.uniform(0.1, 0.35))
+  while sum(lengths) < n_steps - (last_silence + 0.35) * RATE:
+    for name in _word(rng):
+      phoneme = VOWELS.get(name) or CONSONANTS[name]
+      seconds = phoneme.seconds * rng.uniform(0.8, 1.35) / tempo
+      say(name, _closure(phoneme) if phoneme.burst else phoneme, seconds)
+      if phoneme.burst:
+        say(name, _release(phoneme), _BURST_SECONDS)
+    if rng.random() < PAUSE:
+      say('', SILENCE, rng.uniform(0.18, 0.4))
+  return _fit(names, segments, lengths, n_steps, round(last_silence * RATE))
+
+
+def _fit(names: list, segments: list, lengths: list, n_steps: int, tail: int) -> tuple[list, list, list]:
+  """Cuts what was said at `n_steps - tail`, in the middle of a word if need be, and lets silence follow."""
+  room, kept = n_steps - tail, []
+  for length in lengths:
+    kept.append(min(length, room - sum(kept)))
+  return [*names, ''], [*segments, SILENCE], [*kept, n_steps - sum(kept)]
+
+
+def _word(rng: np.random.Generator) -> list[str]:
+  vowels, consonants = list(VOWELS), list(CONSONANTS)
+  weights = _CONSONANT_WEIGHTS / _CONSONANT_WEIGHTS.sum()
+  word = []
+  for _ in range(rng.integers(1, 4)):
+    word += [rng.choice(consonants, p=weights)] if rng.random() < ONSET else []
+    word += [rng.choice(vowels)]
+    word += [rng.choice(consonants, p=weights)] if rng.random() < CODA else []
+  return [str(name) for name in word]
+
+
+def _closure(stop: Phoneme) -> Phoneme:
+  return Phoneme(stop.opening, stop.width, stop.formants, stop.seconds, stop.voicing, 0.0, stop.band, stop.teeth)
+
+
+def _release(stop: Phoneme) -> Phoneme:
+  return Phoneme(
+    max(stop.opening, 0.1), stop.width, stop.formants, _BURST_SECONDS, stop.voicing, stop.noise, stop.band, stop.teeth
+  )
+
+
+def _fill_from_neighbours(values: list[float | None]) -> np.ndarray:
+  known = [i for i, value in enumerate(values) if value is not None]
+  return np.interp(np.arange(len(values)), known, [values[i] for i in known])
+
+
+def _smooth(values: np.ndarray, inertia: float) -> np.ndarray:
+  """Gaussian smoothing along the first axis; the ends repeat, which is exact since utterances end in silence."""
+  sigma = inertia * RATE
+  reach = int(3.5 * sigma) + 1
+  kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+  kernel /= kernel.sum()
+  padded = np.pad(values, [(reach, reach)] + [(0, 0)] * (values.ndim - 1), mode='edge')
+  windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=0)
+  return windows @ kernel

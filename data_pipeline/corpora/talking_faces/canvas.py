@@ -1,0 +1,62 @@
+"""A sheet of pixels in face units, and the few soft shapes that everything on it is painted with."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Canvas:
+  """Pixel centres in face units.
+
+  Attributes:
+    u: (H, W) float32, to the right.
+    v: (H, W) float32, downwards.
+    density: pixels in a face unit.
+  """
+
+  u: np.ndarray
+  v: np.ndarray
+  density: float
+
+
+def canvas(left: float, top: float, right: float, bottom: float, density: float) -> Canvas:
+  """Returns the sheet that covers a rectangle given in face units."""
+  columns = left + (np.arange(round((right - left) * density)) + 0.5) / density
+  rows = top + (np.arange(round((bottom - top) * density)) + 0.5) / density
+  u, v = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
+  return Canvas(u, v, density)
+
+
+def blob(sheet: Canvas, u: float, v: float, width: float, height: float) -> np.ndarray:
+  """Returns a Gaussian spot, 1 at its centre."""
+  return np.exp(-(((sheet.u - u) / width) ** 2) - ((sheet.v - v) / height) ** 2)
+
+
+def pair(sheet: Canvas, u: float, v: float, width: float, height: float) -> np.ndarray:
+  """Returns a Gaussian spot on either side of the face."""
+  return np.exp(-(((np.abs(sheet.u) - u) / width) ** 2) - ((sheet.v - v) / height) ** 2)
+
+
+def rise(x: np.ndarray, start: float, end: float) -> np.ndarray:
+  """Returns the smooth step from 0 at `start` to 1 at `end` (which may be the smaller one)."""
+  t = np.clip((x - start) / (end - start), 0, 1)
+  return t * t * (3 - 2 * t)
+
+
+def inside(sheet: Canvas, implicit: np.ndarray, softness: float = 0.0) -> np.ndarray:
+  """Returns the antialiased coverage of the region where `implicit` is below 0.
+
+  Args:
+    sheet: where it lies.
+    implicit: (H, W), negative inside; its gradient gives the distance to the edge.
+    softness: width of the edge in face units; at least a pixel.
+  """
+  down, right = np.gradient(implicit)
+  distance = implicit / np.maximum(np.hypot(down, right), 1e-6) / sheet.density
+  return np.clip(0.5 - distance / max(softness, 1 / sheet.density), 0, 1)
+
+
+def mix(below: np.ndarray, above: np.ndarray | tuple, alpha: np.ndarray) -> np.ndarray:
+  """Returns a colour laid over (..., 3) colours with (...) opacity."""
+  return below + (np.asarray(above, np.float32) - below) * alpha[..., None]

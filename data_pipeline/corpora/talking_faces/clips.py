@@ -1,0 +1,129 @@
+"""Clips of procedural speakers: who they are, what they say, how they look while saying it, and the record of it all.
+
+Everything follows from numbers: a speaker from (seed, split, speaker), a clip from those and its own number. Splits and
+seeds therefore never share a speaker, and any clip can be made alone, in any process.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from data_pipeline.corpora.talking_faces.articulation import FRAME_RATE, Articulation, articulate, at_frames
+from data_pipeline.corpora.talking_faces.face import SCENE, Motion, draw_motion, head_to_scene, render, sway
+from data_pipeline.corpora.talking_faces.looks import Looks, draw_looks
+from data_pipeline.corpora.talking_faces.voice import Voice, draw_voice, speak
+from data_pipeline.records import make_record
+from lpips_jax.media.faces import crop
+
+SPLITS = ('train', 'val', 'test')
+
+# A detector's box around a face as wide as the average: left, top, right, bottom in face units, and how it grows with
+# half the width of the face and shrinks with a narrow jaw. Fitted to YuNet's boxes on 30 speakers.
+_BOX = np.array([-0.710, -0.825, 0.693, 1.030])
+_BOX_PER_WIDTH = np.array([-0.57, -0.72, 0.69, 0.04])
+_BOX_PER_JAW = np.array([0.15, 0.08, -0.15, -0.14])
+_AVERAGE_WIDTH, _AVERAGE_JAW = 0.75, 0.13
+
+
+@dataclass(frozen=True)
+class Speaker:
+  """A person: a face, a voice and a manner of speaking."""
+
+  name: str
+  looks: Looks
+  voice: Voice
+  tempo: float
+  effort: float
+
+
+@dataclass(frozen=True)
+class Clip:
+  """A few seconds of one speaker; its frames are rendered as they are asked for.
+
+  Attributes:
+    speaker: who speaks.
+    articulation: what is said.
+    motion: how the head moves.
+    audio: (S,) int16, 16 kHz.
+    boxes: (T, 4) float, what a face detector would find in a scene of `SCENE` pixels: left, top, right, bottom.
+  """
+
+  speaker: Speaker
+  articulation: Articulation
+  motion: Motion
+  audio: np.ndarray
+  boxes: np.ndarray
+
+  @cached_property
+  def mouth_opening(self) -> np.ndarray:
+    """The gap between the inner lips in each frame, (T,) float32, from 0 (shut) to 1."""
+    return at_frames(self.articulation.opening, len(self.boxes)).astype(np.float32)
+
+  def scene(self, size: int = SCENE):
+    """Yields whole frames, (size, size, 3) uint8 RGB, as a camera would see them."""
+    return render(self.speaker.looks, self.articulation, self.motion, size)
+
+  def crops(self, size: int):
+    """Yields the face in each frame, cut out along its box, (size, size, 3) uint8 RGB."""
+    left, top = np.clip(np.floor(self.boxes.min(0)[:2]).astype(int) - 2, 0, SCENE)
+    right, bottom = np.clip(np.ceil(self.boxes.max(0)[2:]).astype(int) + 2, 0, SCENE)
+    frames = render(self.speaker.looks, self.articulation, self.motion, SCENE, (left, top, right, bottom))
+    for frame, box in zip(frames, self.boxes - [left, top, left, top], strict=True):
+      yield crop(frame, box, size)
+
+
+def draw_speaker(seed: int, split: str, number: int) -> Speaker:
+  """Returns the speaker of this number in a split; other numbers, splits and seeds are other people."""
+  rng = np.random.default_rng([seed, SPLITS.index(split), number])
+  return Speaker(
+    name=f'{split}-{seed}-{number:04d}',
+    looks=draw_looks(rng),
+    voice=draw_voice(rng),
+    tempo=rng.uniform(0.85, 1.15),
+    effort=rng.uniform(0.85, 1.0),
+  )
+
+
+def draw_clip(seed: int, split: str, number: int, clip: int, seconds: float) -> Clip:
+  """Returns a clip of a speaker, `seconds` rounded to whole frames long."""
+  speaker = draw_speaker(seed, split, number)
+  rng = np.random.default_rng([seed, SPLITS.index(split), number, clip + 1])  # a trailing 0 would be the speaker's own
+  n_frames = round(seconds * FRAME_RATE)
+  articulation = articulate(rng, n_frames / FRAME_RATE, speaker.tempo, speaker.effort)
+  motion = draw_motion(rng, n_frames)
+  return Clip(
+    speaker=speaker,
+    articulation=articulation,
+    motion=motion,
+    audio=speak(articulation, speaker.voice, rng),
+    boxes=_detected_boxes(speaker.looks, motion, rng),
+  )
+
+
+def clip_record(seed: int, split: str, number: int, clip: int, seconds: float, image_size: int) -> dict[str, Any]:
+  """Returns the record of a clip: `data_pipeline.records.clip_features` and its `mouth_opening`."""
+  drawn = draw_clip(seed, split, number, clip, seconds)
+  return make_record(
+    clip_id=f'{drawn.speaker.name}-{clip}',
+    speaker=drawn.speaker.name,
+    frames=drawn.crops(image_size),
+    audio=drawn.audio,
+    boxes=drawn.boxes,
+    mouth_opening=drawn.mouth_opening,
+  )
+
+
+def _detected_boxes(looks: Looks, motion: Motion, rng: np.random.Generator) -> np.ndarray:
+  """Returns the boxes of a smoothed detector: off by a little throughout the clip, and drifting."""
+  box = _BOX + _BOX_PER_WIDTH * (looks.width - _AVERAGE_WIDTH) + _BOX_PER_JAW * (looks.jaw - _AVERAGE_JAW)
+  box = box + rng.normal(0, 0.02, 4)
+  time = np.arange(len(motion.turn)) / FRAME_RATE
+  drift = np.stack([sway(rng, time, 0.008) for _ in range(4)], axis=1)
+  boxes = []
+  for k in range(len(time)):
+    place = head_to_scene(motion, k, SCENE)
+    unit = np.hypot(*place[:, 0])
+    boxes.append(np.tile(place[:, 2], 2) + unit * (box + drift[k]))
+  return np.array(boxes)

@@ -1,0 +1,103 @@
+"""The clip record: what every corpus stores, and every reader can rely on.
+
+One record is one clip of one speaker: square face crops at 25 fps, JPEG-coded one by one so that a reader decodes the
+few that its window needs, and 16 kHz speech that starts with the first frame.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import cv2
+import numpy as np
+import tensorflow_datasets as tfds
+
+from lpips_jax.media.audio import MEL_BANDS, SAMPLE_RATE, melspectrogram
+
+FRAME_RATE = 25  # frames a second, of every record
+JPEG_QUALITY = 95  # at 96 pixels about 6 kB a frame; lower shows in the mouth
+
+
+def clip_features(**extra: Any) -> tfds.features.FeaturesDict:
+  """Returns the features of a record, with what a corpus adds to them; none of them needs TensorFlow.
+
+  - `id`: text, unique within the corpus.
+  - `speaker`: text.
+  - `frames`: sequence of JPEG-coded RGB crops, bytes.
+  - `audio`: (S,) int16, 16 kHz.
+  - `mel`: (1 + S // 200, 80) float32, `lpips_jax.media.audio.melspectrogram` of the audio.
+  - `box`: (T, 4) int32, left, top, right, bottom of each crop in the video it was cut from, rounded to pixels.
+  """
+  return tfds.features.FeaturesDict(
+    {
+      'id': tfds.features.Text(),
+      'speaker': tfds.features.Text(),
+      'frames': tfds.features.Sequence(tfds.features.Text()),
+      'audio': tfds.features.Tensor(shape=(None,), dtype=np.int16),
+      'mel': tfds.features.Tensor(shape=(None, MEL_BANDS), dtype=np.float32),
+      'box': tfds.features.Tensor(shape=(None, 4), dtype=np.int32),
+      **extra,
+    }
+  )
+
+
+def make_record(
+  clip_id: str, speaker: str, frames: Iterable[np.ndarray], audio: np.ndarray, boxes: np.ndarray, **extra: Any
+) -> dict[str, Any]:
+  """Returns the record of a clip.
+
+  Args:
+    clip_id: unique within the corpus.
+    speaker: who speaks.
+    frames: T square crops, (size, size, 3) uint8 RGB.
+    audio: (S,) int16, 16 kHz, starting with the first frame.
+    boxes: (T, 4) float, where each crop was cut: left, top, right, bottom in pixels.
+    **extra: what the corpus adds.
+
+  Raises:
+    ValueError: there are no frames, or not one box for each, or the audio is not int16.
+  """
+  jpegs = [_encode(frame) for frame in frames]
+  if not jpegs or np.shape(boxes) != (len(jpegs), 4):
+    raise ValueError(f'{clip_id}: {len(jpegs)} frames need as many boxes, not an array of shape {np.shape(boxes)}')
+  if audio.dtype != np.int16:
+    raise ValueError(f'{clip_id}: the audio of a record is int16, not {audio.dtype}')
+  return {
+    'id': clip_id,
+    'speaker': speaker,
+    'frames': jpegs,
+    'audio': audio,
+    'mel': melspectrogram(audio.astype(np.float32) / 32768),
+    'box': np.rint(boxes).astype(np.int32),
+    **extra,
+  }
+
+
+def decode_frames(jpegs: Sequence[bytes], indices: Iterable[int]) -> np.ndarray:
+  """Returns the chosen frames of a record, (n, H, W, 3) uint8 RGB; only those are decoded.
+
+  Raises:
+    ValueError: a frame is not a JPEG.
+  """
+  return np.stack([_decode(jpegs[index]) for index in indices])
+
+
+def seconds(record: dict[str, Any]) -> float:
+  """Returns the length of a record's sound."""
+  return len(record['audio']) / SAMPLE_RATE
+
+
+def _encode(frame: np.ndarray) -> bytes:
+  options = [
+    cv2.IMWRITE_JPEG_QUALITY,
+    JPEG_QUALITY,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+  ]
+  return cv2.imencode('.jpg', frame[..., ::-1], options)[1].tobytes()
+
+
+def _decode(jpeg: bytes) -> np.ndarray:
+  image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+  if image is None:
+    raise ValueError('a frame of the record is not a JPEG: the dataset is damaged, build it again')
+  return image[..., ::-1]
