@@ -1,5 +1,6 @@
 """Moving and still pictures, read one frame at a time, so that memory does not grow with the length of a video."""
 
+import itertools
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -92,6 +93,12 @@ def read_frames(path: str | os.PathLike[str], longest_side: int | None = None) -
   with open_media(path) as container:
     for frame in decode(container, _picture(container, path)):
       yield _to_rgb(frame, longest_side)
+
+
+def count_frames(path: str | os.PathLike[str], limit: int | None = None) -> int:
+  """Returns how many frames `read_frames` yields, `limit` at most, by decoding them: headers are often wrong."""
+  with open_media(path) as container:
+    return sum(1 for _ in itertools.islice(decode(container, _picture(container, path)), limit))
 
 
 def read_there_and_back(path: str | os.PathLike[str]) -> Iterator[np.ndarray]:

@@ -1,0 +1,87 @@
+"""Where the face is in each frame of a source: found by a detector, or read from a file that says so."""
+
+import json
+import os
+from collections.abc import Iterable
+
+import numpy as np
+from tqdm import tqdm
+
+from lpips_jax.cli import UserError
+from lpips_jax.media import detect, video
+from lpips_jax.media.track import track
+
+
+def find_boxes(
+  face: str | os.PathLike[str],
+  info: video.VideoInfo,
+  detector: detect.Detect,
+  limit: int | None = None,
+  progress: bool = False,
+) -> np.ndarray:
+  """Detects and follows one person through a video or still image, reading it once.
+
+  Args:
+    face: the file.
+    info: what `probe` says of it.
+    detector: from `make_detector`.
+    limit: how many frames to look at; all by default.
+    progress: shows a bar, on a terminal.
+
+  Returns:
+    (T, 4) float left, top, right, bottom in pixels of the source, NaN where there is no face.
+
+  Raises:
+    UserError: there is no face in any frame.
+  """
+  expected = min(x for x in (info.frames, limit, 10**9) if x is not None)
+  frames = video.read_frames(face, longest_side=detect.LONGEST_SIDE)
+  bar = tqdm(_first(frames, limit), 'faces', expected, leave=False, unit='frame', disable=None if progress else True)
+  scale = max(1.0, max(info.width, info.height) / detect.LONGEST_SIDE)
+  found = [detector(frame) * [scale, scale, scale, scale, 1] for frame in bar]
+  boxes = track(found, info.rate, (info.width, info.height))
+  if np.isnan(boxes).all():
+    raise UserError(f'{face} shows no face in any of its {len(boxes)} frames')
+  return boxes
+
+
+def read_boxes(path: str | os.PathLike[str]) -> np.ndarray:
+  """Reads boxes from a JSON list with `[left, top, right, bottom]` or null for each frame.
+
+  Args:
+    path: the file.
+
+  Returns:
+    (T, 4) float, NaN for null.
+
+  Raises:
+    UserError: the file cannot be read, or does not hold such a list.
+  """
+  try:
+    with open(path, encoding='utf-8') as file:
+      rows = json.load(file)
+    boxes = np.array([[np.nan] * 4 if row is None else row for row in rows], np.float64)
+  except OSError as error:
+    raise UserError(f'the boxes {path} cannot be read: {error.strerror}') from error
+  except (ValueError, TypeError) as error:
+    raise UserError(f'{path} is not a JSON list with [left, top, right, bottom] or null for each frame') from error
+  if boxes.ndim != 2 or boxes.shape[1] != 4 or np.isnan(boxes).all():
+    raise UserError(f'{path} is not a JSON list with [left, top, right, bottom] for at least one frame')
+  empty = np.flatnonzero((boxes[:, 2:] - boxes[:, :2] < 1).any(axis=1))
+  if len(empty):
+    raise UserError(f'{path} has a box in frame {empty[0]} that is less than a pixel wide or high')
+  return boxes
+
+
+def padded(boxes: np.ndarray, pads: Iterable[int]) -> np.ndarray:
+  """Grows boxes, (T, 4), by pixels at the top, bottom, left and right, in Wav2Lip's order."""
+  top, bottom, left, right = pads
+  return boxes + np.array([-left, -top, right, bottom], np.float64)
+
+
+def _first(frames, limit: int | None):
+  """Like islice, but does not decode the frame after the last."""
+  for count, frame in enumerate(frames, start=1):
+    yield frame
+    if count == limit:
+      return
