@@ -10,13 +10,16 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-# The mask of the paste, in fractions of the box. It is zero on the sides and the bottom of the box and above its
-# middle, so that nothing outside the box changes whatever the generator does, and one around the mouth.
-MASK_TOP = 0.46, 0.62  # from the middle of the nose (zero) to the upper lip (one)
-MASK_BOTTOM = 1.0, 0.84  # from the chin up
-MASK_SIDE = 0.0, 0.22  # from each side inwards
-# Width of the blur, in fractions of the crop, that carries the colours around the mask into it: wide enough to reach
-# the middle of the mouth, narrow enough to follow light that falls from one side.
+# The mask of the paste is a rounded square, in fractions of the box: from the middle of the nose to the chin and from
+# cheek to cheek, inside the box, so that nothing outside it changes whatever the generator does.
+MASK_CENTRE = 0.5, 0.73
+MASK_HALF = 0.44, 0.27
+MASK_ROUNDNESS = 2.4  # the exponent: 2 is an ellipse
+MASK_SOLID = 0.62  # the part of its radius within which only the generated face is seen: the mouth; then it fades
+# Colours are compared in a band where the mask fades, which is skin in most faces, and carried inwards by a blur: wide
+# enough (in fractions of the crop) to reach the mouth, narrow enough to follow light that falls from one side.
+BAND = 0.65, 1.1
+BAND_EDGE = 0.15
 MATCH_BLUR = 0.12
 
 
@@ -58,8 +61,10 @@ def paste(frame: np.ndarray, box: Sequence[float], face: np.ndarray) -> np.ndarr
     ValueError: the box is empty or not finite.
   """
   left, top, width, height = _origin_and_size(box)
-  first_row, last_row = _clipped(top + MASK_TOP[0] * height, top + height, frame.shape[0])
-  first_column, last_column = _clipped(left, left + width, frame.shape[1])
+  (centre_x, centre_y), (half_x, half_y) = MASK_CENTRE, MASK_HALF
+  reach_x, reach_y = half_x * width, half_y * height
+  first_row, last_row = _clipped(top + centre_y * height, reach_y, frame.shape[0])
+  first_column, last_column = _clipped(left + centre_x * width, reach_x, frame.shape[1])
   pasted = frame.copy()
   if first_row >= last_row or first_column >= last_column:
     return pasted
@@ -67,7 +72,7 @@ def paste(frame: np.ndarray, box: Sequence[float], face: np.ndarray) -> np.ndarr
   rows = (np.arange(first_row, last_row) + 0.5 - top) / height
   columns = (np.arange(first_column, last_column) + 0.5 - left) / width
   new = _stretch(matched, columns, rows)
-  mask = _mask(columns, rows)[..., None]
+  mask = _smooth_step(_radius(columns, rows), 1, MASK_SOLID)[..., None]
   region = pasted[first_row:last_row, first_column:last_column]
   region[:] = np.clip(np.rint(region + mask * (new - region)), 0, 255).astype(np.uint8)
   return pasted
@@ -80,10 +85,9 @@ def _match_colours(face: np.ndarray, original: np.ndarray) -> np.ndarray:
   inwards by a normalised blur. The mouth itself has no say: it is meant to differ.
   """
   size = face.shape[0]
-  places = (np.arange(size) + 0.5) / size
-  mask = _mask(places, places)
-  lower = (places > MASK_TOP[0])[:, None]
-  rim = (lower * (1 - mask) ** 2).astype(np.float32)
+  places = (np.arange(size, dtype=np.float32) + 0.5) / size
+  radius = _radius(places, places)
+  rim = _smooth_step(radius, BAND[0] - BAND_EDGE, BAND[0]) * _smooth_step(radius, BAND[1] + BAND_EDGE, BAND[1])
   difference = original.astype(np.float32) - face.astype(np.float32)
   sigma = MATCH_BLUR * size
   spread = cv2.GaussianBlur(difference * rim[..., None], (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
@@ -91,10 +95,11 @@ def _match_colours(face: np.ndarray, original: np.ndarray) -> np.ndarray:
   return face + spread / np.maximum(weight, 1e-6)[..., None]
 
 
-def _mask(columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
-  """Returns the weight of the generated face, (rows, columns), at places given in fractions of the box."""
-  sides = _smooth_step(columns, *MASK_SIDE) * _smooth_step(1 - columns, *MASK_SIDE)
-  return np.outer(_smooth_step(rows, *MASK_TOP) * _smooth_step(rows, *MASK_BOTTOM), sides).astype(np.float32)
+def _radius(columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
+  """Returns the distance from the middle of the mask, (rows, columns): 1 on its rim; places in fractions of the box."""
+  x = np.abs((columns - MASK_CENTRE[0]) / MASK_HALF[0]) ** MASK_ROUNDNESS
+  y = np.abs((rows - MASK_CENTRE[1]) / MASK_HALF[1]) ** MASK_ROUNDNESS
+  return ((x[None, :] + y[:, None]) ** (1 / MASK_ROUNDNESS)).astype(np.float32)
 
 
 def _smooth_step(x: np.ndarray, zero: float, one: float) -> np.ndarray:
@@ -126,9 +131,9 @@ def _resample(frame: np.ndarray, left: float, top: float, width: float, height: 
   return cv2.warpAffine(frame, to_frame, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _clipped(start: float, end: float, length: int) -> tuple[int, int]:
-  """The whole pixels whose centres lie between start and end, inside the frame."""
-  return max(0, math.ceil(start - 0.5)), min(length, math.floor(end - 0.5) + 1)
+def _clipped(middle: float, reach: float, length: int) -> tuple[int, int]:
+  """The whole pixels, first and last + 1, whose centres lie within reach of the middle, inside the frame."""
+  return max(0, math.ceil(middle - reach - 0.5)), min(length, math.floor(middle + reach - 0.5) + 1)
 
 
 def _origin_and_size(box: Sequence[float]) -> tuple[float, float, float, float]:
