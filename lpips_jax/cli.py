@@ -1,19 +1,44 @@
 """What the commands share: flags that fail with one clear line, and bad input that exits with status 2."""
 
-import contextlib
+import os
 import sys
 from collections.abc import Callable, Sequence
+from typing import NoReturn
 
-from absl import app, flags
+from absl import flags, logging
+
+HELP = '--help', '-help', '-h', '--helpfull', '--helpshort'
+BAD_INPUT, INTERRUPTED = 2, 130  # exit statuses; the second is a shell's for a program that Ctrl-C ended
 
 
 class UserError(Exception):
   """Bad input. Its message is one line that says what is wrong and what to do."""
 
 
-def run(main: Callable[[], None]) -> None:
-  """Parses the flags and runs `main`; bad flags and `UserError`s become one line on stderr and exit status 2."""
-  app.run(lambda _: _guarded(main), flags_parser=_parse_flags)
+def run(main: Callable[[], None], argv: Sequence[str] | None = None) -> None:
+  """Parses the flags and runs `main`.
+
+  Bad flags and `UserError`s become one line on stderr and exit status 2, Ctrl-C one line and status 130; other errors
+  are ours, and keep their traceback. Logs go to stdout, so that stderr says nothing but what went wrong.
+
+  Args:
+    main: does the command's work; reads absl's flags.
+    argv: the command and its arguments; those of this process by default.
+  """
+  argv = list(sys.argv if argv is None else argv)
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # XLA's remarks on the machine
+  logging.use_absl_handler()
+  logging.get_absl_handler().python_handler.stream = sys.stdout
+  try:
+    if any(argument in HELP for argument in argv[1:]):
+      print(_help(everything='--helpfull' in argv))
+      return
+    _parse(argv)
+    main()
+  except UserError as error:
+    _exit(argv[0], error, BAD_INPUT)
+  except KeyboardInterrupt:
+    _exit(argv[0], 'interrupted', INTERRUPTED)
 
 
 def require_flags(*names: str) -> None:
@@ -23,30 +48,40 @@ def require_flags(*names: str) -> None:
     fail(f'missing {", ".join(missing)}: see --help')
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
   raise UserError(message)
 
 
-def _guarded(main: Callable[[], None]) -> None:
+def _parse(argv: list[str]) -> None:
+  """Parses flags. A config file runs as they are parsed, so whatever it raises is an error of its author, not ours."""
   try:
-    main()
-  except UserError as error:
-    _exit(error)
-
-
-def _parse_flags(argv: Sequence[str]) -> list[str]:
-  """absl's own parser prints several lines and exits with 1; ml_collections raises through it."""
-  try:
-    with contextlib.redirect_stderr(sys.stderr):
-      rest = flags.FLAGS(argv)
-  except (flags.Error, AttributeError, KeyError, ValueError, TypeError, OSError, ImportError, SyntaxError) as error:
-    _exit(error)
+    rest = flags.FLAGS(argv)
+    for name in flags.FLAGS:  # ml_collections keeps quiet about a file that it could not load until its value is used
+      hasattr(flags.FLAGS[name].value, 'used')
+  except flags.Error as error:
+    raise UserError(error) from error
+  except Exception as error:
+    raise UserError(_config_problem(error)) from error
   if len(rest) > 1:
-    _exit(f'unexpected argument {rest[1]!r}: every option starts with --')
-  return rest
+    fail(f'unexpected argument {rest[1]!r}: every option starts with --')
 
 
-def _exit(error: object) -> None:
+def _config_problem(error: Exception) -> str:
+  text = str(error.args[0]) if error.args else type(error).__name__
+  if isinstance(error, OSError):
+    return f'--config cannot be read: {(str(error).splitlines() or [text])[-1].strip()}'
+  if isinstance(error, AttributeError | KeyError) and text[:1] in '"\'':
+    return f'--config has no key {text}'
+  return f'--config cannot be used: {type(error).__name__}: {text}'
+
+
+def _help(everything: bool) -> str:
+  document = (sys.modules['__main__'].__doc__ or '').strip()
+  listing = flags.FLAGS.get_help() if everything else flags.FLAGS.main_module_help()
+  return f'{document}\n\nflags:\n{listing}'
+
+
+def _exit(command: str, error: object, status: int) -> NoReturn:
   line = ' '.join(str(error).split())
-  print(f'{sys.argv[0].rsplit("/", 1)[-1]}: {line}', file=sys.stderr)
-  sys.exit(2)
+  print(f'{os.path.basename(command)}: {line}', file=sys.stderr)
+  sys.exit(status)

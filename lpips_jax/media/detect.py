@@ -61,7 +61,7 @@ def make_detector(kind: str = 'auto', model: str | os.PathLike[str] | None = Non
     return _yunet(file)
   if kind == 'yunet':
     raise UserError(f'YuNet is not here and cannot be downloaded: get {YUNET_URL} and name it by --detector_model')
-  logging.info('YuNet is not here and cannot be downloaded: using the cascade of OpenCV, which sees frontal faces only')
+  logging.warning('no YuNet here and no download: using the cascade of OpenCV, which sees frontal faces only')
   return _cascade()
 
 
