@@ -16,7 +16,7 @@ FRAME_RATE = 25  # video frames a second
 JAW_INERTIA, LIP_INERTIA, TONGUE_INERTIA, LEVEL_INERTIA = 0.024, 0.036, 0.016, 0.006
 
 # Chance of a consonant before the vowel, of another after it, and of a pause after a word.
-ONSET, CODA, PAUSE = 0.85, 0.25, 0.22
+ONSET, CODA, PAUSE = 0.85, 0.25, 0.2
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,13 @@ BILABIALS = ('p', 'b', 'm')
 _CONSONANT_WEIGHTS = np.array([2.0 if name in BILABIALS else 1.0 for name in CONSONANTS])
 
 _BURST_SECONDS = 0.025
+_BREATH = round(0.9 * RATE)  # steps; after this much speech the word that ends is followed by a pause
+_LEAD_IN = RATE  # steps between which a clip may start; later than any gesture is smeared
 
 
 @dataclass(frozen=True)
 class Articulation:
-  """The curves of one utterance on a grid of 200 Hz; every field has G rows.
+  """The curves of some speech on a grid of 200 Hz; every field has G rows.
 
   Attributes:
     opening: (G,) inner-lip opening, in [0, 1].
@@ -115,19 +117,22 @@ class Articulation:
 
 
 def articulate(rng: np.random.Generator, seconds: float, tempo: float = 1.0, effort: float = 1.0) -> Articulation:
-  """Returns the gestures of a random utterance that starts and ends in silence.
+  """Returns the gestures of a few seconds of random speech, cut out of a longer stretch at a random moment.
+
+  Nothing is said about where the pauses fall, so the openings of two clips have nothing in common.
 
   Args:
     rng: where the phonemes come from.
-    seconds: length of the utterance.
+    seconds: length; from 2.2 s on there is silence somewhere.
     tempo: speed of speech; 1 is about four syllables a second.
     effort: how far the mouth opens, relative to the targets of the phonemes.
   """
   n_steps = round(seconds * RATE)
-  names, segments, lengths = _timeline(rng, n_steps, tempo)
+  cut = slice(start := rng.integers(_LEAD_IN, 2 * _LEAD_IN), start + n_steps)
+  names, segments, lengths = _timeline(rng, 3 * _LEAD_IN + n_steps, tempo)
 
   def track(values: list, inertia: float) -> np.ndarray:
-    return _smooth(np.repeat(np.asarray(values, np.float64), lengths, axis=0)[:n_steps], inertia)
+    return _smooth(np.repeat(np.asarray(values, np.float64), lengths, axis=0), inertia)[cut]
 
   opening = track([s.opening * (effort if s.opening > 0 else 1) for s in segments], JAW_INERTIA)
   return Articulation(
@@ -140,7 +145,7 @@ def articulate(rng: np.random.Generator, seconds: float, tempo: float = 1.0, eff
     voicing=track([s.voicing for s in segments], LEVEL_INERTIA),
     noise=track([s.noise for s in segments], LEVEL_INERTIA),
     band=track([s.band for s in segments], LEVEL_INERTIA),
-    phonemes=np.repeat(names, lengths)[:n_steps],
+    phonemes=np.repeat(names, lengths)[cut],
   )
 
 
@@ -151,7 +156,7 @@ def at_frames(curve: np.ndarray, n_frames: int) -> np.ndarray:
 
 
 def _timeline(rng: np.random.Generator, n_steps: int, tempo: float) -> tuple[list[str], list[Phoneme], list[int]]:
-  """Returns names, phonemes and lengths in steps; the lengths add up to `n_steps`."""
+  """Returns names, phonemes and lengths in steps of words and pauses, at least `n_steps` of them."""
   names, segments, lengths = [], [], []
 
   def say(name: str, phoneme: Phoneme, seconds: float) -> None:
@@ -159,26 +164,18 @@ def _timeline(rng: np.random.Generator, n_steps: int, tempo: float) -> tuple[lis
     segments.append(phoneme)
     lengths.append(max(1, round(seconds * RATE)))
 
-  last_silence = rng.uniform(0.12, 0.3)
-  say('', SILENCE, rng.uniform(0.1, 0.35))
-  while sum(lengths) < n_steps - (last_silence + 0.35) * RATE:
+  last_pause = 0
+  while sum(lengths) < n_steps:
     for name in _word(rng):
       phoneme = VOWELS.get(name) or CONSONANTS[name]
       seconds = phoneme.seconds * rng.uniform(0.8, 1.35) / tempo
       say(name, _closure(phoneme) if phoneme.burst else phoneme, seconds)
       if phoneme.burst:
         say(name, _release(phoneme), _BURST_SECONDS)
-    if rng.random() < PAUSE:
-      say('', SILENCE, rng.uniform(0.18, 0.4))
-  return _fit(names, segments, lengths, n_steps, round(last_silence * RATE))
-
-
-def _fit(names: list, segments: list, lengths: list, n_steps: int, tail: int) -> tuple[list, list, list]:
-  """Cuts what was said at `n_steps - tail`, in the middle of a word if need be, and lets silence follow."""
-  room, kept = n_steps - tail, []
-  for length in lengths:
-    kept.append(min(length, room - sum(kept)))
-  return [*names, ''], [*segments, SILENCE], [*kept, n_steps - sum(kept)]
+    if rng.random() < PAUSE or sum(lengths) - last_pause > _BREATH:
+      say('', SILENCE, rng.choice([0.2, 0.3, 0.6]) * rng.uniform(0.8, 1.3))
+      last_pause = sum(lengths)
+  return names, segments, lengths
 
 
 def _word(rng: np.random.Generator) -> list[str]:
@@ -208,7 +205,7 @@ def _fill_from_neighbours(values: list[float | None]) -> np.ndarray:
 
 
 def _smooth(values: np.ndarray, inertia: float) -> np.ndarray:
-  """Gaussian smoothing along the first axis; the ends repeat, which is exact since utterances end in silence."""
+  """Gaussian smoothing along the first axis; the ends, which repeat, are cut off by the caller."""
   sigma = inertia * RATE
   reach = int(3.5 * sigma) + 1
   kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)

@@ -1,20 +1,20 @@
-"""Renders a talking head: the painted portrait, its jaw pulled down, mouth and eyes on it, moved in front of the room."""
+"""Renders a talking head: the painted portrait, its jaw pulled down, with mouth and eyes, moved before the room."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from data_pipeline.corpora.talking_faces.articulation import FRAME_RATE, Articulation, at_frames
-from data_pipeline.corpora.talking_faces.canvas import Canvas, canvas
+from data_pipeline.corpora.talking_faces.canvas import Canvas, canvas, to_picture, to_planes
 from data_pipeline.corpora.talking_faces.features import (
   EYE_REGION,
   MOUTH_REGION,
   Lips,
   jaw_drop,
   jaw_weight,
-  paint_eyes,
+  paint_eye,
   paint_mouth,
 )
 from data_pipeline.corpora.talking_faces.looks import Looks
@@ -28,21 +28,21 @@ _JAW_TOP = 0.40  # v above which the jaw moves nothing
 
 @dataclass(frozen=True)
 class Motion:
-  """How a head moves through a clip; every field has one row per frame.
+  """How a head moves through a clip; all but the gaze have one row per frame.
 
   Attributes:
     shift: (T, 2) right and down, in face units.
     turn: (T,) in-plane rotation, radians.
     zoom: (T,) size relative to the usual.
     eyes: (T,) 1 open, 0 shut.
-    gaze: (T,) where the eyes look, face units.
+    gaze: where the eyes look, face units to the right.
   """
 
   shift: np.ndarray
   turn: np.ndarray
   zoom: np.ndarray
   eyes: np.ndarray
-  gaze: np.ndarray
+  gaze: float
 
 
 def draw_motion(rng: np.random.Generator, n_frames: int) -> Motion:
@@ -53,7 +53,7 @@ def draw_motion(rng: np.random.Generator, n_frames: int) -> Motion:
     turn=sway(rng, time, 0.03) + rng.normal(0, 0.03),
     zoom=rng.uniform(0.90, 1.06) * (1 + sway(rng, time, 0.012)),
     eyes=_blinks(rng, time),
-    gaze=sway(rng, time, 0.006) + rng.uniform(-0.012, 0.012),
+    gaze=rng.uniform(-0.014, 0.014),
   )
 
 
@@ -89,47 +89,55 @@ def render(
   left, top, right, bottom = window or (0, 0, scene, scene)
   unit = _UNIT * scene
   room_sheet = canvas(-0.5 / _UNIT, -0.53 / _UNIT, 0.5 / _UNIT, 0.47 / _UNIT, unit)
-  room = _to_uint8(paint_room(looks, room_sheet))[top:bottom, left:right]
-  actor = _Actor(looks, unit * _DETAIL)
-  sheet_to_head = np.array([[1 / actor.density, 0, HEAD[0]], [0, 1 / actor.density, HEAD[1]], [0, 0, 1]])
+  room = to_picture(paint_room(looks, room_sheet))[top:bottom, left:right]
+  density = unit * _DETAIL
+  actor = _Actor(looks, motion.gaze, density)
+  sheet_to_head = np.array([[1 / density, 0, HEAD[0]], [0, 1 / density, HEAD[1]], [0, 0, 1]])
   n_frames = len(motion.turn)
   curves = {name: at_frames(getattr(articulation, name), n_frames) for name in Lips.__annotations__}
   for k in range(n_frames):
-    head = actor.head(Lips(**{name: float(curve[k]) for name, curve in curves.items()}), motion.eyes[k], motion.gaze[k])
+    head = actor.head(Lips(**{name: float(curve[k]) for name, curve in curves.items()}), float(motion.eyes[k]))
     place = head_to_scene(motion, k, scene) @ sheet_to_head
     place[:, 2] += place[:, :2] @ (0.5, 0.5) - (left + 0.5, top + 0.5)  # OpenCV counts from pixel centres
     moved = cv2.warpAffine(head, place, (right - left, bottom - top), flags=cv2.INTER_LINEAR)
-    yield moved[..., :3] + cv2.multiply(room, 255 - moved[..., [3, 3, 3]], scale=1 / 255)
+    clear = 255 - moved[..., 3]
+    yield cv2.add(moved[..., :3], cv2.multiply(room, cv2.merge([clear, clear, clear]), scale=1 / 255))
 
 
 class _Actor:
   """A painted head that can be made to speak and blink; what does not change is painted once."""
 
-  def __init__(self, looks: Looks, density: float):
-    self.looks, self.density = looks, density
-    self._still = _to_uint8(paint_head(looks, density))
-    self._jaw_row = int((_JAW_TOP - HEAD[1]) * density)
+  def __init__(self, looks: Looks, gaze: float, density: float):
+    self.looks, self.gaze = looks, gaze
     sheet = canvas(*HEAD, density)
+    light = lighting(sheet, looks)
+    self._still = to_picture(paint_head(looks, sheet, light))
+    self._jaw_row = int((_JAW_TOP - HEAD[1]) * density)
     rows, columns = np.indices(sheet.u.shape, np.float32)[:, self._jaw_row :]
     self._columns, self._rows = columns, rows - self._jaw_row
     self._jaw = jaw_weight(sheet)[self._jaw_row :] * density
-    light = lighting(sheet, looks).astype(np.float32)
+    self._blinks = {}  # the head with its eyes so far open; they mostly are
     self._mouth = _Patch(sheet, light, MOUTH_REGION)
     self._eyes = [_Patch(sheet, light, EYE_REGION), _Patch(sheet, light, EYE_REGION, mirrored=True)]
 
-  def head(self, lips: Lips, eyes: float, gaze: float) -> np.ndarray:
-    """Returns the head of one frame, (H, W, 4) uint8, premultiplied."""
-    head = self._still.copy()
+  def head(self, lips: Lips, eyes: float) -> np.ndarray:
+    """Returns the head of one frame, (H, W, 4) uint8, premultiplied; `eyes` is how open they are."""
+    if eyes not in self._blinks:
+      self._blinks[eyes] = self._with_eyes(eyes)
+    head = self._blinks[eyes].copy()
     drop = np.float32(jaw_drop(lips.opening))
     head[self._jaw_row :] = cv2.remap(
       self._still[self._jaw_row :], self._columns, self._rows - drop * self._jaw, cv2.INTER_LINEAR
     )
-    mouth = self._mouth
-    skin = head[mouth.rows, mouth.columns, :3] / np.float32(255)
-    head[mouth.rows, mouth.columns, :3] = _to_uint8(paint_mouth(skin, mouth.sheet, self.looks, mouth.light, lips))
-    for eye, look in zip(self._eyes, (gaze, -gaze), strict=True):
-      skin = head[eye.rows, eye.columns, :3] / np.float32(255)
-      head[eye.rows, eye.columns, :3] = _to_uint8(paint_eyes(skin, eye.sheet, self.looks, eye.light, eyes, look))
+    self._mouth.repaint(head, lambda skin, patch: paint_mouth(skin, patch.sheet, self.looks, patch.light, lips))
+    return head
+
+  def _with_eyes(self, openness: float) -> np.ndarray:
+    head = self._still.copy()
+    for eye, gaze in zip(self._eyes, (self.gaze, -self.gaze), strict=True):
+      eye.repaint(
+        head, lambda skin, patch, gaze=gaze: paint_eye(skin, patch.sheet, self.looks, patch.light, openness, gaze)
+      )
     return head
 
 
@@ -140,12 +148,20 @@ class _Patch:
     left, top, right, bottom = region
     if mirrored:
       left, right = -right, -left
-    first = lambda x, start: round((x - start) * sheet.density)
-    self.rows = slice(first(top, HEAD[1]), first(bottom, HEAD[1]))
-    self.columns = slice(first(left, HEAD[0]), first(right, HEAD[0]))
+    self.rows = _pixels(sheet, top - HEAD[1], bottom - HEAD[1])
+    self.columns = _pixels(sheet, left - HEAD[0], right - HEAD[0])
     u, v = sheet.u[self.rows, self.columns], sheet.v[self.rows, self.columns]
     self.sheet = Canvas(-u if mirrored else u, v, sheet.density)
-    self.light = light[self.rows, self.columns]
+    self.light = light[:, self.rows, self.columns]
+
+  def repaint(self, head: np.ndarray, paint: Callable[[np.ndarray, '_Patch'], np.ndarray]) -> None:
+    """Replaces the colours of `head` here, in place, by what `paint` makes of them."""
+    region = head[self.rows, self.columns, :3]
+    region[:] = to_picture(paint(to_planes(region), self))
+
+
+def _pixels(sheet: Canvas, start: float, end: float) -> slice:
+  return slice(round(start * sheet.density), round(end * sheet.density))
 
 
 def _blinks(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
@@ -155,7 +171,3 @@ def _blinks(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
     eyes = np.minimum(eyes, np.clip(np.abs(time - next_blink) / 0.10 - 0.25, 0, 1))
     next_blink += rng.uniform(1.8, 4.5)
   return eyes
-
-
-def _to_uint8(picture: np.ndarray) -> np.ndarray:
-  return np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_pipeline.corpora.talking_faces.canvas import Canvas, mix, rise
+from data_pipeline.corpora.talking_faces.canvas import Canvas, mix, plain, rise
 from data_pipeline.corpora.talking_faces.looks import Looks
 from data_pipeline.corpora.talking_faces.portrait import EYE_U, EYE_V, MOUTH_V
 
-MOUTH_REGION = (-0.48, 0.36, 0.48, 1.02)  # left, top, right, bottom, face units
+MOUTH_REGION = (-0.43, 0.37, 0.43, 0.99)  # left, top, right, bottom, face units
 EYE_REGION = (EYE_U - 0.21, EYE_V - 0.15, EYE_U + 0.21, EYE_V + 0.13)
 
 MAX_GAP = 0.30  # face units between the inner lips of a fully open mouth
@@ -41,10 +41,10 @@ def paint_mouth(skin: np.ndarray, sheet: Canvas, looks: Looks, light: np.ndarray
   """Returns the skin of `MOUTH_REGION` with a mouth on it.
 
   Args:
-    skin: (H, W, 3) float32 in [0, 1].
+    skin: (3, H, W) float32 in [0, 1].
     sheet: where its pixels lie.
     looks: whose mouth.
-    light: (H, W, 3) how bright the skin is there.
+    light: (3, H, W) how bright the skin is there.
     lips: how it is held.
   """
   u, v, pixel = sheet.u, sheet.v, 1 / sheet.density
@@ -67,27 +67,27 @@ def paint_mouth(skin: np.ndarray, sheet: Canvas, looks: Looks, light: np.ndarray
   hole = _between(v, upper_inner, lower_inner, pixel) * rise(gap, 0.0, 1.2 * pixel)
 
   shadow = np.exp(-(((v - lower_outer - 0.030) / 0.035) ** 2)) * body
-  skin = skin * (1 - 0.20 * shadow)[..., None]
+  skin = skin * (1 - 0.20 * shadow)
   skin = mix(skin, _lip_colour(v, looks, light, upper_outer, upper_inner, lower_inner, lower_outer), 0.92 * lip)
   inner = _inside_of_mouth(u, v, half, light, lips, upper_inner, lower_inner, pixel)
   skin = mix(skin, inner, hole)
   seam = np.exp(-(((v - middle) / (0.011 + 0.4 * pixel)) ** 2)) * rise(half + 0.025 - np.abs(u), 0, 0.03)
   corner = np.exp(-(((np.abs(u) - half - 0.015) / 0.028) ** 2) - ((v - middle) / 0.030) ** 2)
-  dark = np.asarray(looks.lips, np.float32) * 0.34
+  dark = plain(looks.lips) * 0.34
   skin = mix(skin, dark, 0.75 * seam * (1 - rise(gap, 0.0, 0.03)))
   return mix(skin, dark, 0.35 * corner)
 
 
-def paint_eyes(
+def paint_eye(
   skin: np.ndarray, sheet: Canvas, looks: Looks, light: np.ndarray, openness: float, gaze: float
 ) -> np.ndarray:
   """Returns the skin around one eye with the eye on it.
 
   Args:
-    skin: (H, W, 3) float32 in [0, 1].
+    skin: (3, H, W) float32 in [0, 1].
     sheet: where its pixels lie, mirrored for the left eye so that u grows outwards.
     looks: whose eye.
-    light: (H, W, 3) how bright the skin is there.
+    light: (3, H, W) how bright the skin is there.
     openness: 0 is shut, 1 as open as at rest.
     gaze: where it looks along u, face units.
   """
@@ -96,26 +96,26 @@ def paint_eyes(
   y = sheet.v - EYE_V + 0.012 * x  # the outer corner is a little higher
   arch = np.clip(1 - x**2, 0, 1)
   lower = 0.045 * looks.eye * arch**0.9
-  upper = lower - (0.118 * looks.eye * looks.lid) * openness * arch ** (0.62 + 0.10 * (x > 0))
+  upper = lower - (0.128 * looks.eye * looks.lid) * openness * arch ** (0.62 + 0.10 * (x > 0))
   white = _between(y, upper, lower, pixel) * rise(lower - upper, 0.0, 1.5 * pixel)
 
   radius = np.hypot(sheet.u - EYE_U - gaze + 0.008, (y + 0.016) * 1.02)
   iris_radius = 0.067 * looks.eye
-  ball = np.array([0.93, 0.91, 0.89], np.float32) * (1.0 - 0.22 * np.abs(x[..., None]) ** 2) * np.clip(light, 0.5, 1.08)
+  ball = plain((0.93, 0.91, 0.89)) * (1.0 - 0.22 * np.abs(x) ** 2) * np.clip(light, 0.5, 1.08)
   ring = 0.70 + 0.55 * rise(radius / iris_radius, 0.35, 0.75) - 0.75 * rise(radius / iris_radius, 0.75, 1.0)
-  ball = mix(ball, np.asarray(looks.iris, np.float32) * ring[..., None], rise(radius - iris_radius, pixel, -pixel))
-  ball = mix(ball, (0.03, 0.03, 0.03), rise(radius - 0.030 * looks.eye, pixel, -pixel))
-  ball = ball * (1 - 0.45 * rise(y - upper, 0.045, 0.0))[..., None]
+  ball = mix(ball, plain(looks.iris) * ring, rise(radius - iris_radius, pixel, -pixel))
+  ball = mix(ball, plain((0.03, 0.03, 0.03)), rise(radius - 0.030 * looks.eye, pixel, -pixel))
+  ball = ball * (1 - 0.45 * rise(y - upper, 0.045, 0.0))
   side = 0.024 * np.sign(looks.light[0]) * np.sign(sheet.u[0, -1] - sheet.u[0, 0])
   glint = np.hypot(sheet.u - EYE_U - gaze - side, y + 0.040)
-  ball = mix(ball, (1.0, 1.0, 1.0), 0.9 * rise(glint, 0.020, 0.008))
+  ball = mix(ball, plain((1.0, 1.0, 1.0)), 0.9 * rise(glint, 0.020, 0.008))
 
   crease = np.exp(-(((y - (lower - 0.165 * looks.eye * arch**0.55)) / 0.014) ** 2)) * rise(arch, 0.05, 0.4)
   lid_line = np.exp(-(((y - lower - 0.010) / 0.012) ** 2)) * rise(arch, 0.0, 0.3)
-  skin = skin * (1 - 0.22 * crease - 0.14 * lid_line)[..., None]
+  skin = skin * (1 - 0.22 * crease - 0.14 * lid_line)
   skin = mix(skin, ball, white)
   lash = np.exp(-(((y - upper + 0.004) / (0.011 + 0.004 * x)) ** 2)) * rise(1.05 - np.abs(x), 0, 0.15)
-  return mix(skin, np.asarray(looks.hair, np.float32) * 0.3, 0.85 * lash)
+  return mix(skin, plain(looks.hair) * 0.3, 0.85 * lash)
 
 
 def _lip_colour(v, looks, light, upper_outer, upper_inner, lower_inner, lower_outer) -> np.ndarray:
@@ -125,26 +125,24 @@ def _lip_colour(v, looks, light, upper_outer, upper_inner, lower_inner, lower_ou
   above = v < 0.5 * (upper_inner + lower_inner)
   tone = np.where(above, 0.98 - 0.26 * upper**1.5, 1.06 - 0.30 * lower**2 - 0.18 * (1 - lower) ** 4)
   shine = np.where(above, 0, np.exp(-(((lower - 0.38) / 0.20) ** 2)))
-  return np.asarray(looks.lips, np.float32) * (tone[..., None] * light) + 0.09 * shine[..., None]
+  return plain(looks.lips) * (tone * light) + 0.09 * shine
 
 
 def _inside_of_mouth(u, v, half, light, lips: Lips, upper_inner, lower_inner, pixel) -> np.ndarray:
   """A dark cavity, the tongue at its bottom, and rows of teeth behind each lip."""
   depth = np.clip((v - upper_inner) / np.maximum(lower_inner - upper_inner, 1e-3), 0, 1)
-  inner = np.array([0.17, 0.045, 0.05], np.float32) * (0.55 + 0.6 * depth)[..., None]
+  inner = plain((0.17, 0.045, 0.05)) * (0.55 + 0.6 * depth)
 
   top = lower_inner - (0.05 + 0.07 * lips.tongue) * np.clip(lips.opening, 0.2, 1)
   bulge = np.clip(1 - (u / (0.72 * half)) ** 2, 0, 1)
   tongue = rise(v - (top + 0.05 * (1 - bulge)), 0, 0.03) * rise(bulge, 0, 0.2) * (0.25 + 0.75 * lips.tongue)
-  inner = mix(inner, np.array([0.62, 0.27, 0.27], np.float32) * (0.6 + 0.4 * depth)[..., None], 0.8 * tongue)
+  inner = mix(inner, plain((0.62, 0.27, 0.27)) * (0.6 + 0.4 * depth), 0.8 * tongue)
 
-  enamel = (
-    np.array([0.90, 0.87, 0.81], np.float32) * np.clip(light, 0.45, 1.05) * (1 - 0.45 * (u / half)[..., None] ** 2)
-  )
-  enamel = enamel * (1 - 0.10 * np.exp(-(((np.mod(u + 0.5, 0.066) - 0.033) / 0.006) ** 2)))[..., None]
-  upper_edge = upper_inner + 0.070 * lips.teeth * (1 - 0.25 * (u / half) ** 2)
+  enamel = plain((0.90, 0.87, 0.81)) * np.clip(light, 0.45, 1.05) * (1 - 0.45 * (u / half) ** 2)
+  enamel = enamel * (1 - 0.10 * np.exp(-(((np.mod(u + 0.5, 0.066) - 0.033) / 0.006) ** 2)))
+  upper_edge = upper_inner + 0.058 * lips.teeth * (1 - 0.25 * (u / half) ** 2)
   teeth = rise(v - upper_edge, pixel, -pixel) * rise(np.abs(u) / half, 0.92, 0.75) * rise(lips.teeth, 0.05, 0.35)
-  inner = mix(inner, enamel * (0.62 + 0.38 * rise(v - upper_inner, 0, 0.035))[..., None], 0.95 * teeth)
+  inner = mix(inner, enamel * (0.62 + 0.38 * rise(v - upper_inner, 0, 0.035)), 0.95 * teeth)
   lower_edge = lower_inner - 0.030 * lips.teeth
   below = rise(v - lower_edge, -pixel, pixel) * rise(np.abs(u) / half, 0.80, 0.60) * rise(lips.teeth, 0.4, 0.9)
   return mix(inner, enamel * 0.72, 0.8 * below)

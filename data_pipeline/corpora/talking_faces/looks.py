@@ -10,7 +10,7 @@ import numpy as np
 Colour = tuple[float, float, float]  # sRGB, 0 to 1
 
 _SKIN = [  # from fair to dark
-  (0.95, 0.79, 0.70),
+  (0.92, 0.76, 0.67),
   (0.89, 0.70, 0.58),
   (0.80, 0.60, 0.46),
   (0.67, 0.47, 0.35),
@@ -122,8 +122,8 @@ def draw_looks(rng: np.random.Generator) -> Looks:
     clothes=_vary(rng, _CLOTHES[rng.choice(len(_CLOTHES))], 0.05),
     wall=_vary(rng, _WALLS[rng.choice(len(_WALLS))], 0.05),
     width=rng.uniform(0.70, 0.80),
-    jaw=rng.uniform(0.05, 0.22),
-    chin=rng.uniform(2.1, 2.7),
+    jaw=rng.uniform(0.02, 0.17),
+    chin=rng.uniform(2.2, 2.9),
     style=str(rng.choice(HAIR_STYLES)),
     hairline=rng.uniform(-0.80, -0.66),
     volume=rng.uniform(0.10, 0.20),
@@ -132,13 +132,13 @@ def draw_looks(rng: np.random.Generator) -> Looks:
     glasses=bool(rng.random() < 0.18),
     brow=rng.uniform(0.028, 0.050),
     arch=rng.uniform(0.02, 0.07),
-    eye=rng.uniform(0.92, 1.12),
+    eye=rng.uniform(1.0, 1.18),
     lid=rng.uniform(0.75, 1.0),
     nose=rng.uniform(0.85, 1.2),
     lip_upper=rng.uniform(0.050, 0.080),
     lip_lower=rng.uniform(0.070, 0.105),
     mouth=rng.uniform(0.25, 0.30),
-    smile=rng.uniform(-0.005, 0.035),
+    smile=rng.uniform(0.012, 0.05),
     blush=rng.uniform(0.2, 1.0),
     light=tuple(float(x) for x in light / np.linalg.norm(light)),
     contrast=rng.uniform(0.45, 0.8),
@@ -152,8 +152,8 @@ def _between(colours: list[Colour], position: float) -> np.ndarray:
 
 
 def _vary(rng: np.random.Generator, colour: np.ndarray | Colour, spread: float) -> Colour:
-  """The same colour, a little lighter or darker and a little warmer or cooler."""
-  varied = np.asarray(colour) + rng.normal(0, spread) + rng.normal(0, 0.4 * spread, 3)
+  """The same colour, a little lighter or darker and a little warmer or cooler, in proportion to its brightness."""
+  varied = np.asarray(colour) * (1 + 2 * rng.normal(0, spread) + rng.normal(0, spread, 3))
   return tuple(float(x) for x in np.clip(varied, 0.03, 0.97))
 
 

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import cv2
 import numpy as np
@@ -87,8 +87,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   """Procedural talking faces, as clip records with the true opening of the mouth."""
 
   VERSION = tfds.core.Version('1.0.0')
-  RELEASE_NOTES = {'1.0.0': 'First release.'}
-  BUILDER_CONFIGS = [DEFAULT, QUICKSTART, TINY]
+  RELEASE_NOTES: ClassVar = {'1.0.0': 'First release.'}
+  BUILDER_CONFIGS: ClassVar = [DEFAULT, QUICKSTART, TINY]
   code_path = epath.Path(__file__)  # said outright: TFDS would look for it with a package that may not be installed
 
   def _info(self) -> tfds.core.DatasetInfo:

@@ -17,6 +17,7 @@ _FFT = 1040  # room for ringing formants, and a multiple of the hop
 _HIGHER_FORMANTS = (3500.0, 4500.0)  # Hz, fixed: they carry the speaker rather than the vowel
 _BANDWIDTHS = (80.0, 100.0, 140.0, 220.0, 300.0)  # Hz
 _TILT = 700.0  # Hz; above it the glottal spectrum, radiation included, falls by 6 dB an octave
+_FRICATION = 0.25  # amplitude of frication against that of a vowel's pulses, by ear
 
 
 @dataclass(frozen=True)
@@ -56,15 +57,16 @@ def draw_voice(rng: np.random.Generator) -> Voice:
 def speak(articulation: Articulation, voice: Voice, rng: np.random.Generator) -> np.ndarray:
   """Returns the sound of an utterance, (80 G,) int16 at 16 kHz, for an articulation of G steps."""
   n_steps = len(articulation.opening)
-  frequencies = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE)
-  tract = _formant_response(frequencies, articulation.formants * voice.tract)
-  glottal = articulation.voicing[:, None] * tract / (1 + frequencies / _TILT)
-  aspiration = voice.breath * articulation.voicing[:, None] * tract
-  frication = articulation.noise[:, None] * _band_response(frequencies, articulation.band)
+  frequencies = np.fft.rfftfreq(_FFT, 1 / SAMPLE_RATE).astype(np.float32)
+  tract = _formant_response(frequencies, (articulation.formants * voice.tract).astype(np.float32))
+  voicing, frication = articulation.voicing.astype(np.float32), articulation.noise.astype(np.float32)
+  voiced = voicing[:, None] * tract
+  hissed = frication[:, None] * _band_response(frequencies, articulation.band.astype(np.float32))
 
   pulses = _pulses(_pitch(n_steps, voice, rng), rng)
   noise = rng.standard_normal(n_steps * HOP)
-  spectrum = _frames(pulses) * glottal + _frames(noise) * (0.25 * frication + aspiration)
+  spectrum = _frames(pulses) * (voiced / (1 + frequencies / _TILT))
+  spectrum += _frames(noise) * (_FRICATION * hissed + voice.breath * voiced)
   speech = _overlap_add(spectrum)
   speech *= voice.level / np.sqrt(np.mean(speech**2) + 1e-12)
   speech = np.tanh(speech + voice.hiss * rng.standard_normal(len(speech)))
@@ -94,8 +96,8 @@ def _pulses(pitch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def _formant_response(frequencies: np.ndarray, formants: np.ndarray) -> np.ndarray:
   """Returns the magnitude of a cascade of resonances, (G, F), for formants (G, 3) in Hz (Klatt 1980)."""
-  response = np.ones((len(formants), len(frequencies)))
-  higher = [np.full(len(formants), value) for value in _HIGHER_FORMANTS]
+  response = np.ones((len(formants), len(frequencies)), np.float32)
+  higher = [np.full(len(formants), value, np.float32) for value in _HIGHER_FORMANTS]
   for centre, width in zip([*formants.T, *higher], _BANDWIDTHS, strict=True):
     square = centre[:, None] ** 2
     response *= square / np.sqrt((square - frequencies**2) ** 2 + (width * frequencies) ** 2)
@@ -111,7 +113,7 @@ def _frames(source: np.ndarray) -> np.ndarray:
   """Returns the spectra (G, F) of Hann frames around each step, in the middle of a longer buffer."""
   padded = np.pad(source, _WINDOW // 2)
   windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[HOP // 2 :: HOP]
-  buffer = np.zeros((len(source) // HOP, _FFT))
+  buffer = np.zeros((len(source) // HOP, _FFT), np.float32)
   start = (_FFT - _WINDOW) // 2
   buffer[:, start : start + _WINDOW] = windows[: len(buffer)] * np.hanning(_WINDOW + 1)[:-1]
   return np.fft.rfft(buffer)
