@@ -1,5 +1,6 @@
 """What the commands share: flags that fail with one clear line, and bad input that exits with status 2."""
 
+import ast
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -66,12 +67,13 @@ def _parse(argv: list[str]) -> None:
     fail(f'unexpected argument {rest[1]!r}: every option starts with --')
 
 
-def _config_problem(error: Exception) -> str:
-  text = str(error.args[0]) if error.args else type(error).__name__
+def _config_problem(error: BaseException) -> str:
+  error = error.__cause__ or error
+  text = str(error)
   if isinstance(error, OSError):
-    return f'--config cannot be read: {(str(error).splitlines() or [text])[-1].strip()}'
+    return f'--config cannot be read: {text.splitlines()[-1].strip()}'
   if isinstance(error, AttributeError | KeyError) and text[:1] in '"\'':
-    return f'--config has no key {text}'
+    return f'--config has no key {ast.literal_eval(text)}'  # ml_collections quotes its own message
   return f'--config cannot be used: {type(error).__name__}: {text}'
 
 

@@ -41,7 +41,7 @@ def melspectrogram(samples: np.ndarray) -> np.ndarray:
   if samples.ndim != 1 or samples.size == 0:
     raise ValueError(f'speech must be a non-empty, one-channel array of samples, not one of shape {samples.shape}')
   emphasised = np.append(samples[:1], samples[1:] - PREEMPHASIS * samples[:-1])
-  spectrum = librosa.stft(_at_least(emphasised, FFT_SIZE // 2 + 1), n_fft=FFT_SIZE, hop_length=HOP, pad_mode='reflect')
+  spectrum = librosa.stft(_at_least(emphasised, FFT_SIZE), n_fft=FFT_SIZE, hop_length=HOP, pad_mode='reflect')
   magnitude = _mel_filters() @ np.abs(spectrum[:, : 1 + samples.size // HOP])
   level = 20 * np.log10(np.maximum(MIN_MAGNITUDE, magnitude)) - REFERENCE_DB
   scaled = 2 * MAX_VALUE * (level - FLOOR_DB) / -FLOOR_DB - MAX_VALUE
@@ -77,7 +77,7 @@ def mel_windows(mel: np.ndarray, frame_rate: Fraction | float, n_frames: int, le
 
 
 def _at_least(samples: np.ndarray, length: int) -> np.ndarray:
-  """Pads with silence: reflection needs more samples than half a window."""
+  """Pads with silence what is shorter than one Fourier window, which reflection could not fill."""
   return np.pad(samples, (0, max(0, length - samples.size)))
 
 

@@ -41,7 +41,8 @@ def crop(frame: np.ndarray, box: Sequence[float], size: int) -> np.ndarray:
   # When shrinking, whole numbers of samples are averaged for each pixel, none of them further apart than a pixel.
   per_pixel_x, per_pixel_y = math.ceil(width / size), math.ceil(height / size)
   samples = _resample(frame, left, top, width, height, size * per_pixel_x, size * per_pixel_y)
-  return samples if per_pixel_x == per_pixel_y == 1 else cv2.resize(samples, (size, size), interpolation=cv2.INTER_AREA)
+  averaged = cv2.resize(samples, (size, size), interpolation=cv2.INTER_AREA)
+  return np.rint(averaged).astype(np.uint8)
 
 
 def paste(frame: np.ndarray, box: Sequence[float], face: np.ndarray) -> np.ndarray:
@@ -124,11 +125,21 @@ def _step(places: np.ndarray) -> float:
 
 
 def _resample(frame: np.ndarray, left: float, top: float, width: float, height: float, columns: int, rows: int):
-  """Samples a box of the frame on a grid of columns x rows, linearly, repeating the frame's edge outside it."""
+  """Samples a box on a grid of columns x rows, linearly, repeating the frame's edge outside it: (rows, columns, 3)."""
+  first_x, last_x = _surrounding(left, width, frame.shape[1])
+  first_y, last_y = _surrounding(top, height, frame.shape[0])
+  region = frame[first_y:last_y, first_x:last_x].astype(np.float32)  # so that values are rounded once, at the end
   step_x, step_y = width / columns, height / rows
-  to_frame = np.array([[step_x, 0, left + step_x / 2 - 0.5], [0, step_y, top + step_y / 2 - 0.5]])
+  offset_x, offset_y = left - first_x + step_x / 2 - 0.5, top - first_y + step_y / 2 - 0.5
+  to_region = np.array([[step_x, 0, offset_x], [0, step_y, offset_y]])
   flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-  return cv2.warpAffine(frame, to_frame, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+  return cv2.warpAffine(region, to_region, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _surrounding(start: float, extent: float, length: int) -> tuple[int, int]:
+  """The pixels that a stretch needs for interpolation, first and last + 1, at least one of them, inside the frame."""
+  first = min(max(math.floor(start) - 1, 0), length - 1)
+  return first, min(max(math.ceil(start + extent) + 1, first + 1), length)
 
 
 def _clipped(middle: float, reach: float, length: int) -> tuple[int, int]:

@@ -9,6 +9,8 @@ from lpips_jax.cli import UserError
 from lpips_jax.media.audio import SAMPLE_RATE
 from lpips_jax.media.containers import decode, open_media
 
+LONGEST_PADDING = 2048  # samples by which a decoder may overrun the end: a block of AAC at 8 kHz
+
 
 def load_speech(path: str | os.PathLike[str]) -> np.ndarray:
   """Reads the first sound track of a sound or video file as the networks hear it.
@@ -26,12 +28,19 @@ def load_speech(path: str | os.PathLike[str]) -> np.ndarray:
     if not container.streams.audio:
       raise UserError(f'{path} has no sound track')
     pieces = _mono(container)
+    length = _length(container.streams.audio[0])
   samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
   if samples.size == 0:
     raise UserError(f'{path} has a sound track without samples')
   if not np.isfinite(samples).all():
     raise UserError(f'{path} has samples that are not finite numbers')
-  return samples
+  padding = len(samples) - length
+  return samples[:length] if 0 < padding <= LONGEST_PADDING else samples
+
+
+def _length(stream: av.audio.stream.AudioStream) -> int:
+  """Returns how many samples the container says there are, 0 if it does not say: AAC comes in blocks of 1024."""
+  return 0 if stream.duration is None else round(stream.duration * stream.time_base * SAMPLE_RATE)
 
 
 def _mono(container: av.container.InputContainer) -> list[np.ndarray]:

@@ -1,0 +1,82 @@
+"""Speech out of files: whatever the rate, the channels and the container; one clear line when there is none."""
+
+import wave
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from lpips_jax.cli import UserError
+from lpips_jax.media.mp4 import write_video
+from lpips_jax.media.sound import load_speech
+from lpips_jax.media.video import VideoInfo
+
+
+def write_wav(path, samples, rate):
+  """samples: (S,) or (S, channels) float in [-1, 1]."""
+  samples = np.atleast_2d(np.asarray(samples).T).T
+  with wave.open(str(path), 'wb') as file:
+    file.setnchannels(samples.shape[1])
+    file.setsampwidth(2)
+    file.setframerate(rate)
+    file.writeframes(np.rint(32767 * samples).astype('<i2').tobytes())
+  return path
+
+
+def tone(seconds, rate, frequency=300):
+  return 0.5 * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)
+
+
+def test_16_khz_comes_back_as_it_is(tmp_path):
+  samples = tone(0.5, 16000)
+  loaded = load_speech(write_wav(tmp_path / 'a b%d:c.wav', samples, 16000))
+  assert loaded.dtype == np.float32
+  np.testing.assert_allclose(loaded, samples, atol=1e-4)
+
+
+def test_channels_are_averaged_not_added(tmp_path):
+  left = tone(0.3, 16000)
+  loaded = load_speech(write_wav(tmp_path / 'stereo.wav', np.stack([left, np.zeros_like(left)], 1), 16000))
+  np.testing.assert_allclose(loaded, left / 2, atol=1e-4)
+
+
+@pytest.mark.parametrize('rate', [8000, 44100, 48000])
+def test_other_rates_are_resampled_in_place(tmp_path, rate):
+  loaded = load_speech(write_wav(tmp_path / 'tone.wav', tone(1, rate), rate))
+  assert abs(len(loaded) - 16000) <= 1
+  middle = slice(1000, 15000)
+  np.testing.assert_allclose(loaded[middle], tone(1, 16000)[middle], atol=5e-3)
+
+
+def test_the_sound_of_a_video(tmp_path):
+  wav = write_wav(tmp_path / 'tone.wav', tone(1, 16000), 16000)
+  with write_video(tmp_path / 'v.mp4', VideoInfo(32, 32, Fraction(25)), wav) as write:
+    for _ in range(25):
+      write(np.zeros((32, 32, 3), np.uint8))
+  loaded = load_speech(tmp_path / 'v.mp4')
+  assert len(loaded) == 16000
+  assert np.corrcoef(loaded[1000:15000], tone(1, 16000)[1000:15000])[0, 1] > 0.99
+
+
+def test_files_without_speech(tmp_path):
+  from scipy.io import wavfile
+
+  (tmp_path / 'empty.wav').touch()
+  (tmp_path / 'text.mp4').write_text('not a video\n' * 100)
+  wavfile.write(tmp_path / 'nan.wav', 16000, np.full(1000, np.nan, np.float32))
+  write_wav(tmp_path / 'none.wav', np.zeros(0), 16000)
+  with write_video(tmp_path / 'silent.mp4', VideoInfo(32, 32, Fraction(25))) as write:
+    write(np.zeros((32, 32, 3), np.uint8))
+  problems = {
+    'missing.wav': 'does not exist',
+    'empty.wav': 'is empty',
+    'text.mp4': 'is not a media file',
+    'nan.wav': 'not finite',
+    'none.wav': 'without samples',
+    'silent.mp4': 'no sound track',
+    '.': 'is not a file',
+  }
+  for name, problem in problems.items():
+    with pytest.raises(UserError, match=problem) as caught:
+      load_speech(tmp_path / name)
+    assert len(str(caught.value).splitlines()) == 1
