@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import tensorflow_datasets as tfds
 
-from lpips_jax.media.audio import MEL_BANDS, SAMPLE_RATE, melspectrogram
+from lpips_jax.media.audio import MEL_BANDS, melspectrogram
 
 FRAME_RATE = 25  # frames a second, of every record
 JPEG_QUALITY = 95  # at 96 pixels about 6 kB a frame; lower shows in the mouth
@@ -79,11 +79,6 @@ def decode_frames(jpegs: Sequence[bytes], indices: Iterable[int]) -> np.ndarray:
     ValueError: a frame is not a JPEG.
   """
   return np.stack([_decode(jpegs[index]) for index in indices])
-
-
-def seconds(record: dict[str, Any]) -> float:
-  """Returns the length of a record's sound."""
-  return len(record['audio']) / SAMPLE_RATE
 
 
 def _encode(frame: np.ndarray) -> bytes:

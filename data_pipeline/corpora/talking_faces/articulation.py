@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_pipeline.records import FRAME_RATE
+
 RATE = 200  # Hz, the grid of the gestures: one step is 5 ms, 80 samples of sound
-FRAME_RATE = 25  # video frames a second
 
 # How fast each articulator moves (standard deviation of the smoothing, seconds): the jaw is slower than the tongue, and
 # loudness changes faster than both.
@@ -128,7 +129,8 @@ def articulate(rng: np.random.Generator, seconds: float, tempo: float = 1.0, eff
     effort: how far the mouth opens, relative to the targets of the phonemes.
   """
   n_steps = round(seconds * RATE)
-  cut = slice(start := rng.integers(_LEAD_IN, 2 * _LEAD_IN), start + n_steps)
+  start = rng.integers(_LEAD_IN, 2 * _LEAD_IN)
+  cut = slice(start, start + n_steps)
   names, segments, lengths = _timeline(rng, 3 * _LEAD_IN + n_steps, tempo)
 
   def track(values: list, inertia: float) -> np.ndarray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from data_pipeline.corpora.talking_faces.articulation import FRAME_RATE, Articulation, at_frames
+from data_pipeline.corpora.talking_faces.articulation import Articulation, at_frames
 from data_pipeline.corpora.talking_faces.canvas import Canvas, canvas, to_picture, to_planes
 from data_pipeline.corpora.talking_faces.features import (
   EYE_REGION,
@@ -19,6 +19,7 @@ from data_pipeline.corpora.talking_faces.features import (
 )
 from data_pipeline.corpora.talking_faces.looks import Looks
 from data_pipeline.corpora.talking_faces.portrait import HEAD, lighting, paint_head, paint_room
+from data_pipeline.records import FRAME_RATE
 
 SCENE = 256  # pixels, the side of the picture that records are cut from
 _UNIT = 0.31  # face units to scene: the head fills the picture as in a news reader's close-up

@@ -151,13 +151,12 @@ def _skin(sheet: Canvas, looks: Looks, rng: np.random.Generator) -> np.ndarray:
   skin = mix(skin, plain(looks.hair) * 0.70, np.clip(brow * (0.80 + 0.12 * hairs), 0, 1))
 
   stubble = plain(looks.hair) * (0.85 + 0.10 * _noise(u * 70, v * 45, rng))
-  clear = rise(np.hypot(u / 0.36, (v - MOUTH_V - 0.015) / 0.115), 0.90, 1.30)  # the lips, and room around them
-  jaw = rise(v + 0.42 * u**2, 0.56, 0.72) + rise(u / looks.width, 0.72, 0.90) * rise(v, 0.05, 0.25)
-  beside = rise(u, 0.24, 0.38) * rise(v + 0.35 * u, 0.46, 0.66)
-  skin = mix(skin, stubble, 0.9 * looks.beard * np.clip(np.maximum(jaw, beside), 0, 1) * clear)
-  curve = 0.405 + 0.30 * np.clip(u - 0.05, 0, 1) ** 1.5
-  lip = rise(v - curve, 0.0, 0.035) * rise(v, 0.66, 0.56) * rise(u, 0.42, 0.34)
-  return mix(skin, stubble, 0.9 * looks.moustache * lip * np.maximum(rise(v, 0.515, 0.465), rise(u, 0.31, 0.35)))
+  clear = rise(np.hypot(u / 0.31, (v - MOUTH_V - 0.012) / 0.095), 0.95, 1.25)  # the lips
+  cheek_line = 0.66 - 0.56 * (np.clip(u - 0.26, 0, 1) / 0.5) ** 1.3
+  skin = mix(skin, stubble, 0.9 * looks.beard * rise(v - cheek_line, -0.04, 0.10) * clear)
+  nostrils = 0.405 + 0.30 * np.clip(u - 0.05, 0, 1) ** 1.5
+  lip = rise(v - nostrils, 0.0, 0.04) * rise(v, 0.70, 0.58) * rise(u, 0.43, 0.30)
+  return mix(skin, stubble, 0.9 * looks.moustache * lip * clear * np.maximum(rise(v, 0.53, 0.49), rise(u, 0.26, 0.32)))
 
 
 def _hair(sheet: Canvas, looks: Looks, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
@@ -170,18 +169,18 @@ def _hair(sheet: Canvas, looks: Looks, rng: np.random.Generator) -> tuple[np.nda
   radius = np.hypot(u / width, above)
   angle = np.arctan2(u, -(v + 0.2)).astype(np.float32)
   if looks.style == 'curly':
-    strands = _noise(u * 9, v * 9, rng) + 0.6 * _noise(u * 19, v * 19, rng)
+    strands = 0.45 * _noise(u * 9, v * 9, rng) + 0.35 * _noise(u * 21, v * 21, rng)
     edge = 0.045 * _noise(angle * 6, 0 * angle, rng)
   else:  # combed to the sides, from a parting or from the middle
     flow = np.hypot((u - part * rise(-v, 0.0, 1.2)) / width, above)
     strands = 0.7 * _noise(flow * 38, angle * 2, rng) + 0.5 * _noise(flow * 85, angle * 3, rng)
-    edge = 0.010 * _noise(angle * 9, 0 * angle, rng)
+    edge = (0.003 if long else 0.010) * _noise(angle * 9, 0 * angle, rng)
 
   cap = np.where(v < -0.2, radius, np.hypot(u / width, np.maximum(v + 0.2, 0) / 0.55))
   behind = inside(sheet, cap - 1 + edge, 0.02)
   if long:
     waist = width + 0.16 * rise(v, -0.3, 0.9) * (1 + 2 * volume) + 0.015 * np.sin(7 * v + part * 20)
-    fall = inside(sheet, np.maximum(np.abs(u) - waist, v - 1.32 + 0.22 * u**2 + 0.04 * strands), 0.03) * (v > -0.2)
+    fall = inside(sheet, np.maximum(np.abs(u) - waist, v - 1.36 + 0.22 * u**2 + 0.012 * strands), 0.03) * (v > -0.2)
     neck = rise(np.abs(u), 0.34, 0.42) + rise(v, 0.85, 0.70)
     behind = np.maximum(behind, fall * np.clip(neck, 0, 1))
 

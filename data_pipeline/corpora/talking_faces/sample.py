@@ -1,4 +1,85 @@
-"""Writes the raw material of a dubbing: the video of one procedural speaker, and the speech of another.
+"""Writes something to dub, and something to look at, from speakers that no model was trained on.
 
-python -m data_pipeline.corpora.talking_faces.sample --output=runs/demo --seed=7
+  python -m data_pipeline.corpora.talking_faces.sample --output=runs/sample --seed=7
+
+- `face.mp4`: an ordinary video of one speaker, with sound;
+- `speech.wav`: the speech of another;
+- `faces.png`: several speakers, each with the mouth shut, wide open, spread and rounded.
 """
+
+import os
+import tempfile
+import wave
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from data_pipeline.corpora.talking_faces.articulation import at_frames
+from data_pipeline.corpora.talking_faces.clips import Clip, draw_clip
+from data_pipeline.records import FRAME_RATE
+from lpips_jax import cli
+from lpips_jax.media.audio import SAMPLE_RATE
+from lpips_jax.media.mp4 import write_video
+from lpips_jax.media.pictures import grid, write_png
+from lpips_jax.media.video import VideoInfo
+
+_OUTPUT = flags.DEFINE_string('output', None, 'Directory to write to; made if it is not there.')
+_SEED = flags.DEFINE_integer('seed', 7, 'Draws the speakers and what they say.', lower_bound=0)
+_SECONDS = flags.DEFINE_float('seconds', 6.0, 'Length of the video and of the speech.', lower_bound=0.2)
+_SPEAKERS = flags.DEFINE_integer('speakers', 6, 'Number of faces in faces.png.', lower_bound=1)
+_SIZE = flags.DEFINE_integer('size', 512, 'Side of the video in pixels.', lower_bound=64)
+
+
+def main() -> None:
+  cli.require_flags('output')
+  output = Path(_OUTPUT.value)
+  try:
+    output.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise cli.UserError(f'{output} cannot be made: {error.strerror}') from error
+  face, other = (draw_clip(_SEED.value, 'test', number, 0, _SECONDS.value) for number in range(2))
+  write_face_video(output / 'face.mp4', face, _SIZE.value)
+  write_speech(output / 'speech.wav', other.audio)
+  write_gallery(output / 'faces.png', _SEED.value, _SPEAKERS.value)
+  print(f'wrote {output}/face.mp4, {output}/speech.wav and {output}/faces.png')
+
+
+def write_face_video(path: Path, clip: Clip, size: int) -> None:
+  """Writes a clip as an ordinary square video with its own sound."""
+  with tempfile.TemporaryDirectory() as folder:
+    sound = Path(folder) / 'sound.wav'
+    write_speech(sound, clip.audio)
+    with write_video(path, VideoInfo(size, size, Fraction(FRAME_RATE)), sound) as write:
+      for frame in clip.scene(size):
+        write(frame)
+
+
+def write_speech(path: Path, audio: np.ndarray) -> None:
+  """Writes (S,) int16 samples at 16 kHz as a WAV file."""
+  part = path.with_name(f'{path.stem}.part{path.suffix}')
+  with wave.open(str(part), 'wb') as file:
+    file.setparams((1, 2, SAMPLE_RATE, 0, 'NONE', 'not compressed'))
+    file.writeframes(audio.astype('<i2').tobytes())
+  os.replace(part, path)
+
+
+def write_gallery(path: Path, seed: int, speakers: int) -> None:
+  """Writes a picture with a column for each speaker and a row for each way to hold the mouth."""
+  columns = [_moments(draw_clip(seed, 'test', number, 0, seconds=3.0)) for number in range(speakers)]
+  write_png(path, grid([np.stack(row) for row in zip(*columns, strict=True)]))
+
+
+def _moments(clip: Clip) -> list[np.ndarray]:
+  """Returns the frames in which the mouth is shut, wide open, spread and rounded."""
+  width = at_frames(clip.articulation.width, len(clip.boxes))
+  width = np.where(clip.mouth_opening > 0.1, width, 0) * (clip.motion.eyes > 0.9)
+  chosen = [np.argmin(clip.mouth_opening - clip.motion.eyes), np.argmax(clip.mouth_opening + clip.motion.eyes)]
+  chosen += [np.argmax(width), np.argmin(width)]
+  frames = list(clip.scene())
+  return [frames[index] for index in chosen]
+
+
+if __name__ == '__main__':
+  cli.run(main)
