@@ -3,7 +3,7 @@
 import ast
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NoReturn
 
 from absl import flags, logging
@@ -16,30 +16,28 @@ class UserError(Exception):
   """Bad input. Its message is one line that says what is wrong and what to do."""
 
 
-def run(main: Callable[[], None], argv: Sequence[str] | None = None) -> None:
-  """Parses the flags and runs `main`.
+def run(main: Callable[[], None]) -> None:
+  """Parses this process's flags and runs `main`.
 
   Bad flags and `UserError`s become one line on stderr and exit status 2, Ctrl-C one line and status 130; other errors
   are ours, and keep their traceback. Logs go to stdout, so that stderr says nothing but what went wrong.
 
   Args:
     main: does the command's work; reads absl's flags.
-    argv: the command and its arguments; those of this process by default.
   """
-  argv = list(sys.argv if argv is None else argv)
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # XLA's remarks on the machine
   logging.use_absl_handler()
   logging.get_absl_handler().python_handler.stream = sys.stdout
   try:
-    if any(argument in HELP for argument in argv[1:]):
-      print(_help(everything='--helpfull' in argv))
+    if any(argument in HELP for argument in sys.argv[1:]):
+      print(_help(everything='--helpfull' in sys.argv))
       return
-    _parse(argv)
+    _parse()
     main()
   except UserError as error:
-    _exit(argv[0], error, BAD_INPUT)
+    _exit(error, BAD_INPUT)
   except KeyboardInterrupt:
-    _exit(argv[0], 'interrupted', INTERRUPTED)
+    _exit('interrupted', INTERRUPTED)
 
 
 def require_flags(*names: str) -> None:
@@ -53,10 +51,10 @@ def fail(message: str) -> NoReturn:
   raise UserError(message)
 
 
-def _parse(argv: list[str]) -> None:
+def _parse() -> None:
   """Parses flags. A config file runs as they are parsed, so whatever it raises is an error of its author, not ours."""
   try:
-    rest = flags.FLAGS(argv)
+    rest = flags.FLAGS(sys.argv)
     for name in flags.FLAGS:  # ml_collections keeps quiet about a file that it could not load until its value is used
       hasattr(flags.FLAGS[name].value, 'used')
   except flags.Error as error:
@@ -83,7 +81,7 @@ def _help(everything: bool) -> str:
   return f'{document}\n\nflags:\n{listing}'
 
 
-def _exit(command: str, error: object, status: int) -> NoReturn:
+def _exit(error: object, status: int) -> NoReturn:
   line = ' '.join(str(error).split())
-  print(f'{os.path.basename(command)}: {line}', file=sys.stderr)
+  print(f'{os.path.basename(sys.argv[0])}: {line}', file=sys.stderr)
   sys.exit(status)

@@ -1,0 +1,111 @@
+"""What every command does with bad flags, bad input, Ctrl-C and --help."""
+
+import logging
+import sys
+
+import pytest
+from absl import flags
+from absl import logging as absl_logging
+from ml_collections import config_flags
+
+from lpips_jax import cli
+
+CONFIG = """
+from ml_collections import ConfigDict
+
+def get_config():
+  return ConfigDict({'data': {'batch_size': 4}, 'name': 'a'})
+"""
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path, capsys):
+  """Runs a command with flags --number and --config in this process: (exit status, stdout, stderr)."""
+  flags.FLAGS.mark_as_parsed()  # absl's logging looks at its own flags
+  values = flags.FlagValues()
+  flags.DEFINE_integer('number', 3, 'A number.', flag_values=values)
+  flags.DEFINE_string('name', None, 'A name.', flag_values=values)
+  config_flags.DEFINE_config_file('config', None, 'A config.', lock_config=True, flag_values=values)
+  monkeypatch.setattr(flags, 'FLAGS', values)
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'good.py').write_text(CONFIG)
+  (tmp_path / 'syntax.py').write_text('def get_config(:')
+  (tmp_path / 'fails.py').write_text('def get_config():\n  return 1 / 0')
+  handlers = list(logging.root.handlers)
+  stream = absl_logging.get_absl_handler().python_handler.stream
+
+  def run(*arguments, main=lambda: None):
+    status = 0
+    try:
+      monkeypatch.setattr(sys, 'argv', ['/some where/command.py', *arguments])
+      cli.run(main)
+    except SystemExit as exit_:
+      status = exit_.code
+    return status, *capsys.readouterr()
+
+  yield run
+  logging.root.handlers[:] = handlers
+  absl_logging.get_absl_handler().python_handler.stream = stream
+
+
+def test_flags_reach_main(command):
+  seen = []
+  main = lambda: seen.append((flags.FLAGS.number, flags.FLAGS.config.data.batch_size))  # noqa: E731
+  assert command('--number=5', '--config=good.py', '--config.data.batch_size=8', main=main) == (0, '', '')
+  assert seen == [(5, 8)]
+
+
+@pytest.mark.parametrize('flag', ['--help', '-h', '--helpfull'])
+def test_help_is_no_error(command, flag):
+  status, out, err = command(flag)
+  assert status == 0 and 'flags:' in out and err == ''
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'problem'),
+  [
+    (['--nmber=5'], "Unknown command line flag 'nmber'"),
+    (['--number=five'], '--number=five'),
+    (['stray'], "unexpected argument 'stray'"),
+    (['--config=gone.py'], 'No such file'),
+    (['--config='], 'empty'),
+    (['--config=.'], 'directory'),
+    (['--config=syntax.py'], 'SyntaxError'),
+    (['--config=fails.py'], 'ZeroDivisionError'),
+    (['--config=good.py', '--config.data.batchsize=3'], 'no key'),
+    (['--config=good.py', '--config.nothing=3'], 'no key'),
+    (['--config=good.py', '--config.data.batch_size=many'], 'batch_size=many'),
+    (['--config.data.batch_size=3'], 'Unknown command line flag'),
+  ],
+)
+def test_bad_flags_are_one_line_and_status_2(command, arguments, problem):
+  status, out, err = command(*arguments, main=lambda: pytest.fail('ran'))
+  assert status == 2 and out == ''
+  assert err.startswith('command.py: ') and problem in err
+  assert len(err.splitlines()) == 1
+
+
+def test_missing_flags_are_named(command):
+  status, _, err = command('--number=1', main=lambda: cli.require_flags('number', 'name'))
+  assert (status, err) == (2, 'command.py: missing --name: see --help\n')
+
+
+def test_bad_input_is_one_line_even_if_its_message_is_not(command):
+  assert command(main=lambda: cli.fail('first\nsecond')) == (2, '', 'command.py: first second\n')
+
+
+def test_ctrl_c_is_one_line_and_status_130(command):
+  def main():
+    raise KeyboardInterrupt
+
+  assert command(main=main) == (130, '', 'command.py: interrupted\n')
+
+
+def test_our_own_errors_keep_their_traceback(command):
+  with pytest.raises(ZeroDivisionError):
+    command(main=lambda: 1 / 0)
+
+
+def test_logs_leave_stderr_to_errors(command):
+  status, out, err = command(main=lambda: absl_logging.warning('by the way'))
+  assert status == 0 and 'by the way' in out and err == ''
