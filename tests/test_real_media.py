@@ -1,0 +1,85 @@
+"""Dubs of real people, held to what a viewer would notice: size, rate, length, sound, the face, and all around it.
+
+The clips are named by LIPSYNC_REAL_MEDIA and the detector by LIPSYNC_YUNET. The generator here has learnt
+nothing, which is the hard case: whatever it paints, the result must still show a face.
+"""
+
+import os
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from lpips_jax.dubbing import dub
+from lpips_jax.media.detect import make_detector
+from lpips_jax.media.sound import load_speech
+from lpips_jax.media.video import probe, read_frames, read_there_and_back
+
+pytestmark = pytest.mark.skipif(
+  not {'LIPSYNC_REAL_MEDIA', 'LIPSYNC_YUNET'} <= set(os.environ),
+  reason='LIPSYNC_REAL_MEDIA and LIPSYNC_YUNET do not name the clips and the detector',
+)
+
+
+class Untrained:
+  """A generator that has learnt nothing: it paints grey noise, whatever it sees and hears."""
+
+  config = ConfigDict({'task': 'generator', 'model': {'image_size': 96}, 'data': {'lead': 2.0}})
+
+  def __call__(self, faces, mels):
+    return np.random.default_rng(0).normal(0.5, 0.05, (*faces.shape[:3], 3))
+
+
+@pytest.mark.parametrize(
+  ('face', 'audio', 'rate'),
+  [
+    ('ls1.mp4', 'radio.wav', Fraction(25)),
+    ('vr4.mp4', 'vr_speech.wav', Fraction(30)),
+    ('still.png', 'radio.wav', Fraction(25)),
+  ],
+)
+def test_dub(tmp_path, face, audio, rate):
+  media = Path(os.environ['LIPSYNC_REAL_MEDIA'])
+  face, audio = media / face, media / audio
+  if not face.exists():
+    face = tmp_path / 'still.png'
+    cv2.imwrite(str(face), next(read_frames(media / 'vr5.mp4'))[..., ::-1])
+  output = tmp_path / 'dubbed.mp4'
+  dub(face, audio, output, Untrained())
+
+  source, result = probe(face), probe(output)
+  assert (result.width, result.height, result.rate) == (source.width, source.height, rate)
+  speech = load_speech(audio)
+  assert abs(result.frames / rate - len(speech) / 16000) <= 1 / rate
+  assert best_correlation(load_speech(output), speech) >= 0.95
+  found, quality = compare(face, output)
+  assert np.mean(found) >= 0.99
+  assert min(quality) >= 38
+
+
+def best_correlation(heard: np.ndarray, speech: np.ndarray, reach: int = 800) -> float:
+  """Of the two sounds, shifted against each other by at most 50 ms."""
+  middle = speech[reach : min(len(speech), len(heard)) - reach]
+  shifted = (heard[shift : shift + len(middle)] for shift in range(0, 2 * reach, 4))
+  return max(np.corrcoef(part, middle)[0, 1] for part in shifted)
+
+
+def compare(face: Path, output: Path) -> tuple[list[bool], list[float]]:
+  """Whether a face is found, for each frame; the PSNR outside the source's box grown by 10 %, for every fifth."""
+  find = make_detector('yunet')
+  found, quality = [], []
+  for k, (dubbed, original) in enumerate(zip(read_frames(output), read_there_and_back(face), strict=False)):
+    found.append(len(find(dubbed)) > 0)
+    if k % 5:
+      continue
+    left, top, right, bottom, _ = max(find(original), key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
+    grow_x, grow_y = 0.05 * (right - left), 0.05 * (bottom - top)
+    outside = np.ones(original.shape[:2], bool)
+    rows = slice(max(0, int(top - grow_y)), max(0, int(bottom + grow_y)))
+    outside[rows, max(0, int(left - grow_x)) : max(0, int(right + grow_x))] = False
+    error = (dubbed.astype(np.float32) - original)[outside]
+    quality.append(10 * np.log10(255**2 / np.mean(np.square(error))))
+  return found, quality
