@@ -1,6 +1,7 @@
 """Paints what moves in a face: the mouth, between two curves that part, and the eyes, that blink."""
 
 from dataclasses import dataclass
+from math import copysign
 
 import numpy as np
 
@@ -106,7 +107,7 @@ def paint_eye(
   ball = mix(ball, plain(looks.iris) * ring, rise(radius - iris_radius, pixel, -pixel))
   ball = mix(ball, plain((0.03, 0.03, 0.03)), rise(radius - 0.030 * looks.eye, pixel, -pixel))
   ball = ball * (1 - 0.45 * rise(y - upper, 0.045, 0.0))
-  side = 0.024 * np.sign(looks.light[0]) * np.sign(sheet.u[0, -1] - sheet.u[0, 0])
+  side = 0.024 * copysign(1, looks.light[0]) * copysign(1, sheet.u[0, -1] - sheet.u[0, 0])
   glint = np.hypot(sheet.u - EYE_U - gaze - side, y + 0.040)
   ball = mix(ball, plain((1.0, 1.0, 1.0)), 0.9 * rise(glint, 0.020, 0.008))
 
@@ -133,7 +134,7 @@ def _inside_of_mouth(u, v, half, light, lips: Lips, upper_inner, lower_inner, pi
   depth = np.clip((v - upper_inner) / np.maximum(lower_inner - upper_inner, 1e-3), 0, 1)
   inner = plain((0.17, 0.045, 0.05)) * (0.55 + 0.6 * depth)
 
-  top = lower_inner - (0.05 + 0.07 * lips.tongue) * np.clip(lips.opening, 0.2, 1)
+  top = lower_inner - (0.05 + 0.07 * lips.tongue) * max(lips.opening, 0.2)
   bulge = np.clip(1 - (u / (0.72 * half)) ** 2, 0, 1)
   tongue = rise(v - (top + 0.05 * (1 - bulge)), 0, 0.03) * rise(bulge, 0, 0.2) * (0.25 + 0.75 * lips.tongue)
   inner = mix(inner, plain((0.62, 0.27, 0.27)) * (0.6 + 0.4 * depth), 0.8 * tongue)
@@ -141,10 +142,10 @@ def _inside_of_mouth(u, v, half, light, lips: Lips, upper_inner, lower_inner, pi
   enamel = plain((0.90, 0.87, 0.81)) * np.clip(light, 0.45, 1.05) * (1 - 0.45 * (u / half) ** 2)
   enamel = enamel * (1 - 0.10 * np.exp(-(((np.mod(u + 0.5, 0.066) - 0.033) / 0.006) ** 2)))
   upper_edge = upper_inner + 0.058 * lips.teeth * (1 - 0.25 * (u / half) ** 2)
-  teeth = rise(v - upper_edge, pixel, -pixel) * rise(np.abs(u) / half, 0.92, 0.75) * rise(lips.teeth, 0.05, 0.35)
+  teeth = rise(v - upper_edge, pixel, -pixel) * rise(np.abs(u) / half, 0.92, 0.75) * min(4 * lips.teeth, 1.0)
   inner = mix(inner, enamel * (0.62 + 0.38 * rise(v - upper_inner, 0, 0.035)), 0.95 * teeth)
   lower_edge = lower_inner - 0.030 * lips.teeth
-  below = rise(v - lower_edge, -pixel, pixel) * rise(np.abs(u) / half, 0.80, 0.60) * rise(lips.teeth, 0.4, 0.9)
+  below = rise(v - lower_edge, -pixel, pixel) * rise(np.abs(u) / half, 0.80, 0.60) * max(2 * lips.teeth - 1.0, 0.0)
   return mix(inner, enamel * 0.72, 0.8 * below)
 
 

@@ -4,6 +4,8 @@ A detector wants shading more than detail: without eye sockets, nose and cheeks 
 cascade 85 %, with them practically all.
 """
 
+from math import copysign
+
 import cv2
 import numpy as np
 
@@ -48,7 +50,7 @@ def paint_head(looks: Looks, sheet: Canvas, light: np.ndarray) -> np.ndarray:
 def paint_room(looks: Looks, sheet: Canvas) -> np.ndarray:
   """Returns wall, neck and shoulders, (3, H, W) float32 in [0, 1]."""
   rng = np.random.default_rng(looks.texture + 1)
-  u, v, side = sheet.u, sheet.v, np.sign(looks.light[0])
+  u, v, side = sheet.u, sheet.v, copysign(1, looks.light[0])
   across = np.abs(u)
   wall = plain(looks.wall) * (0.92 + 0.16 * rise(u * side, -1.8, 1.8))
   for _ in range(7):  # lamps and windows, out of focus
@@ -95,9 +97,8 @@ def _tone(colour: np.ndarray) -> np.ndarray:
 def _outline(sheet: Canvas, looks: Looks) -> np.ndarray:
   """Returns the implicit outline of the face, below 0 inside: a superellipse that narrows towards the chin."""
   width = looks.width * (1 - looks.jaw * rise(sheet.v, 0.05, 0.95))
-  below = sheet.v > 0
-  height = np.where(below, np.float32(1.02), np.float32(_CROWN))
-  return np.abs(sheet.u / width) ** looks.chin + np.abs(sheet.v / height) ** np.where(below, looks.chin, 2.3) - 1
+  height, power = np.where(sheet.v > 0, np.float32([[[1.02]], [[looks.chin]]]), np.float32([[[_CROWN]], [[2.3]]]))
+  return np.abs(sheet.u / width) ** looks.chin + np.abs(sheet.v / height) ** power - 1
 
 
 def _relief(sheet: Canvas, looks: Looks) -> np.ndarray:
@@ -164,7 +165,7 @@ def _hair(sheet: Canvas, looks: Looks, rng: np.random.Generator) -> tuple[np.nda
   u, v, long = sheet.u, sheet.v, looks.style == 'long'
   volume = {'shaved': 0.015, 'curly': 1.5 * looks.volume}.get(looks.style, looks.volume)
   width, height = looks.width + 0.7 * volume, _CROWN - 0.2 + volume
-  part = rng.choice([-1, 1]) * rng.uniform(0.1, 0.3)
+  part = float(rng.choice([-1, 1])) * rng.uniform(0.1, 0.3)
   above = np.minimum(v + 0.2, 0) / height
   radius = np.hypot(u / width, above)
   angle = np.arctan2(u, -(v + 0.2)).astype(np.float32)
@@ -186,7 +187,7 @@ def _hair(sheet: Canvas, looks: Looks, rng: np.random.Generator) -> tuple[np.nda
 
   line = looks.hairline + (0.75 if long else 0.62) * np.abs(u / looks.width) ** 3.4
   if looks.style == 'swept':
-    line = line + 0.16 * np.abs(u - part) * rise(u / np.sign(part), part, -0.6)
+    line = line + 0.16 * np.abs(u - part) * rise(u / copysign(1, part), part, -0.6)
   if looks.style == 'fringe':
     line = np.maximum(-0.50 + 0.06 * np.abs(u) ** 2 + 0.02 * np.sin(9 * u + part * 30), line)
   soft = 0.11 if looks.style == 'shaved' else 0.022
@@ -195,7 +196,7 @@ def _hair(sheet: Canvas, looks: Looks, rng: np.random.Generator) -> tuple[np.nda
   if looks.style == 'shaved':
     before, behind = 0.55 * before, np.zeros_like(behind)
 
-  side = rise(u * np.sign(looks.light[0]), -0.9, 0.7)
+  side = rise(u * copysign(1, looks.light[0]), -0.9, 0.7)
   glow = np.exp(-(((radius - 0.74 - 0.03 * strands) / 0.11) ** 2)) * side
   shine = (
     0.78 + 0.16 * strands + 0.20 * (side - 0.5) + 0.42 * glow - 0.35 * rise(cap, 0.85, 1.05) - 0.25 * rise(v, 0.1, 0.9)
