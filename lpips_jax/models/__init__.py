@@ -6,8 +6,9 @@ from ml_collections import ConfigDict
 
 from lpips_jax.models.generator import Generator
 from lpips_jax.models.sync_expert import SyncExpert
+from lpips_jax.models.wav2lip import Wav2Lip
 
-MODELS = {'attn_wav2lip': Generator, 'sync_expert': SyncExpert}
+MODELS = {'attn_wav2lip': Generator, 'sync_expert': SyncExpert, 'wav2lip': Wav2Lip}
 
 
 def build(config: ConfigDict) -> nn.Module:

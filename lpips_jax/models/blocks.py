@@ -9,6 +9,7 @@ from functools import partial
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 
 Dtype = jnp.dtype
 Size = int | tuple[int, int]
@@ -45,27 +46,43 @@ class ConvBlock(nn.Module):
 
 
 class UpBlock(nn.Module):
-  """Transposed convolution with bias, BatchNorm, ReLU; PyTorch's geometry.
-
-  (*b, h, w, c) -> (*b, (h - 1) stride - 2 padding + kernel + output_padding, ..., features).
-  """
+  """Transposed 3x3 convolution of stride 2, BatchNorm, ReLU: (n, h, w, c) -> (n, 2h, 2w, features)."""
 
   features: int
-  kernel: int = 3
-  stride: int = 2
-  padding: int = 1
-  output_padding: int = 1
   dtype: Dtype = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    low = self.kernel - 1 - self.padding
-    y = nn.ConvTranspose(
-      self.features,
-      pair(self.kernel),
-      pair(self.stride),
-      padding=((low, low + self.output_padding),) * 2,
-      dtype=self.dtype,
-      name='conv',
-    )(x)
+    y = TransposedConv(self.features, dtype=self.dtype, name='conv')(x)
     return nn.relu(BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(y))
+
+
+class TransposedConv(nn.Module):
+  """PyTorch's ConvTranspose2d(3, stride=2, padding=1, output_padding=1): (n, h, w, c) -> (n, 2h, 2w, features).
+
+  Each input pixel gives a 2x2 block of output pixels, and each of the four depends on at most 2x2 input pixels. So a
+  dense 2x2 convolution to four times the channels does the work, instead of one over an input stuffed with zeros,
+  whose gradient XLA runs 20 times slower on a CPU. The kernel, (3, 3, c, features), is `nn.ConvTranspose`'s:
+  PyTorch's, turned by 180 degrees.
+  """
+
+  features: int
+  dtype: Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    shape = (3, 3, x.shape[-1], self.features)
+    kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
+    bias = self.param('bias', nn.initializers.zeros, (self.features,))
+    x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+    # Even outputs see the middle tap on one input pixel; odd ones the outer taps on it and on the next.
+    phases = jnp.array([[[0, 1, 0], [0, 0, 0]], [[1, 0, 0], [0, 0, 1]]], kernel.dtype)  # (phase, input pixel, tap)
+    dense = jnp.einsum('pxk,qyl,klcf->xycpqf', phases, phases, kernel)
+    y = jax.lax.conv_general_dilated(
+      x,
+      dense.reshape(2, 2, x.shape[-1], -1),
+      (1, 1),
+      ((0, 1), (0, 1)),
+      dimension_numbers=('NHWC', 'HWIO', 'NHWC'),
+    )
+    return rearrange(y, 'n h w (p q f) -> n (h p) (w q) f', p=2, q=2) + bias

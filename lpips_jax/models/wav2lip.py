@@ -63,8 +63,9 @@ class Wav2Lip(nn.Module):
     x = ConvBlock(_CODE, 1, padding=0, dtype=self.dtype, name='face_decoder_blocks_0_0')(x, train)
     x = jnp.concatenate([x, skips[-1]], -1)
     for i, ((features, residuals), skip) in enumerate(zip(_DECODER, skips[-2::-1], strict=True), 1):
-      first = {'stride': 1, 'padding': 0, 'output_padding': 0} if i == 1 else {}
-      x = UpBlock(features, **first, dtype=self.dtype, name=f'face_decoder_blocks_{i}_0')(x, train)
+      # From one pixel to 3x3 a transposed convolution is a plain one that sees a border of zeros.
+      up = UpBlock(features, dtype=self.dtype) if i > 1 else ConvBlock(features, padding=2, dtype=self.dtype)
+      x = up.clone(name=f'face_decoder_blocks_{i}_0')(x, train)
       x = self._residuals(x, residuals, f'face_decoder_blocks_{i}', train)
       x = jnp.concatenate([x, skip], -1)
     return x

@@ -1,0 +1,68 @@
+"""LPIPS-AttnWav2Lip on LRS2: L1, LPIPS and a frozen sync expert, no adversary; the paper's setting.
+
+  python train.py --config=configs/lrs2.py --workdir=runs/lrs2 --config.data.data_dir=DIR \
+    --config.sync_expert=runs/lrs2_sync_expert/checkpoint
+
+Ablations: `--config.model.attention=False`, `--config.model.fusion=concat` (or `bottleneck`),
+`--config.losses.perceptual=0.0`.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+  config = ConfigDict()
+  config.task = 'generator'
+  config.seed = 0
+  config.sync_expert = ''  # the checkpoint directory of a trained expert; copied into this run's
+  config.audio_encoder_from_expert = False  # begin with its speech encoder; both need the same audio_widths
+
+  config.model = ConfigDict()
+  config.model.name = 'attn_wav2lip'
+  config.model.image_size = 96
+  config.model.widths = (32, 64, 128, 256, 512)
+  config.model.blocks = 2
+  config.model.bottleneck = 2
+  config.model.audio_widths = (32, 64, 128, 256, 512)
+  config.model.audio_residuals = (2, 2, 2, 1)
+  config.model.attention = True
+  config.model.fusion = 'adain'
+  config.model.dtype = 'float32'
+
+  config.perceptual = ConfigDict()
+  config.perceptual.source = 'pretrained'  # or a directory with the weight files
+  config.perceptual.width = 1.0
+  config.perceptual.seed = 0
+
+  config.losses = ConfigDict()
+  config.losses.reconstruction = 1.0
+  config.losses.perceptual = 1.0
+  config.losses.sync = 0.03
+  config.losses.sync_gate = 0.75  # the sync loss counts once its value on the evaluation split is below this
+
+  config.data = ConfigDict()
+  config.data.name = 'lrs2'
+  config.data.data_dir = '~/tensorflow_datasets'
+  config.data.split = 'train'
+  config.data.eval_split = 'val'
+  config.data.batch_size = 64  # windows of five frames, over all devices
+  config.data.lead = 2.0  # the speech window starts two frames before its frame: it is centred on it
+  config.data.eval_batches = 8
+  config.data.workers = 8
+
+  config.optimizer = ConfigDict()
+  config.optimizer.learning_rate = 1e-4
+  config.optimizer.b1 = 0.9
+  config.optimizer.b2 = 0.999
+  config.optimizer.weight_decay = 0.0
+  config.optimizer.warmup_steps = 1_000
+  config.optimizer.cosine = False
+  config.optimizer.clip_norm = 1.0
+  config.average_decay = 0.999
+
+  config.steps = 300_000
+  config.log_every = 100
+  config.eval_every = 3_000
+  config.checkpoint_every = 3_000
+  config.keep = 3
+  return config

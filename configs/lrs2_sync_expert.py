@@ -1,0 +1,56 @@
+"""The sync expert on LRS2, at Wav2Lip's full width, trained so that it leaves ln 2.
+
+  python train.py --config=configs/lrs2_sync_expert.py --workdir=runs/lrs2_sync_expert --config.data.data_dir=DIR
+
+The classic recipe (cosine and binary cross-entropy, Adam 1e-4) is
+`--config.model.contrastive=False --config.losses.contrastive=0.0`.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+  config = ConfigDict()
+  config.task = 'sync_expert'
+  config.seed = 0
+
+  config.model = ConfigDict()
+  config.model.name = 'sync_expert'
+  config.model.image_size = 96  # side of the crops; the expert sees the lower half
+  config.model.face_widths = (32, 64, 128, 256, 512, 512, 512)
+  config.model.audio_widths = (32, 64, 128, 256, 512)
+  config.model.audio_residuals = (2, 2, 2, 2)
+  config.model.contrastive = True
+  config.model.dtype = 'float32'
+
+  config.losses = ConfigDict()
+  config.losses.contrastive = 1.0
+  config.losses.bce = 1.0
+  config.minimum_offset = 3  # video frames between windows that count as off sync
+
+  config.data = ConfigDict()
+  config.data.name = 'lrs2'
+  config.data.data_dir = '~/tensorflow_datasets'
+  config.data.split = 'train'
+  config.data.eval_split = 'val'
+  config.data.batch_size = 64  # clips, over all devices
+  config.data.windows = 4  # of each clip
+  config.data.eval_batches = 16
+  config.data.workers = 8  # processes that decode; 0 for none
+
+  config.optimizer = ConfigDict()
+  config.optimizer.learning_rate = 3e-4
+  config.optimizer.b1 = 0.9
+  config.optimizer.b2 = 0.999
+  config.optimizer.weight_decay = 1e-4
+  config.optimizer.warmup_steps = 1_000
+  config.optimizer.cosine = True
+  config.optimizer.clip_norm = 1.0
+  config.average_decay = 0.999
+
+  config.steps = 200_000
+  config.log_every = 100
+  config.eval_every = 2_000
+  config.checkpoint_every = 2_000
+  config.keep = 3
+  return config

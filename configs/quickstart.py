@@ -1,0 +1,98 @@
+"""The whole method at a small size on the embedded corpus: what `make demo` trains on two CPU cores.
+
+  python train.py --config=configs/quickstart.py:sync_expert --workdir=runs/quickstart/sync_expert
+  python train.py --config=configs/quickstart.py:generator --workdir=runs/quickstart/generator \
+    --config.sync_expert=runs/quickstart/sync_expert/checkpoint
+
+CBAM, alignment, the perceptual and the sync loss are all on; the perceptual network is a narrow VGG with random
+weights, so that nothing needs downloading, which is not LPIPS.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(task: str = 'generator') -> ConfigDict:
+  config = ConfigDict()
+  config.task = task
+  config.seed = 0
+
+  config.model = ConfigDict()
+  config.model.image_size = 64
+  config.model.audio_widths = (16, 32, 64, 96, 128)
+  config.model.audio_residuals = (1, 1, 1, 1)
+  config.model.dtype = 'float32'
+
+  config.losses = ConfigDict()
+
+  config.data = ConfigDict()
+  config.data.name = 'talking_faces/quickstart'
+  config.data.data_dir = 'runs/data'
+  config.data.split = 'train'
+  config.data.eval_split = 'val'
+  config.data.workers = 0
+
+  config.optimizer = ConfigDict()
+  config.optimizer.learning_rate = 1e-3
+  config.optimizer.b1 = 0.9
+  config.optimizer.b2 = 0.999
+  config.optimizer.weight_decay = 1e-4
+  config.optimizer.cosine = True
+  config.optimizer.clip_norm = 1.0
+
+  config.keep = 1
+  return {'sync_expert': _sync_expert, 'generator': _generator}[task](config)
+
+
+def _sync_expert(config: ConfigDict) -> ConfigDict:
+  config.model.name = 'sync_expert'
+  config.model.face_widths = (16, 32, 48, 64, 96, 128, 128)
+  config.model.contrastive = True
+
+  config.losses.contrastive = 1.0
+  config.losses.bce = 1.0
+  config.minimum_offset = 3
+
+  config.data.batch_size = 12
+  config.data.windows = 6
+  config.data.eval_batches = 4
+  config.optimizer.warmup_steps = 30
+  config.average_decay = 0.98
+
+  config.steps = 300
+  config.log_every = 10
+  config.eval_every = 100
+  config.checkpoint_every = 100
+  return config
+
+
+def _generator(config: ConfigDict) -> ConfigDict:
+  config.sync_expert = ''
+  config.audio_encoder_from_expert = True
+  config.model.name = 'attn_wav2lip'
+  config.model.widths = (16, 16, 48, 96)
+  config.model.blocks = 1
+  config.model.bottleneck = 1
+  config.model.attention = True
+  config.model.fusion = 'adain'
+
+  config.perceptual = ConfigDict()
+  config.perceptual.source = 'random'
+  config.perceptual.width = 0.125
+  config.perceptual.seed = 0
+
+  config.losses.reconstruction = 1.0
+  config.losses.perceptual = 0.1
+  config.losses.sync = 0.03
+  config.losses.sync_gate = 0.75
+
+  config.data.batch_size = 4
+  config.data.lead = 2.0
+  config.data.eval_batches = 8
+  config.optimizer.warmup_steps = 50
+  config.average_decay = 0.99
+
+  config.steps = 1_500
+  config.log_every = 25
+  config.eval_every = 250
+  config.checkpoint_every = 250
+  return config

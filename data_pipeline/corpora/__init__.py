@@ -1,0 +1,65 @@
+"""The corpora, by name: what `config.data.name` and `--dataset` may say."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tensorflow_datasets as tfds
+
+from data_pipeline.corpora.talking_faces import talking_faces_dataset_builder as talking_faces
+from lpips_jax.cli import UserError
+
+EMBEDDED = 'talking_faces'
+
+
+def source(name: str, split: str, data_dir: str) -> Sequence[dict[str, Any]]:
+  """Opens a split of a corpus for random access; draws the embedded corpus when it is not there yet.
+
+  Args:
+    name: 'talking_faces/quickstart', 'lrs2', …: a corpus, and after the slash one of its configs.
+    split: 'train', 'val' or 'test'.
+    data_dir: where TFDS keeps its datasets.
+
+  Returns:
+    Clip records (see `data_pipeline.records`), by index.
+
+  Raises:
+    UserError: there is no such corpus, config or split, or it has not been prepared in data_dir.
+  """
+  directory = str(Path(data_dir).expanduser())
+  corpus, _, config = name.partition('/')
+  if corpus == EMBEDDED:
+    return _drawn(_embedded_config(config), split, directory)
+  try:
+    builder = tfds.builder(name, data_dir=directory, try_gcs=False)
+  except (tfds.core.DatasetNotFoundError, ValueError) as error:
+    raise UserError(f'no corpus {name!r} in {data_dir}: prepare it first, or give another data_dir') from error
+  return _open(builder, split)
+
+
+def fresh_test_source(name: str, seed: int, data_dir: str) -> Sequence[dict[str, Any]]:
+  """Draws a test split of the embedded corpus whose speakers no other seed has; raises UserError for other corpora."""
+  corpus, _, config = name.partition('/')
+  if corpus != EMBEDDED:
+    raise UserError(f'--seed draws new speakers, which only {EMBEDDED} can; leave it out for {name!r}')
+  fresh = talking_faces.fresh_test_config(_embedded_config(config), seed)
+  return _drawn(fresh, 'test', str(Path(data_dir).expanduser()))
+
+
+def _embedded_config(name: str) -> talking_faces.TalkingFacesConfig:
+  configs = {config.name: config for config in talking_faces.Builder.BUILDER_CONFIGS}
+  if (name or 'default') not in configs:
+    raise UserError(f'{EMBEDDED} has no config {name!r}; there are {", ".join(sorted(configs))}')
+  return configs[name or 'default']
+
+
+def _drawn(config: talking_faces.TalkingFacesConfig, split: str, directory: str) -> Sequence[dict[str, Any]]:
+  builder = talking_faces.Builder(config=config, data_dir=directory, file_format='array_record')
+  builder.download_and_prepare()
+  return _open(builder, split)
+
+
+def _open(builder: tfds.core.DatasetBuilder, split: str) -> Sequence[dict[str, Any]]:
+  if split not in builder.info.splits:
+    raise UserError(f'{builder.name} has no split {split!r}; there are {", ".join(builder.info.splits)}')
+  return builder.as_data_source(split)

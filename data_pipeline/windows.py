@@ -1,0 +1,91 @@
+"""What one training example is: the windows that are picked from a clip record.
+
+Both pick with a random generator that Grain seeds by epoch and position, so an example depends on the seed alone.
+"""
+
+import dataclasses
+
+import cv2
+import grain
+import numpy as np
+
+from data_pipeline.records import decode_frames
+from lpips_jax.media.audio import mel_windows
+
+FRAME_RATE = 25  # of every clip record
+WINDOW_FRAMES = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class GeneratorWindow(grain.transforms.RandomMap):
+  """Five consecutive frames to generate, five of the same clip to refer to, and their speech.
+
+  Returns `target` and `reference` (5, h, w, 3) uint8, `mel` (5, 80, 16) with one window a frame, and `window_mel`
+  (80, 16), the sync expert's window of all five.
+  """
+
+  image_size: int
+  lead: float
+
+  def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    last = _last_start(record)
+    start = int(rng.integers(last + 1))
+    reference = _start_elsewhere(start, last, rng)
+    return {
+      'target': window_frames(record, start, self.image_size),
+      'reference': window_frames(record, reference, self.image_size),
+      'mel': mel_windows(record['mel'], FRAME_RATE, WINDOW_FRAMES, lead=self.lead - start),
+      'window_mel': mel_windows(record['mel'], FRAME_RATE, 1, lead=-start)[0],
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpertWindows(grain.transforms.RandomMap):
+  """Several windows of one clip, each five frames and their speech; each is off sync with the others' speech.
+
+  Returns `frames` (k, 5, h, w, 3) uint8, `mel` (k, 80, 16) and `start` (k,) int32, the first frame of each.
+  """
+
+  image_size: int
+  windows: int
+  minimum_offset: int
+
+  def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    starts = _spread_starts(_last_start(record), self.windows, self.minimum_offset, rng)
+    return {
+      'frames': np.stack([window_frames(record, start, self.image_size) for start in starts]),
+      'mel': np.stack([mel_windows(record['mel'], FRAME_RATE, 1, lead=-int(start))[0] for start in starts]),
+      'start': starts.astype(np.int32),
+    }
+
+
+def window_frames(record: dict, start: int, image_size: int) -> np.ndarray:
+  """Five consecutive frames from `start`, (5, image_size, image_size, 3) uint8; only these are decoded."""
+  frames = decode_frames(record['frames'], range(start, start + WINDOW_FRAMES))
+  if frames.shape[1] == image_size:
+    return frames
+  how = cv2.INTER_AREA if image_size < frames.shape[1] else cv2.INTER_CUBIC
+  return np.stack([cv2.resize(frame, (image_size, image_size), interpolation=how) for frame in frames])
+
+
+def _last_start(record: dict) -> int:
+  last = len(record['frames']) - WINDOW_FRAMES
+  if last < 0:
+    raise ValueError(f'clip {record["id"]} has fewer than {WINDOW_FRAMES} frames: leave it out of the corpus')
+  return last
+
+
+def _start_elsewhere(start: int, last: int, rng: np.random.Generator) -> int:
+  """A window that shares no frame with the one at `start`, or in a short clip the one farthest from it."""
+  choices = [other for other in range(last + 1) if abs(other - start) >= WINDOW_FRAMES]
+  if choices:
+    return int(rng.choice(choices))
+  return 0 if start > last / 2 else last
+
+
+def _spread_starts(last: int, windows: int, gap: int, rng: np.random.Generator) -> np.ndarray:
+  """Sorted starts at least `gap` apart; in clips too short for that, anywhere (the loss leaves out close pairs)."""
+  free = last + 1 - (windows - 1) * (gap - 1)
+  if free >= windows:
+    return np.sort(rng.choice(free, windows, replace=False)) + (gap - 1) * np.arange(windows)
+  return np.sort(rng.integers(last + 1, size=windows))

@@ -1,0 +1,13 @@
+"""Audio-driven lip synchronisation in JAX: the reference implementation of LPIPS-AttnWav2Lip."""
+
+from typing import Any
+
+
+def load(checkpoint: str) -> Any:
+  """Loads a trained network as a jitted callable; see `lpips_jax.pretrained.load`."""
+  from lpips_jax import pretrained  # here, so that commands check their input before they wait for JAX
+
+  return pretrained.load(checkpoint)
+
+
+__all__ = ['load']

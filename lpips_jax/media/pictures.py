@@ -1,0 +1,34 @@
+"""Pictures for people: grids of crops, written as PNG."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+
+def grid(rows: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:
+  """Lays rows of images out on white: each row (n, h, w, 3) float in [0, 1] or uint8 -> (H, W, 3) uint8."""
+  rows = [_to_bytes(row) for row in rows]
+  n, height, width, _ = rows[0].shape
+  canvas = np.full((len(rows) * (height + gap) + gap, n * (width + gap) + gap, 3), 255, np.uint8)
+  for i, row in enumerate(rows):
+    for j, image in enumerate(row):
+      top, left = gap + i * (height + gap), gap + j * (width + gap)
+      canvas[top : top + height, left : left + width] = image
+  return canvas
+
+
+def write_png(path: Path, image: np.ndarray) -> None:
+  """Writes (h, w, 3) RGB uint8; the file appears whole or not at all."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  encoded = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+  beside = path.with_name(path.name + '.part')
+  beside.write_bytes(encoded.tobytes())
+  os.replace(beside, path)
+
+
+def _to_bytes(images: np.ndarray) -> np.ndarray:
+  images = np.asarray(images)
+  return images if images.dtype == np.uint8 else np.round(255 * np.clip(images, 0, 1)).astype(np.uint8)

@@ -1,0 +1,84 @@
+"""A checkpoint directory as a callable: what evaluation, dubbing and other people's code use of a training run.
+
+A checkpoint directory holds `config.json`, one directory a saved step, and, for a generator, `sync_expert`: the frozen
+expert it was trained with, itself a checkpoint directory.
+"""
+
+import dataclasses
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+from ml_collections import ConfigDict
+from orbax.checkpoint import v1 as ocp
+
+from lpips_jax import models
+from lpips_jax.cli import UserError
+
+CONFIG_FILE = 'config.json'
+VARIABLES = 'model'  # the name of the averaged variables among a step's checkpointables
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+  """A network with its weights.
+
+  Called as a generator: (faces (n, h, w, 6) float in [0, 1], RGB, masked target then reference; mels (n, 80, 16)) ->
+  (n, h, w, 3) in [0, 1]. Called as a sync expert: (frames (n, 5, h, w, 3) whole crops in [0, 1]; mels (n, 80, 16)) ->
+  (face_embedding (n, d), audio_embedding (n, d)), of unit length. Compiled once for each shape.
+
+  Attributes:
+    config: the config of the training run.
+    model: the Flax module.
+    variables: its parameters and statistics: the run's moving average.
+    step: how many updates they have seen.
+  """
+
+  config: ConfigDict
+  model: nn.Module
+  variables: dict[str, Any]
+  step: int
+
+  def __call__(self, *inputs: jax.Array) -> Any:
+    return self._apply(self.variables, *inputs)
+
+  @cached_property
+  def _apply(self) -> Any:
+    return jax.jit(self.model.apply)
+
+
+def load(checkpoint: str | Path) -> Pretrained:
+  """Loads the newest step of a checkpoint directory, or of the run (`--workdir`) that holds one.
+
+  Raises:
+    UserError: the directory is not there, or is no checkpoint, or no step of it was finished.
+  """
+  directory = find(checkpoint)
+  config = read_config(directory)
+  with ocp.training.Checkpointer(directory) as checkpointer:
+    if checkpointer.latest is None:
+      raise UserError(f'{directory} holds no finished checkpoint yet: train further, or give another --checkpoint')
+    step = checkpointer.latest.step
+    variables = checkpointer.load_checkpointables(step, {VARIABLES: None})[VARIABLES]
+  return Pretrained(config, models.build(config.model), jax.device_put(variables), step)
+
+
+def find(checkpoint: str | Path) -> Path:
+  """Returns the absolute checkpoint directory for itself or for the run that holds it; raises UserError."""
+  given = Path(checkpoint).expanduser().absolute()
+  for directory in (given, given / 'checkpoint'):
+    if (directory / CONFIG_FILE).is_file() and any(child.name.isdigit() for child in directory.iterdir()):
+      return directory
+  problem = 'is not a checkpoint directory' if given.is_dir() else 'does not exist'
+  raise UserError(f'{checkpoint} {problem}: give the directory that train.py left as WORKDIR/checkpoint')
+
+
+def read_config(directory: Path) -> ConfigDict:
+  """Reads the config beside the steps; raises UserError when it is damaged."""
+  try:
+    return ConfigDict(json.loads((directory / CONFIG_FILE).read_text()))
+  except (OSError, ValueError) as error:
+    raise UserError(f'{directory / CONFIG_FILE} cannot be read: {error}') from error

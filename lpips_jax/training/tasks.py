@@ -1,0 +1,108 @@
+"""What there is to train: for each `config.task` the network, its step, and what the step needs besides the state."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from ml_collections import ConfigDict
+
+from lpips_jax import models, perceptual, pretrained
+from lpips_jax.cli import UserError
+from lpips_jax.models.inputs import generator_faces
+from lpips_jax.models.sync_expert import WINDOW_FRAMES
+from lpips_jax.training.checkpoints import keep_expert
+from lpips_jax.training.state import make_optimizer
+from lpips_jax.training.steps import Evaluation, Step, expert_step, generator_step
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+  """A network to train.
+
+  Attributes:
+    model: the Flax module.
+    inputs: the shapes it is initialised with.
+    optimizer: what turns gradients into updates.
+    step, evaluate: see `lpips_jax.training.steps`.
+    frozen: weights that the step uses and does not train.
+    warm_start: parameters to begin with in place of random ones, a part of the tree.
+  """
+
+  model: nn.Module
+  inputs: tuple[jax.ShapeDtypeStruct, ...]
+  optimizer: optax.GradientTransformation
+  step: Step
+  evaluate: Evaluation
+  frozen: dict[str, Any] = dataclasses.field(default_factory=dict)
+  warm_start: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def make_task(config: ConfigDict, checkpoint: Path) -> Task:
+  """Returns the task that the config asks for; `checkpoint` is the run's checkpoint directory."""
+  if config.task == 'sync_expert':
+    return _expert_task(config)
+  if config.task == 'generator':
+    return _generator_task(config, checkpoint)
+  raise UserError(f"config.task={config.task!r}: there are 'sync_expert' and 'generator'")
+
+
+def sample_rows(batch: dict[str, np.ndarray], generated: np.ndarray, count: int = 8) -> list[np.ndarray]:
+  """The rows of the sample picture: masked, reference, generated, target; one window's middle frame a column."""
+  middle = WINDOW_FRAMES // 2
+  target, reference = batch['target'][:count, middle], batch['reference'][:count, middle]
+  masked = np.asarray(generator_faces(jnp.asarray(target), jnp.asarray(reference)))[..., :3]
+  return [masked, reference, np.asarray(generated)[:count, middle], target]
+
+
+def _expert_task(config: ConfigDict) -> Task:
+  model = models.build(config.model)
+  optimizer = make_optimizer(config.optimizer, config.steps)
+  size = config.model.image_size
+  frames = jax.ShapeDtypeStruct((1, WINDOW_FRAMES, size, size, 3), jnp.float32)
+  step, evaluate = expert_step(model, optimizer, config)
+  return Task(model, (frames, _mels()), optimizer, step, evaluate)
+
+
+def _generator_task(config: ConfigDict, checkpoint: Path) -> Task:
+  expert = _frozen_expert(config, checkpoint)
+  model = models.build(config.model)
+  optimizer = make_optimizer(config.optimizer, config.steps)
+  size = config.model.image_size
+  faces = jax.ShapeDtypeStruct((1, size, size, 6), jnp.float32)
+  step, evaluate = generator_step(model, expert.model, optimizer, config)
+  frozen = {'expert': expert.variables, 'lpips': perceptual.load_weights(**config.perceptual)}
+  warm_start = _audio_encoder(expert.variables) if config.audio_encoder_from_expert else {}
+  return Task(model, (faces, _mels()), optimizer, step, evaluate, frozen, warm_start)
+
+
+def _frozen_expert(config: ConfigDict, checkpoint: Path) -> pretrained.Pretrained:
+  """The expert kept in the run's checkpoint, else `config.sync_expert`, which is then copied there."""
+  kept = checkpoint / 'sync_expert'
+  if not kept.exists():
+    if not config.sync_expert:
+      raise UserError(
+        'a generator needs a trained sync expert: train one with a *_sync_expert config, then give '
+        '--config.sync_expert=WORKDIR/checkpoint'
+      )
+    keep_expert(checkpoint, pretrained.find(config.sync_expert))
+  expert = pretrained.load(kept)
+  if expert.config.task != 'sync_expert':
+    raise UserError(f'{config.sync_expert} holds a {expert.config.task}, not a sync_expert')
+  return expert
+
+
+def _audio_encoder(variables: dict[str, Any]) -> dict[str, Any]:
+  """The expert's speech encoder, all but its last layer, which maps to an embedding rather than to a code."""
+  return {
+    kind: {'audio_encoder': {name: leaf for name, leaf in tree['audio_encoder'].items() if name != 'head'}}
+    for kind, tree in variables.items()
+  }
+
+
+def _mels() -> jax.ShapeDtypeStruct:
+  return jax.ShapeDtypeStruct((1, 80, 16), jnp.float32)
