@@ -1,6 +1,7 @@
 """What the commands share: flags that fail with one clear line, and bad input that exits with status 2."""
 
 import ast
+import logging as python_logging
 import os
 import sys
 from collections.abc import Callable
@@ -26,8 +27,7 @@ def run(main: Callable[[], None]) -> None:
     main: does the command's work; reads absl's flags.
   """
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # XLA's remarks on the machine
-  logging.use_absl_handler()
-  logging.get_absl_handler().python_handler.stream = sys.stdout
+  _log_to_stdout()
   try:
     if any(argument in HELP for argument in sys.argv[1:]):
       print(_help(everything='--helpfull' in sys.argv))
@@ -49,6 +49,12 @@ def require_flags(*names: str) -> None:
 
 def fail(message: str) -> NoReturn:
   raise UserError(message)
+
+
+def _log_to_stdout() -> None:
+  logging.use_absl_handler()
+  logging.get_absl_handler().python_handler.stream = sys.stdout
+  python_logging.captureWarnings(True)  # the libraries' too
 
 
 def _parse() -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import warnings
 
 import pytest
 from absl import flags
@@ -44,6 +45,7 @@ def command(monkeypatch, tmp_path, capsys):
     return status, *capsys.readouterr()
 
   yield run
+  logging.captureWarnings(False)
   logging.root.handlers[:] = handlers
   absl_logging.get_absl_handler().python_handler.stream = stream
 
@@ -106,6 +108,8 @@ def test_our_own_errors_keep_their_traceback(command):
     command(main=lambda: 1 / 0)
 
 
-def test_logs_leave_stderr_to_errors(command):
-  status, out, err = command(main=lambda: absl_logging.warning('by the way'))
+@pytest.mark.filterwarnings('default')
+@pytest.mark.parametrize('say', [absl_logging.warning, warnings.warn])
+def test_logs_leave_stderr_to_errors(command, say):
+  status, out, err = command(main=lambda: say('by the way'))
   assert status == 0 and 'by the way' in out and err == ''
