@@ -1,8 +1,5 @@
 """Grain: corpus -> windows -> batches, the same whatever the number of workers or processes."""
 
-from collections.abc import Iterator
-from typing import Any
-
 import grain
 import numpy as np
 from ml_collections import ConfigDict
@@ -59,12 +56,6 @@ def eval_batches(config: ConfigDict) -> list[dict[str, np.ndarray]]:
     .batch(config.data.batch_size, drop_remainder=True)
   )
   return [dataset[i] for i in range(config.data.eval_batches)]
-
-
-def clips(name: str, split: str, data_dir: str) -> Iterator[dict[str, Any]]:
-  """The clip records of a split, whole and in order, for evaluation."""
-  source = corpora.source(name, split, data_dir)
-  return (source[i] for i in range(len(source)))
 
 
 def _window(config: ConfigDict) -> grain.transforms.RandomMap:

@@ -72,13 +72,22 @@ def make_record(
   }
 
 
-def decode_frames(jpegs: Sequence[bytes], indices: Iterable[int]) -> np.ndarray:
-  """Returns the chosen frames of a record, (n, H, W, 3) uint8 RGB; only those are decoded.
+def decode_frames(jpegs: Sequence[bytes], indices: Iterable[int], size: int | None = None) -> np.ndarray:
+  """Returns the chosen frames of a record, (n, size, size, 3) uint8 RGB; only those are decoded.
+
+  Args:
+    jpegs: the record's `frames`.
+    indices: which of them.
+    size: side in pixels; that of the record by default.
 
   Raises:
     ValueError: a frame is not a JPEG.
   """
-  return np.stack([_decode(jpegs[index]) for index in indices])
+  frames = np.stack([_decode(jpegs[index]) for index in indices])
+  if size is None or frames.shape[1] == size:
+    return frames
+  how = cv2.INTER_AREA if size < frames.shape[1] else cv2.INTER_CUBIC
+  return np.stack([cv2.resize(frame, (size, size), interpolation=how) for frame in frames])
 
 
 def _encode(frame: np.ndarray) -> bytes:

@@ -5,14 +5,12 @@ Both pick with a random generator that Grain seeds by epoch and position, so an 
 
 import dataclasses
 
-import cv2
 import grain
 import numpy as np
 
-from data_pipeline.records import decode_frames
+from data_pipeline.records import FRAME_RATE, decode_frames
 from lpips_jax.media.audio import mel_windows
 
-FRAME_RATE = 25  # of every clip record
 WINDOW_FRAMES = 5
 
 
@@ -61,11 +59,7 @@ class ExpertWindows(grain.transforms.RandomMap):
 
 def window_frames(record: dict, start: int, image_size: int) -> np.ndarray:
   """Five consecutive frames from `start`, (5, image_size, image_size, 3) uint8; only these are decoded."""
-  frames = decode_frames(record['frames'], range(start, start + WINDOW_FRAMES))
-  if frames.shape[1] == image_size:
-    return frames
-  how = cv2.INTER_AREA if image_size < frames.shape[1] else cv2.INTER_CUBIC
-  return np.stack([cv2.resize(frame, (image_size, image_size), interpolation=how) for frame in frames])
+  return decode_frames(record['frames'], range(start, start + WINDOW_FRAMES), image_size)
 
 
 def _last_start(record: dict) -> int:

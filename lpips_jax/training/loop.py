@@ -79,7 +79,7 @@ def _grafted(tree: dict[str, Any], graft: dict[str, Any]) -> dict[str, Any]:
     elif tree[name].shape != value.shape:
       raise ValueError(f'{name}: expert {value.shape}, generator {tree[name].shape}; give both the same audio_widths')
     else:
-      tree = tree | {name: value}
+      tree = tree | {name: jnp.copy(value)}  # the state is donated, the expert's own arrays are not
   return tree
 
 

@@ -1,7 +1,7 @@
 """Renders a talking head: the painted portrait, its jaw pulled down, with mouth and eyes, moved before the room."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
@@ -95,9 +95,9 @@ def render(
   actor = _Actor(looks, motion.gaze, density)
   sheet_to_head = np.array([[1 / density, 0, HEAD[0]], [0, 1 / density, HEAD[1]], [0, 0, 1]])
   n_frames = len(motion.turn)
-  curves = {name: at_frames(getattr(articulation, name), n_frames) for name in Lips.__annotations__}
+  curves = np.stack([at_frames(getattr(articulation, field.name), n_frames) for field in fields(Lips)], axis=1)
   for k in range(n_frames):
-    head = actor.head(Lips(**{name: float(curve[k]) for name, curve in curves.items()}), float(motion.eyes[k]))
+    head = actor.head(Lips(*curves[k].tolist()), float(motion.eyes[k]))
     place = head_to_scene(motion, k, scene) @ sheet_to_head
     place[:, 2] += place[:, :2] @ (0.5, 0.5) - (left + 0.5, top + 0.5)  # OpenCV counts from pixel centres
     moved = cv2.warpAffine(head, place, (right - left, bottom - top), flags=cv2.INTER_LINEAR)

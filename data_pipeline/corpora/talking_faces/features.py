@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import copysign
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +14,8 @@ MOUTH_REGION = (-0.43, 0.37, 0.43, 0.99)  # left, top, right, bottom, face units
 EYE_REGION = (EYE_U - 0.21, EYE_V - 0.15, EYE_U + 0.21, EYE_V + 0.13)
 
 MAX_GAP = 0.30  # face units between the inner lips of a fully open mouth
-LOWER_SHARE = 0.78  # of the opening is the jaw's, the rest is the upper lip's
+LOWER_SHARE = 0.78  # of the opening is the lower lip's, the rest the upper lip's
+_CHIN_SHARE = 0.62  # of the lower lip's movement reaches the chin; the skin between them stretches
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ def jaw_weight(sheet: Canvas) -> np.ndarray:
 
 def jaw_drop(opening: float) -> float:
   """Returns by how many face units the chin moves down."""
-  return LOWER_SHARE * MAX_GAP * 0.62 * opening
+  return _CHIN_SHARE * LOWER_SHARE * MAX_GAP * opening
 
 
 def paint_mouth(skin: np.ndarray, sheet: Canvas, looks: Looks, light: np.ndarray, lips: Lips) -> np.ndarray:
@@ -48,35 +50,19 @@ def paint_mouth(skin: np.ndarray, sheet: Canvas, looks: Looks, light: np.ndarray
     light: (3, H, W) how bright the skin is there.
     lips: how it is held.
   """
-  u, v, pixel = sheet.u, sheet.v, 1 / sheet.density
-  spread, rounding = max(lips.width, 0.0), max(-lips.width, 0.0)
-  half = looks.mouth * (1 + 0.20 * spread - 0.44 * rounding)
-  middle = MOUTH_V - looks.smile * (np.abs(u) / looks.mouth) ** 2
-  arch = np.clip(1 - (u / half) ** 2, 0, 1) ** (0.80 - 0.25 * rounding)
-  gap = MAX_GAP * lips.opening * arch
-  upper_inner = middle - (1 - LOWER_SHARE) * gap
-  lower_inner = middle + LOWER_SHARE * gap
+  v, pixel, curves = sheet.v, 1 / sheet.density, _lip_curves(sheet.u, looks, lips)
+  from_corner = np.abs(sheet.u) - curves.half
+  gap = curves.lower_inner - curves.upper_inner
+  lip = _between(v, curves.upper_outer, curves.lower_outer, 1.6 * pixel) * rise(curves.body, 0.0, 0.12)
+  hole = _between(v, curves.upper_inner, curves.lower_inner, pixel) * rise(gap, 0.0, 1.2 * pixel)
 
-  full = (1 + 0.30 * rounding - 0.12 * spread) * (1 - 0.55 * lips.press)
-  body = np.clip(1 - (u / (half + 0.035)) ** 2, 0, 1)
-  bow = 1 - 0.22 * np.exp(-((u / 0.040) ** 2)) + 0.10 * np.exp(-(((np.abs(u) - 0.075) / 0.05) ** 2))
-  upper_outer = upper_inner - looks.lip_upper * full * bow * body**0.75
-  lower_outer = lower_inner + looks.lip_lower * full * body**0.60
-
-  soft = 1.6 * pixel
-  lip = _between(v, upper_outer, lower_outer, soft) * rise(body, 0.0, 0.12)
-  hole = _between(v, upper_inner, lower_inner, pixel) * rise(gap, 0.0, 1.2 * pixel)
-
-  shadow = np.exp(-(((v - lower_outer - 0.030) / 0.035) ** 2)) * body
-  skin = skin * (1 - 0.20 * shadow)
-  skin = mix(skin, _lip_colour(v, looks, light, upper_outer, upper_inner, lower_inner, lower_outer), 0.92 * lip)
-  inner = _inside_of_mouth(u, v, half, light, lips, upper_inner, lower_inner, pixel)
-  skin = mix(skin, inner, hole)
-  seam = np.exp(-(((v - middle) / (0.011 + 0.4 * pixel)) ** 2)) * rise(half + 0.025 - np.abs(u), 0, 0.03)
-  corner = np.exp(-(((np.abs(u) - half - 0.015) / 0.028) ** 2) - ((v - middle) / 0.030) ** 2)
+  shadow = np.exp(-(((v - curves.lower_outer - 0.030) / 0.035) ** 2)) * curves.body
+  mouth = mix(skin * (1 - 0.20 * shadow), _lip_colour(v, looks, light, curves), 0.92 * lip)
+  mouth = mix(mouth, _inside_of_mouth(sheet, light, lips, curves), hole)
+  seam = np.exp(-(((v - curves.middle) / (0.011 + 0.4 * pixel)) ** 2)) * rise(from_corner, 0.025, -0.005)
+  corner = np.exp(-(((from_corner - 0.015) / 0.028) ** 2) - ((v - curves.middle) / 0.030) ** 2)
   dark = plain(looks.lips) * 0.34
-  skin = mix(skin, dark, 0.75 * seam * (1 - rise(gap, 0.0, 0.03)))
-  return mix(skin, dark, 0.35 * corner)
+  return mix(mix(mouth, dark, 0.75 * seam * rise(gap, 0.03, 0.0)), dark, 0.35 * corner)
 
 
 def paint_eye(
@@ -119,34 +105,68 @@ def paint_eye(
   return mix(skin, plain(looks.hair) * 0.3, 0.85 * lash)
 
 
-def _lip_colour(v, looks, light, upper_outer, upper_inner, lower_inner, lower_outer) -> np.ndarray:
+class _Curves(NamedTuple):
+  """Where the lips run: heights (H, W) for every u, half the width of the opening, and the arc of both lips."""
+
+  half: float
+  middle: np.ndarray
+  upper_outer: np.ndarray
+  upper_inner: np.ndarray
+  lower_inner: np.ndarray
+  lower_outer: np.ndarray
+  body: np.ndarray
+
+
+def _lip_curves(u: np.ndarray, looks: Looks, lips: Lips) -> _Curves:
+  """Spreading draws the lips out and thins them, rounding does the opposite, pressing rolls them in."""
+  spread, rounding = max(lips.width, 0.0), max(-lips.width, 0.0)
+  half = looks.mouth * (1 + 0.20 * spread - 0.44 * rounding)
+  middle = MOUTH_V - looks.smile * (np.abs(u) / looks.mouth) ** 2
+  gap = MAX_GAP * lips.opening * np.clip(1 - (u / half) ** 2, 0, 1) ** (0.80 - 0.25 * rounding)
+  upper_inner, lower_inner = middle - (1 - LOWER_SHARE) * gap, middle + LOWER_SHARE * gap
+
+  full = (1 + 0.30 * rounding - 0.12 * spread) * (1 - 0.55 * lips.press)
+  body = np.clip(1 - (u / (half + 0.035)) ** 2, 0, 1)
+  bow = 1 - 0.22 * np.exp(-((u / 0.040) ** 2)) + 0.10 * np.exp(-(((np.abs(u) - 0.075) / 0.05) ** 2))
+  upper_outer = upper_inner - looks.lip_upper * full * bow * body**0.75
+  lower_outer = lower_inner + looks.lip_lower * full * body**0.60
+  return _Curves(half, middle, upper_outer, upper_inner, lower_inner, lower_outer, body)
+
+
+def _lip_colour(v: np.ndarray, looks: Looks, light: np.ndarray, curves: _Curves) -> np.ndarray:
   """The upper lip faces down and is darker; the lower one faces up and shines."""
-  upper = np.clip((v - upper_outer) / np.maximum(upper_inner - upper_outer, 1e-3), 0, 1)
-  lower = np.clip((v - lower_inner) / np.maximum(lower_outer - lower_inner, 1e-3), 0, 1)
-  above = v < 0.5 * (upper_inner + lower_inner)
+  upper = _share(v, curves.upper_outer, curves.upper_inner)
+  lower = _share(v, curves.lower_inner, curves.lower_outer)
+  above = v < 0.5 * (curves.upper_inner + curves.lower_inner)
   tone = np.where(above, 0.98 - 0.26 * upper**1.5, 1.06 - 0.30 * lower**2 - 0.18 * (1 - lower) ** 4)
   shine = np.where(above, 0, np.exp(-(((lower - 0.38) / 0.20) ** 2)))
   return plain(looks.lips) * (tone * light) + 0.09 * shine
 
 
-def _inside_of_mouth(u, v, half, light, lips: Lips, upper_inner, lower_inner, pixel) -> np.ndarray:
+def _inside_of_mouth(sheet: Canvas, light: np.ndarray, lips: Lips, curves: _Curves) -> np.ndarray:
   """A dark cavity, the tongue at its bottom, and rows of teeth behind each lip."""
-  depth = np.clip((v - upper_inner) / np.maximum(lower_inner - upper_inner, 1e-3), 0, 1)
+  v, pixel, across = sheet.v, 1 / sheet.density, np.abs(sheet.u) / curves.half
+  depth = _share(v, curves.upper_inner, curves.lower_inner)
   inner = plain((0.17, 0.045, 0.05)) * (0.55 + 0.6 * depth)
 
-  top = lower_inner - (0.05 + 0.07 * lips.tongue) * max(lips.opening, 0.2)
-  bulge = np.clip(1 - (u / (0.72 * half)) ** 2, 0, 1)
-  tongue = rise(v - (top + 0.05 * (1 - bulge)), 0, 0.03) * rise(bulge, 0, 0.2) * (0.25 + 0.75 * lips.tongue)
+  bulge = np.clip(1 - (across / 0.72) ** 2, 0, 1)
+  top = curves.lower_inner - (0.05 + 0.07 * lips.tongue) * max(lips.opening, 0.2) + 0.05 * (1 - bulge)
+  tongue = rise(v - top, 0, 0.03) * rise(bulge, 0, 0.2) * (0.25 + 0.75 * lips.tongue)
   inner = mix(inner, plain((0.62, 0.27, 0.27)) * (0.6 + 0.4 * depth), 0.8 * tongue)
 
-  enamel = plain((0.90, 0.87, 0.81)) * np.clip(light, 0.45, 1.05) * (1 - 0.45 * (u / half) ** 2)
-  enamel = enamel * (1 - 0.10 * np.exp(-(((np.mod(u + 0.5, 0.066) - 0.033) / 0.006) ** 2)))
-  upper_edge = upper_inner + 0.058 * lips.teeth * (1 - 0.25 * (u / half) ** 2)
-  teeth = rise(v - upper_edge, pixel, -pixel) * rise(np.abs(u) / half, 0.92, 0.75) * min(4 * lips.teeth, 1.0)
-  inner = mix(inner, enamel * (0.62 + 0.38 * rise(v - upper_inner, 0, 0.035)), 0.95 * teeth)
-  lower_edge = lower_inner - 0.030 * lips.teeth
-  below = rise(v - lower_edge, -pixel, pixel) * rise(np.abs(u) / half, 0.80, 0.60) * max(2 * lips.teeth - 1.0, 0.0)
-  return mix(inner, enamel * 0.72, 0.8 * below)
+  clefts = 1 - 0.10 * np.exp(-(((np.mod(sheet.u + 0.5, 0.066) - 0.033) / 0.006) ** 2))
+  enamel = plain((0.90, 0.87, 0.81)) * np.clip(light, 0.45, 1.05) * ((1 - 0.45 * across**2) * clefts)
+  edge = curves.upper_inner + 0.058 * lips.teeth * (1 - 0.25 * across**2)
+  teeth = rise(v - edge, pixel, -pixel) * rise(across, 0.92, 0.75) * min(4 * lips.teeth, 1.0)
+  inner = mix(inner, enamel * (0.62 + 0.38 * rise(v - curves.upper_inner, 0, 0.035)), 0.95 * teeth)
+  edge = curves.lower_inner - 0.030 * lips.teeth
+  teeth = rise(v - edge, -pixel, pixel) * rise(across, 0.80, 0.60) * max(2 * lips.teeth - 1.0, 0.0)
+  return mix(inner, enamel * 0.72, 0.8 * teeth)
+
+
+def _share(v: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+  """How far one has come from one curve to another, 0 to 1."""
+  return np.clip((v - start) / np.maximum(end - start, 1e-3), 0, 1)
 
 
 def _between(v: np.ndarray, above: np.ndarray, below: np.ndarray, soft: float) -> np.ndarray:

@@ -8,6 +8,7 @@ source = builder.as_data_source('train')
 import multiprocessing
 import os
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -115,8 +116,9 @@ class Builder(tfds.core.GeneratorBasedBuilder):
 
 def _in_parallel(jobs: list[tuple]) -> Iterator[dict[str, Any]]:
   """Yields the records in the order of the jobs; the processes are spawned, since a forked JAX may hang."""
-  with multiprocessing.get_context('spawn').Pool(os.cpu_count(), cv2.setNumThreads, (1,)) as pool:
-    yield from pool.imap(_make, jobs, chunksize=4)
+  spawn = multiprocessing.get_context('spawn')
+  with ProcessPoolExecutor(os.cpu_count(), spawn, cv2.setNumThreads, (1,)) as pool:
+    yield from pool.map(_make, jobs, chunksize=4)
 
 
 def _make(job: tuple) -> dict[str, Any]:

@@ -1,0 +1,25 @@
+# make demo    trains a small model on the embedded corpus and dubs a held-out face with held-out speech
+# make test    runs the tests
+# PYTHON=python3.12 chooses the interpreter that .venv is made with.
+
+PYTHON ?= python3
+VENV := .venv
+STAMP := $(VENV)/.installed-$(notdir $(PYTHON))
+
+.PHONY: demo test lint
+
+demo: $(STAMP)
+	$(VENV)/bin/python demo.py --output=runs/demo
+
+test: $(STAMP)
+	$(VENV)/bin/python -m pytest
+
+lint: $(STAMP)
+	$(VENV)/bin/pip install --quiet -e '.[dev]'
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[test]'
+	touch $@

@@ -1,0 +1,70 @@
+"""Scores a checkpoint on a held-out split, beside its controls.
+
+  python evaluate.py --checkpoint=runs/demo/checkpoint --dataset=talking_faces/quickstart --split=test --output=runs/eval
+
+Leaves metrics.json and, for a generator, samples.png (rows: masked, reference, generated, target) and metrics.md in
+--output. With --seed=N the embedded corpus draws a test split of new speakers.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from absl import flags
+
+from lpips_jax import cli
+
+flags.DEFINE_string('checkpoint', None, 'A generator or a sync expert: the checkpoint directory that train.py left.')
+flags.DEFINE_string('dataset', None, 'A corpus: talking_faces, talking_faces/quickstart, lrs2, …')
+flags.DEFINE_string('split', 'test', 'Its split.')
+flags.DEFINE_string('data_dir', 'runs/data', 'Where TFDS keeps its datasets.')
+flags.DEFINE_integer('seed', None, 'Draws a fresh test split of the embedded corpus, of speakers never seen.')
+flags.DEFINE_integer('max_clips', None, 'Scores only the first clips.', lower_bound=2)
+flags.DEFINE_string('output', None, 'The directory for the results.')
+
+
+def main() -> None:
+  cli.require_flags('checkpoint', 'dataset', 'output')
+  given = flags.FLAGS
+
+  from data_pipeline import corpora  # here, so that bad flags are told at once
+  from lpips_jax import evaluation, perceptual, pretrained
+  from lpips_jax.media import pictures
+
+  network = pretrained.load(given.checkpoint)
+  if given.seed is None:
+    source = corpora.source(given.dataset, given.split, given.data_dir)
+  else:
+    source = corpora.fresh_test_source(given.dataset, given.seed, given.data_dir)
+  clips = corpora.whole_clips(source, network.config.model.image_size, given.max_clips)
+
+  output = Path(given.output)
+  output.mkdir(parents=True, exist_ok=True)
+  results = {'dataset': given.dataset, 'split': given.split, 'seed': given.seed, 'clips': len(clips)}
+  results |= {'speakers': len({clip.speaker for clip in clips}), 'step': network.step}
+  if network.config.task == 'sync_expert':
+    results |= evaluation.score_expert(network, clips)
+  else:
+    expert = pretrained.load(pretrained.find(given.checkpoint) / 'sync_expert')
+    results |= evaluation.score_expert(expert, clips)
+    try:
+      weights = perceptual.load_weights(**network.config.perceptual)
+    except cli.UserError as error:
+      weights, results['perceptual_missing'] = None, str(error)
+    scores, rows = evaluation.score_generator(network, expert, clips, weights)
+    results |= {'perceptual_source': network.config.perceptual.source} | evaluation.flat(scores)
+    pictures.write_png(output / 'samples.png', pictures.grid(rows))
+    print(evaluation.table(scores))
+    _write(output / 'metrics.md', evaluation.table(scores) + '\n')
+  _write(output / 'metrics.json', json.dumps(results, indent=2) + '\n')
+  print(f'expert accuracy {results["expert_accuracy"]:.3f} on {len(clips)} clips; wrote {output / "metrics.json"}')
+
+
+def _write(path: Path, text: str) -> None:
+  beside = path.with_name(path.name + '.part')
+  beside.write_text(text)
+  os.replace(beside, path)
+
+
+if __name__ == '__main__':
+  cli.run(main)
