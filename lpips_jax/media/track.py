@@ -9,7 +9,7 @@ LONGEST_GAP = 0.5  # seconds without the face that are bridged; longer ones are 
 PATIENCE = 1.0  # seconds without the face before somebody else is followed
 SHORTEST_TRACK = 0.2  # seconds a face must have been found for, so that what a detector imagines is not dubbed
 SAME_FACE = 0.2  # intersection over union with where the face was last seen
-# Widths of the centred Gaussians, in seconds: a head turns within a tenth of a second, but grows and shrinks slowly.
+# Widths of the centred Gaussians, in seconds. A choice: sizes change more slowly than places, so they bear more.
 CENTRE_BLUR = 0.08
 SIZE_BLUR = 0.24
 
