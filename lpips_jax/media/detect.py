@@ -26,7 +26,7 @@ DOWNLOAD_SECONDS = 5.0
 # The cascade's squares on YuNet's convention: left, top, right and bottom in units of the square's side. Means over six
 # clips of real faces, every fifth frame, of each clip's median. On those same frames the boxes then agree with YuNet's
 # to an IoU of 0.87 in the mean (0.74 before, 0.79 at the fifth percentile), each edge on average to within 5 % of the
-# face's width. The cascade found 280 of the 281 faces there, with 9 false ones; with histogram equalisation 277, with 14.
+# face's width. The cascade found 280 of the 281 faces there, and 9 false ones; with histogram equalisation 277 and 14.
 CASCADE_FILE = 'haarcascade_frontalface_alt2.xml'
 CASCADE_EDGES = 0.095, -0.04, 0.90, 1.07
 CASCADE_SMALLEST = 1 / 16  # of the longer side: smaller squares are mostly false

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 
 # The mask of the paste is a rounded square, in fractions of the box: from the middle of the nose to the chin and from
-# cheek to cheek, inside the box, so that nothing outside it changes whatever the generator does. These numbers were chosen by eye.
+# cheek to cheek, inside the box, so that nothing outside it changes whatever the generator does. The numbers were
+# chosen by eye.
 MASK_CENTRE = 0.5, 0.73
 MASK_HALF = 0.44, 0.27
 MASK_ROUNDNESS = 2.4  # the exponent: 2 is an ellipse
