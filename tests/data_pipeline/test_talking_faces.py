@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 
 from data_pipeline.corpora.talking_faces.clips import SPLITS, clip_record, draw_clip, draw_speaker
-from data_pipeline.corpora.talking_faces.talking_faces_dataset_builder import TINY, Builder, fresh_test_config
+from data_pipeline.corpora.talking_faces.talking_faces_dataset_builder import (
+  TINY,
+  Builder,
+  _in_parallel,
+  fresh_test_config,
+)
 from data_pipeline.records import FRAME_RATE, decode_frames
 from lpips_jax.media.audio import melspectrogram
 
@@ -106,6 +111,13 @@ def test_builds_and_reads_without_tensorflow(tmp_path):
   assert stored['box'].shape == (n_frames, 4) and len(stored['mouth_opening']) == n_frames == len(stored['frames'])
   assert len(stored['audio']) == 640 * n_frames
   np.testing.assert_allclose(stored['mel'], melspectrogram(stored['audio'] / np.float32(32768)), atol=1e-6)
+
+
+def test_processes_give_the_same_records_in_the_same_order():
+  jobs = [(0, 'val', speaker, 0, 0.2, 32) for speaker in range(6)]
+  for made, job in zip(_in_parallel(jobs), jobs, strict=True):
+    alone = clip_record(*job)
+    assert made['id'] == alone['id'] and made['frames'] == alone['frames']
 
 
 def test_a_fresh_test_split_has_new_speakers_and_its_own_place(tmp_path):

@@ -96,6 +96,7 @@ def render(
   sheet_to_head = np.array([[1 / density, 0, HEAD[0]], [0, 1 / density, HEAD[1]], [0, 0, 1]])
   n_frames = len(motion.turn)
   curves = np.stack([at_frames(getattr(articulation, field.name), n_frames) for field in fields(Lips)], axis=1)
+  curves = np.round(curves, 3)  # far below a pixel, and silence becomes one and the same pose
   for k in range(n_frames):
     head = actor.head(Lips(*curves[k].tolist()), float(motion.eyes[k]))
     place = head_to_scene(motion, k, scene) @ sheet_to_head
@@ -118,11 +119,17 @@ class _Actor:
     self._columns, self._rows = columns, rows - self._jaw_row
     self._jaw = jaw_weight(sheet)[self._jaw_row :] * density
     self._blinks = {}  # the head with its eyes so far open; they mostly are
+    self._pose = self._head = None  # the last one: in silence it stays
     self._mouth = _Patch(sheet, light, MOUTH_REGION)
     self._eyes = [_Patch(sheet, light, EYE_REGION), _Patch(sheet, light, EYE_REGION, mirrored=True)]
 
   def head(self, lips: Lips, eyes: float) -> np.ndarray:
     """Returns the head of one frame, (H, W, 4) uint8, premultiplied; `eyes` is how open they are."""
+    if (lips, eyes) != self._pose:
+      self._pose, self._head = (lips, eyes), self._moved(lips, eyes)
+    return self._head
+
+  def _moved(self, lips: Lips, eyes: float) -> np.ndarray:
     if eyes not in self._blinks:
       self._blinks[eyes] = self._with_eyes(eyes)
     head = self._blinks[eyes].copy()

@@ -120,7 +120,7 @@ def draw_looks(rng: np.random.Generator) -> Looks:
     iris=_vary(rng, _IRIS[rng.choice(2 if dark_hair_only else len(_IRIS))], 0.03),
     lips=_lip_colour(rng, skin),
     clothes=_vary(rng, _CLOTHES[rng.choice(len(_CLOTHES))], 0.05),
-    wall=_vary(rng, _WALLS[rng.choice(len(_WALLS))], 0.05),
+    wall=_vary(rng, _WALLS[rng.choice(len(_WALLS))], 0.025),
     width=rng.uniform(0.70, 0.80),
     jaw=rng.uniform(0.02, 0.17),
     chin=rng.uniform(2.2, 2.9),

@@ -13,7 +13,7 @@ from lpips_jax.media.audio import SAMPLE_RATE
 
 HOP = SAMPLE_RATE // RATE  # samples to one step of the articulation: 80
 _WINDOW = 4 * HOP  # Hann, 20 ms; at three quarters overlap the windows add up to 2
-_FFT = 1040  # room for ringing formants, and a multiple of the hop
+_FFT = 640  # leaves 10 ms on either side for formants to ring, and is a multiple of the hop
 _HIGHER_FORMANTS = (3500.0, 4500.0)  # Hz, fixed: they carry the speaker rather than the vowel
 _BANDWIDTHS = (80.0, 100.0, 140.0, 220.0, 300.0)  # Hz
 _TILT = 700.0  # Hz; above it the glottal spectrum, radiation included, falls by 6 dB an octave
