@@ -33,6 +33,8 @@ def run(main: Callable[[], None]) -> None:
       print(_help(everything='--helpfull' in sys.argv))
       return
     _parse()
+    if not flags.FLAGS['verbosity'].present:
+      logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell much
     main()
   except UserError as error:
     _exit(error, BAD_INPUT)

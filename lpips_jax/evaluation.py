@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -129,11 +128,9 @@ def table(scores: dict[str, Scores]) -> str:
 
 def _systems(generator: Pretrained) -> dict[str, Callable[[Clip, np.ndarray, np.ndarray], np.ndarray]]:
   """What makes frames (t, h, w, 3) in [0, 1] of (clip, reference frames, another speaker's mel)."""
-  size, lead = generator.config.model.image_size, generator.config.data.lead
-  shapes = [jax.ShapeDtypeStruct((1, *shape), jnp.float32) for shape in ((size, size, 6), (80, 16))]
-  untrained = dataclasses.replace(
-    generator, variables=init_variables(generator.model, generator.config.seed, *shapes), step=0
-  )
+  lead = generator.config.data.lead
+  fresh = init_variables(generator.model, generator.config.model, generator.config.seed)
+  untrained = dataclasses.replace(generator, variables=fresh, step=0)
 
   def generate(network: Pretrained, clip: Clip, reference: np.ndarray, mel: np.ndarray) -> np.ndarray:
     faces = np.asarray(generator_faces(clip.frames, reference))

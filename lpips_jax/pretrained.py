@@ -12,6 +12,7 @@ from typing import Any
 
 import flax.linen as nn
 import jax
+from jax.sharding import SingleDeviceSharding
 from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
@@ -58,12 +59,13 @@ def load(checkpoint: str | Path) -> Pretrained:
   """
   directory = find(checkpoint)
   config = read_config(directory)
+  model = models.build(config.model)
   with ocp.training.Checkpointer(directory) as checkpointer:
     if checkpointer.latest is None:
       raise UserError(f'{directory} holds no finished checkpoint yet: train further, or give another --checkpoint')
     step = checkpointer.latest.step
-    variables = checkpointer.load_checkpointables(step, {VARIABLES: None})[VARIABLES]
-  return Pretrained(config, models.build(config.model), jax.device_put(variables), step)
+    variables = checkpointer.load_checkpointables(step, {VARIABLES: _on_one_device(model, config)})[VARIABLES]
+  return Pretrained(config, model, variables, step)
 
 
 def find(checkpoint: str | Path) -> Path:
@@ -82,3 +84,10 @@ def read_config(directory: Path) -> ConfigDict:
     return ConfigDict(json.loads((directory / CONFIG_FILE).read_text()))
   except (OSError, ValueError) as error:
     raise UserError(f'{directory / CONFIG_FILE} cannot be read: {error}') from error
+
+
+def _on_one_device(model: nn.Module, config: ConfigDict) -> dict[str, Any]:
+  """The shapes of a network's variables, to be read onto this process's first device wherever they were trained."""
+  variables = jax.eval_shape(model.init, jax.random.key(0), *models.example_inputs(config.model))
+  here = SingleDeviceSharding(jax.local_devices()[0])
+  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), variables)

@@ -1,11 +1,12 @@
 """Flax modules, and nothing else: they know of no files, devices or losses."""
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from lpips_jax.models.generator import Generator
-from lpips_jax.models.sync_expert import SyncExpert
+from lpips_jax.models.sync_expert import WINDOW_FRAMES, SyncExpert
 from lpips_jax.models.wav2lip import Wav2Lip
 
 MODELS = {'attn_wav2lip': Generator, 'sync_expert': SyncExpert, 'wav2lip': Wav2Lip}
@@ -25,3 +26,10 @@ def build(config: ConfigDict) -> nn.Module:
   if 'image_size' in module.__dataclass_fields__:
     fields['image_size'] = config.image_size
   return module(**fields | {'dtype': jnp.dtype(config.dtype)})
+
+
+def example_inputs(config: ConfigDict) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
+  """Returns the shapes of one example of what the module of a model config is called with: images, then mels."""
+  size = config.image_size
+  images = (1, WINDOW_FRAMES, size, size, 3) if config.name == 'sync_expert' else (1, size, size, 6)
+  return jax.ShapeDtypeStruct(images, jnp.float32), jax.ShapeDtypeStruct((1, 80, 16), jnp.float32)

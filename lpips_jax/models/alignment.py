@@ -36,9 +36,7 @@ class AlignedFourierConv(nn.Module):
   dtype: Dtype = jnp.float32
 
   @nn.compact
-  def __call__(
-    self, local: jax.Array, global_: jax.Array, z: jax.Array, train: bool
-  ) -> tuple[jax.Array, jax.Array]:
+  def __call__(self, local: jax.Array, global_: jax.Array, z: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
     local, global_ = FastFourierConv(dtype=self.dtype, name='ffc')(local, global_, train)
     # Leaky: a plain ReLU here can silence a branch within the first steps of training, for good.
     local = leaky_relu(AdaIN(dtype=self.dtype, name='adain_local')(local, z))

@@ -78,7 +78,9 @@ class FaceEncoder(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     x = ConvBlock(self.widths[0], 7, padding=3, dtype=self.dtype, name='stem')(x.astype(self.dtype), train)
-    for level, (width, stride, residuals) in enumerate(zip(self.widths[1:6], FACE_STRIDES, FACE_RESIDUALS, strict=True)):
+    for level, (width, stride, residuals) in enumerate(
+      zip(self.widths[1:6], FACE_STRIDES, FACE_RESIDUALS, strict=True)
+    ):
       x = ConvBlock(width, 5 if level == 0 else 3, stride, dtype=self.dtype, name=f'down_{level}')(x, train)
       for i in range(residuals):
         x = ConvBlock(width, residual=True, dtype=self.dtype, name=f'residual_{level}_{i}')(x, train)

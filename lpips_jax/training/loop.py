@@ -34,7 +34,7 @@ def train(config: ConfigDict, workdir: Path, batches: Iterator[dict], eval_batch
   with checkpoints.open_run(workdir / 'checkpoint', config) as checkpointer:
     task = make_task(config, workdir / 'checkpoint')
     mesh = sharding.make_mesh()
-    state = sharding.put_replicated(_initial_state(task, config.seed), mesh)
+    state = sharding.put_replicated(_initial_state(task, config), mesh)
     frozen = sharding.put_replicated(task.frozen, mesh)
 
     # ---- resume
@@ -43,9 +43,7 @@ def train(config: ConfigDict, workdir: Path, batches: Iterator[dict], eval_batch
 
     # ---- one program over all devices
     copies, shares = sharding.replicated(mesh), sharding.along_batch(mesh)
-    step = jax.jit(
-      task.step, in_shardings=(copies, shares, copies), out_shardings=(copies, copies), donate_argnums=0
-    )
+    step = jax.jit(task.step, in_shardings=(copies, shares, copies), out_shardings=(copies, copies), donate_argnums=0)
     evaluate = jax.jit(task.evaluate, in_shardings=(copies, shares, copies), out_shardings=copies)
     eval_batches = [sharding.put_batch(batch, mesh) for batch in eval_batches]
 
@@ -66,8 +64,8 @@ def train(config: ConfigDict, workdir: Path, batches: Iterator[dict], eval_batch
   return state
 
 
-def _initial_state(task: Task, seed: int) -> TrainState:
-  variables = init_variables(task.model, seed, *task.inputs)
+def _initial_state(task: Task, config: ConfigDict) -> TrainState:
+  variables = init_variables(task.model, config.model, config.seed)
   return TrainState.create(_grafted(variables, task.warm_start), task.optimizer)
 
 

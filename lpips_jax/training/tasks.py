@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
-import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 from ml_collections import ConfigDict
@@ -26,7 +24,6 @@ class Task:
 
   Attributes:
     model: the Flax module.
-    inputs: the shapes it is initialised with.
     optimizer: what turns gradients into updates.
     step, evaluate: see `lpips_jax.training.steps`.
     frozen: weights that the step uses and does not train.
@@ -34,7 +31,6 @@ class Task:
   """
 
   model: nn.Module
-  inputs: tuple[jax.ShapeDtypeStruct, ...]
   optimizer: optax.GradientTransformation
   step: Step
   evaluate: Evaluation
@@ -55,29 +51,25 @@ def sample_rows(batch: dict[str, np.ndarray], generated: np.ndarray, count: int 
   """The rows of the sample picture: masked, reference, generated, target; one window's middle frame a column."""
   middle = WINDOW_FRAMES // 2
   target, reference = batch['target'][:count, middle], batch['reference'][:count, middle]
-  masked = np.asarray(generator_faces(jnp.asarray(target), jnp.asarray(reference)))[..., :3]
+  masked = np.asarray(generator_faces(target, reference))[..., :3]
   return [masked, reference, np.asarray(generated)[:count, middle], target]
 
 
 def _expert_task(config: ConfigDict) -> Task:
   model = models.build(config.model)
   optimizer = make_optimizer(config.optimizer, config.steps)
-  size = config.model.image_size
-  frames = jax.ShapeDtypeStruct((1, WINDOW_FRAMES, size, size, 3), jnp.float32)
   step, evaluate = expert_step(model, optimizer, config)
-  return Task(model, (frames, _mels()), optimizer, step, evaluate)
+  return Task(model, optimizer, step, evaluate)
 
 
 def _generator_task(config: ConfigDict, checkpoint: Path) -> Task:
   expert = _frozen_expert(config, checkpoint)
   model = models.build(config.model)
   optimizer = make_optimizer(config.optimizer, config.steps)
-  size = config.model.image_size
-  faces = jax.ShapeDtypeStruct((1, size, size, 6), jnp.float32)
   step, evaluate = generator_step(model, expert.model, optimizer, config)
   frozen = {'expert': expert.variables, 'lpips': perceptual.load_weights(**config.perceptual)}
   warm_start = _audio_encoder(expert.variables) if config.audio_encoder_from_expert else {}
-  return Task(model, (faces, _mels()), optimizer, step, evaluate, frozen, warm_start)
+  return Task(model, optimizer, step, evaluate, frozen, warm_start)
 
 
 def _frozen_expert(config: ConfigDict, checkpoint: Path) -> pretrained.Pretrained:
@@ -102,7 +94,3 @@ def _audio_encoder(variables: dict[str, Any]) -> dict[str, Any]:
     kind: {'audio_encoder': {name: leaf for name, leaf in tree['audio_encoder'].items() if name != 'head'}}
     for kind, tree in variables.items()
   }
-
-
-def _mels() -> jax.ShapeDtypeStruct:
-  return jax.ShapeDtypeStruct((1, 80, 16), jnp.float32)
