@@ -1,6 +1,6 @@
 """Scores a checkpoint on a held-out split, beside its controls.
 
-  python evaluate.py --checkpoint=runs/demo/checkpoint --dataset=talking_faces/quickstart --split=test --output=runs/eval
+  python evaluate.py --checkpoint=runs/demo/checkpoint --dataset=talking_faces/quickstart --output=runs/eval
 
 Leaves metrics.json and, for a generator, samples.png (rows: masked, reference, generated, target) and metrics.md in
 --output. With --seed=N the embedded corpus draws a test split of new speakers.
@@ -28,6 +28,7 @@ def main() -> None:
   given = flags.FLAGS
 
   from data_pipeline import corpora  # here, so that bad flags are told at once
+  from data_pipeline import input as data
   from lpips_jax import evaluation, perceptual, pretrained
   from lpips_jax.media import pictures
 
@@ -36,7 +37,7 @@ def main() -> None:
     source = corpora.source(given.dataset, given.split, given.data_dir)
   else:
     source = corpora.fresh_test_source(given.dataset, given.seed, given.data_dir)
-  clips = corpora.whole_clips(source, network.config.model.image_size, given.max_clips)
+  clips = data.whole_clips(source, network.config.model.image_size, given.max_clips)
 
   output = Path(given.output)
   output.mkdir(parents=True, exist_ok=True)

@@ -46,6 +46,7 @@ def get_config(task: str = 'generator') -> ConfigDict:
 def _sync_expert(config: ConfigDict) -> ConfigDict:
   config.model.name = 'sync_expert'
   config.model.face_widths = (16, 32, 48, 64, 96, 128, 128)
+  config.model.face_residuals = (1, 1, 1, 1, 0)
   config.model.contrastive = True
 
   config.losses.contrastive = 1.0
@@ -58,10 +59,10 @@ def _sync_expert(config: ConfigDict) -> ConfigDict:
   config.optimizer.warmup_steps = 30
   config.average_decay = 0.98
 
-  config.steps = 300
+  config.steps = 240
   config.log_every = 10
-  config.eval_every = 100
-  config.checkpoint_every = 100
+  config.eval_every = 80
+  config.checkpoint_every = 80
   return config
 
 
@@ -91,7 +92,7 @@ def _generator(config: ConfigDict) -> ConfigDict:
   config.optimizer.warmup_steps = 50
   config.average_decay = 0.99
 
-  config.steps = 1_500
+  config.steps = 1_000
   config.log_every = 25
   config.eval_every = 250
   config.checkpoint_every = 250

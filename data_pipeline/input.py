@@ -1,12 +1,17 @@
 """Grain: corpus -> windows -> batches, the same whatever the number of workers or processes."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import grain
 import numpy as np
 from ml_collections import ConfigDict
 
 from data_pipeline import corpora
+from data_pipeline.records import decode_frames
 from data_pipeline.windows import ExpertWindows, GeneratorWindow
 from lpips_jax.cli import UserError
+from lpips_jax.evaluation import Clip
 
 EVAL_SEED = 0
 
@@ -56,6 +61,26 @@ def eval_batches(config: ConfigDict) -> list[dict[str, np.ndarray]]:
     .batch(config.data.batch_size, drop_remainder=True)
   )
   return [dataset[i] for i in range(config.data.eval_batches)]
+
+
+def whole_clips(source: Sequence[dict[str, Any]], image_size: int, limit: int | None = None) -> list[Clip]:
+  """Decodes the records of a split, or its first ones, into clips to score, with crops of the size asked for."""
+  records = (source[i] for i in range(min(len(source), limit or len(source))))
+  return [
+    Clip(
+      name=_text(record['id']),
+      speaker=_text(record['speaker']),
+      frames=decode_frames(record['frames'], range(len(record['frames'])), image_size),
+      mel=record['mel'],
+      mouth_opening=record.get('mouth_opening'),
+    )
+    for record in records
+  ]
+
+
+def _text(value: bytes | str) -> str:
+  """TFDS gives text as bytes."""
+  return value.decode() if isinstance(value, bytes) else value
 
 
 def _window(config: ConfigDict) -> grain.transforms.RandomMap:

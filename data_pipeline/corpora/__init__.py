@@ -7,9 +7,7 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from data_pipeline.corpora.talking_faces import talking_faces_dataset_builder as talking_faces
-from data_pipeline.records import decode_frames
 from lpips_jax.cli import UserError
-from lpips_jax.evaluation import Clip
 
 EMBEDDED = 'talking_faces'
 
@@ -48,26 +46,6 @@ def fresh_test_source(name: str, seed: int, data_dir: str) -> Sequence[dict[str,
   return _drawn(fresh, 'test', str(Path(data_dir).expanduser()))
 
 
-def whole_clips(source: Sequence[dict[str, Any]], image_size: int, limit: int | None = None) -> list[Clip]:
-  """Decodes the records of a split, or its first ones, into clips to score, with crops of the size asked for."""
-  records = (source[i] for i in range(min(len(source), limit or len(source))))
-  return [
-    Clip(
-      name=_text(record['id']),
-      speaker=_text(record['speaker']),
-      frames=decode_frames(record['frames'], range(len(record['frames'])), image_size),
-      mel=record['mel'],
-      mouth_opening=record.get('mouth_opening'),
-    )
-    for record in records
-  ]
-
-
-def _text(value: bytes | str) -> str:
-  """TFDS gives text as bytes."""
-  return value.decode() if isinstance(value, bytes) else value
-
-
 def _embedded_config(name: str) -> talking_faces.TalkingFacesConfig:
   configs = {config.name: config for config in talking_faces.Builder.BUILDER_CONFIGS}
   if (name or 'default') not in configs:
@@ -77,6 +55,7 @@ def _embedded_config(name: str) -> talking_faces.TalkingFacesConfig:
 
 def _drawn(config: talking_faces.TalkingFacesConfig, split: str, directory: str) -> Sequence[dict[str, Any]]:
   builder = talking_faces.Builder(config=config, data_dir=directory, file_format='array_record')
+  tfds.disable_progress_bar()  # the builder draws its own, which tells more
   builder.download_and_prepare()
   return _open(builder, split)
 

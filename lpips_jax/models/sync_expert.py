@@ -17,7 +17,6 @@ from lpips_jax.models.inputs import lower_half_at
 
 WINDOW_FRAMES = 5
 FACE_STRIDES = ((1, 2), 2, 2, 2, 2)
-FACE_RESIDUALS = (2, 3, 2, 2, 0)
 
 
 class SyncExpert(nn.Module):
@@ -26,20 +25,25 @@ class SyncExpert(nn.Module):
   Attributes:
     image_size: the lower halves are resized to (image_size / 2, image_size); 96 in Wav2Lip.
     face_widths: channels of the seven scales of the face encoder.
+    face_residuals: residual blocks at the five after the first.
     audio_widths: channels of the speech encoder; the last ones of both are the embedding size d.
+    audio_residuals: its residual blocks at each of four scales.
     contrastive: embeddings of any sign whose cosine goes through a learnt scale and bias before it is a probability.
       Otherwise they end in a ReLU, and the cosine, then in [0, 1], is the probability itself, as in Wav2Lip.
   """
 
   image_size: int = 96
   face_widths: Sequence[int] = (32, 64, 128, 256, 512, 512, 512)
+  face_residuals: Sequence[int] = (2, 3, 2, 2, 0)
   audio_widths: Sequence[int] = (32, 64, 128, 256, 512)
   audio_residuals: Sequence[int] = (2, 2, 2, 2)
   contrastive: bool = False
   dtype: Dtype = jnp.float32
 
   def setup(self) -> None:
-    self.face_encoder = FaceEncoder(self.face_widths, last_relu=not self.contrastive, dtype=self.dtype)
+    self.face_encoder = FaceEncoder(
+      self.face_widths, self.face_residuals, last_relu=not self.contrastive, dtype=self.dtype
+    )
     self.audio_encoder = AudioEncoder(
       self.audio_widths, self.audio_residuals, last_relu=not self.contrastive, dtype=self.dtype
     )
@@ -72,15 +76,15 @@ class FaceEncoder(nn.Module):
   """Five mouths stacked along the channels to a vector: (n, h, w, 15) -> (n, widths[-1])."""
 
   widths: Sequence[int]
+  residuals: Sequence[int]
   last_relu: bool = True
   dtype: Dtype = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     x = ConvBlock(self.widths[0], 7, padding=3, dtype=self.dtype, name='stem')(x.astype(self.dtype), train)
-    for level, (width, stride, residuals) in enumerate(
-      zip(self.widths[1:6], FACE_STRIDES, FACE_RESIDUALS, strict=True)
-    ):
+    levels = zip(self.widths[1:6], FACE_STRIDES, self.residuals, strict=True)
+    for level, (width, stride, residuals) in enumerate(levels):
       x = ConvBlock(width, 5 if level == 0 else 3, stride, dtype=self.dtype, name=f'down_{level}')(x, train)
       for i in range(residuals):
         x = ConvBlock(width, residual=True, dtype=self.dtype, name=f'residual_{level}_{i}')(x, train)

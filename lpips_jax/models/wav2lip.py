@@ -3,6 +3,7 @@
 A face encoder down to one pixel, whose every scale is handed to a decoder that starts from the speech code alone.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -64,8 +65,8 @@ class Wav2Lip(nn.Module):
     x = jnp.concatenate([x, skips[-1]], -1)
     for i, ((features, residuals), skip) in enumerate(zip(_DECODER, skips[-2::-1], strict=True), 1):
       # From one pixel to 3x3 a transposed convolution is a plain one that sees a border of zeros.
-      up = UpBlock(features, dtype=self.dtype) if i > 1 else ConvBlock(features, padding=2, dtype=self.dtype)
-      x = up.clone(name=f'face_decoder_blocks_{i}_0')(x, train)
+      block = partial(ConvBlock, padding=2) if i == 1 else UpBlock
+      x = block(features, dtype=self.dtype, name=f'face_decoder_blocks_{i}_0')(x, train)
       x = self._residuals(x, residuals, f'face_decoder_blocks_{i}', train)
       x = jnp.concatenate([x, skip], -1)
     return x

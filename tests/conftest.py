@@ -1,0 +1,56 @@
+"""Two CPU devices for every test, and a checkpoint that has trained for a few steps on a few seconds of faces."""
+
+import importlib.util
+import os
+from pathlib import Path
+
+os.environ['JAX_NUM_CPU_DEVICES'] = '2'
+
+import pytest
+from absl import flags
+from ml_collections import ConfigDict
+
+ROOT = Path(__file__).parents[1]
+flags.FLAGS.mark_as_parsed()  # Grain's workers read absl's flags
+
+
+def tiny_config(task: str, directory: Path) -> ConfigDict:
+  """The quickstart config, shrunk until two steps of it are a matter of seconds."""
+  path = ROOT / 'configs' / 'quickstart.py'
+  spec = importlib.util.spec_from_file_location('quickstart', path)
+  quickstart = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(quickstart)
+  config = quickstart.get_config(task)
+  config.data.update(name='talking_faces/tiny', data_dir=str(directory / 'data'), batch_size=2, eval_batches=1)
+  config.model.update(image_size=32, audio_widths=(4, 4, 8, 8, 8), audio_residuals=(0, 0, 0, 0))
+  if task == 'sync_expert':
+    config.model.update(face_widths=(4, 4, 4, 8, 8, 8, 8), face_residuals=(0, 0, 0, 0, 0))
+    config.data.windows = 3
+  else:
+    config.model.widths = (4, 8, 8)
+    config.perceptual.width = 1 / 16
+    config.sync_expert = str(directory / 'sync_expert' / 'checkpoint')
+  config.update(steps=2, log_every=1, eval_every=2, checkpoint_every=2)
+  return config
+
+
+def run(config: ConfigDict, workdir: Path, batches=None):
+  from data_pipeline import input as data
+  from lpips_jax.training.loop import train
+
+  return train(config, workdir, batches or data.train_batches(config), data.eval_batches(config))
+
+
+@pytest.fixture(scope='session')
+def directory(tmp_path_factory) -> Path:
+  """Holds `data` and a trained `sync_expert`."""
+  directory = tmp_path_factory.mktemp('runs')
+  run(tiny_config('sync_expert', directory), directory / 'sync_expert')
+  return directory
+
+
+@pytest.fixture(scope='session')
+def trained_checkpoint(directory) -> Path:
+  """A generator's checkpoint directory."""
+  run(tiny_config('generator', directory), directory / 'generator')
+  return directory / 'generator' / 'checkpoint'

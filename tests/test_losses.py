@@ -1,0 +1,56 @@
+"""The losses against plain NumPy, and what they are when nothing is learnt."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from lpips_jax import losses
+
+RNG = np.random.default_rng(0)
+CLIP = np.array([0, 0, 0, 1, 1, 1])
+START = np.array([0, 2, 9, 4, 8, 9])
+
+
+def test_reconstruction_is_one_value_an_example():
+  x, y = RNG.random((2, 3, 4, 4, 3))
+  np.testing.assert_allclose(losses.reconstruction(x, y), np.abs(x - y).mean((1, 2, 3)), rtol=1e-6)
+
+
+def test_sync_is_minus_log_p_clamped():
+  p = np.array([0.9, 0.5, 1e-3])
+  logits = np.append(np.log(p / (1 - p)), -500.0)
+  np.testing.assert_allclose(losses.sync(jnp.array(logits)), [*-np.log(p), 100], rtol=1e-5)
+
+
+def test_contrastive_matches_numpy():
+  logits = RNG.standard_normal((6, 6))
+  expected = []
+  for i in range(6):
+    others = [j for j in range(6) if j == i or CLIP[i] != CLIP[j] or abs(START[i] - START[j]) >= 3]
+    to_speech = np.log(np.exp(logits[i, others]).sum()) - logits[i, i]
+    to_faces = np.log(np.exp(logits[others, i]).sum()) - logits[i, i]
+    expected.append((to_speech + to_faces) / 2)
+  np.testing.assert_allclose(losses.contrastive(jnp.array(logits), CLIP, START), expected, rtol=1e-5)
+
+
+def test_balanced_bce_matches_numpy():
+  logits = RNG.standard_normal((6, 6))
+  p = 1 / (1 + np.exp(-logits))
+  expected = []
+  for i in range(6):
+    negatives = [j for j in range(6) if CLIP[i] == CLIP[j] and abs(START[i] - START[j]) >= 3]
+    expected.append((-np.log(p[i, i]) - np.log(1 - p[i, negatives]).mean()) / 2)
+  np.testing.assert_allclose(losses.balanced_bce(jnp.array(logits), CLIP, START), expected, rtol=1e-5)
+
+
+def test_nothing_learnt_is_ln_2_and_ln_n():
+  clip, start = np.arange(6), np.zeros(6, int)
+  np.testing.assert_allclose(losses.contrastive(jnp.zeros((6, 6)), clip, start), np.log(6), rtol=1e-6)
+  np.testing.assert_allclose(losses.balanced_bce(jnp.zeros((6, 6)), CLIP, START), np.log(2), rtol=1e-6)
+
+
+def test_gradients_are_finite_where_a_window_has_no_negative():
+  clip, start = np.zeros(2, int), np.array([0, 1])
+  logits = jnp.array([[50.0, 0], [0, -50]])
+  for loss in (losses.contrastive, losses.balanced_bce):
+    assert np.isfinite(jax.grad(lambda x, loss=loss: loss(x, clip, start).sum())(logits)).all()

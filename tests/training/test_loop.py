@@ -1,0 +1,129 @@
+"""The training loop: nothing is lost when it is cut short, and nothing is mixed up when it goes on."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+from conftest import run, tiny_config
+
+from data_pipeline import input as data
+from lpips_jax import pretrained
+from lpips_jax.cli import UserError
+from lpips_jax.training.state import TrainState
+
+
+class PowerCut(Exception):
+  pass
+
+
+class CutAfter:
+  """Batches that stop arriving after a while; Orbax saves and restores the real iterator behind them."""
+
+  def __init__(self, batches, count):
+    self.batches, self.left = batches, count
+
+  def __next__(self):
+    if self.left == 0:
+      raise PowerCut
+    self.left -= 1
+    return next(self.batches)
+
+  def get_state(self):
+    return self.batches.get_state()
+
+  def set_state(self, state):
+    self.batches.set_state(state)
+
+
+@pytest.mark.parametrize('task', ['sync_expert', 'generator'])
+def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(task, directory, tmp_path):
+  config = tiny_config(task, directory)
+  config.update(steps=4, checkpoint_every=2, eval_every=1)
+  if task == 'generator':
+    config.losses.sync_gate = 1e9  # opens at the first evaluation: the gate has to survive, too
+  whole = run(config, tmp_path / 'whole')
+  with pytest.raises(PowerCut):
+    run(config, tmp_path / 'cut', CutAfter(data.train_batches(config), 3))
+  resumed = run(config, tmp_path / 'cut')
+
+  assert int(resumed.step) == 4
+  assert bool(resumed.sync_open) == (task == 'generator')
+  for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
+    np.testing.assert_array_equal(a, b)
+  lines = [json.loads(line) for line in (tmp_path / 'cut' / 'metrics.jsonl').read_text().splitlines()]
+  assert [line['step'] for line in lines if line['kind'] == 'train'] == [1, 2, 3, 4]
+
+
+def test_training_moves_every_parameter(directory, tmp_path):
+  config = tiny_config('generator', directory)
+  config.update(eval_every=1, checkpoint_every=1)
+  config.losses.sync_gate = 1e9
+  config.steps = 1
+  first = run(config, tmp_path / 'run')
+  start = jax.device_get(first.variables['params'])
+  config.steps = 2
+  moved = jax.device_get(run(config, tmp_path / 'run').variables['params'])
+  still = [
+    jax.tree_util.keystr(path)
+    for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(start), jax.tree.leaves(moved), strict=True)
+    if np.array_equal(a, b)
+  ]
+  # A bias before BatchNorm has no effect, so no gradient but rounding.
+  assert not [name for name in still if 'bias' not in name], still
+
+
+def test_checkpoint_stands_alone(trained_checkpoint, directory, tmp_path):
+  generator = pretrained.load(trained_checkpoint)
+  assert generator.step == 2 and generator.config.task == 'generator'
+  faces = np.random.default_rng(0).random((2, 32, 32, 6), np.float32)
+  out = np.asarray(generator(faces, np.zeros((2, 80, 16), np.float32)))
+  assert out.shape == (2, 32, 32, 3) and 0 <= out.min() <= out.max() <= 1
+  expert = pretrained.load(trained_checkpoint / 'sync_expert')
+  original = pretrained.load(directory / 'sync_expert')  # a run, too, may be given
+  for a, b in zip(jax.tree.leaves(expert.variables), jax.tree.leaves(original.variables), strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_average_is_what_is_loaded(directory, tmp_path):
+  config = tiny_config('sync_expert', directory)
+  state = run(config, tmp_path / 'run')
+  loaded = pretrained.load(tmp_path / 'run').variables
+  for a, b in zip(jax.tree.leaves(state.average), jax.tree.leaves(loaded), strict=True):
+    np.testing.assert_array_equal(a, b)
+  differs = [
+    not np.array_equal(a, b)
+    for a, b in zip(jax.tree.leaves(state.average), jax.tree.leaves(state.variables), strict=True)
+  ]
+  assert any(differs)
+  assert isinstance(state, TrainState)
+
+
+def test_another_config_is_refused(trained_checkpoint, directory):
+  config = tiny_config('generator', directory)
+  config.optimizer.learning_rate = 0.5
+  with pytest.raises(UserError, match=r'optimizer\.learning_rate: 0\.001 -> 0\.5'):
+    run(config, trained_checkpoint.parent)
+
+
+def test_generator_needs_an_expert(directory, tmp_path):
+  config = tiny_config('generator', directory)
+  config.sync_expert = ''
+  with pytest.raises(UserError, match='needs a trained sync expert'):
+    run(config, tmp_path / 'run')
+
+
+def test_non_finite_loss_stops_before_it_is_saved(directory, tmp_path):
+  config = tiny_config('sync_expert', directory)
+  batches = data.train_batches(config)
+  batch = next(batches)
+  poisoned = batch | {'mel': np.full_like(batch['mel'], np.nan)}
+  with pytest.raises(FloatingPointError, match='not finite at step 1'):
+    run(config, tmp_path / 'run', iter([poisoned]))
+  with pytest.raises(UserError):
+    pretrained.load(tmp_path / 'run')
+
+
+def test_sample_pictures_are_left(trained_checkpoint):
+  assert (trained_checkpoint.parent / 'samples' / '0000002.png').stat().st_size > 0
+  assert list((trained_checkpoint.parent / 'tensorboard').iterdir())
