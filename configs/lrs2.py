@@ -21,6 +21,7 @@ def get_config() -> ConfigDict:
   config.model.name = 'attn_wav2lip'
   config.model.image_size = 96
   config.model.widths = (32, 64, 128, 256, 512)
+  config.model.stem_kernel = 7
   config.model.blocks = 2
   config.model.bottleneck = 2
   config.model.audio_widths = (32, 64, 128, 256, 512)

@@ -2,9 +2,17 @@
 
 import importlib.util
 import os
+import tempfile
 from pathlib import Path
 
-os.environ['JAX_NUM_CPU_DEVICES'] = '2'
+# Programs compiled by one test serve the next, and the commands that tests start.
+compiled = tempfile.TemporaryDirectory()
+os.environ |= {
+  'JAX_NUM_CPU_DEVICES': '2',
+  'JAX_COMPILATION_CACHE_DIR': compiled.name,
+  'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.3',
+  'JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES': '-1',
+}
 
 import pytest
 from absl import flags

@@ -23,6 +23,7 @@ class Generator(nn.Module):
 
   Attributes:
     widths: channels at full size, then at each halving; image sides must be multiples of 2 ** (len(widths) - 1).
+    stem_kernel: side of the first convolution's kernel, at full size.
     blocks: residual blocks a level, in the encoder and in the decoder.
     bottleneck: fusion modules at the bottleneck.
     audio_widths: channels of the speech encoder; the last is the size of the speech code.
@@ -33,6 +34,7 @@ class Generator(nn.Module):
   """
 
   widths: Sequence[int] = (32, 64, 128, 256, 512)
+  stem_kernel: int = 7
   blocks: int = 2
   bottleneck: int = 2
   audio_widths: Sequence[int] = (32, 64, 128, 256, 512)
@@ -45,7 +47,8 @@ class Generator(nn.Module):
   def __call__(self, faces: jax.Array, mels: jax.Array, train: bool = False) -> jax.Array:
     speech = AudioEncoder(self.audio_widths, self.audio_residuals, dtype=self.dtype, name='audio_encoder')(mels, train)
 
-    x = ConvBlock(self.widths[0], 7, padding=3, dtype=self.dtype, name='stem')(faces.astype(self.dtype), train)
+    stem = ConvBlock(self.widths[0], self.stem_kernel, padding=self.stem_kernel // 2, dtype=self.dtype, name='stem')
+    x = stem(faces.astype(self.dtype), train)
     skips = [x]
     for level, width in enumerate(self.widths[1:], 1):
       x = ConvBlock(width, stride=2, dtype=self.dtype, name=f'down_{level}')(x, train)
