@@ -17,6 +17,7 @@ def get_config() -> ConfigDict:
   config.model = ConfigDict()
   config.model.name = 'sync_expert'
   config.model.image_size = 96  # side of the crops; the expert sees the lower half
+  config.model.stem_kernel = 7
   config.model.face_widths = (32, 64, 128, 256, 512, 512, 512)
   config.model.face_residuals = (2, 3, 2, 2, 0)
   config.model.audio_widths = (32, 64, 128, 256, 512)

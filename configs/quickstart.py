@@ -45,6 +45,7 @@ def get_config(task: str = 'generator') -> ConfigDict:
 
 def _sync_expert(config: ConfigDict) -> ConfigDict:
   config.model.name = 'sync_expert'
+  config.model.stem_kernel = 3  # 7, the paper's, takes a CPU three times as long
   config.model.face_widths = (16, 32, 48, 64, 96, 128, 128)
   config.model.face_residuals = (1, 1, 1, 1, 0)
   config.model.contrastive = True
@@ -71,7 +72,7 @@ def _generator(config: ConfigDict) -> ConfigDict:
   config.audio_encoder_from_expert = True
   config.model.name = 'attn_wav2lip'
   config.model.widths = (16, 16, 48, 96)
-  config.model.stem_kernel = 3  # 7 takes a CPU four times as long
+  config.model.stem_kernel = 3
   config.model.blocks = 1
   config.model.bottleneck = 1
   config.model.attention = True
@@ -84,7 +85,7 @@ def _generator(config: ConfigDict) -> ConfigDict:
 
   config.losses.reconstruction = 1.0
   config.losses.perceptual = 0.1
-  config.losses.sync = 0.03
+  config.losses.sync = 0.003  # ten times that wins the expert over at the cost of the picture
   config.losses.sync_gate = 3.0  # open from the first evaluation on: the run is short
 
   config.data.batch_size = 4

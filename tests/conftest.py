@@ -38,6 +38,7 @@ def tiny_config(task: str, directory: Path) -> ConfigDict:
     config.model.widths = (4, 8, 8)
     config.perceptual.width = 1 / 16
     config.sync_expert = str(directory / 'sync_expert' / 'checkpoint')
+  config.optimizer.warmup_steps = 1
   config.update(steps=2, log_every=1, eval_every=2, checkpoint_every=2)
   return config
 

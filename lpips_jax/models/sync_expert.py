@@ -24,7 +24,8 @@ class SyncExpert(nn.Module):
 
   Attributes:
     image_size: the lower halves are resized to (image_size / 2, image_size); 96 in Wav2Lip.
-    face_widths: channels of the seven scales of the face encoder.
+    stem_kernel: side of the face encoder's first kernel.
+    face_widths: channels of its seven scales.
     face_residuals: residual blocks at the five after the first.
     audio_widths: channels of the speech encoder; the last ones of both are the embedding size d.
     audio_residuals: its residual blocks at each of four scales.
@@ -33,6 +34,7 @@ class SyncExpert(nn.Module):
   """
 
   image_size: int = 96
+  stem_kernel: int = 7
   face_widths: Sequence[int] = (32, 64, 128, 256, 512, 512, 512)
   face_residuals: Sequence[int] = (2, 3, 2, 2, 0)
   audio_widths: Sequence[int] = (32, 64, 128, 256, 512)
@@ -42,7 +44,7 @@ class SyncExpert(nn.Module):
 
   def setup(self) -> None:
     self.face_encoder = FaceEncoder(
-      self.face_widths, self.face_residuals, last_relu=not self.contrastive, dtype=self.dtype
+      self.face_widths, self.face_residuals, self.stem_kernel, last_relu=not self.contrastive, dtype=self.dtype
     )
     self.audio_encoder = AudioEncoder(
       self.audio_widths, self.audio_residuals, last_relu=not self.contrastive, dtype=self.dtype
@@ -77,12 +79,14 @@ class FaceEncoder(nn.Module):
 
   widths: Sequence[int]
   residuals: Sequence[int]
+  stem_kernel: int = 7
   last_relu: bool = True
   dtype: Dtype = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    x = ConvBlock(self.widths[0], 7, padding=3, dtype=self.dtype, name='stem')(x.astype(self.dtype), train)
+    stem = ConvBlock(self.widths[0], self.stem_kernel, padding=self.stem_kernel // 2, dtype=self.dtype, name='stem')
+    x = stem(x.astype(self.dtype), train)
     levels = zip(self.widths[1:6], FACE_STRIDES, self.residuals, strict=True)
     for level, (width, stride, residuals) in enumerate(levels):
       x = ConvBlock(width, 5 if level == 0 else 3, stride, dtype=self.dtype, name=f'down_{level}')(x, train)
