@@ -26,8 +26,11 @@ def main() -> None:
   from data_pipeline import input as data
   from lpips_jax.training.loop import train
 
-  batches = data.train_batches(config, jax.process_index(), jax.process_count())
-  train(config, workdir, batches, data.eval_batches(config))
+  train(
+    config,
+    workdir,
+    lambda config: (data.train_batches(config, jax.process_index(), jax.process_count()), data.eval_batches(config)),
+  )
   print(f'checkpoint: {workdir / "checkpoint"}')
 
 

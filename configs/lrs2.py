@@ -22,6 +22,7 @@ def get_config() -> ConfigDict:
   config.model.image_size = 96
   config.model.widths = (32, 64, 128, 256, 512)
   config.model.stem_kernel = 7
+  config.model.edge_norm = True
   config.model.blocks = 2
   config.model.bottleneck = 2
   config.model.audio_widths = (32, 64, 128, 256, 512)

@@ -33,7 +33,7 @@ def run(main: Callable[[], None]) -> None:
       print(_help(everything='--helpfull' in sys.argv))
       return
     _parse()
-    if not flags.FLAGS['verbosity'].present:
+    if 'verbosity' not in flags.FLAGS or not flags.FLAGS['verbosity'].present:
       logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell much
     main()
   except UserError as error:

@@ -59,7 +59,7 @@ def score_expert(expert: Pretrained, clips: Sequence[Clip], progress: bool = Tru
   one; `offset_correct`: clips whose offset (see `metrics.sync_scores`) is within one frame of zero.
   """
   rows = []
-  for clip in tqdm(clips, 'scoring the expert', unit='clip', disable=not progress):
+  for clip in tqdm(clips, 'scoring the expert', unit='clip', disable=None if progress else True):
     faces, speech = _embeddings(expert, clip.frames, clip.mel)
     logits = expert.model.apply(expert.variables, faces @ speech.T, method=SyncExpert.logits)
     rates = metrics.sync_accuracy(np.asarray(jax.nn.sigmoid(logits)), 0.5)
@@ -79,7 +79,7 @@ def score_generator(
     expert: judges its lips; it should not be much weaker than `score_expert` can get.
     clips: of at least two speakers.
     weights: for the perceptual distance; without them that column is missing.
-    progress: shows a bar.
+    progress: shows a bar, on a terminal.
 
   Returns:
     For each system its mean scores over the clips: `lower_half_psnr` (dB) and `lower_half_ssim`, `perceptual`,
@@ -93,7 +93,7 @@ def score_generator(
   distance = jax.jit(perceptual.lpips)
   scores = {name: [] for name in systems}
   columns = []
-  for i, clip in enumerate(tqdm(clips, 'scoring the generator', unit='clip', disable=not progress)):
+  for i, clip in enumerate(tqdm(clips, 'scoring the generator', unit='clip', disable=None if progress else True)):
     reference = np.roll(clip.frames, len(clip.frames) // 2, axis=0)
     other = _other_speaker(clips, i)
     for name, make in systems.items():

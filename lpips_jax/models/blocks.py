@@ -28,20 +28,22 @@ def symmetric(padding: Size) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 class ConvBlock(nn.Module):
-  """Convolution with bias, BatchNorm, optional skip connection, ReLU: (*b, h, w, c) -> (*b, h', w', features)."""
+  """Convolution with bias, BatchNorm, optional skip connection, ReLU: (n, h, w, c) -> (n, h', w', features)."""
 
   features: int
   kernel: Size = 3
   stride: Size = 1
   padding: Size = 1
   residual: bool = False
+  norm: bool = True
   dtype: Dtype = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     kernel, stride = pair(self.kernel), pair(self.stride)
     y = nn.Conv(self.features, kernel, stride, symmetric(self.padding), dtype=self.dtype, name='conv')(x)
-    y = BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(y)
+    if self.norm:
+      y = BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(y)
     return nn.relu(x + y if self.residual else y)
 
 

@@ -5,6 +5,7 @@ level, does not fade on its way up.
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -24,6 +25,8 @@ class Generator(nn.Module):
   Attributes:
     widths: channels at full size, then at each halving; image sides must be multiples of 2 ** (len(widths) - 1).
     stem_kernel: side of the first convolution's kernel, at full size.
+    edge_norm: BatchNorm in the first and the last block. With few clips a batch its statistics are noise that hides how
+      bright and of what colour a face is; without it the pixels' own scale reaches the output.
     blocks: residual blocks a level, in the encoder and in the decoder.
     bottleneck: fusion modules at the bottleneck.
     audio_widths: channels of the speech encoder; the last is the size of the speech code.
@@ -35,6 +38,7 @@ class Generator(nn.Module):
 
   widths: Sequence[int] = (32, 64, 128, 256, 512)
   stem_kernel: int = 7
+  edge_norm: bool = True
   blocks: int = 2
   bottleneck: int = 2
   audio_widths: Sequence[int] = (32, 64, 128, 256, 512)
@@ -47,7 +51,8 @@ class Generator(nn.Module):
   def __call__(self, faces: jax.Array, mels: jax.Array, train: bool = False) -> jax.Array:
     speech = AudioEncoder(self.audio_widths, self.audio_residuals, dtype=self.dtype, name='audio_encoder')(mels, train)
 
-    stem = ConvBlock(self.widths[0], self.stem_kernel, padding=self.stem_kernel // 2, dtype=self.dtype, name='stem')
+    edge = partial(ConvBlock, self.widths[0], norm=self.edge_norm, dtype=self.dtype)
+    stem = edge(self.stem_kernel, padding=self.stem_kernel // 2, name='stem')
     x = stem(faces.astype(self.dtype), train)
     skips = [x]
     for level, width in enumerate(self.widths[1:], 1):
@@ -68,7 +73,7 @@ class Generator(nn.Module):
         x = self._fuse(x, speech, f'fusion_{level}', train)
       x = jnp.concatenate([x, skips.pop()], -1)
 
-    x = ConvBlock(self.widths[0], dtype=self.dtype, name='head')(x, train)
+    x = edge(name='head')(x, train)
     return nn.sigmoid(nn.Conv(3, (1, 1), dtype=self.dtype, name='to_rgb')(x).astype(jnp.float32))
 
   def _residual_blocks(self, x: jax.Array, name: str, train: bool) -> jax.Array:

@@ -12,14 +12,14 @@ from lpips_jax.media import pictures
 
 
 class RunLog:
-  """Writes WORKDIR/metrics.jsonl, WORKDIR/tensorboard and WORKDIR/samples, and draws the progress bar."""
+  """Writes WORKDIR/metrics.jsonl, WORKDIR/tensorboard and WORKDIR/samples, and draws the progress bar, on a terminal."""
 
   def __init__(self, workdir: Path, steps: int, done: int, title: str):
     """Continues the log of a run that has made `done` of its `steps`; what it logged later than that is dropped."""
     self._workdir = workdir
     self._lines = _reopen(workdir / 'metrics.jsonl', done)
     self._board = SummaryWriter(str(workdir / 'tensorboard'), purge_step=done + 1)
-    self._bar = tqdm(total=steps, initial=done, desc=title, unit='step', dynamic_ncols=True)
+    self._bar = tqdm(total=steps, initial=done, desc=title, unit='step', dynamic_ncols=True, disable=None)
 
   def __enter__(self) -> Self:
     return self

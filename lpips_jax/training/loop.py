@@ -1,7 +1,7 @@
 """The training loop, read top to bottom: network, state, resume, then step, log, evaluate, save."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +15,17 @@ from lpips_jax.training.logs import RunLog
 from lpips_jax.training.state import TrainState, init_variables
 from lpips_jax.training.tasks import Task, make_task, sample_rows
 
+OpenData = Callable[[ConfigDict], tuple[Iterator[dict], list[dict]]]
 
-def train(config: ConfigDict, workdir: Path, batches: Iterator[dict], eval_batches: list[dict]) -> TrainState:
+
+def train(config: ConfigDict, workdir: Path, open_data: OpenData) -> TrainState:
   """Trains for `config.steps` steps, resuming what `workdir` holds, and returns the final state.
 
   Args:
     config: see configs/lrs2.py.
     workdir: gets `checkpoint/`, `metrics.jsonl`, `tensorboard/` and `samples/`.
-    batches: this process's share of endless training batches; its state is saved with the network's.
-    eval_batches: the same few batches at each evaluation.
+    open_data: returns this process's share of endless training batches, whose state is saved with the network's, and
+      the few batches of each evaluation. Called once the network has all it needs, as preparing a corpus takes long.
 
   Raises:
     UserError: the config asks for what is not there, or differs from that of the run in `workdir`.
@@ -33,6 +35,7 @@ def train(config: ConfigDict, workdir: Path, batches: Iterator[dict], eval_batch
   workdir.mkdir(parents=True, exist_ok=True)
   with checkpoints.open_run(workdir / 'checkpoint', config) as checkpointer:
     task = make_task(config, workdir / 'checkpoint')
+    batches, eval_batches = open_data(config)
     mesh = sharding.make_mesh()
     state = sharding.put_replicated(_initial_state(task, config), mesh)
     frozen = sharding.put_replicated(task.frozen, mesh)

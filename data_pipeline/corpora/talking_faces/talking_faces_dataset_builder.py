@@ -110,7 +110,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
       for clip in range(config.clips[split])
     ]
     records = _in_parallel(jobs) if len(jobs) * config.seconds > _WORTH_A_POOL else map(_make, jobs)
-    for record in tqdm(records, f'talking_faces/{config.name} {split}', len(jobs), unit='clip', leave=False):
+    title = f'talking_faces/{config.name} {split}'
+    for record in tqdm(records, title, len(jobs), leave=False, unit='clip', disable=None):  # a bar, on a terminal
       yield record['id'], record
 
 
