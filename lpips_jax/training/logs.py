@@ -12,7 +12,7 @@ from lpips_jax.media import pictures
 
 
 class RunLog:
-  """Writes WORKDIR/metrics.jsonl, WORKDIR/tensorboard and WORKDIR/samples, and draws the progress bar, on a terminal."""
+  """Writes WORKDIR/metrics.jsonl, WORKDIR/tensorboard and WORKDIR/samples; draws a progress bar, on a terminal."""
 
   def __init__(self, workdir: Path, steps: int, done: int, title: str):
     """Continues the log of a run that has made `done` of its `steps`; what it logged later than that is dropped."""
