@@ -12,7 +12,6 @@ os.environ |= {
   'JAX_COMPILATION_CACHE_DIR': compiled.name,
   'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.3',
   'JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES': '-1',
-  'XLA_FLAGS': '--xla_backend_optimization_level=0',  # tests wait for compilers rather than for arithmetic
 }
 
 import pytest

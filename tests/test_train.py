@@ -22,7 +22,10 @@ def train(*arguments):
     ('steps', [QUICKSTART, '--workdir=W', '--config.steps=many']),
     ('gone.py', ['--config=gone.py', '--workdir=W']),
     ('needs a trained sync expert', [QUICKSTART, '--workdir=W', '--config.data.name=talking_faces/tiny']),
-    ("no corpus 'lrs2'", [f'--config={ROOT / "configs" / "lrs2.py"}', '--workdir=W', '--config.data.data_dir=D']),
+    (
+      "no corpus 'lrs2'",
+      [f'--config={ROOT / "configs" / "lrs2_sync_expert.py"}', '--workdir=W', '--config.data.data_dir=D'],
+    ),
   ],
 )
 def test_bad_input_is_one_line(problem, arguments, tmp_path):
