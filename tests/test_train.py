@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 QUICKSTART = f'--config={ROOT / "configs" / "quickstart.py"}:generator'
+LRS2 = f'--config={ROOT / "configs" / "lrs2_sync_expert.py"}'
 
 
 def train(*arguments):
@@ -24,7 +25,7 @@ def train(*arguments):
     ('needs a trained sync expert', [QUICKSTART, '--workdir=W', '--config.data.name=talking_faces/tiny']),
     (
       "no corpus 'lrs2'",
-      [f'--config={ROOT / "configs" / "lrs2_sync_expert.py"}', '--workdir=W', '--config.data.data_dir=D'],
+      [LRS2, '--workdir=W', '--config.data.data_dir=D'],
     ),
   ],
 )
