@@ -21,7 +21,7 @@ def infer(directory, **options):
   arguments = {'face': 'face.mp4', 'audio': 'speech.wav', 'output': 'out/dubbed.mp4', 'checkpoint': 'none'} | options
   command = [sys.executable, ROOT / 'infer.py', *(f'--{key}={value}' for key, value in arguments.items())]
   environment = os.environ | {'PYTHONPATH': str(ROOT)}
-  return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=60)
+  return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=300)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ LRS2 = f'--config={ROOT / "configs" / "lrs2_sync_expert.py"}'
 
 
 def train(*arguments):
-  return subprocess.run([sys.executable, ROOT / 'train.py', *arguments], capture_output=True, text=True, timeout=120)
+  return subprocess.run([sys.executable, ROOT / 'train.py', *arguments], capture_output=True, text=True, timeout=300)
 
 
 @pytest.mark.parametrize(
