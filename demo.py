@@ -18,6 +18,7 @@ from pathlib import Path
 from absl import flags
 
 from lpips_jax import cli
+from lpips_jax.files import write_whole
 
 SEED = 1_000  # of the speakers to test on; training draws from seed 0
 TABLE = (
@@ -79,7 +80,7 @@ def _command(*arguments: str) -> None:
 
 def _report(output: Path, seconds: float) -> None:
   results = json.loads((output / 'evaluation' / 'metrics.json').read_text()) | {'seconds': round(seconds, 1)}
-  (output / 'metrics.json').write_text(json.dumps(results, indent=2) + '\n')
+  write_whole(output / 'metrics.json', json.dumps(results, indent=2) + '\n')
   shutil.copy(output / 'evaluation' / 'samples.png', output / 'samples.png')
   print(f'\non {results["clips"]} clips of {results["speakers"]} speakers never seen (seed {results["seed"]}):')
   for key, title in TABLE:

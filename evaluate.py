@@ -7,12 +7,12 @@ Leaves metrics.json and, for a generator, samples.png (rows: masked, reference, 
 """
 
 import json
-import os
 from pathlib import Path
 
 from absl import flags
 
 from lpips_jax import cli
+from lpips_jax.files import write_whole
 
 flags.DEFINE_string('checkpoint', None, 'A generator or a sync expert: the checkpoint directory that train.py left.')
 flags.DEFINE_string('dataset', None, 'A corpus: talking_faces, talking_faces/quickstart, lrs2, …')
@@ -46,7 +46,7 @@ def main() -> None:
   if network.config.task == 'sync_expert':
     results |= evaluation.score_expert(network, clips)
   else:
-    expert = pretrained.load(pretrained.find(given.checkpoint) / 'sync_expert')
+    expert = pretrained.load(pretrained.find(given.checkpoint) / pretrained.SYNC_EXPERT)
     results |= evaluation.score_expert(expert, clips)
     try:
       weights = perceptual.load_weights(**network.config.perceptual)
@@ -56,15 +56,9 @@ def main() -> None:
     results |= {'perceptual_source': network.config.perceptual.source} | evaluation.flat(scores)
     pictures.write_png(output / 'samples.png', pictures.grid(rows))
     print(evaluation.table(scores))
-    _write(output / 'metrics.md', evaluation.table(scores) + '\n')
-  _write(output / 'metrics.json', json.dumps(results, indent=2) + '\n')
+    write_whole(output / 'metrics.md', evaluation.table(scores) + '\n')
+  write_whole(output / 'metrics.json', json.dumps(results, indent=2) + '\n')
   print(f'expert accuracy {results["expert_accuracy"]:.3f} on {len(clips)} clips; wrote {output / "metrics.json"}')
-
-
-def _write(path: Path, text: str) -> None:
-  beside = path.with_name(path.name + '.part')
-  beside.write_text(text)
-  os.replace(beside, path)
 
 
 if __name__ == '__main__':

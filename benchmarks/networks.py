@@ -6,7 +6,6 @@ A multiplication and an addition are two operations; transforms and gates are co
 """
 
 import json
-import os
 from pathlib import Path
 
 import jax
@@ -14,6 +13,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from lpips_jax import cli, models
+from lpips_jax.files import write_whole
 
 flags.DEFINE_string('output', None, 'Writes the figures there as JSON, too.')
 
@@ -34,9 +34,7 @@ def main() -> None:
   for name, figure in figures.items():
     print(f'| {name} | {figure["parameters"]:,} | {figure["flops"] / 1e9:.2f} |')
   if flags.FLAGS.output:
-    beside = Path(flags.FLAGS.output + '.part')
-    beside.write_text(json.dumps(figures, indent=2) + '\n')
-    os.replace(beside, flags.FLAGS.output)
+    write_whole(Path(flags.FLAGS.output), json.dumps(figures, indent=2) + '\n')
 
 
 def measure(config: ConfigDict) -> dict[str, float]:

@@ -20,6 +20,7 @@ from lpips_jax import models
 from lpips_jax.cli import UserError
 
 CONFIG_FILE = 'config.json'
+SYNC_EXPERT = 'sync_expert'
 VARIABLES = 'model'  # the name of the averaged variables among a step's checkpointables
 
 

@@ -1,11 +1,12 @@
 """Pictures for people: grids of crops, written as PNG."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
+
+from lpips_jax.files import write_whole
 
 
 def grid(rows: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:
@@ -24,9 +25,7 @@ def write_png(path: Path, image: np.ndarray) -> None:
   """Writes (h, w, 3) RGB uint8; the file appears whole or not at all."""
   path.parent.mkdir(parents=True, exist_ok=True)
   encoded = cv2.imencode('.png', cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
-  beside = path.with_name(path.name + '.part')
-  beside.write_bytes(encoded.tobytes())
-  os.replace(beside, path)
+  write_whole(path, encoded.tobytes())
 
 
 def _to_bytes(images: np.ndarray) -> np.ndarray:

@@ -11,10 +11,10 @@ from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
 from lpips_jax.cli import UserError
-from lpips_jax.pretrained import CONFIG_FILE, VARIABLES, read_config
+from lpips_jax.files import write_whole
+from lpips_jax.pretrained import CONFIG_FILE, SYNC_EXPERT, VARIABLES, read_config
 from lpips_jax.training.state import TrainState
 
-SYNC_EXPERT = 'sync_expert'
 FREE_TO_CHANGE = ('steps', 'log_every', 'eval_every', 'checkpoint_every', 'keep', 'sync_expert')
 
 
@@ -28,9 +28,7 @@ def open_run(directory: Path, config: ConfigDict) -> ocp.training.Checkpointer:
   directory.mkdir(parents=True, exist_ok=True)
   if (directory / CONFIG_FILE).exists():
     _refuse_changes(read_config(directory), config, directory)
-  beside = directory / (CONFIG_FILE + '.part')
-  beside.write_text(config.to_json_best_effort(indent=2))
-  os.replace(beside, directory / CONFIG_FILE)
+  write_whole(directory / CONFIG_FILE, config.to_json_best_effort(indent=2))
   return ocp.training.Checkpointer(
     directory,
     save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
@@ -45,8 +43,6 @@ def keep_expert(directory: Path, expert: Path) -> None:
   Written beside and renamed: a run killed meanwhile copies again.
   """
   kept = directory.absolute() / SYNC_EXPERT
-  if kept.exists():
-    return
   beside = kept.with_name(SYNC_EXPERT + '.part')
   shutil.rmtree(beside, ignore_errors=True)
   shutil.copytree(expert, beside)

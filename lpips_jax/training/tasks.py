@@ -74,17 +74,18 @@ def _generator_task(config: ConfigDict, checkpoint: Path) -> Task:
 
 def _frozen_expert(config: ConfigDict, checkpoint: Path) -> pretrained.Pretrained:
   """The expert kept in the run's checkpoint, else `config.sync_expert`, which is then copied there."""
-  kept = checkpoint / 'sync_expert'
-  if not kept.exists():
-    if not config.sync_expert:
-      raise UserError(
-        'a generator needs a trained sync expert: train one with a *_sync_expert config, then give '
-        '--config.sync_expert=WORKDIR/checkpoint'
-      )
-    keep_expert(checkpoint, pretrained.find(config.sync_expert))
-  expert = pretrained.load(kept)
+  kept = checkpoint / pretrained.SYNC_EXPERT
+  if kept.exists():
+    return pretrained.load(kept)
+  if not config.sync_expert:
+    raise UserError(
+      'a generator needs a trained sync expert: train one with a *_sync_expert config, then give '
+      '--config.sync_expert=WORKDIR/checkpoint'
+    )
+  expert = pretrained.load(config.sync_expert)
   if expert.config.task != 'sync_expert':
     raise UserError(f'{config.sync_expert} holds a {expert.config.task}, not a sync_expert')
+  keep_expert(checkpoint, pretrained.find(config.sync_expert))  # once it is known to be one
   return expert
 
 

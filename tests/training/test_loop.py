@@ -107,6 +107,14 @@ def test_generator_needs_an_expert(directory, tmp_path):
     run(config, tmp_path / 'run')
 
 
+def test_a_generator_is_no_expert_and_is_not_kept(trained_checkpoint, directory, tmp_path):
+  config = tiny_config('generator', directory)
+  config.sync_expert = str(trained_checkpoint)
+  with pytest.raises(UserError, match='holds a generator, not a sync_expert'):
+    run(config, tmp_path / 'run')
+  assert not (tmp_path / 'run' / 'checkpoint' / 'sync_expert').exists()
+
+
 def test_non_finite_loss_stops_before_it_is_saved(directory, tmp_path):
   config = tiny_config('sync_expert', directory)
   batches = data.train_batches(config)
