@@ -22,13 +22,13 @@ def get_config() -> ConfigDict:
   config.model.image_size = 96
   config.model.widths = (32, 64, 128, 256, 512)
   config.model.stem_kernel = 7
-  config.model.edge_norm = True
   config.model.blocks = 2
   config.model.bottleneck = 2
   config.model.audio_widths = (32, 64, 128, 256, 512)
   config.model.audio_residuals = (2, 2, 2, 1)
   config.model.attention = True
   config.model.fusion = 'adain'
+  config.model.from_reference = False
   config.model.dtype = 'float32'
 
   config.perceptual = ConfigDict()
@@ -38,6 +38,7 @@ def get_config() -> ConfigDict:
 
   config.losses = ConfigDict()
   config.losses.reconstruction = 1.0
+  config.losses.lower_half = 0.0  # weight of the lower half's squared error; the paper has none
   config.losses.perceptual = 1.0
   config.losses.sync = 0.03
   config.losses.sync_gate = 0.75  # the sync loss counts once its value on the evaluation split is below this

@@ -13,7 +13,6 @@ import tensorflow_datasets as tfds
 
 from lpips_jax.media.audio import MEL_BANDS, melspectrogram
 
-FRAME_RATE = 25  # frames a second, of every record
 JPEG_QUALITY = 95  # at 96 pixels about 6 kB a frame; lower shows in the mouth
 
 

@@ -8,10 +8,9 @@ import dataclasses
 import grain
 import numpy as np
 
-from data_pipeline.records import FRAME_RATE, decode_frames
+from data_pipeline.records import decode_frames
+from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.media.audio import mel_windows
-
-WINDOW_FRAMES = 5
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,14 +18,14 @@ import numpy as np
 from tqdm import tqdm
 
 from lpips_jax import metrics, perceptual
+from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.media.audio import mel_windows
 from lpips_jax.metrics.mouth import opening_correlation
+from lpips_jax.models import SyncExpert
 from lpips_jax.models.inputs import generator_faces, to_unit
-from lpips_jax.models.sync_expert import WINDOW_FRAMES, SyncExpert
 from lpips_jax.pretrained import Pretrained
 from lpips_jax.training.state import init_variables
 
-FRAME_RATE = 25  # of the clips
 BATCH = 25  # frames or windows a call; the last call of a clip is filled up, so that each network is compiled once
 PERCEPTUAL_STRIDE = 5  # frames; VGG16 costs more than all the rest
 SAMPLE_COLUMNS = 8

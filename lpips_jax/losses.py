@@ -12,6 +12,11 @@ def reconstruction(generated: jax.Array, target: jax.Array) -> jax.Array:
   return jnp.abs(generated - target).mean((-3, -2, -1))
 
 
+def squared_error(generated: jax.Array, target: jax.Array) -> jax.Array:
+  """The mean squared difference, (*b, h, w, c) twice -> (*b,). Unlike L1 it pulls hardest where most is wrong."""
+  return jnp.square(generated - target).mean((-3, -2, -1))
+
+
 def sync(logits: jax.Array) -> jax.Array:
   """-log p, p = sigmoid(logits) the expert's probability of being in sync: any shape, in [0, 100]."""
   return jnp.minimum(jax.nn.softplus(-logits), MAX_SYNC_LOSS)

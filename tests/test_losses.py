@@ -14,6 +14,7 @@ START = np.array([0, 2, 9, 4, 8, 9])
 def test_reconstruction_is_one_value_an_example():
   x, y = RNG.random((2, 3, 4, 4, 3))
   np.testing.assert_allclose(losses.reconstruction(x, y), np.abs(x - y).mean((1, 2, 3)), rtol=1e-6)
+  np.testing.assert_allclose(losses.squared_error(x, y), ((x - y) ** 2).mean((1, 2, 3)), rtol=1e-6)
 
 
 def test_sync_is_minus_log_p_clamped():

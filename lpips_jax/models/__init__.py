@@ -5,8 +5,9 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from lpips_jax.conventions import WINDOW_FRAMES
 from lpips_jax.models.generator import Generator
-from lpips_jax.models.sync_expert import WINDOW_FRAMES, SyncExpert
+from lpips_jax.models.sync_expert import SyncExpert
 from lpips_jax.models.wav2lip import Wav2Lip
 
 MODELS = {'attn_wav2lip': Generator, 'sync_expert': SyncExpert, 'wav2lip': Wav2Lip}

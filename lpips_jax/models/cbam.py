@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lpips_jax.models.blocks import BatchNorm, Dtype, symmetric
+from lpips_jax.models.blocks import BatchNorm, Dtype, SubpixelConv, symmetric
 
 
 class ChannelGate(nn.Module):
@@ -32,14 +32,7 @@ class SpatialGate(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     pooled = jnp.concatenate([x.max(-1, keepdims=True), x.mean(-1, keepdims=True)], -1)
-    logits = nn.Conv(
-      1,
-      (self.kernel, self.kernel),
-      padding=symmetric(self.kernel // 2),
-      use_bias=False,
-      dtype=self.dtype,
-      name='conv',
-    )(pooled)
+    logits = SubpixelConv(1, self.kernel, dtype=self.dtype, name='conv')(pooled)
     return x * nn.sigmoid(BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(logits))
 
 

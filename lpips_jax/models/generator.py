@@ -25,8 +25,6 @@ class Generator(nn.Module):
   Attributes:
     widths: channels at full size, then at each halving; image sides must be multiples of 2 ** (len(widths) - 1).
     stem_kernel: side of the first convolution's kernel, at full size.
-    edge_norm: BatchNorm in the first and the last block. With few clips a batch its statistics are noise that hides how
-      bright and of what colour a face is; without it the pixels' own scale reaches the output.
     blocks: residual blocks a level, in the encoder and in the decoder.
     bottleneck: fusion modules at the bottleneck.
     audio_widths: channels of the speech encoder; the last is the size of the speech code.
@@ -34,24 +32,26 @@ class Generator(nn.Module):
     attention: CBAM in the residual blocks; False is the paper's ablation.
     fusion: how speech enters: 'adain' (semantic alignment), 'concat' (Wav2Lip's way, at every level), or 'bottleneck'
       (concatenation at the bottleneck alone).
+    from_reference: the output begins as the target's upper half over the reference's lower half, and what is learnt is
+      the change to it. Not the paper's, but a short training need not first learn to copy a face.
   """
 
   widths: Sequence[int] = (32, 64, 128, 256, 512)
   stem_kernel: int = 7
-  edge_norm: bool = True
   blocks: int = 2
   bottleneck: int = 2
   audio_widths: Sequence[int] = (32, 64, 128, 256, 512)
   audio_residuals: Sequence[int] = (2, 2, 2, 1)
   attention: bool = True
   fusion: str = 'adain'
+  from_reference: bool = False
   dtype: Dtype = jnp.float32
 
   @nn.compact
   def __call__(self, faces: jax.Array, mels: jax.Array, train: bool = False) -> jax.Array:
     speech = AudioEncoder(self.audio_widths, self.audio_residuals, dtype=self.dtype, name='audio_encoder')(mels, train)
 
-    edge = partial(ConvBlock, self.widths[0], norm=self.edge_norm, dtype=self.dtype)
+    edge = partial(ConvBlock, self.widths[0], dtype=self.dtype)
     stem = edge(self.stem_kernel, padding=self.stem_kernel // 2, name='stem')
     x = stem(faces.astype(self.dtype), train)
     skips = [x]
@@ -74,6 +74,9 @@ class Generator(nn.Module):
       x = jnp.concatenate([x, skips.pop()], -1)
 
     x = edge(name='head')(x, train)
+    if self.from_reference:
+      change = self.param('change', nn.initializers.zeros, (x.shape[-1], 3))
+      return nn.sigmoid(_logit(_pasted(faces)) + x.astype(jnp.float32) @ change)
     return nn.sigmoid(nn.Conv(3, (1, 1), dtype=self.dtype, name='to_rgb')(x).astype(jnp.float32))
 
   def _residual_blocks(self, x: jax.Array, name: str, train: bool) -> jax.Array:
@@ -84,3 +87,15 @@ class Generator(nn.Module):
   def _fuse(self, x: jax.Array, speech: jax.Array, name: str, train: bool) -> jax.Array:
     fusion = FUSIONS['adain' if self.fusion == 'adain' else 'concat']
     return fusion(dtype=self.dtype, name=name)(x, speech, train)
+
+
+def _pasted(faces: jax.Array) -> jax.Array:
+  """The target's upper half over the reference's lower half: (n, h, w, 6) -> (n, h, w, 3)."""
+  middle = faces.shape[-3] // 2
+  return jnp.concatenate([faces[..., :middle, :, :3], faces[..., middle:, :, 3:]], -3)
+
+
+def _logit(p: jax.Array) -> jax.Array:
+  """The inverse of the sigmoid, clipped where its slope would make black and white pixels hard to change."""
+  p = jnp.clip(p, 0.02, 0.98)
+  return jnp.log(p) - jnp.log1p(-p)

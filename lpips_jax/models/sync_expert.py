@@ -15,7 +15,6 @@ from lpips_jax.models.audio_encoder import AudioEncoder
 from lpips_jax.models.blocks import ConvBlock, Dtype
 from lpips_jax.models.inputs import lower_half_at
 
-WINDOW_FRAMES = 5
 FACE_STRIDES = ((1, 2), 2, 2, 2, 2)
 
 

@@ -75,6 +75,7 @@ def generator_step(
     weights = config.losses
     loss = (
       weights.reconstruction * metrics['reconstruction']
+      + weights.lower_half * metrics['lower_half']
       + weights.perceptual * metrics['perceptual']
       + weights.sync * sync_open * metrics['sync']
     )
@@ -91,8 +92,8 @@ def generator_step(
   def evaluate(variables: Variables, batch: Batch, frozen: Any) -> tuple[Metrics, jax.Array]:
     generated = _like_target(model.apply(variables, *_frames(batch)), batch)
     metrics = _generator_losses(expert, generated, batch, frozen, config)
-    error = jnp.square(lower_half(generated) - lower_half(to_unit(batch['target'])))
-    psnr = -10 * jnp.log10(jnp.maximum(error.mean((-3, -2, -1)), 1e-10))
+    error = losses.squared_error(lower_half(generated), lower_half(to_unit(batch['target'])))
+    psnr = -10 * jnp.log10(jnp.maximum(error, 1e-10))
     return metrics | {'lower_half_psnr': psnr.mean()}, generated
 
   return step, evaluate
@@ -126,6 +127,7 @@ def _generator_losses(expert: SyncExpert, generated: jax.Array, batch: Batch, fr
   logits = expert.apply(frozen['expert'], jnp.sum(faces * speech, -1), method=SyncExpert.logits)
   return {
     'reconstruction': losses.reconstruction(generated, target).mean(),
+    'lower_half': losses.squared_error(lower_half(generated), lower_half(target)).mean(),
     'perceptual': distance.mean(),
     'sync': losses.sync(logits).mean(),
   }

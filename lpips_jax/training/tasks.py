@@ -11,8 +11,8 @@ from ml_collections import ConfigDict
 
 from lpips_jax import models, perceptual, pretrained
 from lpips_jax.cli import UserError
+from lpips_jax.conventions import WINDOW_FRAMES
 from lpips_jax.models.inputs import generator_faces
-from lpips_jax.models.sync_expert import WINDOW_FRAMES
 from lpips_jax.training.checkpoints import keep_expert
 from lpips_jax.training.state import make_optimizer
 from lpips_jax.training.steps import Evaluation, Step, expert_step, generator_step

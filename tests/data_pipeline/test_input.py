@@ -1,7 +1,5 @@
 """Windows and batches: the right speech for the right frames, and the same batches every time."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from conftest import tiny_config
@@ -101,4 +99,3 @@ def test_unknown_corpora_are_named(directory):
       corpora.source(name, 'train', str(directory / 'data'))
   with pytest.raises(UserError, match='no split'):
     corpora.source('talking_faces/tiny', 'dev', str(directory / 'data'))
-  assert dataclasses.is_dataclass(GeneratorWindow)

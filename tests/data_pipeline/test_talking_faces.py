@@ -16,7 +16,8 @@ from data_pipeline.corpora.talking_faces.talking_faces_dataset_builder import (
   _in_parallel,
   fresh_test_config,
 )
-from data_pipeline.records import FRAME_RATE, decode_frames
+from data_pipeline.records import decode_frames
+from lpips_jax.conventions import FRAME_RATE
 from lpips_jax.media.audio import melspectrogram
 
 N_FACES = 24

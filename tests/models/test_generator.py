@@ -7,7 +7,7 @@ import pytest
 from flax import linen as nn
 
 from lpips_jax.models.alignment import AdaIN
-from lpips_jax.models.blocks import TransposedConv
+from lpips_jax.models.blocks import SubpixelConv, TransposedConv
 from lpips_jax.models.cbam import ResidualCBAM
 from lpips_jax.models.fourier import FastFourierConv, FourierUnit
 from lpips_jax.models.generator import Generator
@@ -120,6 +120,25 @@ def test_transposed_convolution_is_that_of_flax_and_pytorch():
   variables = perturbed(module.init(jax.random.key(0), x))
   dilated = nn.ConvTranspose(6, (3, 3), (2, 2), padding=((1, 2), (1, 2)))
   np.testing.assert_allclose(module.apply(variables, x), dilated.apply(variables, x), atol=1e-5)
+
+
+@pytest.mark.parametrize('size', [(8, 12), (6, 4), (3, 5)])
+@pytest.mark.parametrize('kernel', [3, 7])
+def test_subpixel_convolution_is_a_convolution(size, kernel):
+  x = RNG.standard_normal((2, *size, 2)).astype(np.float32)
+  module = SubpixelConv(3, kernel)
+  variables = perturbed(module.init(jax.random.key(0), x))
+  expected = conv(x, variables['params']['kernel'], 'constant')
+  np.testing.assert_allclose(module.apply(variables, x), expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_from_reference_begins_as_the_reference_under_the_target():
+  target, reference = RNG.uniform(0.1, 0.9, (2, 1, 16, 16, 3)).astype(np.float32)
+  module = Generator(widths=(4, 8), blocks=1, audio_widths=(4,) * 5, from_reference=True)
+  inputs = generator_faces(target, reference), RNG.standard_normal((1, 80, 16)).astype(np.float32)
+  generated, variables = module.init_with_output(jax.random.key(0), *inputs)
+  np.testing.assert_allclose(generated, np.concatenate([target[:, :8], reference[:, 8:]], 1), atol=1e-6)
+  assert np.abs(module.apply(perturbed(variables), *inputs) - generated).max() > 0.1
 
 
 def test_parameter_counts():

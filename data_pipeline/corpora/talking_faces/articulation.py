@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data_pipeline.records import FRAME_RATE
+from lpips_jax.conventions import FRAME_RATE
 
 RATE = 200  # Hz, the grid of the gestures: one step is 5 ms, 80 samples of sound
 

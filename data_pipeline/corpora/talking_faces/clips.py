@@ -14,7 +14,8 @@ from data_pipeline.corpora.talking_faces.articulation import Articulation, artic
 from data_pipeline.corpora.talking_faces.face import SCENE, Motion, draw_motion, head_to_scene, render, sway
 from data_pipeline.corpora.talking_faces.looks import Looks, draw_looks
 from data_pipeline.corpora.talking_faces.voice import Voice, draw_voice, speak
-from data_pipeline.records import FRAME_RATE, make_record
+from data_pipeline.records import make_record
+from lpips_jax.conventions import FRAME_RATE
 from lpips_jax.media.faces import crop
 
 SPLITS = ('train', 'val', 'test')

@@ -19,7 +19,7 @@ from data_pipeline.corpora.talking_faces.features import (
 )
 from data_pipeline.corpora.talking_faces.looks import Looks
 from data_pipeline.corpora.talking_faces.portrait import HEAD, lighting, paint_head, paint_room
-from data_pipeline.records import FRAME_RATE
+from lpips_jax.conventions import FRAME_RATE
 
 SCENE = 256  # pixels, the side of the picture that records are cut from
 _UNIT = 0.31  # face units to scene: the head fills the picture as in a news reader's close-up

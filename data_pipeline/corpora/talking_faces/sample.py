@@ -18,8 +18,8 @@ from absl import flags
 
 from data_pipeline.corpora.talking_faces.articulation import at_frames
 from data_pipeline.corpora.talking_faces.clips import Clip, draw_clip
-from data_pipeline.records import FRAME_RATE
 from lpips_jax import cli
+from lpips_jax.conventions import FRAME_RATE
 from lpips_jax.media.audio import SAMPLE_RATE
 from lpips_jax.media.mp4 import write_video
 from lpips_jax.media.pictures import grid, write_png
