@@ -36,7 +36,7 @@ def train(config: ConfigDict, workdir: Path, open_data: OpenData) -> TrainState:
   with checkpoints.open_run(workdir / 'checkpoint', config) as checkpointer:
     task = make_task(config, workdir / 'checkpoint')
     batches, eval_batches = open_data(config)
-    mesh = sharding.make_mesh()
+    mesh = sharding.make_mesh(config.data.batch_size)
     state = sharding.put_replicated(_initial_state(task, config), mesh)
     frozen = sharding.put_replicated(task.frozen, mesh)
 

@@ -1,15 +1,30 @@
 """One mesh, one axis: the batch is split over all devices of all hosts, everything else is on each of them."""
 
+import math
 from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from lpips_jax.cli import UserError
 
-def make_mesh() -> Mesh:
-  """All devices along the axis 'data'."""
-  return jax.make_mesh((jax.device_count(),), ('data',), axis_types=(AxisType.Auto,))
+
+def make_mesh(batch_size: int) -> Mesh:
+  """Devices along the axis 'data': all of them, or on one host as many as a small batch divides among.
+
+  Raises:
+    UserError: there are several hosts, and the batch does not divide among all their devices.
+  """
+  devices = jax.devices()
+  used = math.gcd(batch_size, len(devices))
+  if used < len(devices):
+    problem = f'config.data.batch_size={batch_size} does not divide among {len(devices)} devices'
+    if jax.process_count() > 1:
+      raise UserError(f'{problem}: make it a multiple')
+    logging.warning('%s: training on %d of them', problem, used)
+  return jax.make_mesh((used,), ('data',), axis_types=(AxisType.Auto,), devices=devices[:used])
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
