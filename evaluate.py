@@ -18,7 +18,9 @@ flags.DEFINE_string('checkpoint', None, 'A generator or a sync expert: the check
 flags.DEFINE_string('dataset', None, 'A corpus: talking_faces, talking_faces/quickstart, lrs2, …')
 flags.DEFINE_string('split', 'test', 'Its split.')
 flags.DEFINE_string('data_dir', 'runs/data', 'Where TFDS keeps its datasets.')
-flags.DEFINE_integer('seed', None, 'Draws a fresh test split of the embedded corpus, of speakers never seen.')
+flags.DEFINE_integer(
+  'seed', None, 'Draws a fresh test split of the embedded corpus, of speakers never seen.', lower_bound=0
+)
 flags.DEFINE_integer('max_clips', None, 'Scores only the first clips.', lower_bound=2)
 flags.DEFINE_string('output', None, 'The directory for the results.')
 
@@ -39,15 +41,19 @@ def main() -> None:
     source = corpora.fresh_test_source(given.dataset, given.seed, given.data_dir)
   clips = data.whole_clips(source, network.config.model.image_size, given.max_clips)
 
+  speakers = {clip.speaker for clip in clips}
+  if network.config.task == 'sync_expert':
+    expert = network
+  else:
+    expert = pretrained.load(pretrained.find(given.checkpoint) / pretrained.SYNC_EXPERT)
+    if len(speakers) < 2:
+      cli.fail(f'the control with another speaker needs two speakers, {len(clips)} clips have one: raise --max_clips')
+
   output = Path(given.output)
   output.mkdir(parents=True, exist_ok=True)
   results = {'dataset': given.dataset, 'split': given.split, 'seed': given.seed, 'clips': len(clips)}
-  results |= {'speakers': len({clip.speaker for clip in clips}), 'step': network.step}
-  if network.config.task == 'sync_expert':
-    results |= evaluation.score_expert(network, clips)
-  else:
-    expert = pretrained.load(pretrained.find(given.checkpoint) / pretrained.SYNC_EXPERT)
-    results |= evaluation.score_expert(expert, clips)
+  results |= {'speakers': len(speakers), 'step': network.step} | evaluation.score_expert(expert, clips)
+  if network is not expert:
     try:
       weights = perceptual.load_weights(**network.config.perceptual)
     except cli.UserError as error:

@@ -20,7 +20,8 @@ class UserError(Exception):
 def run(main: Callable[[], None]) -> None:
   """Parses this process's flags and runs `main`.
 
-  Bad flags and `UserError`s become one line on stderr and exit status 2, Ctrl-C one line and status 130; other errors
+  Bad flags, `UserError`s and files that the system refuses become one line on stderr and exit status 2, Ctrl-C one line
+  and status 130; other errors
   are ours, and keep their traceback. Logs go to stdout, so that stderr says nothing but what went wrong.
 
   Args:
@@ -38,6 +39,10 @@ def run(main: Callable[[], None]) -> None:
     main()
   except UserError as error:
     _exit(error, BAD_INPUT)
+  except OSError as error:
+    if error.filename is None:
+      raise
+    _exit(f'{error.filename}: {error.strerror}', BAD_INPUT)
   except KeyboardInterrupt:
     _exit('interrupted', INTERRUPTED)
 

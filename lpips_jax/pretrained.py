@@ -60,6 +60,39 @@ def load(checkpoint: str | Path) -> Pretrained:
   """
   directory = find(checkpoint)
   config = read_config(directory)
+  try:
+    return _newest(directory, config)
+  except UserError:
+    raise
+  except Exception as error:  # whatever Orbax and Flax make of files that are missing, cut short or not theirs
+    problem = str(error).strip().partition('\n')[0]
+    raise UserError(f'{directory} is damaged or incomplete ({type(error).__name__}: {problem[:200]})') from error
+
+
+def find(checkpoint: str | Path) -> Path:
+  """Returns the absolute checkpoint directory for itself or for the run that holds it; raises UserError."""
+  given = Path(checkpoint).expanduser().absolute()
+  for directory in (given, given / 'checkpoint'):
+    if (directory / CONFIG_FILE).is_file() and has_steps(directory):
+      return directory
+  problem = 'is not a checkpoint directory' if given.exists() else 'does not exist'
+  raise UserError(f'{checkpoint} {problem}: give the directory that train.py left as WORKDIR/checkpoint')
+
+
+def has_steps(directory: Path) -> bool:
+  """Whether training has saved anything there."""
+  return any(child.name.isdigit() for child in directory.iterdir())
+
+
+def read_config(directory: Path) -> ConfigDict:
+  """Reads the config beside the steps; raises UserError when it is damaged."""
+  try:
+    return ConfigDict(json.loads((directory / CONFIG_FILE).read_text()))
+  except (OSError, ValueError, AttributeError) as error:
+    raise UserError(f'{directory / CONFIG_FILE} cannot be read: {error}') from error
+
+
+def _newest(directory: Path, config: ConfigDict) -> Pretrained:
   model = models.build(config.model)
   with ocp.training.Checkpointer(directory) as checkpointer:
     if checkpointer.latest is None:
@@ -67,24 +100,6 @@ def load(checkpoint: str | Path) -> Pretrained:
     step = checkpointer.latest.step
     variables = checkpointer.load_checkpointables(step, {VARIABLES: _on_one_device(model, config)})[VARIABLES]
   return Pretrained(config, model, variables, step)
-
-
-def find(checkpoint: str | Path) -> Path:
-  """Returns the absolute checkpoint directory for itself or for the run that holds it; raises UserError."""
-  given = Path(checkpoint).expanduser().absolute()
-  for directory in (given, given / 'checkpoint'):
-    if (directory / CONFIG_FILE).is_file() and any(child.name.isdigit() for child in directory.iterdir()):
-      return directory
-  problem = 'is not a checkpoint directory' if given.is_dir() else 'does not exist'
-  raise UserError(f'{checkpoint} {problem}: give the directory that train.py left as WORKDIR/checkpoint')
-
-
-def read_config(directory: Path) -> ConfigDict:
-  """Reads the config beside the steps; raises UserError when it is damaged."""
-  try:
-    return ConfigDict(json.loads((directory / CONFIG_FILE).read_text()))
-  except (OSError, ValueError) as error:
-    raise UserError(f'{directory / CONFIG_FILE} cannot be read: {error}') from error
 
 
 def _on_one_device(model: nn.Module, config: ConfigDict) -> dict[str, Any]:

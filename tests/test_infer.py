@@ -35,6 +35,9 @@ def directory(tmp_path):
     with wave.open(str(tmp_path / name), 'wb') as file:
       file.setparams((1, 2, 16000, 0, 'NONE', ''))
       file.writeframes(bytes(2 * samples))
+  with wave.open(str(tmp_path / 'many.wav'), 'wb') as file:
+    file.setparams((12, 2, 16000, 0, 'NONE', ''))
+    file.writeframes(bytes(24 * 8000))
   (tmp_path / 'empty.mp4').touch()
   (tmp_path / 'text.mp4').write_text('this is no video\n' * 40)
   (tmp_path / 'cut.mp4').write_bytes((tmp_path / 'face.mp4').read_bytes()[:300])
@@ -56,6 +59,8 @@ def test_bad_input(directory):
     'output directory nowhere does not exist': {'output': 'nowhere/dubbed.mp4'},
     'output directory speech.wav does not exist': {'output': 'speech.wav/dubbed.mp4'},
     'must end in': {'output': 'out/dubbed.gif'},
+    'File name too long': {'face': 'x' * 300},
+    '12 channels': {'audio': 'many.wav'},
     'four whole numbers': {'pads': '1,2,x,4'},
     'should be one of': {'length': 'long'},
   }

@@ -61,6 +61,10 @@ def _drawn(config: talking_faces.TalkingFacesConfig, split: str, directory: str)
 
 
 def _open(builder: tfds.core.DatasetBuilder, split: str) -> Sequence[dict[str, Any]]:
+  if not builder.info.splits:
+    raise UserError(
+      f'{builder.name} is not prepared in {builder.data_dir_root}: prepare it first, or give another data_dir'
+    )
   if split not in builder.info.splits:
     raise UserError(f'{builder.name} has no split {split!r}; there are {", ".join(builder.info.splits)}')
   return builder.as_data_source(split)

@@ -11,6 +11,8 @@ from lpips_jax.cli import UserError
 from lpips_jax.media import detect, video
 from lpips_jax.media.track import track
 
+LARGEST = 4  # times the longer side of the picture; a larger box is a mistake
+
 
 def find_boxes(
   face: str | os.PathLike[str],
@@ -63,20 +65,30 @@ def read_boxes(path: str | os.PathLike[str]) -> np.ndarray:
     boxes = np.array([[np.nan] * 4 if row is None else row for row in rows], np.float64)
   except OSError as error:
     raise UserError(f'the boxes {path} cannot be read: {error.strerror}') from error
-  except (ValueError, TypeError) as error:
+  except (ValueError, TypeError, OverflowError, RecursionError) as error:
     raise UserError(f'{path} is not a JSON list with [left, top, right, bottom] or null for each frame') from error
   if boxes.ndim != 2 or boxes.shape[1] != 4 or np.isnan(boxes).all():
     raise UserError(f'{path} is not a JSON list with [left, top, right, bottom] for at least one frame')
-  empty = np.flatnonzero((boxes[:, 2:] - boxes[:, :2] < 1).any(axis=1))
-  if len(empty):
-    raise UserError(f'{path} has a box in frame {empty[0]} that is less than a pixel wide or high')
   return boxes
 
 
-def padded(boxes: np.ndarray, pads: Iterable[int]) -> np.ndarray:
-  """Grows boxes, (T, 4), by pixels at the top, bottom, left and right, in Wav2Lip's order."""
+def padded(boxes: np.ndarray, pads: Iterable[int], info: video.VideoInfo) -> np.ndarray:
+  """Grows boxes, (T, 4), by pixels at the top, bottom, left and right, in Wav2Lip's order.
+
+  Raises:
+    UserError: one comes out less than a pixel wide or high, or much larger than the picture that `info` is of.
+  """
   top, bottom, left, right = pads
-  return boxes + np.array([-left, -top, right, bottom], np.float64)
+  boxes = boxes + np.array([-left, -top, right, bottom], np.float64)
+  sides = boxes[:, 2:] - boxes[:, :2]
+  wrong = (sides < 1) | (sides > LARGEST * max(info.width, info.height)) | np.isinf(boxes).any(axis=1, keepdims=True)
+  if wrong.any():
+    frame = int(np.flatnonzero(wrong.any(axis=1))[0])
+    raise UserError(
+      f'the face box of frame {frame} is {sides[frame, 0]:.0f} x {sides[frame, 1]:.0f} pixels in a picture of '
+      f'{info.width} x {info.height}: give other --boxes or --pads'
+    )
+  return boxes
 
 
 def _first(frames, limit: int | None):

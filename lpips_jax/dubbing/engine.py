@@ -23,6 +23,7 @@ from lpips_jax.media.sound import load_speech
 
 LENGTHS = 'audio', 'video', 'shortest'
 BATCH_SIZE = 16  # frames; a batch of 1080p frames is 100 MB
+LARGEST_BATCH = 4096
 
 Path_ = str | os.PathLike[str]
 
@@ -66,14 +67,14 @@ def dub(
   mp4.check_output(output)
   _check_distinct(output, face, audio)
   info, samples = video.probe(face), load_speech(audio)
-  given = None if boxes is None else padded(read_boxes(boxes), pads)
+  given = None if boxes is None else padded(read_boxes(boxes), pads, info)
   find = make_detector(detector, detector_model) if given is None else None
   model = load_generator(checkpoint)
 
   of_audio = frame_count(len(samples), info.rate)
   limit = None if length == 'video' else of_audio
   if given is None:
-    track = padded(find_boxes(face, info, find, limit, progress), pads)
+    track = padded(find_boxes(face, info, find, limit, progress), pads, info)
   else:
     track = _fitted(given, video.count_frames(face, limit))
   n_frames = {'audio': of_audio, 'video': len(track), 'shortest': min(of_audio, len(track))}[length]
@@ -177,8 +178,8 @@ def _check_options(length: str, pads: Sequence[int], batch_size: int) -> None:
     raise UserError(f'--length must be one of {", ".join(LENGTHS)}, not {length!r}')
   if len(pads) != 4:
     raise UserError(f'--pads must be four numbers of pixels, top,bottom,left,right, not {len(pads)}')
-  if batch_size < 1:
-    raise UserError(f'--batch_size must be at least 1, not {batch_size}')
+  if not 1 <= batch_size <= LARGEST_BATCH:
+    raise UserError(f'--batch_size must be from 1 to {LARGEST_BATCH}, not {batch_size}')
 
 
 def _check_distinct(output: Path_, *inputs: Path_) -> None:

@@ -39,15 +39,16 @@ def dub_all(jobs: str | os.PathLike[str], checkpoint: str | os.PathLike[str] | C
 
 def _read(jobs: str | os.PathLike[str]) -> list[dict[str, str]]:
   try:
-    with open(jobs, newline='', encoding='utf-8') as file:
+    with open(jobs, newline='', encoding='utf-8-sig') as file:
       rows = list(csv.DictReader(file))
   except (OSError, UnicodeDecodeError, csv.Error) as error:
     raise UserError(f'the job list {jobs} cannot be read: {getattr(error, "strerror", None) or error}') from error
   if not rows:
     raise UserError(f'the job list {jobs} has no rows')
-  missing = [column for column in COLUMNS if any(not row.get(column) for row in rows)]
-  if missing:
-    raise UserError(
-      f'the job list {jobs} lacks a value of {", ".join(missing)} in some row: it needs {",".join(COLUMNS)}'
-    )
+  for number, row in enumerate(rows, start=2):
+    missing = [column for column in COLUMNS if not row.get(column)]
+    if missing:
+      raise UserError(
+        f'the job list {jobs} lacks a value of {", ".join(missing)} in line {number}: it needs {",".join(COLUMNS)}'
+      )
   return rows

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import secrets
 import tempfile
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -55,7 +56,7 @@ def write_video(
   """
   path = Path(path)
   check_output(path)
-  part = path.with_name(f'{path.stem}.part{path.suffix}')
+  part = path.with_name(f'.{secrets.token_hex(8)}{path.suffix}')  # a name that nobody else has
   try:
     with contextlib.ExitStack() as stack:
       output = stack.enter_context(av.open(f'file:{part}', 'w', format='mp4', options={'movflags': '+faststart'}))

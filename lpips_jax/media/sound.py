@@ -9,6 +9,7 @@ from lpips_jax.cli import UserError
 from lpips_jax.media.audio import SAMPLE_RATE
 from lpips_jax.media.containers import decode, open_media
 
+MOST_CHANNELS = 8  # FFmpeg's resampler crashes on more
 LONGEST_PADDING = 2048  # samples by which a decoder may overrun the end: a block of AAC at 8 kHz
 
 
@@ -27,6 +28,9 @@ def load_speech(path: str | os.PathLike[str]) -> np.ndarray:
   with open_media(path) as container:
     if not container.streams.audio:
       raise UserError(f'{path} has no sound track')
+    channels = container.streams.audio[0].codec_context.channels
+    if channels > MOST_CHANNELS:
+      raise UserError(f'{path} has {channels} channels of sound: mix them down to {MOST_CHANNELS} or fewer')
     pieces = _mono(container)
     length = _length(container.streams.audio[0])
   samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)

@@ -12,7 +12,7 @@ from orbax.checkpoint import v1 as ocp
 
 from lpips_jax.cli import UserError
 from lpips_jax.files import write_whole
-from lpips_jax.pretrained import CONFIG_FILE, SYNC_EXPERT, VARIABLES, read_config
+from lpips_jax.pretrained import CONFIG_FILE, SYNC_EXPERT, VARIABLES, has_steps, read_config
 from lpips_jax.training.state import TrainState
 
 FREE_TO_CHANGE = ('steps', 'log_every', 'eval_every', 'checkpoint_every', 'keep', 'sync_expert')
@@ -21,13 +21,17 @@ FREE_TO_CHANGE = ('steps', 'log_every', 'eval_every', 'checkpoint_every', 'keep'
 def open_run(directory: Path, config: ConfigDict) -> ocp.training.Checkpointer:
   """Opens a run's checkpoint directory, new or to be resumed.
 
+  What an attempt left that saved nothing does not count as a run.
+
   Raises:
     UserError: the directory holds a run of another config.
   """
   directory = directory.absolute()
   directory.mkdir(parents=True, exist_ok=True)
-  if (directory / CONFIG_FILE).exists():
+  if has_steps(directory):
     _refuse_changes(read_config(directory), config, directory)
+  else:
+    shutil.rmtree(directory / SYNC_EXPERT, ignore_errors=True)
   write_whole(directory / CONFIG_FILE, config.to_json_best_effort(indent=2))
   return ocp.training.Checkpointer(
     directory,

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from lpips_jax.training import checkpoints, sharding
 from lpips_jax.training.logs import RunLog
 from lpips_jax.training.state import TrainState, init_variables
-from lpips_jax.training.tasks import Task, make_task, sample_rows
+from lpips_jax.training.tasks import Task, check_config, make_task, sample_rows
 
 OpenData = Callable[[ConfigDict], tuple[Iterator[dict], list[dict]]]
 
@@ -32,6 +32,7 @@ def train(config: ConfigDict, workdir: Path, open_data: OpenData) -> TrainState:
     FloatingPointError: the loss is not finite; the last checkpoint is from before.
   """
   # ---- network and state
+  check_config(config)
   workdir.mkdir(parents=True, exist_ok=True)
   with checkpoints.open_run(workdir / 'checkpoint', config) as checkpointer:
     task = make_task(config, workdir / 'checkpoint')

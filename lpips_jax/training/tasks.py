@@ -1,6 +1,7 @@
 """What there is to train: for each `config.task` the network, its step, and what the step needs besides the state."""
 
 import dataclasses
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,22 @@ class Task:
   evaluate: Evaluation
   frozen: dict[str, Any] = dataclasses.field(default_factory=dict)
   warm_start: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def check_config(config: ConfigDict) -> None:
+  """Raises UserError for numbers that no run can have, before anything is made for it."""
+  least = dict.fromkeys(('steps', 'log_every', 'eval_every', 'checkpoint_every', 'keep'), 1)
+  least |= {'data.batch_size': 1, 'data.eval_batches': 1, 'data.workers': 0}
+  for name, bound in least.items():
+    value = attrgetter(name)(config)
+    if value < bound:
+      raise UserError(f'config.{name}={value} must be at least {bound}')
+  multiple = 2 ** (len(config.model.get('widths', (0,))) - 1)
+  if config.model.image_size < 16 or config.model.image_size % multiple:
+    raise UserError(
+      f'config.model.image_size={config.model.image_size} must be 16 or more and a multiple of {multiple}: '
+      f'the network halves it {multiple.bit_length() - 1} times'
+    )
 
 
 def make_task(config: ConfigDict, checkpoint: Path) -> Task:

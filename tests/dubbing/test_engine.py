@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 import wave
 from fractions import Fraction
 
@@ -190,7 +191,10 @@ def test_a_generator_that_fails_leaves_nothing(media, tmp_path):
     ('[[1, 2, 3]]', 'not a JSON list'),
     ('[null, null]', 'at least one frame'),
     ('[]', 'not a JSON list'),
-    ('[[10, 10, 10, 40]]', 'less than a pixel'),
+    ('[[10, 10, 10, 40]]', 'frame 0 is 0 x 30 pixels'),
+    ('[null, [0, 0, Infinity, 40]]', 'frame 1 is inf x 40 pixels'),
+    ('[[0, 0, 1e7, 1e7]]', 'give other --boxes or --pads'),
+    ('[' * 100_000, 'is not a JSON list'),
   ],
 )
 def test_boxes_that_are_none(media, boxes, problem):
@@ -213,6 +217,19 @@ def test_the_output_may_not_be_an_input(media):
     dub(**media, checkpoint=Painter())
 
 
+def test_a_file_with_a_likely_temporary_name_survives(media, tmp_path):
+  face = tmp_path / 'out.part.mp4'
+  shutil.copy(media['face'], face)
+  dub(**(media | {'face': face, 'output': tmp_path / 'out.mp4'}), checkpoint=Painter())
+  assert face.read_bytes() == media['face'].read_bytes()
+  assert not [path for path in tmp_path.iterdir() if path.name.startswith('.')]
+
+
+def test_pads_that_swallow_the_box(media):
+  with pytest.raises(UserError, match='give other --boxes or --pads'):
+    dub(**(media | {'pads': (-60, -60, 0, 0)}), checkpoint=Painter())
+
+
 def test_a_list_of_jobs_goes_on_past_a_failure(media, tmp_path, capsys):
   rows = [('face.mp4', 'a.mp4'), ('gone.mp4', 'b.mp4'), ('face.mp4', 'c.mp4')]
   lines = [f'{tmp_path / face},{media["audio"]},{tmp_path / output}' for face, output in rows]
@@ -224,7 +241,7 @@ def test_a_list_of_jobs_goes_on_past_a_failure(media, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-  ('text', 'problem'), [('', 'no rows'), ('face,audio\na,b', 'lacks'), ('face,audio,output\na,,c', 'lacks')]
+  ('text', 'problem'), [('', 'no rows'), ('face,audio\na,b', 'lacks'), ('face,audio,output\na,,c', 'audio in line 2')]
 )
 def test_job_lists_that_are_none(tmp_path, text, problem):
   (tmp_path / 'jobs.csv').write_text(text)

@@ -1,6 +1,7 @@
 """The training loop: nothing is lost when it is cut short, and nothing is mixed up when it goes on."""
 
 import json
+import shutil
 
 import jax
 import numpy as np
@@ -11,6 +12,7 @@ from data_pipeline import input as data
 from lpips_jax import models, pretrained
 from lpips_jax.cli import UserError
 from lpips_jax.training.logs import RunLog
+from lpips_jax.training.loop import train
 from lpips_jax.training.state import TrainState, init_variables
 
 
@@ -113,6 +115,44 @@ def test_a_generator_is_no_expert_and_is_not_kept(trained_checkpoint, directory,
   with pytest.raises(UserError, match='holds a generator, not a sync_expert'):
     run(config, tmp_path / 'run')
   assert not (tmp_path / 'run' / 'checkpoint' / 'sync_expert').exists()
+
+
+def test_an_attempt_that_saved_nothing_is_not_in_the_way(trained_checkpoint, directory, tmp_path):
+  config = tiny_config('generator', directory)
+  with pytest.raises(RuntimeError, match='no data'):
+    train(config, tmp_path / 'run', no_data)
+  config.optimizer.learning_rate = 0.5
+  config.sync_expert = str(trained_checkpoint)
+  with pytest.raises(UserError, match='holds a generator, not a sync_expert'):
+    train(config, tmp_path / 'run', no_data)
+
+
+def no_data(config):
+  raise RuntimeError('no data')
+
+
+@pytest.mark.parametrize(
+  'values', [{'data.batch_size': 0}, {'log_every': 0}, {'steps': -5}, {'data.workers': -1}, {'model.image_size': 41}]
+)
+def test_impossible_numbers_leave_nothing(values, directory, tmp_path):
+  config = tiny_config('generator', directory)
+  config.update_from_flattened_dict(values)
+  with pytest.raises(UserError, match=f'config.{next(iter(values))}='):
+    train(config, tmp_path / 'run', no_data)
+  assert not (tmp_path / 'run').exists()
+
+
+def test_a_damaged_checkpoint_is_named(trained_checkpoint, tmp_path):
+  for name, damage in {
+    'no_weights': lambda copy: shutil.rmtree(copy / '2' / 'model'),
+    'no_model': lambda copy: (copy / 'config.json').write_text('{}'),
+    'no_config': lambda copy: (copy / 'config.json').write_text('[]'),
+  }.items():
+    copy = tmp_path / name
+    shutil.copytree(trained_checkpoint, copy)
+    damage(copy)
+    with pytest.raises(UserError, match=f'{name}.*(damaged or incomplete|cannot be read)'):
+      pretrained.load(copy)
 
 
 def test_non_finite_loss_stops_before_it_is_saved(directory, tmp_path):
