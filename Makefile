@@ -1,5 +1,6 @@
 # make demo    trains a small model on the embedded corpus and dubs a held-out face with held-out speech
 # make test    runs the tests
+# make lint    checks style, with ruff
 # PYTHON=python3.12 chooses the interpreter that .venv is made with.
 
 PYTHON ?= python3

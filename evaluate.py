@@ -51,7 +51,8 @@ def main() -> None:
 
   output = Path(given.output)
   output.mkdir(parents=True, exist_ok=True)
-  results = {'dataset': given.dataset, 'split': given.split, 'seed': given.seed, 'clips': len(clips)}
+  split = given.split if given.seed is None else 'test'
+  results = {'dataset': given.dataset, 'split': split, 'seed': given.seed, 'clips': len(clips)}
   results |= {'speakers': len(speakers), 'step': network.step} | evaluation.score_expert(expert, clips)
   if network is not expert:
     try:

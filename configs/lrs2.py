@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
   config.task = 'generator'
   config.seed = 0
   config.sync_expert = ''  # the checkpoint directory of a trained expert; copied into this run's
-  config.audio_encoder_from_expert = False  # begin with its speech encoder; both need the same audio_widths
+  config.audio_encoder_from_expert = False  # begin with its speech encoder; needs the same audio_* values
 
   config.model = ConfigDict()
   config.model.name = 'attn_wav2lip'

@@ -1,9 +1,10 @@
-"""The sync expert on LRS2, at Wav2Lip's full width, trained so that it leaves ln 2.
+"""The sync expert on LRS2, at Wav2Lip's full width, trained so that its loss leaves ln 2, that of guessing.
 
   python train.py --config=configs/lrs2_sync_expert.py --workdir=runs/lrs2_sync_expert --config.data.data_dir=DIR
 
-The classic recipe (cosine and binary cross-entropy, Adam 1e-4) is
-`--config.model.contrastive=False --config.losses.contrastive=0.0`.
+The classic recipe (cosine similarity and binary cross-entropy, Adam 1e-4) is
+`--config.model.contrastive=False --config.losses.contrastive=0.0 --config.optimizer.learning_rate=1e-4
+--config.optimizer.weight_decay=0.0 --config.optimizer.cosine=False`.
 """
 
 from ml_collections import ConfigDict

@@ -40,7 +40,10 @@ def get_config(task: str = 'generator') -> ConfigDict:
   config.optimizer.clip_norm = 1.0
 
   config.keep = 1
-  return {'sync_expert': _sync_expert, 'generator': _generator}[task](config)
+  tasks = {'sync_expert': _sync_expert, 'generator': _generator}
+  if task not in tasks:
+    raise ValueError(f'quickstart.py:{task} is none of {", ".join(tasks)}')
+  return tasks[task](config)
 
 
 def _sync_expert(config: ConfigDict) -> ConfigDict:

@@ -21,8 +21,8 @@ def run(main: Callable[[], None]) -> None:
   """Parses this process's flags and runs `main`.
 
   Bad flags, `UserError`s and files that the system refuses become one line on stderr and exit status 2, Ctrl-C one line
-  and status 130; other errors
-  are ours, and keep their traceback. Logs go to stdout, so that stderr says nothing but what went wrong.
+  and status 130; other errors are ours, and keep their traceback. Logs go to stdout, so that stderr says nothing but
+  what went wrong.
 
   Args:
     main: does the command's work; reads absl's flags.

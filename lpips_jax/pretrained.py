@@ -56,7 +56,7 @@ def load(checkpoint: str | Path) -> Pretrained:
   """Loads the newest step of a checkpoint directory, or of the run (`--workdir`) that holds one.
 
   Raises:
-    UserError: the directory is not there, or is no checkpoint, or no step of it was finished.
+    UserError: the directory is not there, or is no checkpoint, or is damaged, or no step of it was finished.
   """
   directory = find(checkpoint)
   config = read_config(directory)

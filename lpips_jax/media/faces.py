@@ -57,7 +57,7 @@ def paste(frame: np.ndarray, box: Sequence[float], face: np.ndarray) -> np.ndarr
     face: (S, S, 3) uint8, what the generator made of `crop(frame, box, S)`.
 
   Returns:
-    (H, W, 3) uint8, a new array, identical to `frame` outside the lower half of the box.
+    (H, W, 3) uint8, a new array, identical to `frame` outside the box and in the upper 45 % of it.
 
   Raises:
     ValueError: the box is empty or not finite.

@@ -61,7 +61,7 @@ class SemanticAlignment(nn.Module):
 
 
 class ConcatFusion(nn.Module):
-  """The ablation, and Wav2Lip's way: the code is repeated over the map and concatenated, then a convolution block.
+  """The ablation: the code is repeated over the map and concatenated, then a convolution block.
 
   x: (n, h, w, c); z: (n, d); (n, h, w, c) out.
   """

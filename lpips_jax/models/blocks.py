@@ -37,15 +37,13 @@ class ConvBlock(nn.Module):
   stride: Size = 1
   padding: Size = 1
   residual: bool = False
-  norm: bool = True
   dtype: Dtype = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     kernel, stride = pair(self.kernel), pair(self.stride)
     y = nn.Conv(self.features, kernel, stride, symmetric(self.padding), dtype=self.dtype, name='conv')(x)
-    if self.norm:
-      y = BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(y)
+    y = BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(y)
     return nn.relu(x + y if self.residual else y)
 
 
@@ -64,9 +62,10 @@ class UpBlock(nn.Module):
 class SubpixelConv(nn.Module):
   """A convolution of stride 1 without bias for very few channels: (n, h, w, c) -> (n, h, w, features).
 
-  Blocks of 4x4 pixels become channels and the odd square kernel is spread out to act on them. That is more arithmetic,
-  but with 16 times the channels convolutions run at full speed: on a CPU the 7x7 gate from 2 channels to 1 takes a
-  seventeenth of the time forward, an eighth with its gradient (10 maps of 64 pixels).
+  Blocks of `block` x `block` pixels (fewer where the sides do not divide) become channels, and the square kernel, of
+  odd side, is spread out to act on them. That is more arithmetic, but with up to 16 times the channels convolutions run
+  at full speed: on a CPU the 7x7 gate from 2 channels to 1 takes a seventeenth of the time forward, an eighth with its
+  gradient (10 maps of 64 pixels).
   """
 
   features: int

@@ -1,7 +1,7 @@
 """The LPIPS-AttnWav2Lip generator: a U-Net of residual CBAM blocks into which speech is injected by alignment modules.
 
 arXiv 2602.00189. Fewer levels than Wav2Lip, so that the speech, injected at the bottleneck and again at every decoder
-level, does not fade on its way up.
+level below full size, does not fade on its way up.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from lpips_jax.models.audio_encoder import AudioEncoder
 from lpips_jax.models.blocks import ConvBlock, Dtype, UpBlock
 from lpips_jax.models.cbam import ResidualCBAM
 
-FUSIONS = {'adain': SemanticAlignment, 'concat': ConcatFusion}
+FUSIONS = {'adain': SemanticAlignment, 'concat': ConcatFusion, 'bottleneck': ConcatFusion}
 
 
 class Generator(nn.Module):
@@ -30,7 +30,7 @@ class Generator(nn.Module):
     audio_widths: channels of the speech encoder; the last is the size of the speech code.
     audio_residuals: its residual blocks at each of four scales.
     attention: CBAM in the residual blocks; False is the paper's ablation.
-    fusion: how speech enters: 'adain' (semantic alignment), 'concat' (Wav2Lip's way, at every level), or 'bottleneck'
+    fusion: how speech enters: 'adain' (semantic alignment), 'concat' (in the same places), or 'bottleneck'
       (concatenation at the bottleneck alone).
     from_reference: the output begins as the target's upper half over the reference's lower half, and what is learnt is
       the change to it. Not the paper's, but a short training need not first learn to copy a face.
@@ -64,7 +64,7 @@ class Generator(nn.Module):
     for i in range(self.bottleneck):
       x = self._fuse(x, speech, f'bottleneck_{i}', train)
 
-    # At full size the width of the level below is kept, and no speech enters any more (method table, D1).
+    # At full size the width of the level below is kept, and no speech enters any more.
     decoder_widths = (*self.widths[-2:0:-1], self.widths[1])
     for level, width in zip(range(len(skips), 0, -1), decoder_widths, strict=True):
       x = UpBlock(width, dtype=self.dtype, name=f'up_{level}')(x, train)
@@ -85,8 +85,7 @@ class Generator(nn.Module):
     return x
 
   def _fuse(self, x: jax.Array, speech: jax.Array, name: str, train: bool) -> jax.Array:
-    fusion = FUSIONS['adain' if self.fusion == 'adain' else 'concat']
-    return fusion(dtype=self.dtype, name=name)(x, speech, train)
+    return FUSIONS[self.fusion](dtype=self.dtype, name=name)(x, speech, train)
 
 
 def _pasted(faces: jax.Array) -> jax.Array:

@@ -129,7 +129,7 @@ def _read_torch(vgg_file: Path, linear_file: Path) -> Weights:
   try:
     import torch
   except ImportError as error:
-    raise UserError(f"{vgg_file} needs PyTorch to be read: pip install 'lpips-jax[convert]'") from error
+    raise UserError(f"{vgg_file} needs PyTorch to be read: pip install -e '.[convert]'") from error
 
   def load(path: Path) -> dict:
     state = torch.load(path, map_location='cpu', weights_only=True)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from lpips_jax.cli import UserError
 from lpips_jax.training import checkpoints, sharding
 from lpips_jax.training.logs import RunLog
 from lpips_jax.training.state import TrainState, init_variables
@@ -23,7 +24,7 @@ def train(config: ConfigDict, workdir: Path, open_data: OpenData) -> TrainState:
 
   Args:
     config: see configs/lrs2.py.
-    workdir: gets `checkpoint/`, `metrics.jsonl`, `tensorboard/` and `samples/`.
+    workdir: gets `checkpoint/`, `metrics.jsonl`, `tensorboard/` and, of a generator, `samples/`.
     open_data: returns this process's share of endless training batches, whose state is saved with the network's, and
       the few batches of each evaluation. Called once the network has all it needs, as preparing a corpus takes long.
 
@@ -76,10 +77,12 @@ def _initial_state(task: Task, config: ConfigDict) -> TrainState:
 def _grafted(tree: dict[str, Any], graft: dict[str, Any]) -> dict[str, Any]:
   """Replaces the leaves of `tree` that `graft` has; shapes must agree."""
   for name, value in graft.items():
+    if name not in tree:
+      raise UserError(f'the expert has {name}, the generator not: give both the same audio_residuals')
     if isinstance(value, dict):
       tree = tree | {name: _grafted(tree[name], value)}
     elif tree[name].shape != value.shape:
-      raise ValueError(f'{name}: expert {value.shape}, generator {tree[name].shape}; give both the same audio_widths')
+      raise UserError(f'{name}: expert {value.shape}, generator {tree[name].shape}: give both the same audio_widths')
     else:
       tree = tree | {name: jnp.copy(value)}  # the state is donated, the expert's own arrays are not
   return tree

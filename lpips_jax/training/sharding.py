@@ -12,7 +12,7 @@ from lpips_jax.cli import UserError
 
 
 def make_mesh(batch_size: int) -> Mesh:
-  """Devices along the axis 'data': all of them, or on one host as many as a small batch divides among.
+  """Devices along the axis 'data': all of them, or on one host as many as both they and the batch divide into.
 
   Raises:
     UserError: there are several hosts, and the batch does not divide among all their devices.

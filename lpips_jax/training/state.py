@@ -56,8 +56,8 @@ def init_variables(model: nn.Module, config: Any, seed: int) -> Variables:
   """Initialises a network; `config` is the model config that it was built from.
 
   Kernels are drawn by NumPy, normal with variance 1 / fan-in (LeCun et al., "Efficient BackProp"): a seed gives the
-  same network whatever the backend or the version of JAX, and XLA need not compile hundreds of generators first,
-  which takes it most of a minute. Everything else begins as the modules say.
+  same network whatever the backend or the version of JAX, and XLA need not compile hundreds of random-number
+  generators first, which takes it most of a minute. Everything else begins as the modules say.
   """
   shapes = flatten_dict(jax.eval_shape(model.init, jax.random.key(0), *models.example_inputs(config)))
   kernels = sorted(path for path in shapes if path[-1] == 'kernel')

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from lpips_jax import models, perceptual, pretrained
 from lpips_jax.cli import UserError
 from lpips_jax.conventions import WINDOW_FRAMES
+from lpips_jax.models.generator import FUSIONS
 from lpips_jax.models.inputs import generator_faces
 from lpips_jax.training.checkpoints import keep_expert
 from lpips_jax.training.state import make_optimizer
@@ -28,7 +29,7 @@ class Task:
     optimizer: what turns gradients into updates.
     step, evaluate: see `lpips_jax.training.steps`.
     frozen: weights that the step uses and does not train.
-    warm_start: parameters to begin with in place of random ones, a part of the tree.
+    warm_start: variables to begin with in place of fresh ones, a part of the tree.
   """
 
   model: nn.Module
@@ -40,18 +41,19 @@ class Task:
 
 
 def check_config(config: ConfigDict) -> None:
-  """Raises UserError for numbers that no run can have, before anything is made for it."""
+  """Raises UserError for values that no run can have, before anything is made for it."""
   least = dict.fromkeys(('steps', 'log_every', 'eval_every', 'checkpoint_every', 'keep'), 1)
   least |= {'data.batch_size': 1, 'data.eval_batches': 1, 'data.workers': 0}
   for name, bound in least.items():
     value = attrgetter(name)(config)
     if value < bound:
       raise UserError(f'config.{name}={value} must be at least {bound}')
+  if config.model.name == 'attn_wav2lip' and config.model.fusion not in FUSIONS:
+    raise UserError(f'config.model.fusion={config.model.fusion!r}: there are {", ".join(FUSIONS)}')
   multiple = 2 ** (len(config.model.get('widths', (0,))) - 1)
   if config.model.image_size < 16 or config.model.image_size % multiple:
     raise UserError(
-      f'config.model.image_size={config.model.image_size} must be 16 or more and a multiple of {multiple}: '
-      f'the network halves it {multiple.bit_length() - 1} times'
+      f'config.model.image_size={config.model.image_size} must be 16 or more and a multiple of {multiple}'
     )
 
 

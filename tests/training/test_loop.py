@@ -132,9 +132,17 @@ def no_data(config):
 
 
 @pytest.mark.parametrize(
-  'values', [{'data.batch_size': 0}, {'log_every': 0}, {'steps': -5}, {'data.workers': -1}, {'model.image_size': 41}]
+  'values',
+  [
+    {'data.batch_size': 0},
+    {'log_every': 0},
+    {'steps': -5},
+    {'data.workers': -1},
+    {'model.image_size': 41},
+    {'model.fusion': 'adian'},
+  ],
 )
-def test_impossible_numbers_leave_nothing(values, directory, tmp_path):
+def test_impossible_values_leave_nothing(values, directory, tmp_path):
   config = tiny_config('generator', directory)
   config.update_from_flattened_dict(values)
   with pytest.raises(UserError, match=f'config.{next(iter(values))}='):
