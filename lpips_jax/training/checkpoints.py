@@ -30,8 +30,6 @@ def open_run(directory: Path, config: ConfigDict) -> ocp.training.Checkpointer:
   directory.mkdir(parents=True, exist_ok=True)
   if has_steps(directory):
     _refuse_changes(read_config(directory), config, directory)
-  else:
-    shutil.rmtree(directory / SYNC_EXPERT, ignore_errors=True)
   write_whole(directory / CONFIG_FILE, config.to_json_best_effort(indent=2))
   return ocp.training.Checkpointer(
     directory,
@@ -42,7 +40,7 @@ def open_run(directory: Path, config: ConfigDict) -> ocp.training.Checkpointer:
 
 
 def keep_expert(directory: Path, expert: Path) -> None:
-  """Copies the frozen expert's checkpoint into the run's, which then needs no other directory.
+  """Copies the frozen expert's checkpoint into the run's, in place of any there; it then needs no other directory.
 
   Written beside and renamed: a run killed meanwhile copies again.
   """
@@ -50,6 +48,7 @@ def keep_expert(directory: Path, expert: Path) -> None:
   beside = kept.with_name(SYNC_EXPERT + '.part')
   shutil.rmtree(beside, ignore_errors=True)
   shutil.copytree(expert, beside)
+  shutil.rmtree(kept, ignore_errors=True)
   os.replace(beside, kept)
 
 

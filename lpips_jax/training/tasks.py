@@ -92,9 +92,9 @@ def _generator_task(config: ConfigDict, checkpoint: Path) -> Task:
 
 
 def _frozen_expert(config: ConfigDict, checkpoint: Path) -> pretrained.Pretrained:
-  """The expert kept in the run's checkpoint, else `config.sync_expert`, which is then copied there."""
+  """The expert kept by a run that has saved a step, else `config.sync_expert`, which is then copied to be kept."""
   kept = checkpoint / pretrained.SYNC_EXPERT
-  if kept.exists():
+  if kept.exists() and (pretrained.has_steps(checkpoint) or not config.sync_expert):
     return pretrained.load(kept)
   if not config.sync_expert:
     raise UserError(
