@@ -9,14 +9,15 @@ from typing import Any
 
 import cv2
 import numpy as np
-import tensorflow_datasets as tfds
 
-from lpips_jax.media.audio import MEL_BANDS, melspectrogram
+from lpips_jax.conventions import FRAME_RATE
+from lpips_jax.media.audio import MEL_BANDS, MEL_RATE, SAMPLE_RATE, melspectrogram
 
 JPEG_QUALITY = 95  # at 96 pixels about 6 kB a frame; lower shows in the mouth
+SAMPLES_A_FRAME = SAMPLE_RATE // FRAME_RATE
 
 
-def clip_features(**extra: Any) -> tfds.features.FeaturesDict:
+def clip_features(**extra: Any) -> Any:
   """Returns the features of a record, with what a corpus adds to them; none of them needs TensorFlow.
 
   - `id`: text, unique within the corpus.
@@ -26,28 +27,31 @@ def clip_features(**extra: Any) -> tfds.features.FeaturesDict:
   - `mel`: (1 + S // 200, 80) float32, `lpips_jax.media.audio.melspectrogram` of the audio.
   - `box`: (T, 4) int32, left, top, right, bottom of each crop in the video it was cut from, rounded to pixels.
   """
+  import tensorflow_datasets as tfds  # here: preparation makes records without it, in processes that start often
+
+  as_bytes = tfds.features.Encoding.BYTES  # as lists of numbers they would take ten times as long to read
   return tfds.features.FeaturesDict(
     {
       'id': tfds.features.Text(),
       'speaker': tfds.features.Text(),
       'frames': tfds.features.Sequence(tfds.features.Text()),
-      'audio': tfds.features.Tensor(shape=(None,), dtype=np.int16),
-      'mel': tfds.features.Tensor(shape=(None, MEL_BANDS), dtype=np.float32),
-      'box': tfds.features.Tensor(shape=(None, 4), dtype=np.int32),
+      'audio': tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding=as_bytes),
+      'mel': tfds.features.Tensor(shape=(None, MEL_BANDS), dtype=np.float32, encoding=as_bytes),
+      'box': tfds.features.Tensor(shape=(None, 4), dtype=np.int32, encoding=as_bytes),
       **extra,
     }
   )
 
 
 def make_record(
-  clip_id: str, speaker: str, frames: Iterable[np.ndarray], audio: np.ndarray, boxes: np.ndarray, **extra: Any
+  clip_id: str, speaker: str, jpegs: Sequence[bytes], audio: np.ndarray, boxes: np.ndarray, **extra: Any
 ) -> dict[str, Any]:
   """Returns the record of a clip.
 
   Args:
     clip_id: unique within the corpus.
     speaker: who speaks.
-    frames: T square crops, (size, size, 3) uint8 RGB.
+    jpegs: T square crops, from `encode_frame`.
     audio: (S,) int16, 16 kHz, starting with the first frame.
     boxes: (T, 4) float, where each crop was cut: left, top, right, bottom in pixels.
     **extra: what the corpus adds.
@@ -55,7 +59,6 @@ def make_record(
   Raises:
     ValueError: there are no frames, or not one box for each, or the audio is not int16.
   """
-  jpegs = [_encode(frame) for frame in frames]
   if not jpegs or np.shape(boxes) != (len(jpegs), 4):
     raise ValueError(f'{clip_id}: {len(jpegs)} frames need as many boxes, not an array of shape {np.shape(boxes)}')
   if audio.dtype != np.int16:
@@ -63,12 +66,49 @@ def make_record(
   return {
     'id': clip_id,
     'speaker': speaker,
-    'frames': jpegs,
+    'frames': list(jpegs),
     'audio': audio,
     'mel': melspectrogram(audio.astype(np.float32) / 32768),
     'box': np.rint(boxes).astype(np.int32),
     **extra,
   }
+
+
+def part_of_record(record: dict[str, Any], first: int, last: int, clip_id: str) -> dict[str, Any]:
+  """Returns frames first..last-1 of a record as a record, with the mel that they had in the whole.
+
+  Args:
+    record: from `make_record`, without extras.
+    first: number of its first frame, a multiple of 5: only there does a mel frame begin with a video frame.
+    last: number of the frame after its last.
+    clip_id: what to call it.
+
+  Raises:
+    ValueError: the first frame is not such a multiple.
+  """
+  if first * MEL_RATE % FRAME_RATE:
+    raise ValueError(f'a part of a record begins at a multiple of 5 frames, not at frame {first}')
+  # A record's mel has a row more than its frames need: the one that is centred on the last sample.
+  mel_first, mel_last = first * MEL_RATE // FRAME_RATE, -(-last * MEL_RATE // FRAME_RATE) + 1
+  return {
+    'id': clip_id,
+    'speaker': record['speaker'],
+    'frames': record['frames'][first:last],
+    'audio': record['audio'][first * SAMPLES_A_FRAME : last * SAMPLES_A_FRAME],
+    'mel': record['mel'][mel_first:mel_last],
+    'box': record['box'][first:last],
+  }
+
+
+def encode_frame(frame: np.ndarray) -> bytes:
+  """Codes a square crop, (size, size, 3) uint8 RGB, as JPEG."""
+  options = [
+    cv2.IMWRITE_JPEG_QUALITY,
+    JPEG_QUALITY,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
+    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
+  ]
+  return cv2.imencode('.jpg', frame[..., ::-1], options)[1].tobytes()
 
 
 def decode_frames(jpegs: Sequence[bytes], indices: Iterable[int], size: int | None = None) -> np.ndarray:
@@ -87,16 +127,6 @@ def decode_frames(jpegs: Sequence[bytes], indices: Iterable[int], size: int | No
     return frames
   how = cv2.INTER_AREA if size < frames.shape[1] else cv2.INTER_CUBIC
   return np.stack([cv2.resize(frame, (size, size), interpolation=how) for frame in frames])
-
-
-def _encode(frame: np.ndarray) -> bytes:
-  options = [
-    cv2.IMWRITE_JPEG_QUALITY,
-    JPEG_QUALITY,
-    cv2.IMWRITE_JPEG_SAMPLING_FACTOR,
-    cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444,
-  ]
-  return cv2.imencode('.jpg', frame[..., ::-1], options)[1].tobytes()
 
 
 def _decode(jpeg: bytes) -> np.ndarray:

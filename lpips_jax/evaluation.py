@@ -60,7 +60,7 @@ def score_expert(expert: Pretrained, clips: Sequence[Clip], progress: bool = Tru
   """
   rows = []
   for clip in tqdm(clips, 'scoring the expert', unit='clip', disable=None if progress else True):
-    faces, speech = _embeddings(expert, clip.frames, clip.mel)
+    faces, speech = embeddings(expert, clip.frames, clip.mel)
     logits = expert.model.apply(expert.variables, faces @ speech.T, method=SyncExpert.logits)
     rates = metrics.sync_accuracy(np.asarray(jax.nn.sigmoid(logits)), 0.5)
     in_place = abs(metrics.sync_scores(faces, speech).offset) <= 1
@@ -161,7 +161,7 @@ def _score(made: np.ndarray, clip: Clip, expert: Pretrained, distance: Any, weig
   truth = np.asarray(to_unit(clip.frames))
   lower_made, lower_truth = metrics.lower_half(made), metrics.lower_half(truth)
   psnr = metrics.psnr(lower_made, lower_truth).mean()
-  faces, speech = _embeddings(expert, made, clip.mel)
+  faces, speech = embeddings(expert, made, clip.mel)
   sync = metrics.sync_scores(faces, speech)
   scores = {
     'lower_half_psnr': float(psnr) if np.isfinite(psnr) else None,
@@ -178,7 +178,7 @@ def _score(made: np.ndarray, clip: Clip, expert: Pretrained, distance: Any, weig
   return scores
 
 
-def _embeddings(expert: Pretrained, frames: np.ndarray, mel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def embeddings(expert: Pretrained, frames: np.ndarray, mel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """Embeddings of the windows that start at each frame but the last four: two arrays (t - 4, d)."""
   frames = np.asarray(to_unit(frames))
   windows = np.lib.stride_tricks.sliding_window_view(frames, WINDOW_FRAMES, 0).transpose(0, 4, 1, 2, 3)

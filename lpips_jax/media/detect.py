@@ -37,12 +37,9 @@ Detect = Callable[[np.ndarray], np.ndarray]
 def make_detector(kind: str = 'auto', model: str | os.PathLike[str] | None = None) -> Detect:
   """Returns a function that finds faces.
 
-  YuNet's file is `model` if given, else what the environment variable LIPSYNC_YUNET names, else the one in the user's
-  cache, else it is downloaded there in one short attempt.
-
   Args:
     kind: `yunet`, `cascade`, or `auto`: the first of the two that can be had.
-    model: YuNet's file.
+    model: YuNet's file; see `choose_detector` for where it is looked for otherwise.
 
   Returns:
     A function from a frame, (H, W, 3) uint8 RGB, to the faces in it: (n, 5) float32 with left, top, right, bottom in
@@ -52,17 +49,30 @@ def make_detector(kind: str = 'auto', model: str | os.PathLike[str] | None = Non
   Raises:
     UserError: there is no such detector, or its file cannot be had or read.
   """
+  kind, file = choose_detector(kind, model)
+  return _cascade() if kind == 'cascade' else _yunet(file)
+
+
+def choose_detector(kind: str, model: str | os.PathLike[str] | None = None) -> tuple[str, Path | None]:
+  """Returns the detector that `make_detector` makes, `yunet` with its file or `cascade`, once for many processes.
+
+  YuNet's file is `model` if given, else what the environment variable LIPSYNC_YUNET names, else the one in the user's
+  cache, else it is downloaded there in one short attempt.
+
+  Raises:
+    UserError: there is no such detector, or its file cannot be had.
+  """
   if kind not in DETECTORS:
     raise UserError(f'--detector must be one of {", ".join(DETECTORS)}, not {kind!r}')
   if kind == 'cascade':
-    return _cascade()
+    return kind, None
   file = _yunet_file(model)
   if file is not None:
-    return _yunet(file)
+    return 'yunet', file
   if kind == 'yunet':
     raise UserError(f'YuNet is not here and cannot be downloaded: get {YUNET_URL} and name it by --detector_model')
   logging.warning('no YuNet here and no download: using the cascade of OpenCV, which sees frontal faces only')
-  return _cascade()
+  return 'cascade', None
 
 
 def _yunet(file: Path) -> Detect:

@@ -1,6 +1,8 @@
 """Speech out of any file that has a sound track."""
 
 import os
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
 
 import av
 import numpy as np
@@ -11,6 +13,7 @@ from lpips_jax.media.containers import decode, open_media
 
 MOST_CHANNELS = 8  # FFmpeg's resampler crashes on more
 LONGEST_PADDING = 2048  # samples by which a decoder may overrun the end: a block of AAC at 8 kHz
+SHORTEST_HOLE, LONGEST_HOLE = Fraction(1, 50), Fraction(60)  # seconds; longer ones are mistakes of the clock
 
 
 def load_speech(path: str | os.PathLike[str]) -> np.ndarray:
@@ -20,18 +23,24 @@ def load_speech(path: str | os.PathLike[str]) -> np.ndarray:
     path: a file of any container and codec that FFmpeg knows.
 
   Returns:
-    (S,) float32 in about [-1, 1], one channel, at 16 kHz, S >= 1, from the first sample of the track on.
+    (S,) float32 in about [-1, 1], one channel, at 16 kHz, S >= 1, from the first sample of the track on. Where sound
+    is missing on the way, such as in a damaged file, there is silence of the same length.
 
   Raises:
     UserError: the file cannot be read, has no sound track, no samples in it, or samples that are not finite.
   """
+  return load_timed_speech(path)[1]
+
+
+def load_timed_speech(path: str | os.PathLike[str]) -> tuple[Fraction, np.ndarray]:
+  """Like `load_speech`, after the time of the first sample, in seconds of the file's clock, as pictures have them."""
   with open_media(path) as container:
     if not container.streams.audio:
       raise UserError(f'{path} has no sound track')
     channels = container.streams.audio[0].codec_context.channels
     if channels > MOST_CHANNELS:
       raise UserError(f'{path} has {channels} channels of sound: mix them down to {MOST_CHANNELS} or fewer')
-    pieces = _mono(container)
+    start, pieces = _mono(container)
     length = _length(container.streams.audio[0])
   samples = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
   if samples.size == 0:
@@ -39,7 +48,7 @@ def load_speech(path: str | os.PathLike[str]) -> np.ndarray:
   if not np.isfinite(samples).all():
     raise UserError(f'{path} has samples that are not finite numbers')
   padding = len(samples) - length
-  return samples[:length] if 0 < padding <= LONGEST_PADDING else samples
+  return start, samples[:length] if 0 < padding <= LONGEST_PADDING else samples
 
 
 def _length(stream: av.audio.stream.AudioStream) -> int:
@@ -47,11 +56,43 @@ def _length(stream: av.audio.stream.AudioStream) -> int:
   return 0 if stream.duration is None else round(stream.duration * stream.time_base * SAMPLE_RATE)
 
 
-def _mono(container: av.container.InputContainer) -> list[np.ndarray]:
-  """Returns the track in pieces: resampled once, then the mean of its channels (FFmpeg's own mix is 3 dB louder)."""
+def _mono(container: av.container.InputContainer) -> tuple[Fraction, list[np.ndarray]]:
+  """Returns when the track starts, and its pieces: resampled once, then the mean of its channels.
+
+  (FFmpeg's own mix is 3 dB louder.)
+  """
   stream = container.streams.audio[0]
   resampler = av.AudioResampler(format='fltp', rate=SAMPLE_RATE)
-  pieces = [piece for frame in decode(container, stream) for piece in resampler.resample(frame)]
+  start, pieces = Fraction(0), []
+  for number, frame in enumerate(_without_holes(decode(container, stream))):
+    if number == 0 and frame.pts is not None:
+      start = frame.pts * frame.time_base
+    frame.pts = None  # the resampler then counts samples, and has no times to be confused by
+    pieces += resampler.resample(frame)
   if pieces:
     pieces += resampler.resample(None)
-  return [piece.to_ndarray().mean(axis=0) for piece in pieces]
+  return start, [piece.to_ndarray().mean(axis=0) for piece in pieces]
+
+
+def _without_holes(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+  """Yields the frames with silence wherever, by their times, some are missing."""
+  expected = None  # seconds: when the next frame should begin
+  for frame in frames:
+    if frame.pts is not None:
+      time = frame.pts * frame.time_base
+      if expected is not None and SHORTEST_HOLE <= time - expected <= LONGEST_HOLE:
+        yield _silence(frame, round((time - expected) * frame.sample_rate))
+      expected = time
+    if expected is not None:
+      expected += Fraction(frame.samples, frame.sample_rate)
+    yield frame
+
+
+def _silence(like: av.AudioFrame, samples: int) -> av.AudioFrame:
+  planes = like.to_ndarray()
+  channels = 1 if like.format.is_planar else like.layout.nb_channels
+  silence = np.zeros((len(planes), samples * channels), planes.dtype)
+  silence += np.uint8(128) if planes.dtype == np.uint8 else planes.dtype.type(0)  # unsigned samples rest in the middle
+  frame = av.AudioFrame.from_ndarray(silence, format=like.format.name, layout=like.layout.name)
+  frame.sample_rate = like.sample_rate
+  return frame

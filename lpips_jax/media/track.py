@@ -66,6 +66,13 @@ def overlap(box: Sequence[float], others: np.ndarray) -> np.ndarray:
   return shared / np.maximum(np.prod(box[2:] - box[:2]) + np.prod(others[:, 2:] - others[:, :2], axis=1) - shared, 1e-9)
 
 
+def prominence(boxes: np.ndarray, frame_size: tuple[int, int]) -> np.ndarray:
+  """Returns the area of each box, (n, 4), of which one at the edge of a frame of (width, height) counts half: (n,)."""
+  areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+  off_centre = np.abs((boxes[:, :2] + boxes[:, 2:]) / np.array(frame_size, np.float64) - 1).max(axis=1)
+  return areas * (1 - 0.5 * np.clip(off_centre, 0, 1))
+
+
 def _follow(detections: list[np.ndarray], rate: float, frame_size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
   """Returns the chosen box of each frame, (T, 4), and whose it is: 0, 1, ... in the order followed, -1 for nobody's."""
   boxes = np.full((len(detections), 4), np.nan)
@@ -99,11 +106,7 @@ def _matching(box: np.ndarray, faces: np.ndarray) -> np.ndarray | None:
 
 
 def _most_prominent(faces: np.ndarray, frame_size: tuple[int, int]) -> np.ndarray:
-  """The largest face, where one at the edge of the frame counts as half its area."""
-  size = np.array(frame_size, np.float64)
-  areas = np.prod(faces[:, 2:4] - faces[:, :2], axis=1)
-  off_centre = np.abs((faces[:, :2] + faces[:, 2:4]) / size - 1).max(axis=1)
-  return faces[np.argmax(areas * (1 - 0.5 * np.clip(off_centre, 0, 1))), :4]
+  return faces[np.argmax(prominence(faces[:, :4], frame_size)), :4]
 
 
 def _runs(frames: np.ndarray, longest_gap: float) -> list[np.ndarray]:

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -95,6 +95,32 @@ def read_frames(path: str | os.PathLike[str], longest_side: int | None = None) -
       yield _to_rgb(frame, longest_side)
 
 
+def read_timed(path: str | os.PathLike[str], longest_side: int | None = None) -> Iterator[tuple[Fraction, np.ndarray]]:
+  """Like `read_frames`, each frame with the time at which it is shown, in seconds of the file's clock.
+
+  Times rise from frame to frame, and are exact wherever the container's are.
+  """
+  with open_media(path) as container:
+    stream = _picture(container, path)
+    for time, frame in _timed(decode(container, stream), stream):
+      yield time, _to_rgb(frame, longest_side)
+
+
+def read_chosen(path: str | os.PathLike[str], indices: Iterable[int]) -> Iterator[np.ndarray]:
+  """Like `read_frames`, but only the frames of these rising numbers, counted from 0; others cost no conversion.
+
+  Numbers past the end of the video yield nothing.
+  """
+  with open_media(path) as container:
+    stream = _picture(container, path)
+    frames = enumerate(frame for _, frame in _timed(decode(container, stream), stream))
+    for index in indices:
+      for number, frame in frames:
+        if number == index:
+          yield _to_rgb(frame)
+          break
+
+
 def count_frames(path: str | os.PathLike[str], limit: int | None = None) -> int:
   """Returns how many frames `read_frames` yields, `limit` at most, by decoding them: headers are often wrong."""
   with open_media(path) as container:
@@ -164,6 +190,19 @@ def _read_range(path: str | os.PathLike[str], times: list[int | None], start: in
     if index >= start:
       found.append(frame)
   return found
+
+
+def _timed(
+  frames: Iterable[av.VideoFrame], stream: av.video.stream.VideoStream
+) -> Iterator[tuple[Fraction, av.VideoFrame]]:
+  """Gives each frame its time; one without a time, or with one that does not rise, comes a frame after the last."""
+  last, step = None, 1 / Fraction(stream.average_rate or stream.guessed_rate or STILL_RATE)
+  for frame in frames:
+    time = None if frame.pts is None else frame.pts * frame.time_base
+    if time is None or (last is not None and time <= last):
+      time = Fraction(0) if last is None else last + step
+    last = time
+    yield time, frame
 
 
 def _between(first: av.VideoFrame, rest: Iterator[av.VideoFrame], start: int, last: int) -> Iterator[av.VideoFrame]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data_pipeline.records import clip_features, decode_frames, make_record
+from data_pipeline.records import clip_features, decode_frames, encode_frame, make_record
 from lpips_jax.media.audio import melspectrogram
 
 
@@ -12,9 +12,13 @@ def _smooth_frames(n, size=48):
   return [np.uint8(np.stack([200 * rows, 200 * columns, 255 * k / n + 0 * rows], -1)) for k in range(n)]
 
 
+def _jpegs(n):
+  return [encode_frame(frame) for frame in _smooth_frames(n)]
+
+
 def test_frames_come_back_in_any_order():
   frames = _smooth_frames(4)
-  record = make_record('a-0', 'a', frames, np.zeros(2560, np.int16), np.zeros((4, 4)))
+  record = make_record('a-0', 'a', _jpegs(4), np.zeros(2560, np.int16), np.zeros((4, 4)))
   decoded = decode_frames(record['frames'], [2, 0, 2])
   assert decoded.shape == (3, 48, 48, 3) and decoded.dtype == np.uint8
   for index, frame in zip([2, 0, 2], decoded, strict=True):
@@ -22,7 +26,7 @@ def test_frames_come_back_in_any_order():
 
 
 def test_only_the_frames_asked_for_are_decoded():
-  record = make_record('a-0', 'a', _smooth_frames(2), np.zeros(1280, np.int16), np.zeros((2, 4)))
+  record = make_record('a-0', 'a', _jpegs(2), np.zeros(1280, np.int16), np.zeros((2, 4)))
   damaged = [record['frames'][0], b'not a JPEG']
   assert decode_frames(damaged, [0]).shape == (1, 48, 48, 3)
   with pytest.raises(ValueError, match='not a JPEG'):
@@ -32,7 +36,7 @@ def test_only_the_frames_asked_for_are_decoded():
 def test_the_rest_of_the_record():
   audio = np.int16(3000 * np.sin(np.arange(1280) / 5))
   boxes = np.array([[1.4, 2.6, 50.5, 60.0], [1.6, 2.4, 51.5, 61.0]])
-  record = make_record('a-0', 'a', _smooth_frames(2), audio, boxes, note=7)
+  record = make_record('a-0', 'a', _jpegs(2), audio, boxes, note=7)
   np.testing.assert_array_equal(record['mel'], melspectrogram(audio / np.float32(32768)))
   np.testing.assert_array_equal(record['box'], [[1, 3, 50, 60], [2, 2, 52, 61]])
   assert record['box'].dtype == np.int32 and record['note'] == 7
@@ -40,7 +44,7 @@ def test_the_rest_of_the_record():
 
 
 def test_nonsense_is_refused():
-  frames, audio = _smooth_frames(2), np.zeros(1280, np.int16)
+  frames, audio = _jpegs(2), np.zeros(1280, np.int16)
   with pytest.raises(ValueError, match='boxes'):
     make_record('a-0', 'a', frames, audio, np.zeros((3, 4)))
   with pytest.raises(ValueError, match='boxes'):

@@ -14,7 +14,7 @@ from data_pipeline.corpora.talking_faces.articulation import Articulation, artic
 from data_pipeline.corpora.talking_faces.face import SCENE, Motion, draw_motion, head_to_scene, render, sway
 from data_pipeline.corpora.talking_faces.looks import Looks, draw_looks
 from data_pipeline.corpora.talking_faces.voice import Voice, draw_voice, speak
-from data_pipeline.records import make_record
+from data_pipeline.records import encode_frame, make_record
 from lpips_jax.conventions import FRAME_RATE
 from lpips_jax.media.faces import crop
 
@@ -111,7 +111,7 @@ def clip_record(seed: int, split: str, number: int, clip: int, seconds: float, i
   return make_record(
     clip_id=f'{drawn.speaker.name}-{clip}',
     speaker=drawn.speaker.name,
-    frames=drawn.crops(image_size),
+    jpegs=[encode_frame(crop) for crop in drawn.crops(image_size)],
     audio=drawn.audio,
     boxes=drawn.boxes,
     mouth_opening=drawn.mouth_opening,

@@ -1,0 +1,1 @@
+"""LRS2, sentences from BBC television."""

@@ -1,0 +1,1 @@
+"""LRS3, sentences from TED talks."""

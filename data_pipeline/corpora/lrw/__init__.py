@@ -1,0 +1,1 @@
+"""LRW, words from BBC television."""

@@ -1,0 +1,54 @@
+"""The same work on many machines, as an Apache Beam pipeline; needs the extra `beam`."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from data_pipeline.preparation.layouts import RawClip
+from data_pipeline.preparation.store import Outcome, write_outcome
+from lpips_jax.cli import UserError
+
+Judge = Callable[[Outcome], Outcome]
+
+
+def cut_on_cluster(
+  clips: Sequence[RawClip],
+  cutter: Callable[[RawClip], Outcome],
+  make_judge: Callable[[], Judge],
+  output: Path,
+  runner: str,
+  options: Sequence[str] = (),
+) -> None:
+  """Cuts, judges and writes each clip on some worker; sources and output lie where all workers see them.
+
+  Args:
+    clips: what to cut.
+    cutter: how.
+    make_judge: makes what is applied to each outcome before it is written; called once on each worker.
+    output: the directory for prepared clips.
+    runner: 'DirectRunner', 'DataflowRunner', 'FlinkRunner', 'SparkRunner', ….
+    options: of Beam, each as '--name=value'.
+
+  Raises:
+    UserError: Beam is not installed, or has no such runner.
+  """
+  try:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+  except ImportError as error:
+    raise UserError("--beam_runner needs Apache Beam: pip install -e '.[beam]'") from error
+
+  class Prepare(beam.DoFn):
+    def setup(self) -> None:
+      self.judge = make_judge()
+
+    def process(self, raw: RawClip) -> Any:
+      write_outcome(output, self.judge(cutter(raw)))
+      yield raw.id
+
+  try:
+    pipeline = beam.Pipeline(runner=runner, options=PipelineOptions(list(options)))
+  except ValueError as error:
+    raise UserError(f'--beam_runner={runner}: {str(error).splitlines()[0]}') from error
+  with pipeline:
+    _ = pipeline | beam.Create(list(clips)) | beam.Reshuffle() | beam.ParDo(Prepare())

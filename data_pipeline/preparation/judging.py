@@ -1,0 +1,97 @@
+"""Whether lips and speech of a record agree, as a sync expert sees it; and putting right what is only shifted."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from data_pipeline.preparation.store import Outcome
+from data_pipeline.records import SAMPLES_A_FRAME, decode_frames, make_record
+from lpips_jax.cli import UserError
+
+LONGEST = 500  # frames that are judged, from the middle of a record
+
+
+@dataclass(frozen=True)
+class JudgeSettings:
+  """What agrees well enough.
+
+  Attributes:
+    max_offset: frames by which sound may be shifted against the picture; then it is put right, beyond rejected.
+    min_confidence: by how much the best shift must beat the median one, `metrics.sync.SyncScores.confidence`.
+    shortest: frames that a record must still have when it has been put right.
+  """
+
+  max_offset: int
+  min_confidence: float
+  shortest: int
+
+
+def make_judge(checkpoint: str, settings: JudgeSettings) -> Callable[[Outcome], Outcome]:
+  """Returns `judge` with the sync expert of a checkpoint directory; without one, what leaves outcomes as they are.
+
+  Raises:
+    UserError: there is no such checkpoint, or it holds something else.
+  """
+  if not checkpoint:
+    return _unjudged
+  from lpips_jax import pretrained  # here: without an expert, preparation does without JAX
+
+  expert = pretrained.load(checkpoint)
+  if expert.config.task != 'sync_expert':
+    raise UserError(f'{checkpoint} holds a {expert.config.task}: --sync_expert needs a sync expert')
+  return partial(judge, expert=expert, settings=settings)
+
+
+def judge(outcome: Outcome, expert: Any, settings: JudgeSettings) -> Outcome:
+  """Returns the outcome with its records in sync, without those that no expert could agree to.
+
+  Each note then has `offset`, the frames by which the sound was ahead of the picture, and `confidence`.
+  """
+  judged = Outcome(outcome.clip, rejected=list(outcome.rejected), seconds=outcome.seconds)
+  for record, note in zip(outcome.records, outcome.notes, strict=True):
+    offset, confidence = _scores(record, expert)
+    frames_left = len(record['frames']) - abs(offset)
+    if confidence < settings.min_confidence:
+      reason = f'lips and speech do not agree: confidence {confidence:.2f}'
+    elif abs(offset) > settings.max_offset:
+      reason = f'sound and picture are {offset} frames apart'
+    elif frames_left < settings.shortest:
+      reason = f'shorter than {settings.shortest} frames once in sync'
+    else:
+      judged.records.append(shifted(record, offset))
+      judged.notes.append(note | {'offset': offset, 'confidence': round(confidence, 4)})
+      continue
+    judged.rejected.append((record['id'], reason))
+  return judged
+
+
+def shifted(record: dict[str, Any], offset: int) -> dict[str, Any]:
+  """Returns the record with its sound put right; what then lacks a picture or sound is cut off.
+
+  Args:
+    record: from `data_pipeline.records.make_record`, without extras.
+    offset: frames by which its sound is ahead of the picture; negative where it is late.
+  """
+  if offset == 0:
+    return record
+  frames = slice(max(offset, 0), len(record['frames']) + min(offset, 0))
+  first = max(-offset, 0) * SAMPLES_A_FRAME
+  audio = record['audio'][first : first + (frames.stop - frames.start) * SAMPLES_A_FRAME]
+  return make_record(record['id'], record['speaker'], record['frames'][frames], audio, record['box'][frames])
+
+
+def _unjudged(outcome: Outcome) -> Outcome:
+  return outcome
+
+
+def _scores(record: dict[str, Any], expert: Any) -> tuple[int, float]:
+  from lpips_jax import evaluation, metrics
+
+  frames = len(record['frames'])
+  first = max(0, (frames - LONGEST) // 2) // 5 * 5
+  shown = decode_frames(record['frames'], range(first, min(frames, first + LONGEST)), expert.config.model.image_size)
+  mel = record['mel'][first * 16 // 5 :]
+  faces, speech = evaluation.embeddings(expert, shown, mel)
+  scores = metrics.sync_scores(faces, speech)
+  return scores.offset, scores.confidence

@@ -1,0 +1,164 @@
+"""How the corpora lie on disk as their owners give them out: which clips there are, of whom, for which split."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from lpips_jax.cli import UserError
+
+SPLITS = 'pretrain', 'train', 'val', 'test'  # the later is kept where two of them want the same clip or speaker
+SUFFIXES = '.mp4', '.mov', '.m4v', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.mts', '.wmv', '.flv'
+HELD_OUT = 0.05  # the share of speakers for each of val and test, where nobody says which
+
+
+@dataclass(frozen=True)
+class RawClip:
+  """A clip as its owner gives it out.
+
+  Attributes:
+    id: unique within the corpus, with '/' between its parts.
+    speaker: who speaks, as far as the corpus says.
+    split: 'pretrain', 'train', 'val' or 'test'.
+    path: a video; or a directory that was prepared for Wav2Lip, with `0.jpg`, `1.jpg`, … and `audio.wav`.
+  """
+
+  id: str
+  speaker: str
+  split: str
+  path: Path
+
+
+def find_clips(layout: str, source: Path) -> tuple[list[RawClip], list[tuple[str, str]]]:
+  """Returns the clips of a corpus, by id, and (id, reason) of those that must not be used.
+
+  Splits share no clip, and none of them a speaker with 'val' or 'test': where the corpus's own lists say otherwise, the
+  clip is left out of the split for training.
+
+  Args:
+    layout: 'lrs2', 'lrs3', 'lrw', 'folder' or 'wav2lip'.
+    source: the directory that holds it.
+
+  Raises:
+    UserError: there is no such layout or directory, or nothing of that layout in it.
+  """
+  if layout not in LAYOUTS:
+    raise UserError(f'--layout must be one of {", ".join(LAYOUTS)}, not {layout!r}')
+  if not source.is_dir():
+    raise UserError(f'{source} is not a directory')
+  clips = sorted(LAYOUTS[layout](source), key=lambda clip: (clip.id, SPLITS.index(clip.split)))
+  if not clips:
+    raise UserError(f'{source} holds no clips of the layout {layout}: see --help for what it should look like')
+  return _without_leaks(clips)
+
+
+def _lrs2(source: Path) -> Iterator[RawClip]:
+  """`mvlrs_v1/{main,pretrain}/<speaker>/<number>.mp4`, and lists of `<speaker>/<number>` in their first column."""
+  root = source / 'mvlrs_v1' if (source / 'mvlrs_v1').is_dir() else source
+  for split in SPLITS:
+    lists = [file for file in (source / f'{split}.txt', root / f'{split}.txt') if file.is_file()]
+    if not lists:
+      continue
+    folder = 'pretrain' if split == 'pretrain' else 'main'
+    for line in _first_column(lists[0]):
+      name = line.removeprefix(f'{folder}/')
+      yield RawClip(f'{folder}/{name}', name.partition('/')[0], split, root / folder / f'{name}.mp4')
+
+
+def _lrs3(source: Path) -> Iterator[RawClip]:
+  """`{pretrain,trainval,test}/<speaker>/<clip>.mp4`. Some speakers of `trainval` become 'val', with all they say."""
+  found = [(folder, file) for folder in ('pretrain', 'trainval', 'test') for file in source.glob(f'{folder}/*/*.mp4')]
+  split_of = _by_speaker({file.parent.name for folder, file in found if folder == 'trainval'}, ('train', 'val'))
+  for folder, file in found:
+    speaker = file.parent.name
+    split = {'trainval': 'train'}.get(folder, folder)
+    if folder != 'test' and split_of.get(speaker) == 'val':
+      split = 'val'
+    yield RawClip(f'{folder}/{speaker}/{file.stem}', speaker, split, file)
+
+
+def _lrw(source: Path) -> Iterator[RawClip]:
+  """`lipread_mp4/<WORD>/{train,val,test}/<WORD>_<n>.mp4`. Nobody says who speaks: each clip is a speaker of its own."""
+  root = source / 'lipread_mp4' if (source / 'lipread_mp4').is_dir() else source
+  for split in ('train', 'val', 'test'):
+    for file in root.glob(f'*/{split}/*.mp4'):
+      yield RawClip(f'{file.parts[-3]}/{split}/{file.stem}', file.stem, split, file)
+
+
+def _folder(source: Path) -> Iterator[RawClip]:
+  """Any videos, however deep. A folder in `source` is a speaker; a video that lies there directly is one, too."""
+  files = [file for file in _walk(source) if file.suffix.lower() in SUFFIXES]
+  names = {file: file.relative_to(source) for file in files}
+  speaker_of = {file: name.parts[0] if len(name.parts) > 1 else name.stem for file, name in names.items()}
+  split_of = _by_speaker(set(speaker_of.values()), ('train', 'val', 'test'))
+  for file, name in names.items():
+    yield RawClip(name.as_posix(), speaker_of[file], split_of[speaker_of[file]], file)
+
+
+def _wav2lip(source: Path) -> Iterator[RawClip]:
+  """`<speaker>/<clip>/{0.jpg, …, audio.wav}`; lists `filelists/{train,val,test}.txt` in or beside it, if there are."""
+  found = {path.parent.relative_to(source).as_posix(): path.parent for path in source.glob('*/*/audio.wav')}
+  lists = [folder for folder in (source / 'filelists', source.parent / 'filelists') if folder.is_dir()]
+  if not lists:
+    split_of = _by_speaker({name.partition('/')[0] for name in found}, ('train', 'val', 'test'))
+    listed = [(name, split_of[name.partition('/')[0]]) for name in found]
+  else:
+    files = {split: lists[0] / f'{split}.txt' for split in SPLITS}
+    listed = [(name, split) for split, file in files.items() if file.is_file() for name in _first_column(file)]
+  for name, split in listed:
+    yield RawClip(name, name.partition('/')[0], split, found.get(name, source / name))
+
+
+LAYOUTS: dict[str, Callable[[Path], Iterator[RawClip]]] = {
+  'lrs2': _lrs2,
+  'lrs3': _lrs3,
+  'lrw': _lrw,
+  'folder': _folder,
+  'wav2lip': _wav2lip,
+}
+
+
+def _without_leaks(clips: Iterable[RawClip]) -> tuple[list[RawClip], list[tuple[str, str]]]:
+  by_id: dict[str, RawClip] = {}
+  for clip in clips:  # of one id, the later split comes later, and stays
+    by_id[clip.id] = clip
+  held_out = {clip.speaker: clip.split for clip in by_id.values() if clip.split in ('val', 'test')}
+  tested = {clip.speaker for clip in by_id.values() if clip.split == 'test'}
+  kept, refused = [], []
+  for clip in by_id.values():
+    if clip.split in ('pretrain', 'train') and clip.speaker in held_out:
+      refused.append((clip.id, f'its speaker is in the split {held_out[clip.speaker]}, too'))
+    elif clip.split == 'val' and clip.speaker in tested:
+      refused.append((clip.id, 'its speaker is in the split test, too'))
+    else:
+      kept.append(clip)
+  return kept, refused
+
+
+def _by_speaker(speakers: set[str], splits: tuple[str, ...]) -> dict[str, str]:
+  """Shares speakers out by their names alone: a few, at least one, to each split but the first."""
+  ranked = sorted(speakers, key=lambda name: hashlib.sha256(name.encode()).digest())
+  few = max(1, round(HELD_OUT * len(ranked)))
+  split_of = dict.fromkeys(ranked, splits[0])
+  for k, split in enumerate(splits[1:]):
+    for name in ranked[1:][k * few : (k + 1) * few]:  # the first split always keeps one
+      split_of[name] = split
+  return split_of
+
+
+def _first_column(file: Path) -> list[str]:
+  lines = file.read_text(encoding='utf-8').splitlines()
+  return [line.split()[0].removesuffix('.mp4') for line in lines if line.strip()]
+
+
+def _walk(source: Path) -> Iterator[Path]:
+  """All files, each once: links to directories are followed, but not in circles."""
+  seen = set()
+  for folder, folders, files in os.walk(source, followlinks=True):
+    real = os.path.realpath(folder)
+    if real in seen:
+      folders.clear()
+      continue
+    seen.add(real)
+    yield from (Path(folder, name) for name in files if not name.startswith('.'))

@@ -1,0 +1,106 @@
+"""Cutting many raw clips at once, in processes of this machine, whatever becomes of any of them."""
+
+import multiprocessing
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from data_pipeline.preparation.cutting import CutSettings, cut
+from data_pipeline.preparation.layouts import RawClip
+from data_pipeline.preparation.store import Outcome
+from lpips_jax.media.detect import make_detector
+
+AHEAD = 2  # clips handed out for each process, so that none of them waits
+
+
+@dataclass(frozen=True)
+class Cutter:
+  """Cuts raw clips; it can be sent to other processes, and makes its detector when it is first used there.
+
+  Attributes:
+    detector: 'yunet' or 'cascade', from `media.detect.choose_detector`.
+    model: YuNet's file.
+    settings: how to cut.
+  """
+
+  detector: str
+  model: Path | None
+  settings: CutSettings
+
+  def __call__(self, raw: RawClip) -> Outcome:
+    """Returns what comes of a raw clip. Whatever goes wrong is a reason to reject that clip, not to stop the rest."""
+    try:
+      return cut(raw, _detector(self.detector, self.model), self.settings)
+    except Exception as error:
+      return Outcome(raw.id, rejected=[(raw.id, f'{type(error).__name__}: {error}')])
+
+
+def cut_all(clips: Sequence[RawClip], cutter: Cutter, workers: int) -> Iterator[Outcome]:
+  """Yields the outcome of each clip, as they are done.
+
+  A clip that takes its process down with it, as damaged files have done to decoders, is rejected for that; those that
+  were being cut meanwhile are cut again.
+
+  Args:
+    clips: what to cut.
+    cutter: how.
+    workers: processes; 0 cuts in this one.
+  """
+  if workers == 0:
+    yield from map(cutter, clips)
+    return
+  waiting, suspects = deque(clips), []
+  while waiting:
+    suspects += yield from _cut_until_one_dies(waiting, cutter, workers)
+  for raw in suspects:  # alone, so that it is clear who is to blame
+    if (yield from _cut_until_one_dies(deque([raw]), cutter, 1)):
+      yield Outcome(raw.id, rejected=[(raw.id, 'the process that read it died')])
+
+
+def _cut_until_one_dies(waiting: deque[RawClip], cutter: Cutter, workers: int) -> Iterator[Outcome]:
+  """Cuts what is waiting; when a process dies, returns the clips that were being cut."""
+  spawn = multiprocessing.get_context('spawn')  # a forked JAX may hang
+  running: dict[Future[Outcome], RawClip] = {}
+  with ProcessPoolExecutor(workers, spawn, _start_worker) as pool:
+    try:
+      while waiting or running:
+        while waiting and len(running) < AHEAD * workers:
+          running[pool.submit(cutter, waiting[0])] = waiting[0]
+          waiting.popleft()
+        done, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+          outcome = future.result()
+          del running[future]
+          yield outcome
+    except BrokenProcessPool:
+      return list(running.values())
+    finally:
+      pool.shutdown(wait=False, cancel_futures=True)
+  return []
+
+
+def _start_worker() -> None:
+  cv2.setNumThreads(1)
+  threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+  """A killed parent does not end its workers, which would wait for ever."""
+  multiprocessing.parent_process().join()
+  os._exit(1)
+
+
+_detectors: dict = {}  # of this process
+
+
+def _detector(kind: str, model: Path | None):
+  if (kind, model) not in _detectors:
+    _detectors[kind, model] = make_detector(kind, model)
+  return _detectors[kind, model]

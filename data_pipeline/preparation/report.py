@@ -1,0 +1,2 @@
+def write_report(output, summaries, rejected):
+  pass

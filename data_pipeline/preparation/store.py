@@ -1,0 +1,181 @@
+"""What preparation leaves on disk: one file for each raw clip, whole or not there, so that a killed run loses nothing.
+
+  OUTPUT/settings.json         what the clips were prepared with
+  OUTPUT/splits/<split>.txt    ids of the raw clips, one a line
+  OUTPUT/clips/<id>.npz        the records cut from one raw clip, and what was not used of it and why
+  OUTPUT/rejected.csv          all that was not used, once the run is through
+  OUTPUT/report.html           and what there is
+
+The files depend on the raw clip and the settings alone: byte for byte the same in every run.
+"""
+
+import json
+import zipfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lpips_jax.cli import UserError
+from lpips_jax.files import write_whole
+
+ARRAYS = 'audio', 'mel', 'box'
+
+
+@dataclass
+class Outcome:
+  """What came of a raw clip.
+
+  Attributes:
+    clip: its id.
+    records: see `data_pipeline.records`.
+    notes: of each record: `face`, the mean height of its face in pixels, and, if a sync expert has judged it, `offset`,
+      frames by which its sound was ahead, and `confidence`.
+    rejected: (what, reason) of all that was not used.
+    seconds: how long the raw clip is, as far as it could be read.
+  """
+
+  clip: str
+  records: list[dict[str, Any]] = field(default_factory=list)
+  notes: list[dict[str, float]] = field(default_factory=list)
+  rejected: list[tuple[str, str]] = field(default_factory=list)
+  seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Summary:
+  """An outcome without pictures and sound: what a report needs of it.
+
+  Attributes:
+    clip, rejected, seconds: as in `Outcome`.
+    records: of each record `id`, `speaker`, `frames` (their number), and its notes.
+  """
+
+  clip: str
+  records: list[dict[str, Any]]
+  rejected: list[tuple[str, str]]
+  seconds: float
+
+
+def clip_file(directory: Path, clip: str) -> Path:
+  """Returns where the outcome of the raw clip of this id is kept."""
+  return directory / 'clips' / f'{clip}.npz'
+
+
+def write_outcome(directory: Path, outcome: Outcome) -> None:
+  """Writes the outcome of a raw clip; the file appears whole or not at all."""
+  records = [
+    {'id': record['id'], 'speaker': record['speaker'], 'frames': len(record['frames']), **note}
+    for record, note in zip(outcome.records, outcome.notes, strict=True)
+  ]
+  summary = Summary(outcome.clip, records, outcome.rejected, outcome.seconds)
+  arrays = {'summary': np.frombuffer(json.dumps(asdict(summary)).encode(), np.uint8)}
+  for k, record in enumerate(outcome.records):
+    arrays |= {f'{k}/{name}': record[name] for name in ARRAYS}
+    arrays[f'{k}/jpegs'] = np.frombuffer(b''.join(record['frames']), np.uint8)
+    arrays[f'{k}/jpeg_sizes'] = np.array([len(jpeg) for jpeg in record['frames']], np.int64)
+  content = BytesIO()
+  np.savez(content, **arrays)
+  path = clip_file(directory, outcome.clip)
+  path.parent.mkdir(parents=True, exist_ok=True)
+  write_whole(path, content.getvalue())
+
+
+def is_whole(directory: Path, clip: str) -> bool:
+  """Whether the outcome of this raw clip is there, and not cut short as by a power failure."""
+  try:
+    read_summary(directory, clip)
+  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    return False
+  return True
+
+
+def read_summary(directory: Path, clip: str) -> Summary:
+  """Reads what became of a raw clip, without its pictures and sound."""
+  with np.load(clip_file(directory, clip)) as file:
+    summary = json.loads(file['summary'].tobytes())
+  return Summary(**summary | {'rejected': [tuple(pair) for pair in summary['rejected']]})
+
+
+def read_records(directory: Path, clip: str) -> list[dict[str, Any]]:
+  """Reads the records that were cut from a raw clip.
+
+  Raises:
+    UserError: the clip has not been prepared, or its file is damaged.
+  """
+  path = clip_file(directory, clip)
+  try:
+    summary = read_summary(directory, clip)
+    with np.load(path) as file:
+      return [_record(file, k, described) for k, described in enumerate(summary.records)]
+  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    problem = 'is damaged: delete it' if path.exists() else 'is not there'
+    raise UserError(f'{path} {problem}; run data_pipeline.preprocess again to its end') from error
+
+
+def write_splits(directory: Path, splits: dict[str, Sequence[str]]) -> None:
+  """Writes the ids of the raw clips of each split that has any."""
+  (directory / 'splits').mkdir(parents=True, exist_ok=True)
+  for split, clips in splits.items():
+    file = directory / 'splits' / f'{split}.txt'
+    if clips:
+      write_whole(file, ''.join(f'{clip}\n' for clip in clips))
+    else:
+      file.unlink(missing_ok=True)  # of an earlier run, whose source was another
+
+
+def read_splits(directory: Path) -> dict[str, list[str]]:
+  """Reads the ids of the raw clips of each split.
+
+  Raises:
+    UserError: the directory does not hold prepared clips, or not all of them yet.
+  """
+  files = sorted((directory / 'splits').glob('*.txt'))
+  if not files:
+    raise UserError(f'{directory} holds no prepared clips: give the --output of data_pipeline.preprocess')
+  if not (directory / 'rejected.csv').exists():
+    raise UserError(f'{directory} is not prepared to the end: run data_pipeline.preprocess again, which goes on there')
+  return {file.stem: file.read_text(encoding='utf-8').splitlines() for file in files}
+
+
+def open_output(directory: Path, settings: dict[str, Any]) -> None:
+  """Makes a directory for prepared clips, or opens one in order to go on there.
+
+  Raises:
+    UserError: it holds something else, or clips that were prepared with other settings.
+  """
+  path = directory / 'settings.json'
+  if path.exists():
+    saved = read_settings(directory)
+    changed = [f'{key}: {saved.get(key)} -> {settings.get(key)}' for key in settings if saved.get(key) != settings[key]]
+    if changed:
+      raise UserError(f'{directory} was prepared with other settings ({"; ".join(changed)}): use another --output')
+  elif directory.exists() and any(directory.iterdir()):
+    raise UserError(f'{directory} is not empty and holds no prepared clips: use another --output')
+  directory.mkdir(parents=True, exist_ok=True)
+  write_whole(path, json.dumps(settings, indent=2) + '\n')
+
+
+def read_settings(directory: Path) -> dict[str, Any]:
+  """Reads what clips were prepared with; raises UserError when that is damaged."""
+  try:
+    return json.loads((directory / 'settings.json').read_text())
+  except ValueError as error:
+    raise UserError(f'{directory / "settings.json"} is damaged: delete it to go on with the same settings') from error
+
+
+def remove_stray(directory: Path) -> None:
+  """Removes what a killed run left half written."""
+  for stray in directory.glob('clips/**/*.part'):
+    stray.unlink()
+
+
+def _record(file: Any, k: int, described: dict[str, Any]) -> dict[str, Any]:
+  ends = np.cumsum(file[f'{k}/jpeg_sizes'])
+  content = file[f'{k}/jpegs'].tobytes()
+  jpegs = [content[end - size : end] for end, size in zip(ends, file[f'{k}/jpeg_sizes'], strict=True)]
+  arrays = {name: file[f'{k}/{name}'] for name in ARRAYS}
+  return {'id': described['id'], 'speaker': described['speaker'], 'frames': jpegs, **arrays}
