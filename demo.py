@@ -25,6 +25,7 @@ TABLE = (
   ('expert_accuracy', 'expert tells in-sync from off-sync'),
   ('lower_half_psnr', 'lower-half PSNR, dB'),
   ('lower_half_psnr_copy_reference', '  reference copied'),
+  ('lower_half_psnr_other_audio', "  another speaker's speech"),
   ('lower_half_ssim', 'lower-half SSIM'),
   ('lower_half_ssim_copy_reference', '  reference copied'),
   ('mouth_correlation', 'mouth opening, correlation with the truth'),

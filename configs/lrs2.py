@@ -51,7 +51,9 @@ def get_config() -> ConfigDict:
   config.data.batch_size = 64  # windows of five frames, over all devices
   config.data.lead = 2.0  # the speech window starts two frames before its frame: it is centred on it
   config.data.eval_batches = 8
-  config.data.workers = 8
+  config.data.workers = 8  # processes that decode; 0 for none
+  config.data.augment = ConfigDict({'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0})  # data_pipeline/augment.py
+  config.data.augment.silence = 0.05  # share of targets without speech, whose mouths are shut
 
   config.optimizer = ConfigDict()
   config.optimizer.learning_rate = 1e-4

@@ -40,6 +40,7 @@ def get_config() -> ConfigDict:
   config.data.windows = 4  # of each clip
   config.data.eval_batches = 16
   config.data.workers = 8  # processes that decode; 0 for none
+  config.data.augment = ConfigDict({'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0})  # data_pipeline/augment.py
 
   config.optimizer = ConfigDict()
   config.optimizer.learning_rate = 3e-4

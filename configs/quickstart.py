@@ -30,6 +30,7 @@ def get_config(task: str = 'generator') -> ConfigDict:
   config.data.split = 'train'
   config.data.eval_split = 'val'
   config.data.workers = 0
+  config.data.augment = ConfigDict({'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0})  # data_pipeline/augment.py
 
   config.optimizer = ConfigDict()
   config.optimizer.learning_rate = 1e-3
@@ -95,6 +96,7 @@ def _generator(config: ConfigDict) -> ConfigDict:
 
   config.data.batch_size = 2
   config.data.lead = 2.0
+  config.data.augment.silence = 0.0
   config.data.eval_batches = 8
   config.optimizer.learning_rate = 3e-3
   config.optimizer.b2 = 0.99

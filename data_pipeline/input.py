@@ -1,19 +1,28 @@
 """Grain: corpus -> windows -> batches, the same whatever the number of workers or processes."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
 import grain
 import numpy as np
+from absl import logging
+from google.protobuf.message import DecodeError
 from ml_collections import ConfigDict
 
 from data_pipeline import corpora
-from data_pipeline.records import decode_frames
+from data_pipeline.augment import Augmentation
+from data_pipeline.records import decode_frames, text
 from data_pipeline.windows import ExpertWindows, GeneratorWindow
 from lpips_jax.cli import UserError
 from lpips_jax.evaluation import Clip
 
 EVAL_SEED = 0
+DAMAGED_IN_A_ROW = 8  # records; more are no accident
+DAMAGE = ValueError, KeyError, IndexError, RuntimeError, DecodeError  # what reading and decoding raise
+READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
+
+Source = Sequence[dict[str, Any]]
 
 
 def train_batches(config: ConfigDict, process: int = 0, processes: int = 1) -> grain.DatasetIterator:
@@ -21,12 +30,14 @@ def train_batches(config: ConfigDict, process: int = 0, processes: int = 1) -> g
 
   Args:
     config: a training config; of its `data`, `batch_size` is the global number of windows (generator) or clips (sync
-      expert), and `workers` the number of processes that decode; 0 decodes in threads of this one.
+      expert), `workers` the number of processes that decode (0 decodes in threads of this one), and `augment` says
+      how examples may change.
     process: index of this process among all.
     processes: how many there are; together they read what one alone would.
 
   Returns:
-    An iterator of dicts of arrays with leading dimension batch_size / processes: see `data_pipeline.windows`.
+    An iterator of dicts of arrays with leading dimension batch_size / processes: see `data_pipeline.windows`; and
+    `skipped`, how many damaged records each example stands in for. It raises RuntimeError when a worker dies.
 
   Raises:
     UserError: the corpus is not there, or the batch does not divide among the processes.
@@ -34,15 +45,11 @@ def train_batches(config: ConfigDict, process: int = 0, processes: int = 1) -> g
   if config.data.batch_size % processes:
     raise UserError(f'config.data.batch_size={config.data.batch_size} does not divide among {processes} processes')
   source = corpora.source(config.data.name, config.data.split, config.data.data_dir)
-  # Sharded after the shuffle and batched before the workers: global batches depend on the seed alone.
+  # Batched before the workers: batches are the same for any number of them.
   dataset = (
-    grain.MapDataset.source(source)
-    .seed(config.seed)
-    .shuffle()
-    .repeat()
-    .random_map(_window(config))[process::processes]
+    examples(source, config.seed, _window(config, **config.data.augment), process, processes)
     .batch(config.data.batch_size // processes, drop_remainder=True)
-    .to_iter_dataset(grain.ReadOptions(num_threads=2, prefetch_buffer_size=4))
+    .to_iter_dataset(READ_OPTIONS)
   )
   if config.data.workers:
     dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=config.data.workers))
@@ -52,15 +59,47 @@ def train_batches(config: ConfigDict, process: int = 0, processes: int = 1) -> g
 def eval_batches(config: ConfigDict) -> list[dict[str, np.ndarray]]:
   """The same `eval_batches` batches of the evaluation split at every call, few enough to keep in memory."""
   source = corpora.source(config.data.name, config.data.eval_split, config.data.data_dir)
-  dataset = (
-    grain.MapDataset.source(source)
-    .seed(EVAL_SEED)
-    .shuffle()
-    .repeat()
-    .random_map(_window(config))
-    .batch(config.data.batch_size, drop_remainder=True)
-  )
+  dataset = examples(source, EVAL_SEED, _window(config)).batch(config.data.batch_size, drop_remainder=True)
   return [dataset[i] for i in range(config.data.eval_batches)]
+
+
+def examples(
+  source: Source, seed: int, window: grain.transforms.RandomMap, process: int = 0, processes: int = 1
+) -> grain.MapDataset:
+  """One process's share of the examples of a corpus: every record once an epoch, epochs without end.
+
+  Sharded after the shuffle: what all processes read together depends on the seed alone.
+  """
+  numbers = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat()
+  return numbers.random_map(ExampleOf(source, window))[process::processes]
+
+
+@dataclasses.dataclass(frozen=True)
+class ExampleOf(grain.transforms.RandomMap):
+  """Makes an example of the record of a number; a damaged record is named, and a random other one takes its place.
+
+  Attributes:
+    source: the records.
+    window: makes an example of a record: see `data_pipeline.windows`.
+  """
+
+  source: Source
+  window: grain.transforms.RandomMap
+
+  def random_map(self, number: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Returns the window's arrays and `skipped`, how many damaged records came first.
+
+    Raises:
+      RuntimeError: one damaged record came after the other.
+    """
+    for skipped in range(DAMAGED_IN_A_ROW):
+      try:
+        return self.window.random_map(self.source[number], rng) | {'skipped': np.int32(skipped)}
+      except DAMAGE as error:
+        problem = error
+        logging.log_first_n(logging.WARNING, 'record %d of %r is left out: %s', 20, number, self.source, error)
+      number = int(rng.integers(len(self.source)))
+    raise RuntimeError(f'{DAMAGED_IN_A_ROW} records in a row are damaged: build the corpus again') from problem
 
 
 def whole_clips(source: Sequence[dict[str, Any]], image_size: int, limit: int | None = None) -> list[Clip]:
@@ -68,8 +107,8 @@ def whole_clips(source: Sequence[dict[str, Any]], image_size: int, limit: int | 
   records = (source[i] for i in range(min(len(source), limit or len(source))))
   return [
     Clip(
-      name=_text(record['id']),
-      speaker=_text(record['speaker']),
+      name=text(record['id']),
+      speaker=text(record['speaker']),
       frames=decode_frames(record['frames'], range(len(record['frames'])), image_size),
       mel=record['mel'],
       mouth_opening=record.get('mouth_opening'),
@@ -78,13 +117,8 @@ def whole_clips(source: Sequence[dict[str, Any]], image_size: int, limit: int | 
   ]
 
 
-def _text(value: bytes | str) -> str:
-  """TFDS gives text as bytes."""
-  return value.decode() if isinstance(value, bytes) else value
-
-
-def _window(config: ConfigDict) -> grain.transforms.RandomMap:
-  size = config.model.image_size
+def _window(config: ConfigDict, silence: float = 0.0, **augmentation: float) -> grain.transforms.RandomMap:
+  size, change = config.model.image_size, Augmentation(**augmentation)
   if config.task == 'sync_expert':
-    return ExpertWindows(size, config.data.windows, config.minimum_offset)
-  return GeneratorWindow(size, config.data.lead)
+    return ExpertWindows(size, config.data.windows, config.minimum_offset, change)
+  return GeneratorWindow(size, config.data.lead, change, silence)

@@ -122,15 +122,20 @@ def decode_frames(jpegs: Sequence[bytes], indices: Iterable[int], size: int | No
   Raises:
     ValueError: a frame is not a JPEG.
   """
-  frames = np.stack([_decode(jpegs[index]) for index in indices])
-  if size is None or frames.shape[1] == size:
-    return frames
-  how = cv2.INTER_AREA if size < frames.shape[1] else cv2.INTER_CUBIC
-  return np.stack([cv2.resize(frame, (size, size), interpolation=how) for frame in frames])
+  frames = [_decode(jpegs[index]) for index in indices]
+  if size is not None and len(frames[0]) != size:
+    how = cv2.INTER_AREA if size < len(frames[0]) else cv2.INTER_CUBIC
+    frames = [cv2.resize(frame, (size, size), interpolation=how) for frame in frames]
+  return np.stack(frames)
+
+
+def text(value: bytes | str) -> str:
+  """Returns the text of a record, which TFDS gives as bytes."""
+  return value.decode() if isinstance(value, bytes) else value
 
 
 def _decode(jpeg: bytes) -> np.ndarray:
-  image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+  image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR_RGB)
   if image is None:
     raise ValueError('a frame of the record is not a JPEG: the dataset is damaged, build it again')
-  return image[..., ::-1]
+  return image

@@ -8,9 +8,14 @@ import dataclasses
 import grain
 import numpy as np
 
+from data_pipeline.augment import AS_IT_IS, Augmentation
 from data_pipeline.records import decode_frames
 from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
-from lpips_jax.media.audio import mel_windows
+from lpips_jax.media.audio import FLOOR_DB, MAX_VALUE, MEL_RATE, WINDOW, mel_windows
+
+QUIET_DB = 30.0  # below the loud parts of a clip: there nobody speaks
+LOUD = 90  # percentile of the levels in a clip
+QUIET_MARGIN = 4  # mel frames around a window that must be quiet, too: lips open before they are heard
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,20 +24,33 @@ class GeneratorWindow(grain.transforms.RandomMap):
 
   Returns `target` and `reference` (5, h, w, 3) uint8, `mel` (5, 80, 16) with one window a frame, and `window_mel`
   (80, 16), the sync expert's window of all five.
+
+  Attributes:
+    image_size: side of the frames in pixels.
+    lead: see `media.audio.mel_windows`.
+    augmentation: how the frames may change.
+    silence: probability of a target during which nobody speaks, where the clip has one; its speech is then replaced by
+      digital silence, so that the generator learns to keep a mouth shut.
   """
 
   image_size: int
   lead: float
+  augmentation: Augmentation = AS_IT_IS
+  silence: float = 0.0
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    last = _last_start(record)
-    start = int(rng.integers(last + 1))
-    reference = _start_elsewhere(start, last, rng)
+    start, reference = draw_starts(record, rng)
+    mel = record['mel']
+    if self.silence and rng.random() < self.silence:
+      silent = silent_starts(record)
+      if len(silent):
+        start, mel = int(rng.choice(silent)), np.full_like(mel, -MAX_VALUE)
+    change = self.augmentation.draw(rng)
     return {
-      'target': window_frames(record, start, self.image_size),
-      'reference': window_frames(record, reference, self.image_size),
-      'mel': mel_windows(record['mel'], FRAME_RATE, WINDOW_FRAMES, lead=self.lead - start),
-      'window_mel': mel_windows(record['mel'], FRAME_RATE, 1, lead=-start)[0],
+      'target': change(window_frames(record, start, self.image_size)),
+      'reference': change(window_frames(record, reference, self.image_size)),
+      'mel': mel_windows(mel, FRAME_RATE, WINDOW_FRAMES, lead=self.lead - start),
+      'window_mel': mel_windows(mel, FRAME_RATE, 1, lead=-start)[0],
     }
 
 
@@ -46,18 +64,40 @@ class ExpertWindows(grain.transforms.RandomMap):
   image_size: int
   windows: int
   minimum_offset: int
+  augmentation: Augmentation = AS_IT_IS
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
     starts = _spread_starts(_last_start(record), self.windows, self.minimum_offset, rng)
+    change = self.augmentation.draw(rng)
     return {
-      'frames': np.stack([window_frames(record, start, self.image_size) for start in starts]),
+      'frames': np.stack([change(window_frames(record, start, self.image_size)) for start in starts]),
       'mel': np.stack([mel_windows(record['mel'], FRAME_RATE, 1, lead=-int(start))[0] for start in starts]),
       'start': starts.astype(np.int32),
     }
 
 
-def window_frames(record: dict, start: int, image_size: int) -> np.ndarray:
-  """Five consecutive frames from `start`, (5, image_size, image_size, 3) uint8; only these are decoded."""
+def draw_starts(record: dict, rng: np.random.Generator) -> tuple[int, int]:
+  """Draws the first frames of a target and of a reference that, if the clip is long enough, shares none with it."""
+  last = _last_start(record)
+  start = int(rng.integers(last + 1))
+  return start, _start_elsewhere(start, last, rng)
+
+
+def silent_starts(record: dict) -> np.ndarray:
+  """Returns the first frames of the windows of a clip during which nobody speaks: rising, perhaps none."""
+  mel, last = record['mel'], _last_start(record)
+  level = mel.mean(axis=1) * -FLOOR_DB / (2 * MAX_VALUE)  # dB
+  loud = level > np.percentile(level, LOUD) - QUIET_DB
+  loud_before = np.concatenate([[0], np.cumsum(loud)])  # how many loud rows there are before each
+  starts = np.arange(last + 1)
+  first = starts * MEL_RATE // FRAME_RATE
+  begin = np.clip(first - QUIET_MARGIN, 0, len(mel))
+  end = np.clip(first + WINDOW + QUIET_MARGIN, 0, len(mel))
+  return starts[loud_before[end] == loud_before[begin]]
+
+
+def window_frames(record: dict, start: int, image_size: int | None = None) -> np.ndarray:
+  """Five consecutive frames from `start`, (5, h, w, 3) uint8, of that size or their own; only these are decoded."""
   return decode_frames(record['frames'], range(start, start + WINDOW_FRAMES), image_size)
 
 

@@ -17,7 +17,7 @@ class UserError(Exception):
   """Bad input. Its message is one line that says what is wrong and what to do."""
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], positional: str | None = None) -> None:
   """Parses this process's flags and runs `main`.
 
   Bad flags, `UserError`s and files that the system refuses become one line on stderr and exit status 2, Ctrl-C one line
@@ -26,6 +26,7 @@ def run(main: Callable[[], None]) -> None:
 
   Args:
     main: does the command's work; reads absl's flags.
+    positional: the flag that may be given as a bare argument, too.
   """
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # XLA's remarks on the machine
   _log_to_stdout()
@@ -33,7 +34,7 @@ def run(main: Callable[[], None]) -> None:
     if any(argument in HELP for argument in sys.argv[1:]):
       print(_help(everything='--helpfull' in sys.argv))
       return
-    _parse()
+    _parse(positional)
     if 'verbosity' not in flags.FLAGS or not flags.FLAGS['verbosity'].present:
       logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell much
     main()
@@ -64,18 +65,20 @@ def _log_to_stdout() -> None:
   python_logging.captureWarnings(True)  # the libraries' too
 
 
-def _parse() -> None:
+def _parse(positional: str | None) -> None:
   """Parses flags. A config file runs as they are parsed, so whatever it raises is an error of its author, not ours."""
   try:
-    rest = flags.FLAGS(sys.argv)
+    rest = flags.FLAGS(sys.argv)[1:]
+    if positional and rest and not flags.FLAGS[positional].present:
+      flags.FLAGS[positional].parse(rest.pop(0))
     for name in flags.FLAGS:  # ml_collections keeps quiet about a file that it could not load until its value is used
       hasattr(flags.FLAGS[name].value, 'used')
   except flags.Error as error:
     raise UserError(error) from error
   except Exception as error:
     raise UserError(_config_problem(error)) from error
-  if len(rest) > 1:
-    fail(f'unexpected argument {rest[1]!r}: every option starts with --')
+  if rest:
+    fail(f'unexpected argument {rest[0]!r}: every option starts with --')
 
 
 def _config_problem(error: BaseException) -> str:
@@ -84,7 +87,8 @@ def _config_problem(error: BaseException) -> str:
   if isinstance(error, OSError):
     return f'--config cannot be read: {text.splitlines()[-1].strip()}'
   if isinstance(error, AttributeError | KeyError) and text[:1] in '"\'':
-    return f'--config has no key {ast.literal_eval(text)}'  # ml_collections quotes its own message
+    # ml_collections quotes its own message
+    return f'--config has no key {ast.literal_eval(text)}'.replace(' Did you mean', ': did you mean')
   return f'--config cannot be used: {type(error).__name__}: {text}'
 
 

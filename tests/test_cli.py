@@ -35,11 +35,11 @@ def command(monkeypatch, tmp_path, capsys):
   handlers = list(logging.root.handlers)
   stream = absl_logging.get_absl_handler().python_handler.stream
 
-  def run(*arguments, main=lambda: None):
+  def run(*arguments, main=lambda: None, positional=None):
     status = 0
     try:
       monkeypatch.setattr(sys, 'argv', ['/some where/command.py', *arguments])
-      cli.run(main)
+      cli.run(main, positional)
     except SystemExit as exit_:
       status = exit_.code
     return status, *capsys.readouterr()
@@ -85,6 +85,28 @@ def test_bad_flags_are_one_line_and_status_2(command, arguments, problem):
   assert status == 2 and out == ''
   assert err.startswith('command.py: ') and problem in err
   assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize('arguments', [['a', '--number=5'], ['--number=5', 'a'], ['--number=5', '--name=a']])
+def test_a_bare_argument_fills_its_flag(command, arguments):
+  seen = []
+  main = lambda: seen.append((flags.FLAGS.name, flags.FLAGS.number))  # noqa: E731
+  assert command(*arguments, main=main, positional='name') == (0, '', '')
+  assert seen == [('a', 5)]
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'positional', 'problem'),
+  [
+    (['3', 'stray'], 'number', "unexpected argument 'stray'"),
+    (['--number=3', 'stray'], 'number', "unexpected argument 'stray'"),
+    (['three'], 'number', '--number=three'),
+  ],
+)
+def test_bad_bare_arguments_are_one_line_and_status_2(command, arguments, positional, problem):
+  status, out, err = command(*arguments, main=lambda: pytest.fail('ran'), positional=positional)
+  assert status == 2 and out == ''
+  assert err.startswith('command.py: ') and problem in err and len(err.splitlines()) == 1
 
 
 def test_missing_flags_are_named(command):

@@ -45,6 +45,10 @@ def train(config: ConfigDict, workdir: Path, open_data: OpenData) -> TrainState:
     # ---- resume
     state = checkpoints.resume(checkpointer, state, batches)
     done = int(state.step)
+    if done:
+      print(
+        f'{workdir} is at step {done} of {config.steps}: ' + ('going on' if done < config.steps else 'nothing to do')
+      )
 
     # ---- one program over all devices
     copies, shares = sharding.replicated(mesh), sharding.along_batch(mesh)
@@ -53,12 +57,15 @@ def train(config: ConfigDict, workdir: Path, open_data: OpenData) -> TrainState:
     eval_batches = [sharding.put_batch(batch, mesh) for batch in eval_batches]
 
     # ---- the loop
+    damaged = 0  # records that the data left out since this process began
     with RunLog(workdir, config.steps, done, config.task) as log:
       for n in range(done + 1, config.steps + 1):
-        state, metrics = step(state, sharding.put_batch(next(batches), mesh), frozen)
+        batch = next(batches)
+        damaged += int(batch['skipped'].sum())
+        state, metrics = step(state, sharding.put_batch(batch, mesh), frozen)
         log.advance()
         if n % config.log_every == 0 or n == config.steps:
-          log.scalars(n, 'train', _finite(metrics, n))
+          log.scalars(n, 'train', _finite(metrics, n) | ({'damaged_records': damaged} if damaged else {}))
         # Evaluated on this state, then saved with what the evaluation opened, and only then the next batch is drawn:
         # a resumed run finds everything as it was.
         if n % config.eval_every == 0 or n == config.steps:

@@ -11,7 +11,6 @@ import optax
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from lpips_jax import models
-from lpips_jax.cli import UserError
 
 Variables = dict[str, Any]  # Linen's {'params': …, 'batch_stats': …}
 
@@ -79,13 +78,8 @@ def make_optimizer(config: Any, steps: int) -> optax.GradientTransformation:
 
   Args:
     config: `learning_rate`, `b1`, `b2`, `weight_decay`, `warmup_steps`, `cosine` (bool), `clip_norm`.
-    steps: length of the run, for the cosine.
-
-  Raises:
-    UserError: the run would be over before it is warm.
+    steps: length of the run, for the cosine; more than the warm-up's.
   """
-  if config.warmup_steps >= steps:
-    raise UserError(f'config.optimizer.warmup_steps={config.warmup_steps} must be less than config.steps={steps}')
   peak = config.learning_rate
   if config.cosine:
     schedule = optax.warmup_cosine_decay_schedule(0.0, peak, config.warmup_steps, steps, end_value=0.02 * peak)

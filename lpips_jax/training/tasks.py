@@ -48,6 +48,11 @@ def check_config(config: ConfigDict) -> None:
     value = attrgetter(name)(config)
     if value < bound:
       raise UserError(f'config.{name}={value} must be at least {bound}')
+  if config.optimizer.warmup_steps >= config.steps:
+    raise UserError(
+      f'config.optimizer.warmup_steps={config.optimizer.warmup_steps} must be less than config.steps={config.steps}: '
+      'a short run needs a short warm-up'
+    )
   if config.model.name == 'attn_wav2lip' and config.model.fusion not in FUSIONS:
     raise UserError(f'config.model.fusion={config.model.fusion!r}: there are {", ".join(FUSIONS)}')
   multiple = 2 ** (len(config.model.get('widths', (0,))) - 1)
