@@ -95,6 +95,7 @@ def _generator(config: ConfigDict) -> ConfigDict:
   config.losses.sync_gate = 3.0  # open from the first evaluation on: the run is short
 
   config.data.batch_size = 2
+  config.data.windows = 1
   config.data.lead = 2.0
   config.data.augment.silence = 0.0
   config.data.eval_batches = 8

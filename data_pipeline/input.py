@@ -1,5 +1,7 @@
 """Grain: corpus -> windows -> batches, the same whatever the number of workers or processes."""
 
+import contextlib
+import ctypes
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -13,13 +15,15 @@ from ml_collections import ConfigDict
 from data_pipeline import corpora
 from data_pipeline.augment import Augmentation
 from data_pipeline.records import decode_frames, text
-from data_pipeline.windows import ExpertWindows, GeneratorWindow
+from data_pipeline.windows import ExpertWindows, GeneratorWindows
 from lpips_jax.cli import UserError
 from lpips_jax.evaluation import Clip
 
 EVAL_SEED = 0
 DAMAGED_IN_A_ROW = 8  # records; more are no accident
 DAMAGE = ValueError, KeyError, IndexError, RuntimeError, DecodeError  # what reading and decoding raise
+KEPT_MEMORY = 64 << 20  # bytes
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
 
 Source = Sequence[dict[str, Any]]
@@ -30,37 +34,38 @@ def train_batches(config: ConfigDict, process: int = 0, processes: int = 1) -> g
 
   Args:
     config: a training config; of its `data`, `batch_size` is the global number of windows (generator) or clips (sync
-      expert), `workers` the number of processes that decode (0 decodes in threads of this one), and `augment` says
-      how examples may change.
+      expert), `windows` how many windows of each clip, `workers` the number of processes that decode (0 decodes in
+      threads of this one), and `augment` says how examples may change.
     process: index of this process among all.
     processes: how many there are; together they read what one alone would.
 
   Returns:
     An iterator of dicts of arrays with leading dimension batch_size / processes: see `data_pipeline.windows`; and
-    `skipped`, how many damaged records each example stands in for. It raises RuntimeError when a worker dies.
+    `skipped`, one number for each clip: how many damaged records it stands in for. An error in a worker, or its death,
+    is raised at once.
 
   Raises:
     UserError: the corpus is not there, or the batch does not divide among the processes.
   """
-  if config.data.batch_size % processes:
+  clips = _clips_of_a_batch(config)
+  if clips % processes:
     raise UserError(f'config.data.batch_size={config.data.batch_size} does not divide among {processes} processes')
   source = corpora.source(config.data.name, config.data.split, config.data.data_dir)
   # Batched before the workers: batches are the same for any number of them.
-  dataset = (
-    examples(source, config.seed, _window(config, **config.data.augment), process, processes)
-    .batch(config.data.batch_size // processes, drop_remainder=True)
-    .to_iter_dataset(READ_OPTIONS)
+  dataset = batched(
+    examples(source, config.seed, _window(config, **config.data.augment), process, processes), clips // processes
   )
   if config.data.workers:
-    dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=config.data.workers))
-  return iter(dataset)
+    return iter(in_processes(dataset, config.data.workers))
+  return iter(dataset.to_iter_dataset(READ_OPTIONS))
 
 
 def eval_batches(config: ConfigDict) -> list[dict[str, np.ndarray]]:
   """The same `eval_batches` batches of the evaluation split at every call, few enough to keep in memory."""
   source = corpora.source(config.data.name, config.data.eval_split, config.data.data_dir)
-  dataset = examples(source, EVAL_SEED, _window(config)).batch(config.data.batch_size, drop_remainder=True)
-  return [dataset[i] for i in range(config.data.eval_batches)]
+  dataset = batched(examples(source, EVAL_SEED, _window(config)), _clips_of_a_batch(config))
+  batches = [dataset[i] for i in range(config.data.eval_batches)]
+  return [{name: array for name, array in batch.items() if name != 'skipped'} for batch in batches]
 
 
 def examples(
@@ -72,6 +77,13 @@ def examples(
   """
   numbers = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat()
   return numbers.random_map(ExampleOf(source, window))[process::processes]
+
+
+def in_processes(dataset: grain.MapDataset, workers: int) -> grain.IterDataset:
+  """The same elements in the same order, made ahead by processes; an error there, or their death, is raised here."""
+  one_thread = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)  # more of them wait for each other's Python
+  options = grain.MultiprocessingOptions(num_workers=workers)
+  return dataset.to_iter_dataset(one_thread).mp_prefetch(options, worker_init_fn=_keep_freed_memory)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +106,7 @@ class ExampleOf(grain.transforms.RandomMap):
     """
     for skipped in range(DAMAGED_IN_A_ROW):
       try:
-        return self.window.random_map(self.source[number], rng) | {'skipped': np.int32(skipped)}
+        return self.window.random_map(self.source[number], rng) | {'skipped': np.array([skipped])}
       except DAMAGE as error:
         problem = error
         logging.log_first_n(logging.WARNING, 'record %d of %r is left out: %s', 20, number, self.source, error)
@@ -117,8 +129,38 @@ def whole_clips(source: Sequence[dict[str, Any]], image_size: int, limit: int | 
   ]
 
 
-def _window(config: ConfigDict, silence: float = 0.0, **augmentation: float) -> grain.transforms.RandomMap:
-  size, change = config.model.image_size, Augmentation(**augmentation)
+def _keep_freed_memory(*_: int) -> None:
+  """Has the C library keep what is freed: a record of half a megabyte is read twice as fast where no new pages are.
+
+  By default glibc takes blocks of more than 128 kB from the system one by one, and gives them back.
+  """
+  with contextlib.suppress(AttributeError, OSError):  # another C library
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_MMAP_THRESHOLD, KEPT_MEMORY)
+    libc.mallopt(_TRIM_THRESHOLD, KEPT_MEMORY)
+
+
+def batched(dataset: grain.MapDataset, clips: int) -> grain.MapDataset:
+  """Lays the examples of so many clips one after the other."""
+  return dataset.batch(clips, drop_remainder=True, batch_fn=_joined)
+
+
+def _joined(clips: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+  return {name: np.concatenate([clip[name] for clip in clips]) for name in clips[0]}
+
+
+def _clips_of_a_batch(config: ConfigDict) -> int:
+  """Raises UserError unless the windows of a batch are those of whole clips."""
   if config.task == 'sync_expert':
-    return ExpertWindows(size, config.data.windows, config.minimum_offset, change)
-  return GeneratorWindow(size, config.data.lead, change, silence)
+    return config.data.batch_size
+  clips, rest = divmod(config.data.batch_size, config.data.windows)
+  if rest:
+    raise UserError(f'config.data.batch_size={config.data.batch_size} is no multiple of {config.data.windows} windows')
+  return clips
+
+
+def _window(config: ConfigDict, silence: float = 0.0, **augmentation: float) -> grain.transforms.RandomMap:
+  size, windows, change = config.model.image_size, config.data.windows, Augmentation(**augmentation)
+  if config.task == 'sync_expert':
+    return ExpertWindows(size, windows, config.minimum_offset, change)
+  return GeneratorWindows(size, config.data.lead, windows, change, silence)

@@ -19,15 +19,16 @@ QUIET_MARGIN = 4  # mel frames around a window that must be quiet, too: lips ope
 
 
 @dataclasses.dataclass(frozen=True)
-class GeneratorWindow(grain.transforms.RandomMap):
-  """Five consecutive frames to generate, five of the same clip to refer to, and their speech.
+class GeneratorWindows(grain.transforms.RandomMap):
+  """Windows of one clip: five consecutive frames to generate, five of the clip to refer to, and their speech.
 
-  Returns `target` and `reference` (5, h, w, 3) uint8, `mel` (5, 80, 16) with one window a frame, and `window_mel`
-  (80, 16), the sync expert's window of all five.
+  Returns k examples: `target` and `reference` (k, 5, h, w, 3) uint8, `mel` (k, 5, 80, 16) with one window a frame, and
+  `window_mel` (k, 80, 16), the sync expert's window of all five.
 
   Attributes:
     image_size: side of the frames in pixels.
     lead: see `media.audio.mel_windows`.
+    windows: k, how many of each clip that is read.
     augmentation: how the frames may change.
     silence: probability of a target during which nobody speaks, where the clip has one; its speech is then replaced by
       digital silence, so that the generator learns to keep a mouth shut.
@@ -35,10 +36,15 @@ class GeneratorWindow(grain.transforms.RandomMap):
 
   image_size: int
   lead: float
+  windows: int = 1
   augmentation: Augmentation = AS_IT_IS
   silence: float = 0.0
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    examples = [self._example(record, rng) for _ in range(self.windows)]
+    return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+
+  def _example(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
     start, reference = draw_starts(record, rng)
     mel = record['mel']
     if self.silence and rng.random() < self.silence:
@@ -58,7 +64,8 @@ class GeneratorWindow(grain.transforms.RandomMap):
 class ExpertWindows(grain.transforms.RandomMap):
   """Several windows of one clip, each five frames and their speech; each is off sync with the others' speech.
 
-  Returns `frames` (k, 5, h, w, 3) uint8, `mel` (k, 80, 16) and `start` (k,) int32, the first frame of each.
+  Returns one example: `frames` (1, k, 5, h, w, 3) uint8, `mel` (1, k, 80, 16) and `start` (1, k) int32, the first frame
+  of each.
   """
 
   image_size: int
@@ -70,9 +77,9 @@ class ExpertWindows(grain.transforms.RandomMap):
     starts = _spread_starts(_last_start(record), self.windows, self.minimum_offset, rng)
     change = self.augmentation.draw(rng)
     return {
-      'frames': np.stack([change(window_frames(record, start, self.image_size)) for start in starts]),
-      'mel': np.stack([mel_windows(record['mel'], FRAME_RATE, 1, lead=-int(start))[0] for start in starts]),
-      'start': starts.astype(np.int32),
+      'frames': np.stack([change(window_frames(record, start, self.image_size)) for start in starts])[None],
+      'mel': np.stack([mel_windows(record['mel'], FRAME_RATE, 1, lead=-int(start))[0] for start in starts])[None],
+      'start': starts.astype(np.int32)[None],
     }
 
 
@@ -110,8 +117,8 @@ def _last_start(record: dict) -> int:
 
 def _start_elsewhere(start: int, last: int, rng: np.random.Generator) -> int:
   """A window that shares no frame with the one at `start`, or in a short clip the one farthest from it."""
-  choices = [other for other in range(last + 1) if abs(other - start) >= WINDOW_FRAMES]
-  if choices:
+  choices = np.concatenate([np.arange(start - WINDOW_FRAMES + 1), np.arange(start + WINDOW_FRAMES, last + 1)])
+  if len(choices):
     return int(rng.choice(choices))
   return 0 if start > last / 2 else last
 

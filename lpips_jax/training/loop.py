@@ -61,7 +61,7 @@ def train(config: ConfigDict, workdir: Path, open_data: OpenData) -> TrainState:
     with RunLog(workdir, config.steps, done, config.task) as log:
       for n in range(done + 1, config.steps + 1):
         batch = next(batches)
-        damaged += int(batch['skipped'].sum())
+        damaged += int(batch.pop('skipped').sum())
         state, metrics = step(state, sharding.put_batch(batch, mesh), frozen)
         log.advance()
         if n % config.log_every == 0 or n == config.steps:

@@ -43,7 +43,7 @@ class Task:
 def check_config(config: ConfigDict) -> None:
   """Raises UserError for values that no run can have, before anything is made for it."""
   least = dict.fromkeys(('steps', 'log_every', 'eval_every', 'checkpoint_every', 'keep'), 1)
-  least |= {'data.batch_size': 1, 'data.eval_batches': 1, 'data.workers': 0}
+  least |= {'data.batch_size': 1, 'data.windows': 1, 'data.eval_batches': 1, 'data.workers': 0}
   for name, bound in least.items():
     value = attrgetter(name)(config)
     if value < bound:

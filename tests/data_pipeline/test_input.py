@@ -6,7 +6,8 @@ from conftest import tiny_config
 
 from data_pipeline import corpora
 from data_pipeline import input as data
-from data_pipeline.windows import ExpertWindows, GeneratorWindow
+from data_pipeline.records import encode_frame
+from data_pipeline.windows import ExpertWindows, GeneratorWindows
 from lpips_jax.cli import UserError
 from lpips_jax.media.audio import mel_windows
 
@@ -18,18 +19,20 @@ def record(directory):
 
 def numbered(record, n_frames):
   """The record with frames that tell their index and a mel that tells its position."""
-  import cv2
-
-  frames = [cv2.imencode('.png', np.full((32, 32, 3), 3 * k, np.uint8))[1].tobytes() for k in range(n_frames)]
+  frames = [encode_frame(np.full((32, 32, 3), 3 * k, np.uint8)) for k in range(n_frames)]
   mel = np.repeat(np.arange(n_frames * 80 // 25, dtype=np.float32)[:, None], 80, 1)
   return record | {'frames': frames, 'mel': mel}
+
+
+def first(examples):
+  return {name: array[0] for name, array in examples.items()}
 
 
 def test_generator_window_pairs_frames_with_their_speech(record):
   record = numbered(record, 60)
   rng = np.random.default_rng(0)
   for _ in range(20):
-    window = GeneratorWindow(image_size=32, lead=2.0).random_map(record, rng)
+    window = first(GeneratorWindows(image_size=32, lead=2.0).random_map(record, rng))
     target = window['target'][:, 0, 0, 0] // 3
     reference = window['reference'][:, 0, 0, 0] // 3
     start = int(target[0])
@@ -45,7 +48,7 @@ def test_expert_windows_are_apart_and_in_sync(record):
   record = numbered(record, 40)
   rng = np.random.default_rng(0)
   for _ in range(20):
-    window = ExpertWindows(image_size=32, windows=6, minimum_offset=3).random_map(record, rng)
+    window = first(ExpertWindows(image_size=32, windows=6, minimum_offset=3).random_map(record, rng))
     assert np.diff(window['start']).min() >= 3
     np.testing.assert_array_equal(window['frames'][:, 0, 0, 0, 0] // 3, window['start'])
     np.testing.assert_array_equal(window['mel'], mel_windows(record['mel'], 25, 40)[window['start']])
@@ -53,11 +56,11 @@ def test_expert_windows_are_apart_and_in_sync(record):
 
 def test_short_clips_are_used_and_too_short_ones_named(record):
   rng = np.random.default_rng(0)
-  window = GeneratorWindow(image_size=32, lead=0).random_map(numbered(record, 7), rng)
+  window = first(GeneratorWindows(image_size=32, lead=0).random_map(numbered(record, 7), rng))
   assert not np.array_equal(window['target'], window['reference'])
   assert ExpertWindows(32, windows=6, minimum_offset=3).random_map(numbered(record, 7), rng)['start'].max() <= 2
   with pytest.raises(ValueError, match='fewer than 5 frames'):
-    GeneratorWindow(image_size=32, lead=0).random_map(numbered(record, 4), rng)
+    GeneratorWindows(image_size=32, lead=0).random_map(numbered(record, 4), rng)
 
 
 @pytest.mark.parametrize('task', ['sync_expert', 'generator'])

@@ -90,12 +90,12 @@ def test_windows_are_what_training_would_see(records):
   windows = draw_windows(records, found, 4, seed=1)
   assert len({window.record['id'] for window in windows}) == 4
   for window in windows:
-    for name, first in (('target', window.start), ('reference', window.reference)):
+    for shown, first in ((window.target_frames, window.start), (window.reference_frames, window.reference)):
       coded = window.record['frames'][first : first + 5]
       frames = [cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1] for jpeg in coded]
-      np.testing.assert_array_equal(window.seen[name], frames)
+      np.testing.assert_array_equal(shown, frames)
     speech = mel_windows(window.record['mel'], 25, 25)[window.start]
-    np.testing.assert_array_equal(window.seen['window_mel'], speech)
+    np.testing.assert_array_equal(window.mel, speech)
   others = draw_windows(records, found, 4, seed=2)
   starts, other_starts = ([(w.record['id'], w.start) for w in each] for each in (windows, others))
   assert starts != other_starts
