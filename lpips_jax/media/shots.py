@@ -9,7 +9,7 @@ THUMBNAIL = 32, 18  # pixels: what is left at this size is the composition of th
 LEAST_CHANGE = 0.12  # one minus the correlation of two frames across a cut
 LEAST_RATIO = 4.0  # by how much a cut stands out from the changes around it, which a moving camera makes too
 AROUND = 3  # frames either way that count as around
-BLANK = 2.0  # standard deviation of the grey levels below which a frame shows nothing: black, or a flash
+BLANK = 5.0  # standard deviation of the grey levels below which a frame shows nothing: black, or a flash
 
 
 class ChangeMeter:

@@ -19,12 +19,6 @@ def face_frames(number: int, seconds: float, side: int = SIDE) -> tuple[list[np.
   return list(clip.scene(side)), clip.audio / np.float32(32768)
 
 
-def at_rate(frames: list[np.ndarray], rate: Fraction) -> list[np.ndarray]:
-  """Films a scene of 25 frames a second at another rate: each frame shows the scene as it was last."""
-  count = int(len(frames) * rate / 25)
-  return [frames[min(len(frames) - 1, int(k * 25 / rate))] for k in range(count)]
-
-
 def write_mp4(
   path: Path,
   frames: Iterable[np.ndarray],
