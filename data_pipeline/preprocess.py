@@ -99,7 +99,7 @@ def _with_progress(outcomes: Iterator[store.Outcome], total: int) -> Iterator[st
       yield outcome
       rejected += not outcome.records
       seconds += outcome.seconds
-      bar.set_postfix_str(f'{seconds / 3600:.2f} h of video, {rejected} rejected', refresh=False)
+      bar.set_postfix_str(f'{seconds / 3600:.3f} h of video, {rejected} rejected', refresh=False)
       bar.update()
 
 
@@ -116,7 +116,7 @@ def _summarise(output: Path, clips: list[layouts.RawClip], refused: list[tuple[s
   records = [record for summary in summaries for record in summary.records]
   hours = sum(record['frames'] for record in records) / FRAME_RATE / 3600
   print(
-    f'{len(records)} records, {hours:.2f} h, from {len(clips)} clips; '
+    f'{len(records)} records, {hours:.3f} h, from {len(clips)} clips; '
     f'{len(rejected)} rejections in {output / "rejected.csv"}; look at {output / "report.html"}'
   )
 

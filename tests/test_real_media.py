@@ -1,17 +1,22 @@
-"""Dubs of real people, held to what a viewer would notice: size, rate, length, sound, the face, and all around it.
+"""Real people: dubs held to what a viewer would notice, size, rate, length, sound, the face, and all around it.
 
 The clips are named by LIPSYNC_REAL_MEDIA and the detector by LIPSYNC_YUNET. The generator has trained
 for two steps, which is the hard case: whatever it paints, the result must still show a face.
 """
 
 import os
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from conftest import ROOT, tiny_config
 
+from data_pipeline import input as data
+from data_pipeline.preparation import store
 from lpips_jax.dubbing import dub
 from lpips_jax.media.detect import make_detector
 from lpips_jax.media.sound import load_speech
@@ -73,3 +78,25 @@ def compare(face: Path, output: Path) -> tuple[list[bool], list[float]]:
     error = (dubbed.astype(np.float32) - original)[outside]
     quality.append(10 * np.log10(255**2 / np.mean(np.square(error))))
   return found, quality
+
+
+def test_own_videos_become_a_corpus(tmp_path):
+  """Each clip is one track of one person from its first to its last frame, and training can read them."""
+  media = Path(os.environ['LIPSYNC_REAL_MEDIA'])
+  prepared = tmp_path / 'prepared'
+  options = f'--source={media}', f'--output={prepared}', '--layout=folder', '--workers=2'
+  subprocess.run([sys.executable, '-m', 'data_pipeline.preprocess', *options], check=True, cwd=ROOT)
+  assert (prepared / 'rejected.csv').read_text() == 'clip,reason\n'
+  clips = [clip for clips in store.read_splits(prepared).values() for clip in clips]
+  assert len(clips) == len(list(media.glob('*.mp4')))
+  for clip in clips:
+    summary = store.read_summary(prepared, clip)
+    [record] = summary.records
+    assert record['frames'] / 25 >= 0.98 * summary.seconds
+
+  options = 'data_pipeline/corpora/folder', f'--manual_dir={prepared}', f'--data_dir={tmp_path}'
+  subprocess.run([sys.executable, '-m', 'data_pipeline.build', *options], check=True, cwd=ROOT)
+  config = tiny_config('generator', tmp_path)
+  config.data.update(name='folder', data_dir=str(tmp_path))
+  batch = next(data.train_batches(config))
+  assert batch['target'].shape == (2, 5, 32, 32, 3) and batch['skipped'].sum() == 0

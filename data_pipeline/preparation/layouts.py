@@ -83,7 +83,8 @@ def _lrw(source: Path) -> Iterator[RawClip]:
   root = source / 'lipread_mp4' if (source / 'lipread_mp4').is_dir() else source
   for split in ('train', 'val', 'test'):
     for file in root.glob(f'*/{split}/*.mp4'):
-      yield RawClip(f'{file.parts[-3]}/{split}/{file.stem}', file.stem, split, file)
+      name = f'{file.parts[-3]}/{split}/{file.stem}'
+      yield RawClip(name, name, split, file)
 
 
 def _folder(source: Path) -> Iterator[RawClip]:

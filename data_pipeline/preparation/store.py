@@ -95,7 +95,7 @@ def is_whole(directory: Path, clip: str) -> bool:
 
 def read_summary(directory: Path, clip: str) -> Summary:
   """Reads what became of a raw clip, without its pictures and sound."""
-  with np.load(clip_file(directory, clip)) as file:
+  with clip_file(directory, clip).open('rb') as opened, np.load(opened) as file:
     summary = json.loads(file['summary'].tobytes())
   return Summary(**summary | {'rejected': [tuple(pair) for pair in summary['rejected']]})
 
@@ -109,7 +109,7 @@ def read_records(directory: Path, clip: str) -> list[dict[str, Any]]:
   path = clip_file(directory, clip)
   try:
     summary = read_summary(directory, clip)
-    with np.load(path) as file:
+    with path.open('rb') as opened, np.load(opened) as file:
       return [_record(file, k, described) for k, described in enumerate(summary.records)]
   except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
     problem = 'is damaged: delete it' if path.exists() else 'is not there'

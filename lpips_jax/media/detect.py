@@ -34,23 +34,25 @@ CASCADE_SMALLEST = 1 / 16  # of the longer side: smaller squares are mostly fals
 Detect = Callable[[np.ndarray], np.ndarray]
 
 
-def make_detector(kind: str = 'auto', model: str | os.PathLike[str] | None = None) -> Detect:
+def make_detector(
+  kind: str = 'auto', model: str | os.PathLike[str] | None = None, longest_side: int = LONGEST_SIDE
+) -> Detect:
   """Returns a function that finds faces.
 
   Args:
     kind: `yunet`, `cascade`, or `auto`: the first of the two that can be had.
     model: YuNet's file; see `choose_detector` for where it is looked for otherwise.
+    longest_side: pixels to which larger frames are reduced inside; giving it reduced ones saves time.
 
   Returns:
     A function from a frame, (H, W, 3) uint8 RGB, to the faces in it: (n, 5) float32 with left, top, right, bottom in
-    pixels of that frame, in YuNet's convention, and a score. Frames are reduced to a longest side of 480 px inside;
-    giving it reduced ones saves time.
+    pixels of that frame, in YuNet's convention, and a score.
 
   Raises:
     UserError: there is no such detector, or its file cannot be had or read.
   """
   kind, file = choose_detector(kind, model)
-  return _cascade() if kind == 'cascade' else _yunet(file)
+  return _cascade(longest_side) if kind == 'cascade' else _yunet(file, longest_side)
 
 
 def choose_detector(kind: str, model: str | os.PathLike[str] | None = None) -> tuple[str, Path | None]:
@@ -75,14 +77,14 @@ def choose_detector(kind: str, model: str | os.PathLike[str] | None = None) -> t
   return 'cascade', None
 
 
-def _yunet(file: Path) -> Detect:
+def _yunet(file: Path, longest_side: int) -> Detect:
   try:
     network = cv2.FaceDetectorYN.create(str(file), '', (LONGEST_SIDE, LONGEST_SIDE), SCORE)
   except cv2.error as error:
     raise UserError(f'{file} is not a YuNet model that OpenCV can read') from error
 
   def detect(frame: np.ndarray) -> np.ndarray:
-    small, scale = _reduced(frame)
+    small, scale = _reduced(frame, longest_side)
     height, width = (math.ceil(side / YUNET_STRIDE) * YUNET_STRIDE for side in small.shape[:2])
     canvas = np.zeros((height, width, 3), np.uint8)
     canvas[: small.shape[0], : small.shape[1]] = small[..., ::-1]  # OpenCV's networks see BGR
@@ -96,12 +98,12 @@ def _yunet(file: Path) -> Detect:
   return detect
 
 
-def _cascade() -> Detect:
+def _cascade(longest_side: int) -> Detect:
   classifier = cv2.CascadeClassifier(cv2.data.haarcascades + CASCADE_FILE)
   edges = np.array(CASCADE_EDGES)
 
   def detect(frame: np.ndarray) -> np.ndarray:
-    small, scale = _reduced(frame)
+    small, scale = _reduced(frame, longest_side)
     smallest = max(20, round(max(small.shape[:2]) * CASCADE_SMALLEST))
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     squares = classifier.detectMultiScale(grey, scaleFactor=1.1, minNeighbors=4, minSize=(smallest, smallest))
@@ -140,9 +142,9 @@ def _download(target: Path) -> None:
     logging.debug('no YuNet from %s: %s', YUNET_URL, error)
 
 
-def _reduced(frame: np.ndarray) -> tuple[np.ndarray, float]:
+def _reduced(frame: np.ndarray, longest_side: int) -> tuple[np.ndarray, float]:
   height, width = frame.shape[:2]
-  scale = min(1.0, LONGEST_SIDE / max(height, width))
+  scale = min(1.0, longest_side / max(height, width))
   if scale == 1:
     return frame, scale
   size = max(1, round(width * scale)), max(1, round(height * scale))

@@ -1,0 +1,233 @@
+"""The command, as a researcher runs it: from an archive to training; killed, continued, and on a cluster."""
+
+import csv
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+from videos import SIDE, beside, face_frames, write_mp4
+
+from data_pipeline import corpora
+from data_pipeline.preparation import local, store
+from data_pipeline.preparation.layouts import RawClip
+from data_pipeline.preparation.store import Outcome
+from lpips_jax.cli import UserError
+
+KILLS = 20
+
+
+def command(*arguments, cwd=ROOT, **options):
+  return subprocess.run(
+    [sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, timeout=300, **options
+  )
+
+
+def preprocess(source, output, *options):
+  return command(
+    '-m', 'data_pipeline.preprocess', f'--source={source}', f'--output={output}', '--detector=cascade', *options
+  )
+
+
+def contents(directory):
+  """Every file of a directory by name."""
+  files = sorted(path for path in directory.rglob('*') if path.is_file())
+  return {path.relative_to(directory).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope='module')
+def archive(tmp_path_factory):
+  """LRS2 as the BBC gives it out, in miniature: h264 and AAC, the real tree and lists, and all that goes wrong."""
+  root = tmp_path_factory.mktemp('LRS2 archive')  # with a space in its name
+  videos = root / 'mvlrs_v1'
+  people = [face_frames(number, 1.2) for number in range(5)]
+
+  def film(name, number, rate=Fraction(25), frames=None, sound=True):
+    own, samples = people[number]
+    return write_mp4(videos / f'{name}.mp4', frames or own, samples if sound else None, rate)
+
+  for name, number in {'main/100/00001': 0, 'main/100/00002': 1, 'main/300/00001': 2, 'main/400/00001': 3}.items():
+    film(name, number)
+  film('pretrain/500/00001', 4)
+  film('main/101/00001', 0, rate=Fraction(30000, 1001))
+  film('main/102/00001', 1, frames=beside(people[1][0], people[2][0]))
+  film('main/103/00001', 0, frames=people[0][0][:16] + people[3][0][:14])
+  film('main/104/00001', 0, frames=[np.full((SIDE, SIDE, 3), 90, np.uint8)] * 30)
+  film('main/105/00001', 1, sound=False)
+  whole = film('main/106/00001', 2)
+  whole.write_bytes(whole.read_bytes()[:3000])
+  film('main/106/00002', 2)
+  lists = {
+    'train': [f'{speaker}/00001' for speaker in range(100, 107)] + ['100/00002', '106/00002', '107/00001'],
+    'val': ['300/00001'],
+    'test': ['400/00001 NF'],
+    'pretrain': ['500/00001'],
+  }
+  for split, names in lists.items():
+    (root / f'{split}.txt').write_text('\n'.join(names) + '\n')
+  return root
+
+
+@pytest.fixture(scope='module')
+def prepared(archive, tmp_path_factory):
+  """The archive, prepared in one go."""
+  output = tmp_path_factory.mktemp('prepared') / 'lrs2'
+  result = preprocess(archive, output, '--layout=lrs2', '--crop_size=48', '--min_frames=12', '--workers=2')
+  assert result.returncode == 0, result.stderr
+  assert '10 records' in result.stdout
+  return output
+
+
+def test_an_archive_goes_all_the_way_to_training(prepared, directory, tmp_path):
+  rejected = dict(list(csv.reader((prepared / 'rejected.csv').read_text().splitlines()))[1:])
+  assert {clip: reason.split(':')[0] for clip, reason in rejected.items()} == {
+    'main/104/00001': 'no face was found',
+    'main/105/00001': 'the file has no sound track',
+    'main/106/00001': 'the file is not a media file that can be read, or is cut short',
+    'main/107/00001': 'the file does not exist',
+  }
+  summaries = {clip: store.read_summary(prepared, clip) for clip in store.read_splits(prepared)['train']}
+  lengths = {clip: [record['frames'] for record in summary.records] for clip, summary in summaries.items()}
+  assert lengths['main/100/00001'] == [30] and lengths['main/101/00001'] == [25]  # 30 frames at 29.97 are a second
+  assert lengths['main/102/00001'] == [30] and lengths['main/103/00001'] == [16, 14]
+  assert '<html' in (prepared / 'report.html').read_text()
+
+  built = command('-m', 'data_pipeline.build', 'data_pipeline/corpora/lrs2', f'--manual_dir={prepared}',
+                  f'--data_dir={tmp_path}')  # fmt: skip
+  assert built.returncode == 0, built.stderr
+  sources = {split: corpora.source('lrs2', split, str(tmp_path)) for split in ('train', 'val', 'test', 'pretrain')}
+  assert [len(source) for source in sources.values()] == [7, 1, 1, 1]
+  speakers = {split: {record['speaker'] for record in source} for split, source in sources.items()}
+  assert speakers['val'] == {b'300'} and not speakers['train'] & (speakers['val'] | speakers['test'])
+
+  shrunk = '''--config.model.image_size=32 --config.model.widths=(4,8) --config.model.audio_widths=(4,4,8,8,8)
+    --config.model.blocks=1 --config.model.bottleneck=1 --config.model.audio_residuals=(0,0,0,0) --config.perceptual.source=random --config.perceptual.width=0.0625
+    --config.data.batch_size=4 --config.data.workers=1 --config.data.eval_batches=1 --config.steps=2
+    --config.optimizer.warmup_steps=1 --config.log_every=1 --config.eval_every=2 --config.checkpoint_every=2'''
+  trained = command('train.py', '--config=configs/lrs2.py', f'--workdir={tmp_path / "run"}',
+                    f'--config.data.data_dir={tmp_path}',
+                    f'--config.sync_expert={directory / "sync_expert" / "checkpoint"}', *shrunk.split())  # fmt: skip
+  assert trained.returncode == 0, trained.stderr
+  lines = [json.loads(line) for line in (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()]
+  assert [(line['step'], line['kind']) for line in lines] == [(1, 'train'), (2, 'train'), (2, 'eval')]
+  assert all(np.isfinite(value) for line in lines for value in line.values() if not isinstance(value, str))
+
+
+def test_killed_at_random_nothing_is_lost_or_done_twice(archive, prepared, tmp_path):
+  output = tmp_path / 'killed'
+  options = f'--source={archive}', f'--output={output}', '--layout=lrs2', '--crop_size=48', '--min_frames=12'
+  arguments = [sys.executable, '-m', 'data_pipeline.preprocess', *options, '--detector=cascade', '--workers=2']
+  draw, written = random.Random(0), {}
+  for _ in range(KILLS):
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    time.sleep(draw.uniform(0.3, 2.5))
+    process.kill()
+    process.wait()
+    times = {path: path.stat().st_mtime_ns for path in output.glob('clips/**/*.npz')}
+    assert all(times[path] == before for path, before in written.items())
+    written = times
+  assert not (output / 'rejected.csv').exists() or len(written) == 13
+  finished = preprocess(archive, output, '--layout=lrs2', '--crop_size=48', '--min_frames=12', '--workers=2')
+  assert finished.returncode == 0
+  assert contents(output) == contents(prepared)
+
+
+def test_workers_die_with_the_command(archive, tmp_path):
+  process = subprocess.Popen(
+    [sys.executable, '-m', 'data_pipeline.preprocess', f'--source={archive}', f'--output={tmp_path / "out"}',
+     '--layout=lrs2', '--detector=cascade', '--workers=2'],
+    cwd=ROOT, stderr=subprocess.DEVNULL)  # fmt: skip
+  deadline = time.monotonic() + 60
+  while len(_children(process.pid)) < 3 and time.monotonic() < deadline:  # two workers, and a tracker of resources
+    time.sleep(0.02)
+  children = _children(process.pid)
+  assert len(children) >= 3
+  process.kill()
+  process.wait()
+  while any(_alive(child) for child in children) and time.monotonic() < deadline:
+    time.sleep(0.05)
+  assert not any(_alive(child) for child in children)
+
+
+def _children(pid):
+  listing = Path(f'/proc/{pid}/task/{pid}/children')
+  return [int(child) for child in listing.read_text().split()] if listing.exists() else []
+
+
+def _alive(pid):
+  try:
+    return Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[0] != 'Z'
+  except OSError:
+    return False
+
+
+def deadly(raw):
+  """Cuts like a decoder that is brought down by one file, and stumbles over another."""
+  if raw.id == 'poison':
+    os._exit(139)
+  return Outcome(raw.id)
+
+
+def test_a_clip_that_kills_its_worker_is_rejected_alone():
+  clips = [RawClip(name, 's', 'train', Path(name)) for name in ('a', 'b', 'poison', 'c', 'd', 'e')]
+  outcomes = {outcome.clip: outcome.rejected for outcome in local.cut_all(clips, deadly, workers=2)}
+  assert outcomes.pop('poison') == [('poison', 'the process that read it died')]
+  assert outcomes == dict.fromkeys('abcde', [])
+
+
+def test_an_unexpected_error_rejects_one_clip(tmp_path):
+  (tmp_path / 'v.mp4').mkdir()
+  (tmp_path / 'v.mp4' / 'audio.wav').mkdir()
+  cutter = local.Cutter('cascade', None, settings=None)
+  [outcome] = local.cut_all([RawClip('v', 's', 'train', tmp_path / 'v.mp4')], cutter, workers=0)
+  assert outcome.records == [] and len(outcome.rejected) == 1
+
+
+def test_a_cluster_makes_the_same_clips(archive, prepared, tmp_path):
+  result = preprocess(
+    archive, tmp_path / 'out', '--layout=lrs2', '--crop_size=48', '--min_frames=12', '--beam_runner=DirectRunner'
+  )
+  assert result.returncode == 0, result.stderr
+  assert contents(tmp_path / 'out') == contents(prepared)
+
+
+def test_bad_input_is_one_line_and_leaves_nothing(archive, prepared, tmp_path, directory):
+  (tmp_path / 'full').mkdir()
+  (tmp_path / 'full' / 'notes.txt').touch()
+  cases = {
+    'missing --source, --output, --layout': (),
+    'holds no clips of the layout lrw': (f'--source={archive}', f'--output={tmp_path / "o"}', '--layout=lrw'),
+    'is not a directory': (f'--source={tmp_path / "x"}', f'--output={tmp_path / "o"}', '--layout=lrs2'),
+    'prepared with other settings (crop_size: 48 -> 96; min_frames: 12 -> 15)': (
+      f'--source={archive}', f'--output={prepared}', '--layout=lrs2', '--detector=cascade'),
+    'is not empty and holds no prepared clips': (
+      f'--source={archive}', f'--output={tmp_path / "full"}', '--layout=lrs2', '--detector=cascade'),
+    'does not exist': (
+      f'--source={archive}', f'--output={tmp_path / "o"}', '--layout=lrs2', '--sync_expert=nowhere'),
+  }  # fmt: skip
+  for problem, arguments in cases.items():
+    result = command('-m', 'data_pipeline.preprocess', *arguments)
+    assert result.returncode == 2 and problem in result.stderr and result.stderr.count('\n') == 1, result.stderr
+  assert not (tmp_path / 'o').exists()
+
+
+def test_damaged_and_unfinished_clips_are_noticed(prepared, tmp_path):
+  clip = 'main/100/00001'
+  assert store.is_whole(prepared, clip) and not store.is_whole(prepared, 'main/100/99999')
+  file = store.clip_file(tmp_path, clip)
+  file.parent.mkdir(parents=True)
+  for content in (b'', store.clip_file(prepared, clip).read_bytes()[:-300]):
+    file.write_bytes(content)
+    assert not store.is_whole(tmp_path, clip)
+    with pytest.raises(UserError, match='is damaged: delete it'):
+      store.read_records(tmp_path, clip)
+  store.write_splits(tmp_path, {'train': [clip]})
+  with pytest.raises(UserError, match='not prepared to the end'):
+    store.read_splits(tmp_path)
