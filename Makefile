@@ -6,13 +6,14 @@
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed-$(notdir $(PYTHON))
+TESTABLE := $(VENV)/.testable-$(notdir $(PYTHON))
 
 .PHONY: demo test lint
 
 demo: $(STAMP)
 	$(VENV)/bin/python demo.py --output=runs/demo
 
-test: $(STAMP)
+test: $(TESTABLE)
 	$(VENV)/bin/python -m pytest
 
 lint: $(STAMP)
@@ -22,5 +23,9 @@ lint: $(STAMP)
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(TESTABLE): $(STAMP)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[test]'
 	touch $@

@@ -3,6 +3,9 @@
 import contextlib
 import ctypes
 import dataclasses
+import multiprocessing
+import os
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -83,7 +86,7 @@ def in_processes(dataset: grain.MapDataset, workers: int) -> grain.IterDataset:
   """The same elements in the same order, made ahead by processes; an error there, or their death, is raised here."""
   one_thread = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)  # more of them wait for each other's Python
   options = grain.MultiprocessingOptions(num_workers=workers)
-  return dataset.to_iter_dataset(one_thread).mp_prefetch(options, worker_init_fn=_keep_freed_memory)
+  return dataset.to_iter_dataset(one_thread).mp_prefetch(options, worker_init_fn=_start_worker)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,7 +132,18 @@ def whole_clips(source: Sequence[dict[str, Any]], image_size: int, limit: int | 
   ]
 
 
-def _keep_freed_memory(*_: int) -> None:
+def _start_worker(*_: int) -> None:
+  threading.Thread(target=_end_with_parent, daemon=True).start()
+  _keep_freed_memory()
+
+
+def _end_with_parent() -> None:
+  """Grain's workers would wait for ever for a training that was killed."""
+  multiprocessing.parent_process().join()
+  os._exit(1)
+
+
+def _keep_freed_memory() -> None:
   """Has the C library keep what is freed: a record of half a megabyte is read twice as fast where no new pages are.
 
   By default glibc takes blocks of more than 128 kB from the system one by one, and gives them back.

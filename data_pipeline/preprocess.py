@@ -66,7 +66,7 @@ def main() -> None:
   make_judge = partial(judging.make_judge, given.sync_expert, limits)
   judge = make_judge()
   store.open_output(output, _settings(kind))
-  store.remove_stray(output)
+  store.begin(output)
   store.write_splits(output, {split: [c.id for c in clips if c.split == split] for split in layouts.SPLITS})
 
   todo = [clip for clip in clips if not store.is_whole(output, clip.id)]
@@ -76,8 +76,8 @@ def main() -> None:
   if given.beam_runner:
     cut_on_cluster(todo, cutter, make_judge, output, given.beam_runner, given.beam_option)
   else:
-    for outcome in _with_progress(cut_all(todo, cutter, given.workers), len(todo)):
-      store.write_outcome(output, judge(outcome))
+    for outcome in _with_progress(map(judge, cut_all(todo, cutter, given.workers)), len(todo)):
+      store.write_outcome(output, outcome)
   _summarise(output, clips, refused)
 
 
@@ -92,9 +92,9 @@ def _settings(detector: str) -> dict[str, object]:
 
 def _with_progress(outcomes: Iterator[store.Outcome], total: int) -> Iterator[store.Outcome]:
   """Shows clips done, time left, seconds of video and rejects: as a bar on a terminal, else as a line a minute."""
-  terminal = sys.stderr.isatty()
+  where, interval = (sys.stderr, 0.2) if sys.stderr.isatty() else (sys.stdout, 60)
   rejected, seconds = 0, 0.0
-  with tqdm(total=total, desc='clips', unit='clip', mininterval=0.2 if terminal else 60, file=sys.stderr) as bar:
+  with tqdm(total=total, desc='clips', unit='clip', mininterval=interval, file=where) as bar:
     for outcome in outcomes:
       yield outcome
       rejected += not outcome.records
@@ -111,13 +111,13 @@ def _summarise(output: Path, clips: list[layouts.RawClip], refused: list[tuple[s
   rows = csv.writer(listing, lineterminator='\n')
   rows.writerow(('clip', 'reason'))
   rows.writerows(rejected)
-  write_whole(output / 'rejected.csv', listing.getvalue())
+  write_whole(output / store.FINISHED, listing.getvalue())
   write_report(output, summaries, rejected)
   records = [record for summary in summaries for record in summary.records]
   hours = sum(record['frames'] for record in records) / FRAME_RATE / 3600
   print(
     f'{len(records)} records, {hours:.3f} h, from {len(clips)} clips; '
-    f'{len(rejected)} rejections in {output / "rejected.csv"}; look at {output / "report.html"}'
+    f'{len(rejected)} rejections in {output / store.FINISHED}; look at {output / "report.html"}'
   )
 
 

@@ -13,7 +13,7 @@ from data_pipeline.records import decode_frames
 from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.media.audio import FLOOR_DB, MAX_VALUE, MEL_RATE, WINDOW, mel_windows
 
-QUIET_DB = 30.0  # below the loud parts of a clip: there nobody speaks
+QUIET_DB = 20.0  # below the loud parts of a clip: there nobody speaks
 LOUD = 90  # percentile of the levels in a clip
 QUIET_MARGIN = 4  # mel frames around a window that must be quiet, too: lips open before they are heard
 

@@ -10,6 +10,7 @@ from data_pipeline.corpora.talking_faces import talking_faces_dataset_builder as
 from lpips_jax.cli import UserError
 
 EMBEDDED = 'talking_faces'
+HOW_TO_PREPARE = 'prepare it with data_pipeline.preprocess and tfds build'
 
 
 def source(name: str, split: str, data_dir: str) -> Sequence[dict[str, Any]]:
@@ -17,7 +18,7 @@ def source(name: str, split: str, data_dir: str) -> Sequence[dict[str, Any]]:
 
   Args:
     name: 'talking_faces/quickstart', 'lrs2', …: a corpus, and after the slash one of its configs.
-    split: 'train', 'val' or 'test'.
+    split: 'train', 'val' or 'test', or several, such as 'pretrain+train'.
     data_dir: where TFDS keeps its datasets.
 
   Returns:
@@ -33,7 +34,7 @@ def source(name: str, split: str, data_dir: str) -> Sequence[dict[str, Any]]:
   try:
     builder = tfds.builder(name, data_dir=directory, try_gcs=False)
   except (tfds.core.DatasetNotFoundError, ValueError) as error:
-    raise UserError(f'no corpus {name!r} in {data_dir}: prepare it first, or give another data_dir') from error
+    raise UserError(f'no corpus {name!r} in {data_dir}: {HOW_TO_PREPARE}, or give another data_dir') from error
   return _open(builder, split)
 
 
@@ -63,8 +64,9 @@ def _drawn(config: talking_faces.TalkingFacesConfig, split: str, directory: str)
 def _open(builder: tfds.core.DatasetBuilder, split: str) -> Sequence[dict[str, Any]]:
   if not builder.info.splits:
     raise UserError(
-      f'{builder.name} is not prepared in {builder.data_dir_root}: prepare it first, or give another data_dir'
+      f'{builder.name} is not prepared in {builder.data_dir_root}: {HOW_TO_PREPARE}, or give another data_dir'
     )
-  if split not in builder.info.splits:
-    raise UserError(f'{builder.name} has no split {split!r}; there are {", ".join(builder.info.splits)}')
+  for part in split.split('+'):
+    if part not in builder.info.splits:
+      raise UserError(f'{builder.name} has no split {part!r}; there are {", ".join(builder.info.splits)}')
   return builder.as_data_source(split)

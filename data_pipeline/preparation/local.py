@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -87,6 +88,7 @@ def _cut_until_one_dies(waiting: deque[RawClip], cutter: Cutter, workers: int) -
 
 
 def _start_worker() -> None:
+  signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
   cv2.setNumThreads(1)
   threading.Thread(target=_die_with_parent, daemon=True).start()
 

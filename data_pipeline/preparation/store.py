@@ -3,7 +3,7 @@
   OUTPUT/settings.json         what the clips were prepared with
   OUTPUT/splits/<split>.txt    ids of the raw clips, one a line
   OUTPUT/clips/<id>.npz        the records cut from one raw clip, and what was not used of it and why
-  OUTPUT/rejected.csv          all that was not used, once the run is through
+  OUTPUT/rejected.csv          all that was not used; it is there once the run is through
   OUTPUT/report.html           and what there is
 
 The files depend on the raw clip and the settings alone: byte for byte the same in every run.
@@ -23,6 +23,7 @@ from lpips_jax.cli import UserError
 from lpips_jax.files import write_whole
 
 ARRAYS = 'audio', 'mel', 'box'
+FINISHED = 'rejected.csv'
 
 
 @dataclass
@@ -136,7 +137,7 @@ def read_splits(directory: Path) -> dict[str, list[str]]:
   files = sorted((directory / 'splits').glob('*.txt'))
   if not files:
     raise UserError(f'{directory} holds no prepared clips: give the --output of data_pipeline.preprocess')
-  if not (directory / 'rejected.csv').exists():
+  if not (directory / FINISHED).exists():
     raise UserError(f'{directory} is not prepared to the end: run data_pipeline.preprocess again, which goes on there')
   return {file.stem: file.read_text(encoding='utf-8').splitlines() for file in files}
 
@@ -167,8 +168,9 @@ def read_settings(directory: Path) -> dict[str, Any]:
     raise UserError(f'{directory / "settings.json"} is damaged: delete it to go on with the same settings') from error
 
 
-def remove_stray(directory: Path) -> None:
-  """Removes what a killed run left half written."""
+def begin(directory: Path) -> None:
+  """Removes what a killed run left half written, and what says that the clips are prepared to the end."""
+  (directory / FINISHED).unlink(missing_ok=True)
   for stray in directory.glob('clips/**/*.part'):
     stray.unlink()
 

@@ -22,6 +22,24 @@ from data_pipeline.preparation.store import Outcome
 from lpips_jax.cli import UserError
 
 KILLS = 20
+SHRUNK = {  # configs/lrs2.py, until two steps of it are a matter of seconds
+  'model.image_size': 32,
+  'model.widths': (4, 8),
+  'model.blocks': 1,
+  'model.bottleneck': 1,
+  'model.audio_widths': (4, 4, 8, 8, 8),
+  'model.audio_residuals': (0, 0, 0, 0),
+  'perceptual.source': 'random',
+  'perceptual.width': 0.0625,
+  'data.batch_size': 4,
+  'data.workers': 1,
+  'data.eval_batches': 1,
+  'optimizer.warmup_steps': 1,
+  'steps': 2,
+  'log_every': 1,
+  'eval_every': 2,
+  'checkpoint_every': 2,
+}
 
 
 def command(*arguments, cwd=ROOT, **options):
@@ -99,21 +117,22 @@ def test_an_archive_goes_all_the_way_to_training(prepared, directory, tmp_path):
   assert lengths['main/102/00001'] == [30] and lengths['main/103/00001'] == [16, 14]
   assert '<html' in (prepared / 'report.html').read_text()
 
-  built = command('-m', 'data_pipeline.build', 'data_pipeline/corpora/lrs2', f'--manual_dir={prepared}',
-                  f'--data_dir={tmp_path}')  # fmt: skip
+  options = f'--manual_dir={prepared}', f'--data_dir={tmp_path}'
+  built = command('-m', 'data_pipeline.build', 'data_pipeline/corpora/lrs2', *options)
   assert built.returncode == 0, built.stderr
   sources = {split: corpora.source('lrs2', split, str(tmp_path)) for split in ('train', 'val', 'test', 'pretrain')}
   assert [len(source) for source in sources.values()] == [7, 1, 1, 1]
   speakers = {split: {record['speaker'] for record in source} for split, source in sources.items()}
   assert speakers['val'] == {b'300'} and not speakers['train'] & (speakers['val'] | speakers['test'])
 
-  shrunk = '''--config.model.image_size=32 --config.model.widths=(4,8) --config.model.audio_widths=(4,4,8,8,8)
-    --config.model.blocks=1 --config.model.bottleneck=1 --config.model.audio_residuals=(0,0,0,0) --config.perceptual.source=random --config.perceptual.width=0.0625
-    --config.data.batch_size=4 --config.data.workers=1 --config.data.eval_batches=1 --config.steps=2
-    --config.optimizer.warmup_steps=1 --config.log_every=1 --config.eval_every=2 --config.checkpoint_every=2'''
-  trained = command('train.py', '--config=configs/lrs2.py', f'--workdir={tmp_path / "run"}',
-                    f'--config.data.data_dir={tmp_path}',
-                    f'--config.sync_expert={directory / "sync_expert" / "checkpoint"}', *shrunk.split())  # fmt: skip
+  trained = command(
+    'train.py',
+    '--config=configs/lrs2.py',
+    f'--workdir={tmp_path / "run"}',
+    f'--config.data.data_dir={tmp_path}',
+    f'--config.sync_expert={directory / "sync_expert" / "checkpoint"}',
+    *(f'--config.{name}={value}' for name, value in SHRUNK.items()),
+  )
   assert trained.returncode == 0, trained.stderr
   lines = [json.loads(line) for line in (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()]
   assert [(line['step'], line['kind']) for line in lines] == [(1, 'train'), (2, 'train'), (2, 'eval')]
@@ -179,7 +198,7 @@ def test_a_clip_that_kills_its_worker_is_rejected_alone():
   clips = [RawClip(name, 's', 'train', Path(name)) for name in ('a', 'b', 'poison', 'c', 'd', 'e')]
   outcomes = {outcome.clip: outcome.rejected for outcome in local.cut_all(clips, deadly, workers=2)}
   assert outcomes.pop('poison') == [('poison', 'the process that read it died')]
-  assert outcomes == dict.fromkeys('abcde', [])
+  assert outcomes == {name: [] for name in 'abcde'}
 
 
 def test_an_unexpected_error_rejects_one_clip(tmp_path):
