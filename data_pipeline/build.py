@@ -3,11 +3,10 @@
   tfds build data_pipeline/corpora/lrs2 --manual_dir=PREPARED --data_dir=DIR
   python -m data_pipeline.build data_pipeline/corpora/lrs2 --manual_dir=PREPARED --data_dir=DIR
 
-The command-line tool of TensorFlow Datasets imports TensorFlow for another of its commands, and so cannot start without
-it, though building needs none. This package installs the tool anew: it runs `build` alone where it can.
+The command-line tool of TensorFlow Datasets imports TensorFlow and Apache Beam for another of its commands, and so
+cannot start without them, though building needs neither. This package installs the tool anew, with a `build` that can.
 """
 
-import importlib.util
 import sys
 
 import simple_parsing
@@ -17,15 +16,15 @@ from lpips_jax import cli
 
 
 def tfds() -> None:
-  """What `tfds` runs: TFDS's own tool where there is a TensorFlow, else its `build`."""
-  if importlib.util.find_spec('tensorflow'):
-    from tensorflow_datasets.scripts.cli.main import launch_cli
-
-    launch_cli()
-  elif sys.argv[1:2] == ['build']:
+  """What `tfds` runs: `build` here, its other commands by TFDS's own tool."""
+  if sys.argv[1:2] == ['build']:
     _build(sys.argv[2:])
-  else:
-    sys.exit('tfds: without TensorFlow there is `tfds build` alone: see tfds build --help')
+    return
+  try:
+    from tensorflow_datasets.scripts.cli.main import launch_cli
+  except ImportError as error:
+    sys.exit(f'tfds: of its commands only `build` does without {error.name}: install it, or see tfds build --help')
+  launch_cli()
 
 
 def _build(arguments: list[str]) -> None:

@@ -1,11 +1,6 @@
 """Grain: corpus -> windows -> batches, the same whatever the number of workers or processes."""
 
-import contextlib
-import ctypes
 import dataclasses
-import multiprocessing
-import os
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +10,7 @@ from absl import logging
 from google.protobuf.message import DecodeError
 from ml_collections import ConfigDict
 
-from data_pipeline import corpora
+from data_pipeline import corpora, processes
 from data_pipeline.augment import Augmentation
 from data_pipeline.records import decode_frames, text
 from data_pipeline.windows import ExpertWindows, GeneratorWindows
@@ -25,14 +20,12 @@ from lpips_jax.evaluation import Clip
 EVAL_SEED = 0
 DAMAGED_IN_A_ROW = 8  # records; more are no accident
 DAMAGE = ValueError, KeyError, IndexError, RuntimeError, DecodeError  # what reading and decoding raise
-KEPT_MEMORY = 64 << 20  # bytes
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
 
 Source = Sequence[dict[str, Any]]
 
 
-def train_batches(config: ConfigDict, process: int = 0, processes: int = 1) -> grain.DatasetIterator:
+def train_batches(config: ConfigDict, process: int = 0, count: int = 1) -> grain.DatasetIterator:
   """Endless, shuffled batches of this process's share; the iterator's state can be saved and restored.
 
   Args:
@@ -40,23 +33,23 @@ def train_batches(config: ConfigDict, process: int = 0, processes: int = 1) -> g
       expert), `windows` how many windows of each clip, `workers` the number of processes that decode (0 decodes in
       threads of this one), and `augment` says how examples may change.
     process: index of this process among all.
-    processes: how many there are; together they read what one alone would.
+    count: how many there are; together they read what one alone would.
 
   Returns:
     An iterator of dicts of arrays with leading dimension batch_size / processes: see `data_pipeline.windows`; and
-    `skipped`, one number for each clip: how many damaged records it stands in for. An error in a worker, or its death,
-    is raised at once.
+    `skipped`, one number for each clip: how many damaged records it stands in for. An error in a worker is raised here,
+    as is RuntimeError when one is killed.
 
   Raises:
     UserError: the corpus is not there, or the batch does not divide among the processes.
   """
   clips = _clips_of_a_batch(config)
-  if clips % processes:
-    raise UserError(f'config.data.batch_size={config.data.batch_size} does not divide among {processes} processes')
+  if clips % count:
+    raise UserError(f'config.data.batch_size={config.data.batch_size} does not divide among {count} processes')
   source = corpora.source(config.data.name, config.data.split, config.data.data_dir)
   # Batched before the workers: batches are the same for any number of them.
   dataset = batched(
-    examples(source, config.seed, _window(config, **config.data.augment), process, processes), clips // processes
+    examples(source, config.seed, _window(config, **config.data.augment), process, count), clips // count
   )
   if config.data.workers:
     return iter(in_processes(dataset, config.data.workers))
@@ -72,14 +65,19 @@ def eval_batches(config: ConfigDict) -> list[dict[str, np.ndarray]]:
 
 
 def examples(
-  source: Source, seed: int, window: grain.transforms.RandomMap, process: int = 0, processes: int = 1
+  source: Source, seed: int, window: grain.transforms.RandomMap, process: int = 0, count: int = 1
 ) -> grain.MapDataset:
   """One process's share of the examples of a corpus: every record once an epoch, epochs without end.
 
   Sharded after the shuffle: what all processes read together depends on the seed alone.
   """
   numbers = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat()
-  return numbers.random_map(ExampleOf(source, window))[process::processes]
+  return numbers.random_map(ExampleOf(source, window))[process::count]
+
+
+def batched(dataset: grain.MapDataset, clips: int) -> grain.MapDataset:
+  """Lays the examples of so many clips one after the other."""
+  return dataset.batch(clips, drop_remainder=True, batch_fn=_joined)
 
 
 def in_processes(dataset: grain.MapDataset, workers: int) -> grain.IterDataset:
@@ -133,34 +131,14 @@ def whole_clips(source: Sequence[dict[str, Any]], image_size: int, limit: int | 
 
 
 def _start_worker(*_: int) -> None:
-  threading.Thread(target=_end_with_parent, daemon=True).start()
-  _keep_freed_memory()
-
-
-def _end_with_parent() -> None:
-  """Grain's workers would wait for ever for a training that was killed."""
-  multiprocessing.parent_process().join()
-  os._exit(1)
-
-
-def _keep_freed_memory() -> None:
-  """Has the C library keep what is freed: a record of half a megabyte is read twice as fast where no new pages are.
-
-  By default glibc takes blocks of more than 128 kB from the system one by one, and gives them back.
-  """
-  with contextlib.suppress(AttributeError, OSError):  # another C library
-    libc = ctypes.CDLL(None)
-    libc.mallopt(_MMAP_THRESHOLD, KEPT_MEMORY)
-    libc.mallopt(_TRIM_THRESHOLD, KEPT_MEMORY)
-
-
-def batched(dataset: grain.MapDataset, clips: int) -> grain.MapDataset:
-  """Lays the examples of so many clips one after the other."""
-  return dataset.batch(clips, drop_remainder=True, batch_fn=_joined)
+  processes.end_with_parent()
+  processes.keep_freed_memory()
 
 
 def _joined(clips: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-  return {name: np.concatenate([clip[name] for clip in clips]) for name in clips[0]}
+  # In C order: Grain would pickle others through a pipe, in place of memory that it shares, and a worker with one half
+  # written does not end for 25 s, or leaves us waiting when it is killed.
+  return {name: np.ascontiguousarray(np.concatenate([clip[name] for clip in clips])) for name in clips[0]}
 
 
 def _clips_of_a_batch(config: ConfigDict) -> int:

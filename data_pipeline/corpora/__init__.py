@@ -55,7 +55,11 @@ def _embedded_config(name: str) -> talking_faces.TalkingFacesConfig:
 
 
 def _drawn(config: talking_faces.TalkingFacesConfig, split: str, directory: str) -> Sequence[dict[str, Any]]:
-  builder = talking_faces.Builder(config=config, data_dir=directory, file_format='array_record')
+  # Known ones by name: TFDS knows them by identity, and a reader that is sent to a worker holds copies.
+  known = config in talking_faces.Builder.BUILDER_CONFIGS
+  builder = talking_faces.Builder(
+    config=config.name if known else config, data_dir=directory, file_format='array_record'
+  )
   tfds.disable_progress_bar()  # the builder draws its own, which tells more
   builder.download_and_prepare()
   return _open(builder, split)

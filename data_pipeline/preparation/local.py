@@ -1,9 +1,7 @@
 """Cutting many raw clips at once, in processes of this machine, whatever becomes of any of them."""
 
 import multiprocessing
-import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -16,6 +14,7 @@ import cv2
 from data_pipeline.preparation.cutting import CutSettings, cut
 from data_pipeline.preparation.layouts import RawClip
 from data_pipeline.preparation.store import Outcome
+from data_pipeline.processes import end_with_parent
 from lpips_jax.media.detect import make_detector
 
 AHEAD = 2  # clips handed out for each process, so that none of them waits
@@ -90,13 +89,7 @@ def _cut_until_one_dies(waiting: deque[RawClip], cutter: Cutter, workers: int) -
 def _start_worker() -> None:
   signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
   cv2.setNumThreads(1)
-  threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-  """A killed parent does not end its workers, which would wait for ever."""
-  multiprocessing.parent_process().join()
-  os._exit(1)
+  end_with_parent()
 
 
 _detectors: dict = {}  # of this process

@@ -1,71 +1,106 @@
-"""Windows and batches: the right speech for the right frames, and the same batches every time."""
+"""Batches: who reads what, the same ones every time, what is damaged left out, and nothing waited for in vain."""
 
+import dataclasses
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import grain
 import numpy as np
 import pytest
 from conftest import tiny_config
+from orbax.checkpoint import v1 as ocp
 
 from data_pipeline import corpora
 from data_pipeline import input as data
-from data_pipeline.records import encode_frame
-from data_pipeline.windows import ExpertWindows, GeneratorWindows
+from data_pipeline.corpora.talking_faces.clips import SPLITS, clip_record
+from data_pipeline.windows import GeneratorWindows
 from lpips_jax.cli import UserError
 from lpips_jax.media.audio import mel_windows
 
+RECORDS = 23  # no number of processes divides it
+
+
+@dataclasses.dataclass(frozen=True)
+class NumberOf(grain.transforms.RandomMap):
+  """Stands in for a window: the record's number, and a random one; or an error at some number."""
+
+  wrong: int = -1
+  error: type[Exception] = TypeError
+
+  def random_map(self, record, rng):
+    if record == self.wrong:
+      raise self.error(f'number {record} is wrong')
+    return {'number': np.array([record]), 'drawn': rng.integers(1 << 30, size=1)}
+
+
+def numbers(process, processes, count, seed=0):
+  share = data.examples(range(RECORDS), seed, NumberOf(), process, processes)
+  return [int(share[i]['number'][0]) for i in range(count)]
+
+
+def in_workers(window, workers):
+  dataset = data.batched(data.examples(range(RECORDS), 0, window), 2)
+  return iter(data.in_processes(dataset, workers))
+
+
+def assert_same(one, other):
+  assert one.keys() == other.keys()
+  for name in one:
+    np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+@pytest.fixture(scope='module')
+def corpus(tmp_path_factory):
+  """The directory whose `data` holds talking_faces/tiny."""
+  return tmp_path_factory.mktemp('corpus')
+
 
 @pytest.fixture
-def record(directory):
-  return corpora.source('talking_faces/tiny', 'train', str(directory / 'data'))[0]
+def varied(corpus):
+  """The generator's config with two windows a clip and every augmentation."""
+  config = tiny_config('generator', corpus)
+  config.data.update(batch_size=4, windows=2)
+  config.data.augment.update(flip=0.5, colour=0.2, jpeg=0.5, crop=0.1, silence=0.5)
+  return config
 
 
-def numbered(record, n_frames):
-  """The record with frames that tell their index and a mel that tells its position."""
-  frames = [encode_frame(np.full((32, 32, 3), 3 * k, np.uint8)) for k in range(n_frames)]
-  mel = np.repeat(np.arange(n_frames * 80 // 25, dtype=np.float32)[:, None], 80, 1)
-  return record | {'frames': frames, 'mel': mel}
+@pytest.fixture
+def warnings(monkeypatch):
+  said = []
+  monkeypatch.setattr(data.logging, 'log_first_n', lambda level, message, n, *values: said.append(message % values))
+  return said
 
 
-def first(examples):
-  return {name: array[0] for name, array in examples.items()}
+@pytest.mark.parametrize('processes', [1, 2, 4, 7])
+def test_processes_read_every_record_once_an_epoch(processes):
+  for epoch in range(2):
+    places = [range(p, 2 * RECORDS, processes) for p in range(processes)]  # of the positions of all
+    read = {}
+    for process, mine in enumerate(places):
+      read |= dict(zip(mine, numbers(process, processes, len(mine)), strict=True))
+    assert sorted(read[place] for place in range(epoch * RECORDS, (epoch + 1) * RECORDS)) == list(range(RECORDS))
+    assert [read[place] for place in range(2 * RECORDS)] == numbers(0, 1, 2 * RECORDS)
 
 
-def test_generator_window_pairs_frames_with_their_speech(record):
-  record = numbered(record, 60)
-  rng = np.random.default_rng(0)
-  for _ in range(20):
-    window = first(GeneratorWindows(image_size=32, lead=2.0).random_map(record, rng))
-    target = window['target'][:, 0, 0, 0] // 3
-    reference = window['reference'][:, 0, 0, 0] // 3
-    start = int(target[0])
-    np.testing.assert_array_equal(target, np.arange(start, start + 5))
-    np.testing.assert_array_equal(np.diff(reference), 1)
-    assert not set(target) & set(reference)
-    whole = mel_windows(record['mel'], 25, 60, lead=2.0)
-    np.testing.assert_array_equal(window['mel'], whole[start : start + 5])
-    np.testing.assert_array_equal(window['window_mel'], mel_windows(record['mel'], 25, 60)[start])
+def test_epochs_and_seeds_are_shuffled_differently():
+  both = numbers(0, 1, 2 * RECORDS)
+  first, second = both[:RECORDS], both[RECORDS:]
+  assert first != second and first != list(range(RECORDS)) and first != numbers(0, 1, RECORDS, seed=1)
 
 
-def test_expert_windows_are_apart_and_in_sync(record):
-  record = numbered(record, 40)
-  rng = np.random.default_rng(0)
-  for _ in range(20):
-    window = first(ExpertWindows(image_size=32, windows=6, minimum_offset=3).random_map(record, rng))
-    assert np.diff(window['start']).min() >= 3
-    np.testing.assert_array_equal(window['frames'][:, 0, 0, 0, 0] // 3, window['start'])
-    np.testing.assert_array_equal(window['mel'], mel_windows(record['mel'], 25, 40)[window['start']])
-
-
-def test_short_clips_are_used_and_too_short_ones_named(record):
-  rng = np.random.default_rng(0)
-  window = first(GeneratorWindows(image_size=32, lead=0).random_map(numbered(record, 7), rng))
-  assert not np.array_equal(window['target'], window['reference'])
-  assert ExpertWindows(32, windows=6, minimum_offset=3).random_map(numbered(record, 7), rng)['start'].max() <= 2
-  with pytest.raises(ValueError, match='fewer than 5 frames'):
-    GeneratorWindows(image_size=32, lead=0).random_map(numbered(record, 4), rng)
+def test_a_record_is_seen_anew_in_every_epoch():
+  dataset = data.examples(range(RECORDS), 0, NumberOf())
+  seen = [dataset[i] for i in range(2 * RECORDS)]
+  assert len({(int(one['number'][0]), int(one['drawn'][0])) for one in seen}) == 2 * RECORDS
 
 
 @pytest.mark.parametrize('task', ['sync_expert', 'generator'])
-def test_batches_depend_on_the_seed_alone(task, directory):
-  config = tiny_config(task, directory)
+def test_batches_depend_on_the_seed_alone(task, corpus):
+  config = tiny_config(task, corpus)
   first, again = (next(data.train_batches(config)) for _ in range(2))
   config.seed = 1
   other = next(data.train_batches(config))
@@ -74,8 +109,8 @@ def test_batches_depend_on_the_seed_alone(task, directory):
   assert any(not np.array_equal(first[name], other[name]) for name in first)
 
 
-def test_processes_share_what_one_alone_would_read(directory):
-  config = tiny_config('generator', directory)
+def test_processes_share_what_one_alone_would_read(corpus):
+  config = tiny_config('generator', corpus)
   alone, shares = data.train_batches(config), [data.train_batches(config, p, 2) for p in range(2)]
   for _ in range(3):
     whole = next(alone)['target']
@@ -85,20 +120,170 @@ def test_processes_share_what_one_alone_would_read(directory):
     data.train_batches(config, 0, 3)
 
 
-def test_iterator_resumes_at_the_next_batch(directory):
-  config = tiny_config('generator', directory)
-  batches = data.train_batches(config)
-  next(batches)
+def test_batches_are_the_same_for_any_number_of_workers(varied):
+  alone = data.train_batches(varied)
+  expected = [next(alone) for _ in range(6)]
+  assert len({batch['target'].tobytes() for batch in expected}) == 6
+  for workers in (1, 4):
+    varied.data.workers = workers
+    batches = data.train_batches(varied)
+    for batch in expected:
+      assert_same(next(batches), batch)
+    batches.close()
+
+
+def test_batches_lie_in_memory_as_grain_can_share_it(varied):
+  assert all(array.flags.c_contiguous for array in next(data.train_batches(varied)).values())
+
+
+def test_processes_together_make_the_batches_of_one_with_two_windows_a_clip(varied):
+  varied.data.batch_size = 8
+  alone = data.train_batches(varied)
+  shares = [data.train_batches(varied, p, 2) for p in range(2)]
+  for _ in range(4):
+    whole, parts = next(alone), [next(share) for share in shares]
+    # Clip k of the batch is process k % 2's; its windows are rows 2 k and 2 k + 1.
+    for name in ('target', 'reference', 'mel', 'window_mel'):
+      clips = [part[name].reshape(2, 2, *part[name].shape[1:]) for part in parts]
+      together = np.stack(clips, axis=1).reshape(whole[name].shape)
+      np.testing.assert_array_equal(together, whole[name], err_msg=name)
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_iterator_resumes_at_the_next_batch(workers, varied, tmp_path):
+  varied.data.workers = workers
+  batches = data.train_batches(varied)
+  for _ in range(3):
+    next(batches)
   state = batches.get_state()
-  expected = next(batches)
-  resumed = data.train_batches(config)
-  resumed.set_state(state)
-  np.testing.assert_array_equal(next(resumed)['target'], expected['target'])
+  with ocp.training.Checkpointer(tmp_path) as checkpointer:
+    checkpointer.save_checkpointables(3, {'data': batches})
+  expected = [next(batches) for _ in range(3)]
+  batches.set_state(state)
+  assert_same(next(batches), expected[0])
+  batches.close()
+
+  resumed = data.train_batches(varied)
+  with ocp.training.Checkpointer(tmp_path) as checkpointer:
+    checkpointer.load_checkpointables(3, {'data': resumed})
+  for batch in expected:
+    assert_same(next(resumed), batch)
+  resumed.close()
 
 
-def test_unknown_corpora_are_named(directory):
+def damage_jpegs(record):
+  return record | {'frames': [jpeg[:20] for jpeg in record['frames']]}
+
+
+def cut_short(record):
+  return record | {'frames': record['frames'][:3]}
+
+
+def without_mel(record):
+  return {name: value for name, value in record.items() if name != 'mel'}
+
+
+@pytest.mark.parametrize(
+  ('damage', 'problem'), [(damage_jpegs, 'not a JPEG'), (cut_short, 'fewer than 5 frames'), (without_mel, 'mel')]
+)
+def test_another_record_takes_the_place_of_a_damaged_one(damage, problem, warnings):
+  whole = [clip_record(0, 'train', speaker, 0, seconds=0.4, image_size=32) for speaker in range(3)]
+  source = [whole[0], damage(whole[1]), whole[2]]
+  window = GeneratorWindows(image_size=32, lead=2.0)
+  dataset, again = (data.examples(source, 0, window) for _ in range(2))
+  intact = data.examples(whole, 0, window)
+  order = data.examples(range(3), 0, NumberOf())
+  mels = {k: {m.tobytes() for m in window_mels(whole[k])} for k in range(3)}
+  for place in range(6):
+    example = dataset[place]
+    if int(order[place]['number'][0]) == 1:
+      assert example['skipped'][0] >= 1
+      assert example['window_mel'][0].tobytes() in mels[0] | mels[2]
+      assert_same(example, again[place])
+    else:
+      assert_same(example, intact[place])
+      assert example['skipped'].tolist() == [0]
+  assert warnings and all('record 1 of' in line and problem in line for line in warnings)
+
+
+def window_mels(record):
+  return mel_windows(record['mel'], 25, 10)[:6]
+
+
+def test_skipped_records_are_counted_in_the_batch(warnings):
+  dataset = data.batched(data.examples(range(4), 0, NumberOf(wrong=2, error=ValueError)), 4)
+  for epoch in range(3):
+    warnings.clear()
+    batch = dataset[epoch]
+    assert batch['skipped'].shape == (4,)
+    assert sorted(batch['skipped'] > 0) == [False, False, False, True]
+    assert 2 not in batch['number']
+    assert len(warnings) == batch['skipped'].sum()
+
+
+def test_a_corpus_of_damaged_records_is_no_endless_search(warnings):
+  dataset = data.examples([None] * 3, 0, NumberOf(wrong=None, error=ValueError))
+  with pytest.raises(RuntimeError, match='8 records in a row are damaged: build the corpus again'):
+    dataset[0]
+  assert len(warnings) == 8
+
+
+def test_an_error_that_is_no_damage_is_raised_as_it_is(warnings):
+  dataset = data.examples(range(RECORDS), 0, NumberOf(wrong=7))
+  with pytest.raises(TypeError, match='number 7 is wrong'):
+    [dataset[i] for i in range(RECORDS)]
+  assert not warnings
+
+
+def test_an_error_in_a_worker_is_raised_here():
+  batches = in_workers(NumberOf(wrong=7), workers=1)
+  with pytest.raises(TypeError, match='number 7 is wrong'):
+    for _ in range(RECORDS):
+      next(batches)
+  batches.close()
+
+
+def test_the_death_of_a_worker_is_an_error_and_not_a_wait():
+  before = set(multiprocessing.active_children())
+  batches = in_workers(NumberOf(), workers=2)
+  next(batches)
+  victim, *_ = set(multiprocessing.active_children()) - before
+  os.kill(victim.pid, signal.SIGKILL)
+  began = time.monotonic()
+  with pytest.raises(RuntimeError, match='exit code -9'):
+    for _ in range(20):
+      next(batches)
+  assert time.monotonic() - began < 10
+  batches.close()
+
+
+def test_workers_end_with_a_training_that_is_killed():
+  """Grain's own would wait for ever; they keep the pipe open until they end."""
+  script = (
+    'import os, signal, grain; from absl import flags; flags.FLAGS.mark_as_parsed()\n'
+    'from data_pipeline import input as data\n'
+    'if __name__ == "__main__":\n'
+    '  next(iter(data.in_processes(grain.MapDataset.range(9), 1)))\n'
+    '  os.kill(os.getpid(), signal.SIGKILL)\n'
+  )
+  training = subprocess.run([sys.executable, '-c', script], stdout=subprocess.PIPE, timeout=60)
+  assert training.returncode == -signal.SIGKILL
+
+
+def test_no_clip_or_speaker_is_in_two_splits(corpus):
+  ids, speakers = [], []
+  for split in SPLITS:
+    source = corpora.source('talking_faces/tiny', split, str(corpus / 'data'))
+    records = [source[i] for i in range(len(source))]
+    ids += [record['id'] for record in records]
+    speakers += {record['speaker'] for record in records}
+  assert len(ids) == len(set(ids)) == 3 * 2 + 2 + 2
+  assert len(speakers) == len(set(speakers)) == 3 + 2 + 2
+
+
+def test_unknown_corpora_are_named(corpus):
   for name, problem in {'lrs9': "no corpus 'lrs9'", 'talking_faces/x': "no config 'x'"}.items():
     with pytest.raises(UserError, match=problem):
-      corpora.source(name, 'train', str(directory / 'data'))
+      corpora.source(name, 'train', str(corpus / 'data'))
   with pytest.raises(UserError, match='no split'):
-    corpora.source('talking_faces/tiny', 'dev', str(directory / 'data'))
+    corpora.source('talking_faces/tiny', 'dev', str(corpus / 'data'))

@@ -1,0 +1,31 @@
+"""What the data pipeline's worker processes need to be told."""
+
+import contextlib
+import ctypes
+import multiprocessing
+import os
+import threading
+
+KEPT_MEMORY = 64 << 20  # bytes
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
+
+
+def end_with_parent() -> None:
+  """Has this process end when its parent does; else the workers of a killed command would wait for work for ever."""
+  threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def keep_freed_memory() -> None:
+  """Has the C library keep what is freed: a record of half a megabyte is read twice as fast where no new pages are.
+
+  By default glibc takes blocks of more than 128 kB from the system one by one, and gives them back.
+  """
+  with contextlib.suppress(AttributeError, OSError):  # another C library
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_MMAP_THRESHOLD, KEPT_MEMORY)
+    libc.mallopt(_TRIM_THRESHOLD, KEPT_MEMORY)
+
+
+def _wait_for_parent() -> None:
+  multiprocessing.parent_process().join()
+  os._exit(1)
