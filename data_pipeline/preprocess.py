@@ -50,7 +50,11 @@ def define_flags() -> None:
   flags.DEFINE_integer(
     'max_offset', 5, 'Frames by which it may find sound shifted, which is put right; beyond, rejected.', lower_bound=0
   )
-  flags.DEFINE_float('min_confidence', 0.1, 'Records with less of its confidence are rejected.')
+  flags.DEFINE_float(
+    'min_confidence',
+    0.25,
+    "Records with less of its confidence are rejected; the demo's expert gives 0.5 to true ones.",
+  )
   flags.DEFINE_string('beam_runner', None, 'Works as an Apache Beam pipeline: DirectRunner, DataflowRunner, ….')
   flags.DEFINE_multi_string('beam_option', [], "An option of Beam's, --name=value; may be repeated.")
 

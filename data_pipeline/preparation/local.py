@@ -3,10 +3,11 @@
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -18,6 +19,7 @@ from data_pipeline.processes import end_with_parent
 from lpips_jax.media.detect import make_detector
 
 AHEAD = 2  # clips handed out for each process, so that none of them waits
+_detector_of_this_process = cache(make_detector)
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Cutter:
   def __call__(self, raw: RawClip) -> Outcome:
     """Returns what comes of a raw clip. Whatever goes wrong is a reason to reject that clip, not to stop the rest."""
     try:
-      return cut(raw, _detector(self.detector, self.model), self.settings)
+      return cut(raw, _detector_of_this_process(self.detector, self.model), self.settings)
     except Exception as error:
       return Outcome(raw.id, rejected=[(raw.id, f'{type(error).__name__}: {error}')])
 
@@ -64,7 +66,9 @@ def cut_all(clips: Sequence[RawClip], cutter: Cutter, workers: int) -> Iterator[
       yield Outcome(raw.id, rejected=[(raw.id, 'the process that read it died')])
 
 
-def _cut_until_one_dies(waiting: deque[RawClip], cutter: Cutter, workers: int) -> Iterator[Outcome]:
+def _cut_until_one_dies(
+  waiting: deque[RawClip], cutter: Cutter, workers: int
+) -> Generator[Outcome, None, list[RawClip]]:
   """Cuts what is waiting; when a process dies, returns the clips that were being cut."""
   spawn = multiprocessing.get_context('spawn')  # a forked JAX may hang
   running: dict[Future[Outcome], RawClip] = {}
@@ -90,12 +94,3 @@ def _start_worker() -> None:
   signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
   cv2.setNumThreads(1)
   end_with_parent()
-
-
-_detectors: dict = {}  # of this process
-
-
-def _detector(kind: str, model: Path | None):
-  if (kind, model) not in _detectors:
-    _detectors[kind, model] = make_detector(kind, model)
-  return _detectors[kind, model]
