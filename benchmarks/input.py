@@ -220,16 +220,16 @@ def _milliseconds(piece: Callable[[], object], times: int = 50) -> float:
 def _make_corpus(directory: Path, seconds: int, clips: int) -> Path:
   """Draws speakers, and lays them down twice: as the TFDS corpus `folder`, and as Wav2Lip's directories."""
   prepared = directory / 'prepared'
-  store.open_output(prepared, {'layout': 'folder'})
   names = [f'{number:03}' for number in range(clips)]
-  for number, name in enumerate(tqdm(names, f'drawing clips of {seconds} s', leave=False, disable=None)):
-    clip = draw_clip(0, 'train', number, 0, seconds)
-    frames = list(clip.crops(SIZE))
-    record = make_record(name, name, [encode_frame(frame) for frame in frames], clip.audio, clip.boxes)
-    store.write_outcome(prepared, store.Outcome(name, [record], [{'face': float(SIZE)}], seconds=seconds))
-    _write_their_clip(directory / 'wav2lip' / name, frames, clip.audio)
-  store.write_splits(prepared, {'train': names})
-  (prepared / 'rejected.csv').touch()
+  with store.working_in(prepared, {'layout': 'folder'}):
+    for number, name in enumerate(tqdm(names, f'drawing clips of {seconds} s', leave=False, disable=None)):
+      clip = draw_clip(0, 'train', number, 0, seconds)
+      frames = list(clip.crops(SIZE))
+      record = make_record(name, name, [encode_frame(frame) for frame in frames], clip.audio, clip.boxes)
+      store.write_outcome(prepared, store.Outcome(name, [record], [{'face': float(SIZE)}], seconds=seconds))
+      _write_their_clip(directory / 'wav2lip' / name, frames, clip.audio)
+    store.write_splits(prepared, {'train': names})
+    (prepared / store.FINISHED).touch()
   config = corpora.tfds.download.DownloadConfig(manual_dir=prepared)
   Builder(data_dir=directory).download_and_prepare(download_config=config)
   shutil.rmtree(prepared)

@@ -33,8 +33,9 @@ def _build(arguments: list[str]) -> None:
   command = parser.parse_args(arguments).build
   try:
     command.execute()
-  except cli.UserError as error:
-    sys.exit(f'tfds build: {error}')
+  except (cli.UserError, OSError, AssertionError) as error:  # the last is what TFDS raises of a --manual_dir
+    print('tfds build: ' + ' '.join(str(error).split()), file=sys.stderr)
+    sys.exit(cli.BAD_INPUT)
 
 
 if __name__ == '__main__':

@@ -103,7 +103,7 @@ class ExampleOf(grain.transforms.RandomMap):
     """Returns the window's arrays and `skipped`, how many damaged records came first.
 
     Raises:
-      RuntimeError: one damaged record came after the other.
+      UserError: one damaged record came after the other.
     """
     for skipped in range(DAMAGED_IN_A_ROW):
       try:
@@ -112,7 +112,7 @@ class ExampleOf(grain.transforms.RandomMap):
         problem = error
         logging.log_first_n(logging.WARNING, 'record %d of %r is left out: %s', 20, number, self.source, error)
       number = int(rng.integers(len(self.source)))
-    raise RuntimeError(f'{DAMAGED_IN_A_ROW} records in a row are damaged: build the corpus again') from problem
+    raise UserError(f'{DAMAGED_IN_A_ROW} records in a row are damaged ({problem}): build the corpus again')
 
 
 def whole_clips(source: Sequence[dict[str, Any]], image_size: int, limit: int | None = None) -> list[Clip]:

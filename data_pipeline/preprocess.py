@@ -13,6 +13,7 @@ The output is what `tfds build` reads. A run that was killed goes on where it wa
 reasons in OUTPUT/rejected.csv, and OUTPUT/report.html shows what there is.
 """
 
+import contextlib
 import csv
 import os
 import sys
@@ -32,7 +33,7 @@ from data_pipeline.preparation.report import write_report
 from lpips_jax import cli
 from lpips_jax.conventions import FRAME_RATE
 from lpips_jax.files import write_whole
-from lpips_jax.media.detect import choose_detector
+from lpips_jax.media.detect import choose_detector, make_detector
 
 EVERYBODY = ('folder',)  # the layouts in which all people of a video are wanted; the others have one speaker a clip
 
@@ -42,7 +43,7 @@ def define_flags() -> None:
   flags.DEFINE_string('output', None, 'The directory for the prepared clips; a run there is continued.')
   flags.DEFINE_string('layout', None, f'How the source is laid out: {", ".join(layouts.LAYOUTS)}.')
   flags.DEFINE_integer('workers', os.cpu_count(), 'Processes; 0 works in one.', lower_bound=0)
-  flags.DEFINE_integer('crop_size', 96, 'Side of the face crops, in pixels.', lower_bound=16)
+  flags.DEFINE_integer('crop_size', 96, 'Side of the face crops, in pixels.', lower_bound=16, upper_bound=1024)
   flags.DEFINE_integer('min_frames', 15, 'Frames, at 25 a second, that a record must have.', lower_bound=10)
   flags.DEFINE_string('detector', 'auto', 'yunet, cascade, or auto: the first of them that can be had.')
   flags.DEFINE_string('detector_model', None, "YuNet's file; else LIPSYNC_YUNET, else a download.")
@@ -65,24 +66,24 @@ def main() -> None:
   source, output = Path(given.source).expanduser(), Path(given.output).expanduser()
   clips, refused = layouts.find_clips(given.layout, source)
   kind, model = choose_detector(given.detector, given.detector_model)
+  make_detector(kind, model)  # now, lest a file that is none spoil every clip
   settings = CutSettings(given.crop_size, given.layout in EVERYBODY, given.min_frames)
   limits = judging.JudgeSettings(given.max_offset, given.min_confidence, given.min_frames)
   make_judge = partial(judging.make_judge, given.sync_expert, limits)
   judge = make_judge()
-  store.open_output(output, _settings(kind))
-  store.begin(output)
-  store.write_splits(output, {split: [c.id for c in clips if c.split == split] for split in layouts.SPLITS})
-
-  todo = [clip for clip in clips if not store.is_whole(output, clip.id)]
-  if len(todo) < len(clips):
-    print(f'{len(clips) - len(todo)} of {len(clips)} clips were prepared before')
-  cutter = Cutter(kind, model, settings)
-  if given.beam_runner:
-    cut_on_cluster(todo, cutter, make_judge, output, given.beam_runner, given.beam_option)
-  else:
-    for outcome in _with_progress(map(judge, cut_all(todo, cutter, given.workers)), len(todo)):
-      store.write_outcome(output, outcome)
-  _summarise(output, clips, refused)
+  with store.working_in(output, _settings(kind)):
+    store.write_splits(output, {split: [c.id for c in clips if c.split == split] for split in layouts.SPLITS})
+    todo = [clip for clip in clips if not store.is_done(output, clip.id)]
+    if len(todo) < len(clips):
+      print(f'{len(clips) - len(todo)} of {len(clips)} clips were prepared before')
+    cutter = Cutter(kind, model, settings)
+    if given.beam_runner:
+      cut_on_cluster(todo, cutter, make_judge, output, given.beam_runner, given.beam_option)
+    else:
+      with contextlib.closing(cut_all(todo, cutter, given.workers)) as outcomes:
+        for outcome in _with_progress(map(judge, outcomes), len(todo)):
+          store.write_outcome(output, outcome)
+    _summarise(output, clips, refused)
 
 
 def _settings(detector: str) -> dict[str, object]:
@@ -118,6 +119,8 @@ def _summarise(output: Path, clips: list[layouts.RawClip], refused: list[tuple[s
   write_whole(output / store.FINISHED, listing.getvalue())
   write_report(output, summaries, rejected)
   records = [record for summary in summaries for record in summary.records]
+  if not records:
+    cli.fail(f'none of the {len(clips)} clips can be used: {output / store.FINISHED} says why')
   hours = sum(record['frames'] for record in records) / FRAME_RATE / 3600
   print(
     f'{len(records)} records, {hours:.3f} h, from {len(clips)} clips; '

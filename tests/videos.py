@@ -1,6 +1,6 @@
 """Videos for the tests of preparation: procedural faces, filmed as cameras and broadcasters do."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -26,8 +26,12 @@ def write_mp4(
   rate: Fraction = Fraction(25),
   sound_rate: int = SAMPLE_RATE,
   sound_start: Fraction = Fraction(0),
+  times: Sequence[int] | None = None,
 ) -> Path:
-  """Writes h264 and AAC, as broadcasters do; `samples` are float in [-1, 1] at `sound_rate`, or None for no sound."""
+  """Writes h264 and AAC, as broadcasters do.
+
+  `samples` are float in [-1, 1] at `sound_rate`, or None for no sound; `times` are those of the frames, in frames.
+  """
   path.parent.mkdir(parents=True, exist_ok=True)
   frames = list(frames)
   with av.open(str(path), 'w', format='mp4') as output:
@@ -37,7 +41,7 @@ def write_mp4(
     sound = None if samples is None else output.add_stream('aac', rate=sound_rate, layout='mono')
     for k, frame in enumerate(frames):
       coded = av.VideoFrame.from_ndarray(frame, format='rgb24')
-      coded.pts, coded.time_base = k, 1 / Fraction(rate)
+      coded.pts, coded.time_base = (times[k] if times else k), 1 / Fraction(rate)
       output.mux(picture.encode(coded))
     output.mux(picture.encode(None))
     if sound is not None:

@@ -42,11 +42,14 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     layout = store.read_settings(directory)['layout']
     if layout not in self.LAYOUTS:
       raise UserError(f'{directory} was prepared with --layout={layout}: {self.name} wants {" or ".join(self.LAYOUTS)}')
-    return {
+    used = {
       split: self._generate_examples(directory, split, clips)
       for split, clips in splits.items()
       if any(store.read_summary(directory, clip).records for clip in clips)  # TFDS has no empty splits
     }
+    if not used:
+      raise UserError(f'{directory} holds no record: its {store.FINISHED} says why')
+    return used
 
   def _generate_examples(self, directory: Path, split: str, clips: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     for clip in tqdm(clips, f'{self.name} {split}', leave=False, unit='clip', disable=None):

@@ -19,8 +19,9 @@ from lpips_jax.media.audio import SAMPLE_RATE
 from lpips_jax.media.detect import Detect
 from lpips_jax.media.people import Person, follow_everybody
 from lpips_jax.media.sound import load_speech, load_timed_speech
-from lpips_jax.media.survey import Survey, survey
+from lpips_jax.media.survey import survey
 
+LONGEST_STILL = 0.15  # seconds for which one frame may stand: else the picture would rest while speech goes on
 SILENT_ENDS = Fraction(1, 10)  # seconds by which a record may begin before its sound, or end after it
 FRAME = Fraction(1, FRAME_RATE)
 
@@ -69,21 +70,24 @@ def cut(raw: RawClip, find: Detect, settings: CutSettings) -> Outcome:
 def _cut_video(raw: RawClip, find: Detect, settings: CutSettings) -> Outcome:
   sound_start, speech = load_timed_speech(raw.path)
   seen = survey(raw.path, find)
-  people = follow_everybody(seen.faces, seen.cuts, seen.info.rate, (seen.info.width, seen.info.height))
+  steps = np.diff([float(time) for time in seen.times])
+  step = float(np.median(steps)) if len(steps) else float(1 / seen.info.rate)  # the mean is no measure across gaps
+  cuts = sorted({*seen.cuts, *(np.flatnonzero(steps > LONGEST_STILL) + 1).tolist()})
+  people = follow_everybody(seen.faces, cuts, 1 / step, (seen.info.width, seen.info.height))
   if not settings.everybody:
-    people = _most_prominent_of_each_shot(people, seen.cuts)
-  outcome = Outcome(raw.id, seconds=float(seen.times[-1] - seen.times[0] + 1 / seen.info.rate))
+    people = _most_prominent_of_each_shot(people, cuts)
+  outcome = Outcome(raw.id, seconds=float(np.minimum(steps, LONGEST_STILL).sum() + step))
   if not people:
     outcome.rejected.append((raw.id, 'no face was found'))
     return outcome
-  pieces = [_piece(person, seen, sound_start, speech) for person in people]
+  pieces = [_piece(person, seen.times, step, sound_start, speech) for person in people]
   long_enough = [piece for piece in pieces if len(piece.indices) >= settings.shortest]
   for jpegs, piece in zip(_crops(raw.path, long_enough, settings.crop_size), long_enough, strict=True):
     _add(outcome, raw, jpegs, piece)
   short = len(pieces) - len(long_enough)
   if short:
     what = f'{raw.id}: {short} of {len(pieces)} tracks' if long_enough else raw.id
-    outcome.rejected.append((what, f'shorter than {settings.shortest} frames'))
+    outcome.rejected.append((what, f'fewer than {settings.shortest} frames in a row with a face and sound'))
   return outcome
 
 
@@ -102,7 +106,7 @@ def _cut_directory(raw: RawClip, settings: CutSettings) -> Outcome:
     jpegs, boxes = zip(*(_ready_crop(raw.path / f'{number}.jpg', settings.crop_size) for number in run), strict=True)
     _add(outcome, raw, list(jpegs), _Piece(run, np.array(boxes), _heard(speech, run[0] * SAMPLES_A_FRAME, len(run))))
   if not outcome.records:
-    outcome.rejected.append((raw.id, f'no {settings.shortest} frames in a row with sound'))
+    outcome.rejected.append((raw.id, f'fewer than {settings.shortest} frames in a row with a face and sound'))
   return outcome
 
 
@@ -121,21 +125,21 @@ def _most_prominent_of_each_shot(people: Sequence[Person], cuts: Sequence[int]) 
   return list(shots.values())
 
 
-def _piece(person: Person, seen: Survey, sound_start: Fraction, speech: np.ndarray) -> _Piece:
+def _piece(person: Person, times: Sequence[Fraction], step: float, sound_start: Fraction, speech: np.ndarray) -> _Piece:
   """Lays a grid of 25 frames a second over the time for which a person is seen and something can be heard.
 
   The grid begins with a frame of the source, and each of its points takes the frame that is nearest in time: half a
   source frame off at most, in the mean not at all, and exact where the source has 25, 50 or 75 frames a second.
   """
-  of_person = np.array([float(time) for time in seen.times[person.first : person.first + len(person.boxes)]])
+  of_person = np.array([float(time) for time in times[person.first : person.first + len(person.boxes)]])
   first = int(np.searchsorted(of_person, float(sound_start - SILENT_ENDS)))
   end = min(of_person[-1], float(sound_start + SILENT_ENDS) + len(speech) / SAMPLE_RATE - float(FRAME))
   if first == len(of_person) or end < of_person[first]:
     return _Piece(np.zeros(0, int), np.zeros((0, 4)), np.zeros(0, np.int16))
-  half_a_frame = min(0.5, FRAME_RATE / float(2 * seen.info.rate))
+  half_a_frame = min(0.5, FRAME_RATE * step / 2)  # of the source, in frames of the record
   count = int((end - of_person[first]) * FRAME_RATE + half_a_frame) + 1
   places = _nearest(of_person, of_person[first] + np.arange(count) / FRAME_RATE)
-  heard = _heard(speech, round((seen.times[person.first + first] - sound_start) * SAMPLE_RATE), count)
+  heard = _heard(speech, round((times[person.first + first] - sound_start) * SAMPLE_RATE), count)
   return _Piece(person.first + places, person.boxes[places], heard)
 
 

@@ -1,5 +1,6 @@
 """Whether lips and speech of a record agree, as a sync expert sees it; and putting right what is only shifted."""
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -48,7 +49,7 @@ def judge(outcome: Outcome, expert: Any, settings: JudgeSettings) -> Outcome:
 
   Each note then has `offset`, the frames by which the sound was ahead of the picture, and `confidence`.
   """
-  judged = Outcome(outcome.clip, rejected=list(outcome.rejected), seconds=outcome.seconds)
+  judged = dataclasses.replace(outcome, records=[], notes=[], rejected=list(outcome.rejected))
   for record, note in zip(outcome.records, outcome.notes, strict=True):
     offset, confidence = _scores(record, expert)
     frames_left = len(record['frames']) - abs(offset)

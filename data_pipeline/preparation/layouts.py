@@ -2,14 +2,16 @@
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import NoReturn
 
 from lpips_jax.cli import UserError
 
 SPLITS = 'pretrain', 'train', 'val', 'test'  # the later is kept where two of them want the same clip or speaker
 SUFFIXES = '.mp4', '.mov', '.m4v', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.mts', '.wmv', '.flv'
+LONGEST_NAME = 240  # bytes: file systems take 255, and clips are kept in files with a suffix
 HELD_OUT = 0.05  # the share of speakers for each of val and test, where nobody says which
 
 
@@ -47,10 +49,12 @@ def find_clips(layout: str, source: Path) -> tuple[list[RawClip], list[tuple[str
     raise UserError(f'--layout must be one of {", ".join(LAYOUTS)}, not {layout!r}')
   if not source.is_dir():
     raise UserError(f'{source} is not a directory')
-  clips = sorted(LAYOUTS[layout](source), key=lambda clip: (clip.id, SPLITS.index(clip.split)))
-  if not clips:
+  found = sorted(LAYOUTS[layout](source), key=lambda clip: (clip.id, SPLITS.index(clip.split)))
+  if not found:
     raise UserError(f'{source} holds no clips of the layout {layout}: see --help for what it should look like')
-  return _without_leaks(clips)
+  clips, badly_named = _well_named(found)
+  clips, leaking = _without_leaks(clips)
+  return clips, badly_named + leaking
 
 
 def _lrs2(source: Path) -> Iterator[RawClip]:
@@ -120,6 +124,32 @@ LAYOUTS: dict[str, Callable[[Path], Iterator[RawClip]]] = {
 }
 
 
+def _well_named(clips: Sequence[RawClip]) -> tuple[list[RawClip], list[tuple[str, str]]]:
+  """A clip's outcome is kept under its id: ids must be names of files that are in no other's way, nor anywhere else."""
+  files = {f'{clip.id}.npz' for clip in clips}
+  good, refused = [], []
+  for clip in clips:
+    problem = _problem_of_name(clip.id)
+    if not problem and any(str(parent) in files for parent in PurePosixPath(clip.id).parents):
+      problem = 'its folder is called as the file of another clip'
+    if problem:
+      refused.append((clip.id.encode('utf-8', 'backslashreplace').decode(), problem))
+    else:
+      good.append(clip)
+  return good, refused
+
+
+def _problem_of_name(name: str) -> str:
+  """Returns what is wrong with an id, '' for nothing."""
+  if any(part in ('', '.', '..') for part in name.split('/')):
+    return 'not a path within the corpus'
+  if not name.isprintable():  # line breaks, and bytes that are not UTF-8
+    return 'its name has characters that cannot be printed'
+  if max(len(part.encode()) for part in name.split('/')) > LONGEST_NAME:
+    return f'its name is longer than {LONGEST_NAME} bytes'
+  return ''
+
+
 def _without_leaks(clips: Iterable[RawClip]) -> tuple[list[RawClip], list[tuple[str, str]]]:
   by_id: dict[str, RawClip] = {}
   for clip in clips:  # of one id, the later split comes later, and stays
@@ -149,17 +179,24 @@ def _by_speaker(speakers: set[str], splits: tuple[str, ...]) -> dict[str, str]:
 
 
 def _first_column(file: Path) -> list[str]:
-  lines = file.read_text(encoding='utf-8').splitlines()
+  try:
+    lines = file.read_text(encoding='utf-8-sig').splitlines()
+  except UnicodeDecodeError as error:
+    raise UserError(f'{file} is not a list of clips in UTF-8') from error
   return [line.split()[0].removesuffix('.mp4') for line in lines if line.strip()]
 
 
 def _walk(source: Path) -> Iterator[Path]:
   """All files, each once: links to directories are followed, but not in circles."""
   seen = set()
-  for folder, folders, files in os.walk(source, followlinks=True):
+  for folder, folders, files in os.walk(source, onerror=_refuse, followlinks=True):
     real = os.path.realpath(folder)
     if real in seen:
       folders.clear()
       continue
     seen.add(real)
     yield from (Path(folder, name) for name in files if not name.startswith('.'))
+
+
+def _refuse(error: OSError) -> NoReturn:
+  raise UserError(f'{error.filename} cannot be read: {error.strerror}')

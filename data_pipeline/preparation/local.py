@@ -1,5 +1,6 @@
 """Cutting many raw clips at once, in processes of this machine, whatever becomes of any of them."""
 
+import contextlib
 import multiprocessing
 import signal
 from collections import deque
@@ -41,7 +42,7 @@ class Cutter:
     try:
       return cut(raw, _detector_of_this_process(self.detector, self.model), self.settings)
     except Exception as error:
-      return Outcome(raw.id, rejected=[(raw.id, f'{type(error).__name__}: {error}')])
+      return Outcome(raw.id, rejected=[(raw.id, f'{type(error).__name__}: {error}')], again=True)
 
 
 def cut_all(clips: Sequence[RawClip], cutter: Cutter, workers: int) -> Iterator[Outcome]:
@@ -63,7 +64,7 @@ def cut_all(clips: Sequence[RawClip], cutter: Cutter, workers: int) -> Iterator[
     suspects += yield from _cut_until_one_dies(waiting, cutter, workers)
   for raw in suspects:  # alone, so that it is clear who is to blame
     if (yield from _cut_until_one_dies(deque([raw]), cutter, 1)):
-      yield Outcome(raw.id, rejected=[(raw.id, 'the process that read it died')])
+      yield Outcome(raw.id, rejected=[(raw.id, 'the process that read it died')], again=True)
 
 
 def _cut_until_one_dies(
@@ -76,7 +77,8 @@ def _cut_until_one_dies(
     try:
       while waiting or running:
         while waiting and len(running) < AHEAD * workers:
-          running[pool.submit(cutter, waiting[0])] = waiting[0]
+          with _held_back(signal.SIGINT):  # Ctrl-C is for this process, and not for those that this starts
+            running[pool.submit(cutter, waiting[0])] = waiting[0]
           waiting.popleft()
         done, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
@@ -85,12 +87,23 @@ def _cut_until_one_dies(
           yield outcome
     except BrokenProcessPool:
       return list(running.values())
-    finally:
-      pool.shutdown(wait=False, cancel_futures=True)
+    except BaseException:  # Ctrl-C, a full disk: what is being cut is cut again another time
+      for worker in multiprocessing.active_children():
+        worker.terminate()
+      raise
   return []
 
 
+@contextlib.contextmanager
+def _held_back(number: signal.Signals) -> Iterator[None]:
+  """A signal that arrives meanwhile is delivered afterwards; processes that are started meanwhile never see it."""
+  before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+  try:
+    yield
+  finally:
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _start_worker() -> None:
-  signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers
   cv2.setNumThreads(1)
   end_with_parent()

@@ -9,9 +9,12 @@
 The files depend on the raw clip and the settings alone: byte for byte the same in every run.
 """
 
+import contextlib
+import fcntl
 import json
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -23,7 +26,7 @@ from lpips_jax.cli import UserError
 from lpips_jax.files import write_whole
 
 ARRAYS = 'audio', 'mel', 'box'
-FINISHED = 'rejected.csv'
+SETTINGS, FINISHED, LOCK = 'settings.json', 'rejected.csv', '.lock'
 
 
 @dataclass
@@ -37,6 +40,7 @@ class Outcome:
       frames by which its sound was ahead, and `confidence`.
     rejected: (what, reason) of all that was not used.
     seconds: how long the raw clip is, as far as it could be read.
+    again: whether the next run should try anew: something failed that may not be the clip's fault.
   """
 
   clip: str
@@ -44,6 +48,7 @@ class Outcome:
   notes: list[dict[str, float]] = field(default_factory=list)
   rejected: list[tuple[str, str]] = field(default_factory=list)
   seconds: float = 0.0
+  again: bool = False
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Summary:
   """An outcome without pictures and sound: what a report needs of it.
 
   Attributes:
-    clip, rejected, seconds: as in `Outcome`.
+    clip, rejected, seconds, again: as in `Outcome`.
     records: of each record `id`, `speaker`, `frames` (their number), and its notes.
   """
 
@@ -59,6 +64,7 @@ class Summary:
   records: list[dict[str, Any]]
   rejected: list[tuple[str, str]]
   seconds: float
+  again: bool = False
 
 
 def clip_file(directory: Path, clip: str) -> Path:
@@ -72,7 +78,7 @@ def write_outcome(directory: Path, outcome: Outcome) -> None:
     {'id': record['id'], 'speaker': record['speaker'], 'frames': len(record['frames']), **note}
     for record, note in zip(outcome.records, outcome.notes, strict=True)
   ]
-  summary = Summary(outcome.clip, records, outcome.rejected, outcome.seconds)
+  summary = Summary(outcome.clip, records, outcome.rejected, outcome.seconds, outcome.again)
   arrays = {'summary': np.frombuffer(json.dumps(asdict(summary)).encode(), np.uint8)}
   for k, record in enumerate(outcome.records):
     arrays |= {f'{k}/{name}': record[name] for name in ARRAYS}
@@ -85,20 +91,18 @@ def write_outcome(directory: Path, outcome: Outcome) -> None:
   write_whole(path, content.getvalue())
 
 
-def is_whole(directory: Path, clip: str) -> bool:
-  """Whether the outcome of this raw clip is there, and not cut short as by a power failure."""
+def is_done(directory: Path, clip: str) -> bool:
+  """Whether the outcome of this raw clip is there, not cut short as by a power failure, and not to be tried anew."""
   try:
-    read_summary(directory, clip)
-  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    return not read_summary(directory, clip).again
+  except UserError:
     return False
-  return True
 
 
 def read_summary(directory: Path, clip: str) -> Summary:
-  """Reads what became of a raw clip, without its pictures and sound."""
-  with clip_file(directory, clip).open('rb') as opened, np.load(opened) as file:
-    summary = json.loads(file['summary'].tobytes())
-  return Summary(**summary | {'rejected': [tuple(pair) for pair in summary['rejected']]})
+  """Reads what became of a raw clip, without its pictures and sound; raises UserError as `read_records` does."""
+  with _opened(directory, clip) as file:
+    return _summary(file)
 
 
 def read_records(directory: Path, clip: str) -> list[dict[str, Any]]:
@@ -107,14 +111,8 @@ def read_records(directory: Path, clip: str) -> list[dict[str, Any]]:
   Raises:
     UserError: the clip has not been prepared, or its file is damaged.
   """
-  path = clip_file(directory, clip)
-  try:
-    summary = read_summary(directory, clip)
-    with path.open('rb') as opened, np.load(opened) as file:
-      return [_record(file, k, described) for k, described in enumerate(summary.records)]
-  except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-    problem = 'is damaged: delete it' if path.exists() else 'is not there'
-    raise UserError(f'{path} {problem}; run data_pipeline.preprocess again to its end') from error
+  with _opened(directory, clip) as file:
+    return [_record(file, k, described) for k, described in enumerate(_summary(file).records)]
 
 
 def write_splits(directory: Path, splits: dict[str, Sequence[str]]) -> None:
@@ -142,14 +140,16 @@ def read_splits(directory: Path) -> dict[str, list[str]]:
   return {file.stem: file.read_text(encoding='utf-8').splitlines() for file in files}
 
 
-def open_output(directory: Path, settings: dict[str, Any]) -> None:
-  """Makes a directory for prepared clips, or opens one in order to go on there.
+@contextlib.contextmanager
+def working_in(directory: Path, settings: dict[str, Any]) -> Iterator[None]:
+  """Makes a directory for prepared clips, or opens one in order to go on there, for one run at a time.
+
+  What a killed run left half written is removed, and so is what says that the clips are prepared to the end.
 
   Raises:
-    UserError: it holds something else, or clips that were prepared with other settings.
+    UserError: it holds something else, or clips that were prepared with other settings, or another run works there.
   """
-  path = directory / 'settings.json'
-  if path.exists():
+  if (directory / SETTINGS).exists():
     saved = read_settings(directory)
     changed = [f'{key}: {saved.get(key)} -> {settings.get(key)}' for key in settings if saved.get(key) != settings[key]]
     if changed:
@@ -157,22 +157,43 @@ def open_output(directory: Path, settings: dict[str, Any]) -> None:
   elif directory.exists() and any(directory.iterdir()):
     raise UserError(f'{directory} is not empty and holds no prepared clips: use another --output')
   directory.mkdir(parents=True, exist_ok=True)
-  write_whole(path, json.dumps(settings, indent=2) + '\n')
+  with (directory / LOCK).open('w') as lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends, whatever ends it
+    except OSError as error:
+      raise UserError(f'another run is at work in {directory}: wait for it, or end it') from error
+    write_whole(directory / SETTINGS, json.dumps(settings, indent=2) + '\n')
+    (directory / FINISHED).unlink(missing_ok=True)
+    for stray in directory.glob('clips/**/*.part'):
+      stray.unlink()
+    yield
 
 
 def read_settings(directory: Path) -> dict[str, Any]:
   """Reads what clips were prepared with; raises UserError when that is damaged."""
   try:
-    return json.loads((directory / 'settings.json').read_text())
-  except ValueError as error:
-    raise UserError(f'{directory / "settings.json"} is damaged: delete it to go on with the same settings') from error
+    settings = json.loads((directory / SETTINGS).read_text())
+    if 'layout' in settings:
+      return settings
+  except (OSError, ValueError, TypeError):
+    pass
+  raise UserError(f'{directory / SETTINGS} is not there or damaged: prepare the clips again, in another directory')
 
 
-def begin(directory: Path) -> None:
-  """Removes what a killed run left half written, and what says that the clips are prepared to the end."""
-  (directory / FINISHED).unlink(missing_ok=True)
-  for stray in directory.glob('clips/**/*.part'):
-    stray.unlink()
+@contextlib.contextmanager
+def _opened(directory: Path, clip: str) -> Iterator[Any]:
+  path = clip_file(directory, clip)
+  try:
+    with path.open('rb') as opened, np.load(opened) as file:
+      yield file
+  except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    problem = 'is damaged: delete it' if path.exists() else 'is not there'
+    raise UserError(f'{path} {problem}; run data_pipeline.preprocess again to its end') from error
+
+
+def _summary(file: Any) -> Summary:
+  summary = json.loads(file['summary'].tobytes())
+  return Summary(**summary | {'rejected': [tuple(pair) for pair in summary['rejected']]})
 
 
 def _record(file: Any, k: int, described: dict[str, Any]) -> dict[str, Any]:

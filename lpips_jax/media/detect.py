@@ -152,4 +152,5 @@ def _reduced(frame: np.ndarray, longest_side: int) -> tuple[np.ndarray, float]:
 
 
 def _with_scores(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-  return np.column_stack([boxes, scores]).astype(np.float32)
+  faces = np.column_stack([boxes, scores]).astype(np.float32)
+  return faces[np.isfinite(faces).all(axis=1)]  # YuNet answers with NaN in pictures a few pixels high

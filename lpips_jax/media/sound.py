@@ -11,7 +11,7 @@ from lpips_jax.cli import UserError
 from lpips_jax.media.audio import SAMPLE_RATE
 from lpips_jax.media.containers import decode, open_media
 
-MOST_CHANNELS = 8  # FFmpeg's resampler crashes on more
+MOST_CHANNELS = 7  # FFmpeg's resampler crashes on more
 LONGEST_PADDING = 2048  # samples by which a decoder may overrun the end: a block of AAC at 8 kHz
 SHORTEST_HOLE, LONGEST_HOLE = Fraction(1, 50), Fraction(60)  # seconds; longer ones are mistakes of the clock
 

@@ -119,6 +119,19 @@ def test_no_record_goes_through_a_cut(tmp_path, faces):
   assert np.corrcoef(whole, np.tile(samples, 2)[: len(whole)])[0, 1] > 0.98
 
 
+def test_a_picture_that_rests_is_no_talking_face(tmp_path, faces):
+  """At 5 frames a second, or where the clock jumps, one frame would stand for many."""
+  (frames, samples), _, find = faces
+  slow = cut(raw(write_mp4(tmp_path / 'slow.mp4', frames, np.tile(samples, 6), Fraction(5))), find, SMALL)
+  assert slow.records == [] and 'fewer than 15 frames in a row' in slow.rejected[0][1]
+  times = [k if k < 20 else k + 1000 for k in range(30)]
+  path = write_mp4(tmp_path / 'jump.mp4', frames, np.tile(samples, 40), times=times)
+  jump = cut(raw(path), find, CutSettings(32, shortest=10))
+  assert [len(record['frames']) for record in jump.records] == [20, 10] and jump.seconds == pytest.approx(
+    1.35, abs=0.02
+  )
+
+
 def test_what_cannot_be_used_is_said_in_a_line(tmp_path, faces):
   (frames, samples), _, find = faces
   good = write_mp4(tmp_path / 'good.mp4', frames, samples)
@@ -130,7 +143,7 @@ def test_what_cannot_be_used_is_said_in_a_line(tmp_path, faces):
     'not a media file that can be read, or is cut short': tmp_path / 'cut.mp4',
     'is empty': tmp_path / 'empty.mp4',
     'does not exist': tmp_path / 'nowhere.mp4',
-    'shorter than 15 frames': write_mp4(tmp_path / 'short.mp4', frames[:12], samples[: 12 * 640]),
+    'fewer than 15 frames in a row': write_mp4(tmp_path / 'short.mp4', frames[:12], samples[: 12 * 640]),
   }
   for reason, path in reasons.items():
     outcome = cut(raw(path), find, SMALL)

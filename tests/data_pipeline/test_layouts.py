@@ -1,5 +1,7 @@
 """Corpora as they lie on disk: who is found, in which split, and that no split knows another's people."""
 
+import os
+
 import pytest
 
 from data_pipeline.preparation.layouts import find_clips
@@ -101,6 +103,32 @@ def test_who_is_tested_on_is_not_trained_on_whatever_the_lists_say(tmp_path):
     'main/e/1': 'its speaker is in the split test, too',
     'pretrain/a/9': 'its speaker is in the split test, too',
   }
+
+
+def test_names_that_lead_elsewhere_or_collide_are_refused(tmp_path):
+  (tmp_path / 'mvlrs_v1').mkdir()
+  names = ['a/1', 'a//1', './a/1', 'b/../a/1', '../../a/1', '/a/1', 'long/' + 241 * 'x', 'a/1.npz/2', 'a/\u200b']
+  (tmp_path / 'train.txt').write_text('\ufeff' + '\r\n'.join(names))
+  kept, refused = find_clips('lrs2', tmp_path)
+  assert [clip.id for clip in kept] == ['main/a/1']
+  assert sorted(reason for _, reason in refused) == [
+    'its folder is called as the file of another clip',
+    'its name has characters that cannot be printed',
+    'its name is longer than 240 bytes',
+    *['not a path within the corpus'] * 5,
+  ]
+
+
+def test_names_that_are_no_text_are_refused(tmp_path):
+  touch(tmp_path, 'good.mp4', 'two\nlines.mp4')
+  (tmp_path / 'bad').mkdir()
+  open(os.fsencode(tmp_path) + b'/bad/\xff.mp4', 'w').close()
+  kept, refused = find_clips('folder', tmp_path)
+  assert [clip.id for clip in kept] == ['good.mp4']
+  assert dict(refused).keys() == {'bad/\\udcff.mp4', 'two\nlines.mp4'}
+  (tmp_path / 'train.txt').write_bytes(b'\xff\xfe\x00')
+  with pytest.raises(UserError, match='is not a list of clips in UTF-8'):
+    find_clips('lrs2', tmp_path)
 
 
 def test_what_is_not_there_is_said(tmp_path):

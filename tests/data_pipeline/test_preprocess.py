@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -237,14 +238,59 @@ def test_bad_input_is_one_line_and_leaves_nothing(archive, prepared, tmp_path, d
   assert not (tmp_path / 'o').exists()
 
 
+def test_one_run_at_a_time(tmp_path):
+  def work():
+    return store.working_in(tmp_path / 'out', {'layout': 'lrs2'})
+
+  with work(), pytest.raises(UserError, match='another run is at work'), work():
+    pass
+  with work():
+    pass
+
+
+def test_what_may_not_be_the_clips_fault_is_tried_again(tmp_path):
+  (tmp_path / 'out').mkdir()
+  for again in (True, False):
+    store.write_outcome(tmp_path / 'out', Outcome('a/b', rejected=[('a/b', 'no memory')], again=again))
+    assert store.is_done(tmp_path / 'out', 'a/b') != again
+
+
+def test_ctrl_c_twice_ends_everything(archive, tmp_path):
+  arguments = (
+    f'--source={archive}',
+    f'--output={tmp_path / "out"}',
+    '--layout=lrs2',
+    '--detector=cascade',
+    '--workers=2',
+  )
+  process = subprocess.Popen(
+    [sys.executable, '-m', 'data_pipeline.preprocess', *arguments],
+    cwd=ROOT,
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+    text=True,
+    start_new_session=True,
+  )
+  deadline = time.monotonic() + 60
+  while not list(tmp_path.glob('out/clips/**/*.npz')) and time.monotonic() < deadline:
+    time.sleep(0.02)
+  os.killpg(process.pid, signal.SIGINT)
+  time.sleep(0.3)
+  if process.poll() is None:
+    os.killpg(process.pid, signal.SIGINT)
+  _, said = process.communicate(timeout=60)
+  assert process.returncode == 130
+  assert said == 'preprocess.py: interrupted\n'
+
+
 def test_damaged_and_unfinished_clips_are_noticed(prepared, tmp_path):
   clip = 'main/100/00001'
-  assert store.is_whole(prepared, clip) and not store.is_whole(prepared, 'main/100/99999')
+  assert store.is_done(prepared, clip) and not store.is_done(prepared, 'main/100/99999')
   file = store.clip_file(tmp_path, clip)
   file.parent.mkdir(parents=True)
   for content in (b'', store.clip_file(prepared, clip).read_bytes()[:-300]):
     file.write_bytes(content)
-    assert not store.is_whole(tmp_path, clip)
+    assert not store.is_done(tmp_path, clip)
     with pytest.raises(UserError, match='is damaged: delete it'):
       store.read_records(tmp_path, clip)
   store.write_splits(tmp_path, {'train': [clip]})
