@@ -4,8 +4,9 @@
 
 Both read the same clips of the embedded corpus at 96 pixels with the same number of workers, in turns: ours from array
 records, the other from directories of .jpg files and a .wav, of which it makes the mel spectrogram by librosa at each
-item. `ratio` is ours over theirs on clips of 3 seconds; a rate `per_core` is divided by the cores that the workers
-have. The last figures say how much memory our reader takes early and late.
+item. `ratio` is ours over theirs on clips of 3 seconds, a window a read on either side; a rate `per_core` is divided by
+the cores that the workers have, which on shared hardware are less than cores: hence one worker by itself, too. The last
+figures say how much memory our reader takes early and late.
 """
 
 import json
@@ -63,6 +64,8 @@ def main() -> None:
     rates = _in_turns(readers, given.windows, given.turns)
     figures = {'workers': given.workers, 'cores': cores, 'ratio': rates['ours_3s_1_a_read'] / rates['wav2lip_3s']}
     figures |= {'windows_per_second': rates, 'per_core': {name: rate / cores for name, rate in rates.items()}}
+    alone = {f'ours_{seconds}s': _ours(directory, WINDOWS_A_READ[-1], 1) for seconds, directory in directories.items()}
+    figures['windows_per_second_of_one_worker'] = _in_turns(alone, given.windows // 2, given.turns)
     figures['milliseconds_of_one_core'] = _pieces(directories[3])
     if given.soak:
       figures['resident_megabytes'] = _soak(directories[20], given.soak)
