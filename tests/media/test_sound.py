@@ -3,6 +3,7 @@
 import wave
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
@@ -80,3 +81,29 @@ def test_files_without_speech(tmp_path):
     with pytest.raises(UserError, match=problem) as caught:
       load_speech(tmp_path / name)
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_more_channels_than_can_be_read_are_refused(tmp_path):
+  sound = np.zeros((1600, 8))
+  assert load_speech(write_wav(tmp_path / 'seven.wav', sound[:, :7], 16000)).shape == (1600,)
+  with pytest.raises(UserError, match='8 channels of sound: mix them down to 7 or fewer'):
+    load_speech(write_wav(tmp_path / 'eight.wav', sound, 16000))
+
+
+def test_missing_sound_is_silence_of_the_same_length(tmp_path):
+  """Two seconds of a tone, of which half a second in the middle was lost on the way."""
+  path, whole = tmp_path / 'hole.mka', tone(2, 16000).astype(np.float32)
+  with av.open(str(path), 'w', format='matroska') as output:
+    stream = output.add_stream('pcm_s16le', rate=16000, layout='mono')
+    for first in range(0, 32000, 1600):
+      if 12800 <= first < 20800:
+        continue
+      piece = np.rint(32767 * whole[first : first + 1600]).astype(np.int16)[None]
+      frame = av.AudioFrame.from_ndarray(piece, format='s16', layout='mono')
+      frame.sample_rate, frame.pts, frame.time_base = 16000, first, Fraction(1, 16000)
+      output.mux(stream.encode(frame))
+    output.mux(stream.encode(None))
+  heard = load_speech(path)
+  assert abs(len(heard) - 32000) <= 16
+  assert np.abs(heard[13000:20500]).max() < 1e-3
+  np.testing.assert_allclose(heard[21000:31000], whole[21000:31000], atol=0.02)
