@@ -128,7 +128,7 @@ def test_a_picture_that_rests_is_no_talking_face(tmp_path, faces):
   path = write_mp4(tmp_path / 'jump.mp4', frames, np.tile(samples, 40), times=times)
   jump = cut(raw(path), find, CutSettings(32, shortest=10))
   assert [len(record['frames']) for record in jump.records] == [20, 10] and jump.seconds == pytest.approx(
-    1.35, abs=0.02
+    1.31, abs=0.01
   )
 
 
