@@ -11,12 +11,13 @@ figures say how much memory our reader takes early and late.
 
 import json
 import os
+import resource
 import shutil
 import statistics
 import tempfile
 import time
-import wave
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -34,6 +35,7 @@ from data_pipeline.records import decode_frames, encode_frame, make_record
 from data_pipeline.windows import GeneratorWindows
 from lpips_jax import cli
 from lpips_jax.files import write_whole
+from lpips_jax.media.sound import write_speech
 
 SIZE, BATCH = 96, 16
 CLIPS = {3: 40, 20: 8}  # seconds -> how many clips of that length
@@ -121,14 +123,13 @@ class _Repeated:
 
 
 def _soak(directory: Path, windows: int) -> dict[str, float]:
-  """Resident memory of this process after a tenth of the windows and after all of them."""
+  """The most memory that this process has had resident after a tenth of the windows and after all of them."""
   dataset = _examples(directory, 1)
   resident = {}
   for k in tqdm(range(1, windows + 1), 'soak', leave=False, disable=None):
     dataset[k]
     if k in (windows // 10, windows):
-      pages = int(Path('/proc/self/statm').read_text().split()[1])
-      resident[str(k)] = pages * os.sysconf('SC_PAGE_SIZE') / 1e6
+      resident[str(k)] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
   return resident
 
 
@@ -181,12 +182,11 @@ def _their_mel(path: Path) -> np.ndarray:
   return np.clip(8 * (level + 100) / 100 - 4, -4, 4).T.astype(np.float32)
 
 
-def _filters(cache: list = []) -> np.ndarray:  # noqa: B006
+@cache
+def _filters() -> np.ndarray:
   import librosa
 
-  if not cache:
-    cache.append(librosa.filters.mel(sr=16000, n_fft=800, n_mels=80, fmin=55, fmax=7600))
-  return cache[0]
+  return librosa.filters.mel(sr=16000, n_fft=800, n_mels=80, fmin=55, fmax=7600)
 
 
 def _filled(mel: np.ndarray) -> np.ndarray:
@@ -243,9 +243,7 @@ def _write_their_clip(directory: Path, frames: list[np.ndarray], audio: np.ndarr
   directory.mkdir(parents=True)
   for k, frame in enumerate(frames):
     cv2.imwrite(str(directory / f'{k}.jpg'), frame[..., ::-1])
-  with wave.open(str(directory / 'audio.wav'), 'wb') as file:
-    file.setparams((1, 2, 16000, len(audio), 'NONE', ''))
-    file.writeframes(audio.astype('<i2').tobytes())
+  write_speech(directory / 'audio.wav', audio)
 
 
 if __name__ == '__main__':

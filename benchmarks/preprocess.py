@@ -10,7 +10,6 @@ at full size, in the same run; `agreement` is the mean intersection over union o
 import json
 import tempfile
 import time
-import wave
 from fractions import Fraction
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from lpips_jax.files import write_whole
 from lpips_jax.media.detect import Detect, choose_detector, make_detector
 from lpips_jax.media.mp4 import write_video
 from lpips_jax.media.people import follow_everybody
+from lpips_jax.media.sound import write_speech
 from lpips_jax.media.survey import Survey, survey
 from lpips_jax.media.track import overlap
 from lpips_jax.media.video import VideoInfo, probe, read_timed
@@ -98,18 +98,12 @@ def _boxes(seen: Survey) -> np.ndarray:
 def _film(directory: Path, number: int, side: int) -> Path:
   clip = draw_clip(0, 'train', number, 0, SECONDS)
   sound = directory / 'sound.wav'
-  _write_wav(sound, clip.audio)
+  write_speech(sound, clip.audio)
   path = directory / f'{side}-{number}.mp4'
   with write_video(path, VideoInfo(side, side, Fraction(25)), sound) as write:
     for frame in clip.scene(min(side, RENDERED)):
       write(frame if len(frame) == side else cv2.resize(frame, (side, side), interpolation=cv2.INTER_CUBIC))
   return path
-
-
-def _write_wav(path: Path, audio: np.ndarray) -> None:
-  with wave.open(str(path), 'wb') as file:
-    file.setparams((1, 2, 16000, len(audio), 'NONE', ''))
-    file.writeframes(audio.astype('<i2').tobytes())
 
 
 if __name__ == '__main__':

@@ -36,7 +36,7 @@ def train_batches(config: ConfigDict, process: int = 0, count: int = 1) -> grain
     count: how many there are; together they read what one alone would.
 
   Returns:
-    An iterator of dicts of arrays with leading dimension batch_size / processes: see `data_pipeline.windows`; and
+    An iterator of dicts of arrays with leading dimension batch_size / count: see `data_pipeline.windows`; and
     `skipped`, one number for each clip: how many damaged records it stands in for. An error in a worker is raised here,
     as is RuntimeError when one is killed.
 
@@ -81,7 +81,7 @@ def batched(dataset: grain.MapDataset, clips: int) -> grain.MapDataset:
 
 
 def in_processes(dataset: grain.MapDataset, workers: int) -> grain.IterDataset:
-  """The same elements in the same order, made ahead by processes; an error there, or their death, is raised here."""
+  """The same elements in the same order, made ahead by processes; their errors and their deaths are raised here."""
   one_thread = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)  # more of them wait for each other's Python
   options = grain.MultiprocessingOptions(num_workers=workers)
   return dataset.to_iter_dataset(one_thread).mp_prefetch(options, worker_init_fn=_start_worker)

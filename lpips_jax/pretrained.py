@@ -69,6 +69,14 @@ def load(checkpoint: str | Path) -> Pretrained:
     raise UserError(f'{directory} is damaged or incomplete ({type(error).__name__}: {problem[:200]})') from error
 
 
+def load_expert(checkpoint: str | Path) -> Pretrained:
+  """Loads a sync expert, as `load` does; raises UserError when the checkpoint holds another network."""
+  expert = load(checkpoint)
+  if expert.config.task != 'sync_expert':
+    raise UserError(f'{checkpoint} holds a {expert.config.task}, not a sync_expert')
+  return expert
+
+
 def find(checkpoint: str | Path) -> Path:
   """Returns the absolute checkpoint directory for itself or for the run that holds it; raises UserError."""
   given = Path(checkpoint).expanduser().absolute()

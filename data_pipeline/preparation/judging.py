@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from data_pipeline.preparation.store import Outcome
-from data_pipeline.records import SAMPLES_A_FRAME, decode_frames, make_record
-from lpips_jax.cli import UserError
+from data_pipeline.records import SAMPLES_A_FRAME, decode_frames, make_record, part_of_record
+from lpips_jax.conventions import WINDOW_FRAMES
 
 LONGEST = 500  # frames that are judged, from the middle of a record
 
@@ -38,10 +38,7 @@ def make_judge(checkpoint: str, settings: JudgeSettings) -> Callable[[Outcome], 
     return _unjudged
   from lpips_jax import pretrained  # here: without an expert, preparation does without JAX
 
-  expert = pretrained.load(checkpoint)
-  if expert.config.task != 'sync_expert':
-    raise UserError(f'{checkpoint} holds a {expert.config.task}: --sync_expert needs a sync expert')
-  return partial(judge, expert=expert, settings=settings)
+  return partial(judge, expert=pretrained.load_expert(checkpoint), settings=settings)
 
 
 def judge(outcome: Outcome, expert: Any, settings: JudgeSettings) -> Outcome:
@@ -90,9 +87,9 @@ def _scores(record: dict[str, Any], expert: Any) -> tuple[int, float]:
   from lpips_jax import evaluation, metrics
 
   frames = len(record['frames'])
-  first = max(0, (frames - LONGEST) // 2) // 5 * 5
-  shown = decode_frames(record['frames'], range(first, min(frames, first + LONGEST)), expert.config.model.image_size)
-  mel = record['mel'][first * 16 // 5 :]
-  faces, speech = evaluation.embeddings(expert, shown, mel)
+  first = max(0, (frames - LONGEST) // 2) // WINDOW_FRAMES * WINDOW_FRAMES  # where a part of a record may begin
+  middle = part_of_record(record, first, min(frames, first + LONGEST), record['id'])
+  shown = decode_frames(middle['frames'], range(len(middle['frames'])), expert.config.model.image_size)
+  faces, speech = evaluation.embeddings(expert, shown, middle['mel'])
   scores = metrics.sync_scores(faces, speech)
   return scores.offset, scores.confidence

@@ -154,22 +154,23 @@ def _without_leaks(clips: Iterable[RawClip]) -> tuple[list[RawClip], list[tuple[
   by_id: dict[str, RawClip] = {}
   for clip in clips:  # of one id, the later split comes later, and stays
     by_id[clip.id] = clip
-  held_out = {clip.speaker: clip.split for clip in by_id.values() if clip.split in ('val', 'test')}
-  tested = {clip.speaker for clip in by_id.values() if clip.split == 'test'}
+  held_out: dict[str, str] = {}  # speaker -> the later of val and test
+  for clip in sorted(by_id.values(), key=lambda clip: SPLITS.index(clip.split)):
+    if clip.split in ('val', 'test'):
+      held_out[clip.speaker] = clip.split
   kept, refused = [], []
   for clip in by_id.values():
-    if clip.split in ('pretrain', 'train') and clip.speaker in held_out:
-      refused.append((clip.id, f'its speaker is in the split {held_out[clip.speaker]}, too'))
-    elif clip.split == 'val' and clip.speaker in tested:
-      refused.append((clip.id, 'its speaker is in the split test, too'))
-    else:
+    wanted = held_out.get(clip.speaker, clip.split)
+    if wanted == clip.split:
       kept.append(clip)
+    else:
+      refused.append((clip.id, f'its speaker is in the split {wanted}, too'))
   return kept, refused
 
 
 def _by_speaker(speakers: set[str], splits: tuple[str, ...]) -> dict[str, str]:
   """Shares speakers out by their names alone: a few, at least one, to each split but the first."""
-  ranked = sorted(speakers, key=lambda name: hashlib.sha256(name.encode()).digest())
+  ranked = sorted(speakers, key=lambda name: hashlib.sha256(os.fsencode(name)).digest())
   few = max(1, round(HELD_OUT * len(ranked)))
   split_of = dict.fromkeys(ranked, splits[0])
   for k, split in enumerate(splits[1:]):

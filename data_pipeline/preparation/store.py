@@ -154,7 +154,7 @@ def working_in(directory: Path, settings: dict[str, Any]) -> Iterator[None]:
     changed = [f'{key}: {saved.get(key)} -> {settings.get(key)}' for key in settings if saved.get(key) != settings[key]]
     if changed:
       raise UserError(f'{directory} was prepared with other settings ({"; ".join(changed)}): use another --output')
-  elif directory.exists() and any(directory.iterdir()):
+  elif directory.exists() and any(not path.name.startswith((LOCK, SETTINGS)) for path in directory.iterdir()):
     raise UserError(f'{directory} is not empty and holds no prepared clips: use another --output')
   directory.mkdir(parents=True, exist_ok=True)
   with (directory / LOCK).open('w') as lock:

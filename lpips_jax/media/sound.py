@@ -1,8 +1,10 @@
-"""Speech out of any file that has a sound track."""
+"""Speech out of any file that has a sound track, and into a WAV file."""
 
 import os
+import wave
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
@@ -49,6 +51,15 @@ def load_timed_speech(path: str | os.PathLike[str]) -> tuple[Fraction, np.ndarra
     raise UserError(f'{path} has samples that are not finite numbers')
   padding = len(samples) - length
   return start, samples[:length] if 0 < padding <= LONGEST_PADDING else samples
+
+
+def write_speech(path: Path, audio: np.ndarray) -> None:
+  """Writes (S,) int16 samples at 16 kHz as a WAV file, whole or not at all."""
+  part = path.with_name(f'{path.stem}.part{path.suffix}')
+  with wave.open(str(part), 'wb') as file:
+    file.setparams((1, 2, SAMPLE_RATE, 0, 'NONE', 'not compressed'))
+    file.writeframes(audio.astype('<i2').tobytes())
+  os.replace(part, path)
 
 
 def _length(stream: av.audio.stream.AudioStream) -> int:

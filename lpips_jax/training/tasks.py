@@ -106,9 +106,7 @@ def _frozen_expert(config: ConfigDict, checkpoint: Path) -> pretrained.Pretraine
       'a generator needs a trained sync expert: train one with a *_sync_expert config, then give '
       '--config.sync_expert=WORKDIR/checkpoint'
     )
-  expert = pretrained.load(config.sync_expert)
-  if expert.config.task != 'sync_expert':
-    raise UserError(f'{config.sync_expert} holds a {expert.config.task}, not a sync_expert')
+  expert = pretrained.load_expert(config.sync_expert)
   keep_expert(checkpoint, pretrained.find(config.sync_expert))  # once it is known to be one
   return expert
 

@@ -123,9 +123,10 @@ def test_names_that_are_no_text_are_refused(tmp_path):
   touch(tmp_path, 'good.mp4', 'two\nlines.mp4')
   (tmp_path / 'bad').mkdir()
   open(os.fsencode(tmp_path) + b'/bad/\xff.mp4', 'w').close()
+  open(os.fsencode(tmp_path) + b'/\xfe.mp4', 'w').close()  # its name is its speaker's, too
   kept, refused = find_clips('folder', tmp_path)
   assert [clip.id for clip in kept] == ['good.mp4']
-  assert dict(refused).keys() == {'bad/\\udcff.mp4', 'two\nlines.mp4'}
+  assert dict(refused).keys() == {'bad/\\udcff.mp4', '\\udcfe.mp4', 'two\nlines.mp4'}
   (tmp_path / 'train.txt').write_bytes(b'\xff\xfe\x00')
   with pytest.raises(UserError, match='is not a list of clips in UTF-8'):
     find_clips('lrs2', tmp_path)

@@ -242,6 +242,9 @@ def test_one_run_at_a_time(tmp_path):
   def work():
     return store.working_in(tmp_path / 'out', {'layout': 'lrs2'})
 
+  (tmp_path / 'out').mkdir()
+  for name in (store.LOCK, f'{store.SETTINGS}.part'):  # what a run leaves that is killed as it begins
+    (tmp_path / 'out' / name).touch()
   with work(), pytest.raises(UserError, match='another run is at work'), work():
     pass
   with work():

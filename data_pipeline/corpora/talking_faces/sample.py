@@ -7,9 +7,7 @@
 - `faces.png`: several speakers, each with the mouth shut, wide open, spread and rounded.
 """
 
-import os
 import tempfile
-import wave
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,9 +18,9 @@ from data_pipeline.corpora.talking_faces.articulation import at_frames
 from data_pipeline.corpora.talking_faces.clips import Clip, draw_clip
 from lpips_jax import cli
 from lpips_jax.conventions import FRAME_RATE
-from lpips_jax.media.audio import SAMPLE_RATE
 from lpips_jax.media.mp4 import write_video
 from lpips_jax.media.pictures import grid, write_png
+from lpips_jax.media.sound import write_speech
 from lpips_jax.media.video import VideoInfo
 
 _OUTPUT = flags.DEFINE_string('output', None, 'Directory to write to; made if it is not there.')
@@ -54,15 +52,6 @@ def write_face_video(path: Path, clip: Clip, size: int) -> None:
     with write_video(path, VideoInfo(size, size, Fraction(FRAME_RATE)), sound) as write:
       for frame in clip.scene(size):
         write(frame)
-
-
-def write_speech(path: Path, audio: np.ndarray) -> None:
-  """Writes (S,) int16 samples at 16 kHz as a WAV file."""
-  part = path.with_name(f'{path.stem}.part{path.suffix}')
-  with wave.open(str(part), 'wb') as file:
-    file.setparams((1, 2, SAMPLE_RATE, 0, 'NONE', 'not compressed'))
-    file.writeframes(audio.astype('<i2').tobytes())
-  os.replace(part, path)
 
 
 def write_gallery(path: Path, seed: int, speakers: int) -> None:

@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 import tensorflow_datasets as tfds
-from etils import epath
 from tqdm import tqdm
 
 from data_pipeline.corpora.talking_faces.clips import clip_record
@@ -90,7 +89,6 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   VERSION = tfds.core.Version('1.1.0')
   RELEASE_NOTES: ClassVar = {'1.1.0': 'Arrays are stored as bytes, which is faster to read.', '1.0.0': 'First release.'}
   BUILDER_CONFIGS: ClassVar = [DEFAULT, QUICKSTART, TINY]
-  code_path = epath.Path(__file__)  # said outright: TFDS would look for it with a package that may not be installed
 
   def _info(self) -> tfds.core.DatasetInfo:
     opening = tfds.features.Tensor(shape=(None,), dtype=np.float32)
