@@ -3,18 +3,22 @@
   python train.py --config=configs/lrs2_sync_expert.py --workdir=runs/expert
   python train.py --config=configs/lrs2.py --workdir=runs/lrs2 --config.sync_expert=runs/expert/checkpoint
 
-Any value of the config can be given as a flag (--config.data.batch_size=32). A run in --workdir is resumed.
+Any value of the config can be given as a flag (--config.data.batch_size=32). A run in --workdir is resumed. On a TPU
+pod and under SLURM the processes find each other; elsewhere say --coordinator, --processes and --process to each.
 """
 
 from pathlib import Path
 
 from absl import flags
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from lpips_jax import cli
 
 config_flags.DEFINE_config_file('config', None, 'What to train: a file of configs/.', lock_config=True)
 flags.DEFINE_string('workdir', None, 'Where checkpoints, logs and samples go.')
+flags.DEFINE_string('coordinator', None, 'host:port of the first of several processes.')
+flags.DEFINE_integer('processes', None, 'How many processes train together.', lower_bound=1)
+flags.DEFINE_integer('process', None, 'The index of this one, from 0.', lower_bound=0)
 
 
 def main() -> None:
@@ -24,13 +28,18 @@ def main() -> None:
   import jax  # here, so that bad flags are told at once, and data workers start fast
 
   from data_pipeline import input as data
-  from lpips_jax.training.loop import train
+  from lpips_jax.training import hosts
+  from lpips_jax.training.loop import TrainData, train
 
-  train(
-    config,
-    workdir,
-    lambda config: (data.train_batches(config, jax.process_index(), jax.process_count()), data.eval_batches(config)),
-  )
+  hosts.join(flags.FLAGS.coordinator, flags.FLAGS.processes, flags.FLAGS.process)
+
+  def open_data(config: ConfigDict) -> TrainData:
+    share = jax.process_index(), jax.process_count()
+    with hosts.first_process_first():  # which draws the embedded corpus
+      batches = data.train_batches(config, *share)
+    return TrainData(batches, data.eval_batches(config, *share), data.clips_to_watch(config))
+
+  train(config, workdir, open_data)
   print(f'checkpoint: {workdir / "checkpoint"}')
 
 

@@ -3,8 +3,7 @@
   python train.py --config=configs/lrs2.py --workdir=runs/lrs2 --config.data.data_dir=DIR \
     --config.sync_expert=runs/lrs2_sync_expert/checkpoint
 
-Ablations: `--config.model.attention=False`, `--config.model.fusion=concat` (or `bottleneck`),
-`--config.losses.perceptual=0.0`.
+With an adversary: configs/lrs2_gan.py. Ablations and the Wav2Lip baseline: configs/ablations.py.
 """
 
 from ml_collections import ConfigDict
@@ -29,7 +28,13 @@ def get_config() -> ConfigDict:
   config.model.attention = True
   config.model.fusion = 'adain'
   config.model.from_reference = False
-  config.model.dtype = 'float32'
+  config.model.dtype = 'float32'  # what networks compute in; 'bfloat16' suits TPUs and newer GPUs
+
+  config.discriminator = ConfigDict()  # Wav2Lip's; used when losses.adversarial is not 0
+  config.discriminator.name = 'discriminator'
+  config.discriminator.image_size = 96  # crops of another size are resized to it; at 192 it sees more, and is larger
+  config.discriminator.widths = (32, 64, 128, 256, 512, 512, 512)
+  config.discriminator.dtype = 'float32'
 
   config.perceptual = ConfigDict()
   config.perceptual.source = 'pretrained'  # or a directory with the weight files
@@ -42,6 +47,11 @@ def get_config() -> ConfigDict:
   config.losses.perceptual = 1.0
   config.losses.sync = 0.03
   config.losses.sync_gate = 0.75  # the sync loss counts once its value on the evaluation split is below this
+  config.losses.adversarial = 0.0
+  config.losses.adversarial_kind = 'bce'  # or 'hinge'
+  config.losses.adversarial_start = 0  # the step from which the generator feels it; the discriminator trains before
+  config.losses.r1 = 0.0  # of the discriminator's slope at filmed frames; 0 for none
+  config.losses.warmup_steps = ConfigDict({'perceptual': 0, 'sync': 0, 'adversarial': 0})  # weights rise from zero
 
   config.data = ConfigDict()
   config.data.name = 'lrs2'
@@ -57,7 +67,9 @@ def get_config() -> ConfigDict:
   config.data.augment.silence = 0.05  # share of targets without speech, whose mouths are shut
 
   config.optimizer = ConfigDict()
-  config.optimizer.learning_rate = 1e-4
+  config.optimizer.learning_rate = 1e-4  # of a batch of so many:
+  config.optimizer.batch_size = 64
+  config.optimizer.scaling = 'none'  # or 'linear' or 'sqrt': how the rate grows with data.batch_size
   config.optimizer.b1 = 0.9
   config.optimizer.b2 = 0.999
   config.optimizer.weight_decay = 0.0
@@ -65,10 +77,13 @@ def get_config() -> ConfigDict:
   config.optimizer.cosine = False
   config.optimizer.clip_norm = 1.0
   config.average_decay = 0.999
+  config.accumulate = 1  # parts that a batch is worked through in, to save memory
+  config.remat = False  # what is cheap is made twice instead of kept, to save memory
 
   config.steps = 300_000
   config.log_every = 100
   config.eval_every = 3_000
   config.checkpoint_every = 3_000
-  config.keep = 3
+  config.keep = 3  # the last checkpoints
+  config.keep_best = 1  # and those of the least evaluated loss
   return config

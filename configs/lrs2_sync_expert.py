@@ -24,12 +24,15 @@ def get_config() -> ConfigDict:
   config.model.audio_widths = (32, 64, 128, 256, 512)
   config.model.audio_residuals = (2, 2, 2, 2)
   config.model.contrastive = True
-  config.model.dtype = 'float32'
+  config.model.dtype = 'float32'  # what it computes in; 'bfloat16' suits TPUs and newer GPUs
 
   config.losses = ConfigDict()
   config.losses.contrastive = 1.0
   config.losses.bce = 1.0
+  config.losses.hardness = 1.0  # how much more the BCE weighs negatives that pass for in sync, in the end
+  config.losses.hardness_steps = 10_000  # over which that grows from nothing
   config.minimum_offset = 3  # video frames between windows that count as off sync
+  config.diagnosis_clips = 64  # whose offsets each evaluation looks at
 
   config.data = ConfigDict()
   config.data.name = 'lrs2'
@@ -40,10 +43,13 @@ def get_config() -> ConfigDict:
   config.data.windows = 4  # of each clip
   config.data.eval_batches = 16
   config.data.workers = 8  # processes that decode; 0 for none
+  config.data.shifted = 0.0  # share of the clips trained on whose sound is moved: see data_pipeline/shifts.py
   config.data.augment = ConfigDict({'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0})  # data_pipeline/augment.py
 
   config.optimizer = ConfigDict()
-  config.optimizer.learning_rate = 3e-4
+  config.optimizer.learning_rate = 3e-4  # of a batch of so many:
+  config.optimizer.batch_size = 64
+  config.optimizer.scaling = 'none'  # or 'linear' or 'sqrt': how the rate grows with data.batch_size
   config.optimizer.b1 = 0.9
   config.optimizer.b2 = 0.999
   config.optimizer.weight_decay = 1e-4
@@ -51,10 +57,13 @@ def get_config() -> ConfigDict:
   config.optimizer.cosine = True
   config.optimizer.clip_norm = 1.0
   config.average_decay = 0.999
+  config.accumulate = 1  # parts that a batch is worked through in, to save memory
+  config.remat = False  # what is cheap is made twice instead of kept, to save memory
 
   config.steps = 200_000
   config.log_every = 100
   config.eval_every = 2_000
   config.checkpoint_every = 2_000
-  config.keep = 3
+  config.keep = 3  # the last checkpoints
+  config.keep_best = 1  # and those of the least evaluated loss
   return config

@@ -34,13 +34,18 @@ def get_config(task: str = 'generator') -> ConfigDict:
 
   config.optimizer = ConfigDict()
   config.optimizer.learning_rate = 1e-3
+  config.optimizer.batch_size = 64
+  config.optimizer.scaling = 'none'
   config.optimizer.b1 = 0.9
   config.optimizer.b2 = 0.999
   config.optimizer.weight_decay = 1e-4
   config.optimizer.cosine = True
   config.optimizer.clip_norm = 1.0
 
+  config.accumulate = 1
+  config.remat = False
   config.keep = 1
+  config.keep_best = 1
   tasks = {'sync_expert': _sync_expert, 'generator': _generator}
   if task not in tasks:
     raise ValueError(f'quickstart.py:{task} is none of {", ".join(tasks)}')
@@ -56,10 +61,14 @@ def _sync_expert(config: ConfigDict) -> ConfigDict:
 
   config.losses.contrastive = 1.0
   config.losses.bce = 1.0
+  config.losses.hardness = 1.0
+  config.losses.hardness_steps = 120
   config.minimum_offset = 3
+  config.diagnosis_clips = 16
 
   config.data.batch_size = 12
   config.data.windows = 6
+  config.data.shifted = 0.0
   config.data.eval_batches = 4
   config.optimizer.warmup_steps = 30
   config.average_decay = 0.98
@@ -83,6 +92,12 @@ def _generator(config: ConfigDict) -> ConfigDict:
   config.model.fusion = 'adain'
   config.model.from_reference = True  # the run is too short to learn to copy a face first
 
+  config.discriminator = ConfigDict()  # used when losses.adversarial is not 0
+  config.discriminator.name = 'discriminator'
+  config.discriminator.image_size = 64
+  config.discriminator.widths = (8, 16, 32, 48, 64, 64, 64)
+  config.discriminator.dtype = 'float32'
+
   config.perceptual = ConfigDict()
   config.perceptual.source = 'random'
   config.perceptual.width = 1 / 16
@@ -93,6 +108,11 @@ def _generator(config: ConfigDict) -> ConfigDict:
   config.losses.perceptual = 0.05
   config.losses.sync = 0.001  # more wins the expert over at the cost of the picture
   config.losses.sync_gate = 3.0  # open from the first evaluation on: the run is short
+  config.losses.adversarial = 0.0
+  config.losses.adversarial_kind = 'bce'
+  config.losses.adversarial_start = 0
+  config.losses.r1 = 0.0
+  config.losses.warmup_steps = ConfigDict({'perceptual': 0, 'sync': 0, 'adversarial': 0})
 
   config.data.batch_size = 2
   config.data.windows = 1

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from data_pipeline import corpora, processes
 from data_pipeline.augment import Augmentation
 from data_pipeline.records import decode_frames, text
+from data_pipeline.shifts import Shifted
 from data_pipeline.windows import ExpertWindows, GeneratorWindows
 from lpips_jax.cli import UserError
 from lpips_jax.evaluation import Clip
@@ -36,32 +37,41 @@ def train_batches(config: ConfigDict, process: int = 0, count: int = 1) -> grain
     count: how many there are; together they read what one alone would.
 
   Returns:
-    An iterator of dicts of arrays with leading dimension batch_size / count: see `data_pipeline.windows`; and
-    `skipped`, one number for each clip: how many damaged records it stands in for. An error in a worker is raised here,
-    as is RuntimeError when one is killed.
+    An iterator of dicts of arrays with leading dimension batch_size / count: see `data_pipeline.windows`; and for each
+    clip its `id`, in UTF-8, and `skipped`, how many damaged records it stands in for. An error in a worker is raised
+    here, as is RuntimeError when one is killed.
 
   Raises:
     UserError: the corpus is not there, or the batch does not divide among the processes.
   """
-  clips = _clips_of_a_batch(config)
-  if clips % count:
-    raise UserError(f'config.data.batch_size={config.data.batch_size} does not divide among {count} processes')
-  source = corpora.source(config.data.name, config.data.split, config.data.data_dir)
+  clips = _clips_of_a_share(config, count)
+  source = _training_source(config)
   # Batched before the workers: batches are the same for any number of them.
-  dataset = batched(
-    examples(source, config.seed, _window(config, **config.data.augment), process, count), clips // count
-  )
+  dataset = batched(examples(source, config.seed, _window(config, **config.data.augment), process, count), clips)
   if config.data.workers:
     return iter(in_processes(dataset, config.data.workers))
   return iter(dataset.to_iter_dataset(READ_OPTIONS))
 
 
-def eval_batches(config: ConfigDict) -> list[dict[str, np.ndarray]]:
-  """The same `eval_batches` batches of the evaluation split at every call, few enough to keep in memory."""
-  source = corpora.source(config.data.name, config.data.eval_split, config.data.data_dir)
-  dataset = batched(examples(source, EVAL_SEED, _window(config)), _clips_of_a_batch(config))
+def eval_batches(config: ConfigDict, process: int = 0, count: int = 1) -> list[dict[str, np.ndarray]]:
+  """The same `eval_batches` batches of the evaluation split at every call, few enough to keep in memory.
+
+  Arguments and errors as for `train_batches`.
+  """
+  clips = _clips_of_a_share(config, count)
+  source = _eval_source(config)
+  dataset = batched(examples(source, EVAL_SEED, _window(config), process, count), clips)
   batches = [dataset[i] for i in range(config.data.eval_batches)]
-  return [{name: array for name, array in batch.items() if name != 'skipped'} for batch in batches]
+  return [{name: array for name, array in batch.items() if name not in ('id', 'skipped')} for batch in batches]
+
+
+def clips_to_watch(config: ConfigDict) -> list[Clip]:
+  """The clips that evaluations look at: some of those an expert is trained on, or one that a generator is not."""
+  expert = config.task == 'sync_expert'
+  source = _training_source(config) if expert else _eval_source(config)
+  count = min(config.diagnosis_clips if expert else 1, len(source))
+  chosen = np.random.default_rng(EVAL_SEED).choice(len(source), count, replace=False)
+  return whole_clips([source[int(i)] for i in chosen], config.model.image_size)
 
 
 def examples(
@@ -100,14 +110,16 @@ class ExampleOf(grain.transforms.RandomMap):
   window: grain.transforms.RandomMap
 
   def random_map(self, number: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Returns the window's arrays and `skipped`, how many damaged records came first.
+    """Returns the window's arrays, `id`, the clip they are from, and `skipped`, how many damaged records came first.
 
     Raises:
       UserError: one damaged record came after the other.
     """
     for skipped in range(DAMAGED_IN_A_ROW):
       try:
-        return self.window.random_map(self.source[number], rng) | {'skipped': np.array([skipped])}
+        record = self.source[number]
+        made = self.window.random_map(record, rng)
+        return made | {'id': np.array([text(record['id']).encode()]), 'skipped': np.array([skipped])}
       except DAMAGE as error:
         problem = error
         logging.log_first_n(logging.WARNING, 'record %d of %r is left out: %s', 20, number, self.source, error)
@@ -124,6 +136,7 @@ def whole_clips(source: Sequence[dict[str, Any]], image_size: int, limit: int | 
       speaker=text(record['speaker']),
       frames=decode_frames(record['frames'], range(len(record['frames'])), image_size),
       mel=record['mel'],
+      audio=record['audio'],
       mouth_opening=record.get('mouth_opening'),
     )
     for record in records
@@ -141,14 +154,24 @@ def _joined(clips: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
   return {name: np.ascontiguousarray(np.concatenate([clip[name] for clip in clips])) for name in clips[0]}
 
 
-def _clips_of_a_batch(config: ConfigDict) -> int:
-  """Raises UserError unless the windows of a batch are those of whole clips."""
-  if config.task == 'sync_expert':
-    return config.data.batch_size
-  clips, rest = divmod(config.data.batch_size, config.data.windows)
+def _training_source(config: ConfigDict) -> Source:
+  source = corpora.source(config.data.name, config.data.split, config.data.data_dir)
+  return Shifted(source, config.data.shifted) if config.data.get('shifted') else source
+
+
+def _eval_source(config: ConfigDict) -> Source:
+  return corpora.source(config.data.name, config.data.eval_split, config.data.data_dir)
+
+
+def _clips_of_a_share(config: ConfigDict, processes: int) -> int:
+  """Raises UserError unless each process's share of a batch is all windows of so many clips."""
+  windows = 1 if config.task == 'sync_expert' else config.data.windows
+  clips, rest = divmod(config.data.batch_size, windows)
   if rest:
-    raise UserError(f'config.data.batch_size={config.data.batch_size} is no multiple of {config.data.windows} windows')
-  return clips
+    raise UserError(f'config.data.batch_size={config.data.batch_size} is no multiple of {windows} windows')
+  if clips % processes:
+    raise UserError(f'config.data.batch_size={config.data.batch_size} does not divide among {processes} processes')
+  return clips // processes
 
 
 def _window(config: ConfigDict, silence: float = 0.0, **augmentation: float) -> grain.transforms.RandomMap:

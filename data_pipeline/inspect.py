@@ -15,9 +15,8 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from data_pipeline import pages
 from data_pipeline.records import SAMPLES_A_FRAME, decode_frames, text
-from lpips_jax import cli
+from lpips_jax import cli, pages
 from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.files import write_whole
 from lpips_jax.media.audio import HOP, MAX_VALUE, MEL_BANDS, SAMPLE_RATE, mel_windows

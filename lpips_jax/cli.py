@@ -10,7 +10,7 @@ from typing import NoReturn
 from absl import flags, logging
 
 HELP = '--help', '-help', '-h', '--helpfull', '--helpshort'
-BAD_INPUT, INTERRUPTED = 2, 130  # exit statuses; the second is a shell's for a program that Ctrl-C ended
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130  # exit statuses; the last is a shell's for what Ctrl-C ended
 
 
 class UserError(Exception):
@@ -21,8 +21,8 @@ def run(main: Callable[[], None], positional: str | None = None) -> None:
   """Parses this process's flags and runs `main`.
 
   Bad flags, `UserError`s and files that the system refuses become one line on stderr and exit status 2, Ctrl-C one line
-  and status 130; other errors are ours, and keep their traceback. Logs go to stdout, so that stderr says nothing but
-  what went wrong.
+  and status 130, numbers that are no longer finite one line and status 1; other errors are ours, and keep their
+  traceback. Logs go to stdout, so that stderr says nothing but what went wrong.
 
   Args:
     main: does the command's work; reads absl's flags.
@@ -44,6 +44,8 @@ def run(main: Callable[[], None], positional: str | None = None) -> None:
     if error.filename is None:
       raise
     _exit(f'{error.filename}: {error.strerror}', BAD_INPUT)
+  except FloatingPointError as error:
+    _exit(error, FAILED)
   except KeyboardInterrupt:
     _exit('interrupted', INTERRUPTED)
 

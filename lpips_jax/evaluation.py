@@ -41,6 +41,7 @@ class Clip:
     speaker: who speaks in it.
     frames: (t, h, w, 3) uint8 face crops at 25 fps.
     mel: (m, 80), `lpips_jax.media.audio.melspectrogram` of the sound.
+    audio: (s,) int16, the sound itself at 16 kHz, where that is at hand.
     mouth_opening: (t,), how far the mouth is truly open, where that is known.
   """
 
@@ -48,6 +49,7 @@ class Clip:
   speaker: str
   frames: np.ndarray
   mel: np.ndarray
+  audio: np.ndarray | None = None
   mouth_opening: np.ndarray | None = None
 
 

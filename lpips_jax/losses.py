@@ -22,6 +22,34 @@ def sync(logits: jax.Array) -> jax.Array:
   return jnp.minimum(jax.nn.softplus(-logits), MAX_SYNC_LOSS)
 
 
+def adversarial(generated: jax.Array, kind: str) -> jax.Array:
+  """What the generator pays for frames that the discriminator does not take to be filmed.
+
+  Args:
+    generated: the discriminator's log-odds of generated frames, any shape.
+    kind: 'bce', -log of the probability of being filmed (Goodfellow et al., arXiv 1406.2661, section 3, the variant
+      that does not saturate), or 'hinge', minus the log-odds (Lim and Ye, arXiv 1705.02894).
+  """
+  return {'bce': jax.nn.softplus, 'hinge': lambda x: x}[kind](-generated)
+
+
+def discrimination(filmed: jax.Array, generated: jax.Array, kind: str) -> jax.Array:
+  """What the discriminator pays for taking one for the other: log-odds of one shape, and of that shape the loss.
+
+  For 'bce' 2 ln 2, for 'hinge' 2, when it can tell nothing.
+  """
+  penalty = {'bce': jax.nn.softplus, 'hinge': lambda x: jax.nn.relu(1 + x)}[kind]
+  return penalty(-filmed) + penalty(generated)
+
+
+def r1(gradient: jax.Array) -> jax.Array:
+  """The squared length of the discriminator's gradient at filmed frames, (n, h, w, c) -> (n,).
+
+  It keeps the discriminator from growing ever steeper (Mescheder et al., arXiv 1801.04406, eq. 9, without gamma / 2).
+  """
+  return jnp.square(gradient).sum((-3, -2, -1))
+
+
 def contrastive(logits: jax.Array, clip: jax.Array, start: jax.Array, minimum_offset: int = 3) -> jax.Array:
   """InfoNCE in both directions: which of all windows of speech belongs to these frames, and the reverse.
 
@@ -41,11 +69,16 @@ def contrastive(logits: jax.Array, clip: jax.Array, start: jax.Array, minimum_of
   return (to_speech + to_faces) / 2
 
 
-def balanced_bce(logits: jax.Array, clip: jax.Array, start: jax.Array, minimum_offset: int = 3) -> jax.Array:
+def balanced_bce(
+  logits: jax.Array, clip: jax.Array, start: jax.Array, minimum_offset: int = 3, hardness: jax.Array | float = 0.0
+) -> jax.Array:
   """Binary cross-entropy of "in sync" with as many pairs of either kind: the classic expert's loss.
 
   A window's own speech is the positive; speech of the same clip at least `minimum_offset` frames away, on average, the
-  negative. Arguments as for `contrastive`.
+  negative. Arguments as for `contrastive`, and:
+
+    hardness: 0 takes the plain average of a window's negatives; more weighs each with exp(hardness * logits), so that
+      those that pass for in sync count most (as in Robinson et al., arXiv 2010.04592, eq. 4).
 
   Returns:
     (n,): ln 2 when nothing is learnt, about 0.25 for a well-trained expert. A window without any negative in the batch
@@ -53,10 +86,10 @@ def balanced_bce(logits: jax.Array, clip: jax.Array, start: jax.Array, minimum_o
   """
   same_clip = clip[:, None] == clip
   negative = same_clip & (jnp.abs(start[:, None] - start) >= minimum_offset)
-  count = negative.sum(-1)
   in_sync = jax.nn.softplus(-jnp.diagonal(logits))
-  off_sync = jnp.where(negative, jax.nn.softplus(logits), 0).sum(-1) / jnp.maximum(count, 1)
-  return jnp.where(count > 0, (in_sync + off_sync) / 2, in_sync)
+  weight = jax.lax.stop_gradient(jax.nn.softmax(hardness * logits, where=negative, axis=-1))
+  off_sync = (weight * jax.nn.softplus(logits)).sum(-1)
+  return jnp.where(negative.any(-1), (in_sync + off_sync) / 2, in_sync)
 
 
 def _ambiguous(clip: jax.Array, start: jax.Array, minimum_offset: int) -> jax.Array:

@@ -1,11 +1,13 @@
 """A checkpoint directory as a callable: what evaluation, dubbing and other people's code use of a training run.
 
 A checkpoint directory holds `config.json`, one directory a saved step, and, for a generator, `sync_expert`: the frozen
-expert it was trained with, itself a checkpoint directory.
+expert it was trained with, itself a checkpoint directory. Who asks for one gets its newest step; `DIR/12000` is that of
+12,000 updates, `DIR/best` the one with the least evaluated loss of those that were kept.
 """
 
 import dataclasses
 import json
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,8 @@ from lpips_jax.cli import UserError
 CONFIG_FILE = 'config.json'
 SYNC_EXPERT = 'sync_expert'
 VARIABLES = 'model'  # the name of the averaged variables among a step's checkpointables
+BEST = 'best'
+LOSS = 'loss'  # the metric saved with a step that says how good it is: less is better
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,15 +57,15 @@ class Pretrained:
 
 
 def load(checkpoint: str | Path) -> Pretrained:
-  """Loads the newest step of a checkpoint directory, or of the run (`--workdir`) that holds one.
+  """Loads a step of a checkpoint directory, or of the run (`--workdir`) that holds one.
 
   Raises:
-    UserError: the directory is not there, or is no checkpoint, or is damaged, or no step of it was finished.
+    UserError: the directory is not there, or is no checkpoint, or is damaged, or holds no such step.
   """
-  directory = find(checkpoint)
+  directory, step = _find(checkpoint)
   config = read_config(directory)
   try:
-    return _newest(directory, config)
+    return _read(directory, config, step)
   except UserError:
     raise
   except Exception as error:  # whatever Orbax and Flax make of files that are missing, cut short or not theirs
@@ -78,13 +82,8 @@ def load_expert(checkpoint: str | Path) -> Pretrained:
 
 
 def find(checkpoint: str | Path) -> Path:
-  """Returns the absolute checkpoint directory for itself or for the run that holds it; raises UserError."""
-  given = Path(checkpoint).expanduser().absolute()
-  for directory in (given, given / 'checkpoint'):
-    if (directory / CONFIG_FILE).is_file() and has_steps(directory):
-      return directory
-  problem = 'is not a checkpoint directory' if given.exists() else 'does not exist'
-  raise UserError(f'{checkpoint} {problem}: give the directory that train.py left as WORKDIR/checkpoint')
+  """Returns the absolute checkpoint directory, for itself, a step of it, or the run that holds it; raises UserError."""
+  return _find(checkpoint)[0]
 
 
 def has_steps(directory: Path) -> bool:
@@ -100,14 +99,39 @@ def read_config(directory: Path) -> ConfigDict:
     raise UserError(f'{directory / CONFIG_FILE} cannot be read: {error}') from error
 
 
-def _newest(directory: Path, config: ConfigDict) -> Pretrained:
+def _find(checkpoint: str | Path) -> tuple[Path, str]:
+  """The checkpoint directory, and which step of it: a number, `BEST`, or '' for the newest."""
+  given = Path(checkpoint).expanduser().absolute()
+  choices = [(given, ''), (given / 'checkpoint', '')]
+  if given.name == BEST or given.name.isdigit():
+    choices.append((given.parent, given.name))
+  for directory, step in choices:
+    if (directory / CONFIG_FILE).is_file() and has_steps(directory):
+      return directory, step
+  problem = 'is not a checkpoint directory' if given.exists() else 'does not exist'
+  raise UserError(f'{checkpoint} {problem}: give the directory that train.py left as WORKDIR/checkpoint')
+
+
+def _read(directory: Path, config: ConfigDict, wanted: str) -> Pretrained:
   model = models.build(config.model)
   with ocp.training.Checkpointer(directory) as checkpointer:
-    if checkpointer.latest is None:
-      raise UserError(f'{directory} holds no finished checkpoint yet: train further, or give another --checkpoint')
-    step = checkpointer.latest.step
+    step = _choose(checkpointer.checkpoints, directory, wanted)
     variables = checkpointer.load_checkpointables(step, {VARIABLES: _on_one_device(model, config)})[VARIABLES]
   return Pretrained(config, model, variables, step)
+
+
+def _choose(saved: Sequence[Any], directory: Path, wanted: str) -> int:
+  if not saved:
+    raise UserError(f'{directory} holds no finished checkpoint yet: train further, or give another --checkpoint')
+  if not wanted:
+    return saved[-1].step
+  if wanted == BEST:
+    judged = [checkpoint for checkpoint in saved if checkpoint.metrics]
+    if judged:
+      return min(judged, key=lambda checkpoint: checkpoint.metrics[LOSS]).step
+  elif int(wanted) in [checkpoint.step for checkpoint in saved]:
+    return int(wanted)
+  raise UserError(f'{directory} has no step {wanted}; there are {", ".join(str(c.step) for c in saved)}')
 
 
 def _on_one_device(model: nn.Module, config: ConfigDict) -> dict[str, Any]:

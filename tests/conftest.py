@@ -34,8 +34,10 @@ def tiny_config(task: str, directory: Path) -> ConfigDict:
   if task == 'sync_expert':
     config.model.update(face_widths=(4, 4, 4, 8, 8, 8, 8), face_residuals=(0, 0, 0, 0, 0))
     config.data.windows = 3
+    config.diagnosis_clips = 2
   else:
     config.model.widths = (4, 8)
+    config.discriminator.update(image_size=32, widths=(2, 4, 4, 4, 4, 4, 4))
     config.perceptual.width = 1 / 16
     config.sync_expert = str(directory / 'sync_expert' / 'checkpoint')
   config.optimizer.warmup_steps = 1
@@ -45,9 +47,12 @@ def tiny_config(task: str, directory: Path) -> ConfigDict:
 
 def run(config: ConfigDict, workdir: Path, batches=None):
   from data_pipeline import input as data
-  from lpips_jax.training.loop import train
+  from lpips_jax.training.loop import TrainData, train
 
-  return train(config, workdir, lambda config: (batches or data.train_batches(config), data.eval_batches(config)))
+  def open_data(config: ConfigDict) -> TrainData:
+    return TrainData(batches or data.train_batches(config), data.eval_batches(config), data.clips_to_watch(config))
+
+  return train(config, workdir, open_data)
 
 
 @pytest.fixture(scope='session')

@@ -1,5 +1,7 @@
 """The losses against plain NumPy, and what they are when nothing is learnt."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -44,6 +46,33 @@ def test_balanced_bce_matches_numpy():
   np.testing.assert_allclose(losses.balanced_bce(jnp.array(logits), CLIP, START), expected, rtol=1e-5)
 
 
+def test_hardness_weighs_negatives_by_how_much_they_pass_for_in_sync():
+  logits = RNG.standard_normal((6, 6))
+  negatives = np.array([[CLIP[i] == CLIP[j] and abs(START[i] - START[j]) >= 3 for j in range(6)] for i in range(6)])
+  weight = np.where(negatives, np.exp(2.0 * logits), 0)
+  weight /= weight.sum(1, keepdims=True)
+  expected = (np.log1p(np.exp(-logits.diagonal())) + (weight * np.log1p(np.exp(logits))).sum(1)) / 2
+  hard = losses.balanced_bce(jnp.array(logits), CLIP, START, hardness=2.0)
+  np.testing.assert_allclose(hard, expected, rtol=1e-5)
+  assert np.all(hard >= losses.balanced_bce(jnp.array(logits), CLIP, START) - 1e-6)
+
+
+def test_adversarial_losses_match_numpy():
+  filmed, generated = RNG.standard_normal((2, 5)) * 2
+  p, q = 1 / (1 + np.exp(-filmed)), 1 / (1 + np.exp(-generated))
+  np.testing.assert_allclose(losses.adversarial(jnp.array(generated), 'bce'), -np.log(q), rtol=1e-5)
+  np.testing.assert_allclose(losses.adversarial(jnp.array(generated), 'hinge'), -generated, rtol=1e-5)
+  expected = -np.log(p) - np.log(1 - q)
+  np.testing.assert_allclose(losses.discrimination(jnp.array(filmed), jnp.array(generated), 'bce'), expected, rtol=1e-5)
+  expected = np.maximum(0, 1 - filmed) + np.maximum(0, 1 + generated)
+  np.testing.assert_allclose(losses.discrimination(filmed, generated, 'hinge'), expected, rtol=1e-5)
+
+
+def test_r1_is_the_squared_length_of_the_slope():
+  slope = RNG.standard_normal((2, 4, 4, 3))
+  np.testing.assert_allclose(losses.r1(slope), [(x**2).sum() for x in slope], rtol=1e-5)
+
+
 def test_nothing_learnt_is_ln_2_and_ln_n():
   clip, start = np.arange(6), np.zeros(6, int)
   np.testing.assert_allclose(losses.contrastive(jnp.zeros((6, 6)), clip, start), np.log(6), rtol=1e-6)
@@ -53,5 +82,7 @@ def test_nothing_learnt_is_ln_2_and_ln_n():
 def test_gradients_are_finite_where_a_window_has_no_negative():
   clip, start = np.zeros(2, int), np.array([0, 1])
   logits = jnp.array([[50.0, 0], [0, -50]])
-  for loss in (losses.contrastive, losses.balanced_bce):
+  hard = partial(losses.balanced_bce, hardness=1.0)
+  for loss in (losses.contrastive, losses.balanced_bce, hard):
+    assert np.isfinite(loss(logits, clip, start)).all()
     assert np.isfinite(jax.grad(lambda x, loss=loss: loss(x, clip, start).sum())(logits)).all()

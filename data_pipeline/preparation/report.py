@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from data_pipeline import pages
 from data_pipeline.preparation import store
 from data_pipeline.preparation.store import Summary
 from data_pipeline.records import decode_frames
+from lpips_jax import pages
 from lpips_jax.conventions import FRAME_RATE
 from lpips_jax.files import write_whole
 

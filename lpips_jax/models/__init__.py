@@ -6,11 +6,12 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from lpips_jax.conventions import WINDOW_FRAMES
+from lpips_jax.models.discriminator import Discriminator
 from lpips_jax.models.generator import Generator
 from lpips_jax.models.sync_expert import SyncExpert
 from lpips_jax.models.wav2lip import Wav2Lip
 
-MODELS = {'attn_wav2lip': Generator, 'sync_expert': SyncExpert, 'wav2lip': Wav2Lip}
+MODELS = {'attn_wav2lip': Generator, 'wav2lip': Wav2Lip, 'sync_expert': SyncExpert, 'discriminator': Discriminator}
 
 
 def build(config: ConfigDict) -> nn.Module:
@@ -29,8 +30,12 @@ def build(config: ConfigDict) -> nn.Module:
   return module(**fields | {'dtype': jnp.dtype(config.dtype)})
 
 
-def example_inputs(config: ConfigDict) -> tuple[jax.ShapeDtypeStruct, jax.ShapeDtypeStruct]:
-  """Returns the shapes of one example of what the module of a model config is called with: images, then mels."""
+def example_inputs(config: ConfigDict) -> tuple[jax.ShapeDtypeStruct, ...]:
+  """Returns the shapes of one example of what the module of a model config is called with: images, and mels if any."""
   size = config.image_size
-  images = (1, WINDOW_FRAMES, size, size, 3) if config.name == 'sync_expert' else (1, size, size, 6)
-  return jax.ShapeDtypeStruct(images, jnp.float32), jax.ShapeDtypeStruct((1, 80, 16), jnp.float32)
+  mel = jax.ShapeDtypeStruct((1, 80, 16), jnp.float32)
+  if config.name == 'sync_expert':
+    return jax.ShapeDtypeStruct((1, WINDOW_FRAMES, size, size, 3), jnp.float32), mel
+  if config.name == 'discriminator':
+    return (jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32),)
+  return jax.ShapeDtypeStruct((1, size, size, 6), jnp.float32), mel

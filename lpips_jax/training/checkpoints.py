@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import jax
+from absl import logging
 from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
 from lpips_jax.cli import UserError
 from lpips_jax.files import write_whole
-from lpips_jax.pretrained import CONFIG_FILE, SYNC_EXPERT, VARIABLES, has_steps, read_config
+from lpips_jax.pretrained import CONFIG_FILE, LOSS, SYNC_EXPERT, VARIABLES, has_steps, read_config
 from lpips_jax.training.state import TrainState
 
-FREE_TO_CHANGE = ('steps', 'log_every', 'eval_every', 'checkpoint_every', 'keep', 'sync_expert')
+FREE_TO_CHANGE = ('steps', 'log_every', 'eval_every', 'checkpoint_every', 'keep', 'keep_best', 'sync_expert')
 
 
 def open_run(directory: Path, config: ConfigDict) -> ocp.training.Checkpointer:
-  """Opens a run's checkpoint directory, new or to be resumed.
+  """Opens a run's checkpoint directory, new or to be resumed: it keeps the last steps saved, and the best.
 
   What an attempt left that saved nothing does not count as a run.
 
@@ -30,43 +31,123 @@ def open_run(directory: Path, config: ConfigDict) -> ocp.training.Checkpointer:
   directory.mkdir(parents=True, exist_ok=True)
   if has_steps(directory):
     _refuse_changes(read_config(directory), config, directory)
-  write_whole(directory / CONFIG_FILE, config.to_json_best_effort(indent=2))
+  if jax.process_index() == 0:
+    write_whole(directory / CONFIG_FILE, config.to_json_best_effort(indent=2))
+  policies = ocp.training.preservation_policies
+  best = policies.BestN(  # it sorts by the metric and takes the last
+    get_metric_fn=lambda metrics: metrics[LOSS],
+    reverse=True,
+    n=config.keep_best,
+    keep_checkpoints_without_metrics=False,
+  )
   return ocp.training.Checkpointer(
     directory,
     save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
-    preservation_policy=ocp.training.preservation_policies.LatestN(config.keep),
+    preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(config.keep), best]),
     cleanup_tmp_directories=True,
   )
 
 
-def keep_expert(directory: Path, expert: Path) -> None:
-  """Copies the frozen expert's checkpoint into the run's, in place of any there; it then needs no other directory.
+def keep_expert(directory: Path, expert: Path, step: int) -> None:
+  """Copies a step of the frozen expert's checkpoint into the run's, in place of any there.
+
+  The run then needs no other directory.
 
   Written beside and renamed: a run killed meanwhile copies again.
   """
   kept = directory.absolute() / SYNC_EXPERT
   beside = kept.with_name(SYNC_EXPERT + '.part')
   shutil.rmtree(beside, ignore_errors=True)
-  shutil.copytree(expert, beside)
+  beside.mkdir()
+  shutil.copy(expert / CONFIG_FILE, beside)
+  shutil.copytree(expert / str(step), beside / str(step))
   shutil.rmtree(kept, ignore_errors=True)
   os.replace(beside, kept)
 
 
-def save(checkpointer: ocp.training.Checkpointer, state: TrainState, iterator: Any) -> None:
-  """Saves in the background; returns once the arrays are copied. The average is stored alone, for `pretrained.load`."""
+def save(
+  checkpointer: ocp.training.Checkpointer, step: int, state: TrainState, iterator: Any, metrics: dict | None
+) -> None:
+  """Saves in the background; returns once the arrays are copied. The average is stored alone, for `pretrained.load`.
+
+  Args:
+    checkpointer: from `open_run`.
+    step: the number of updates made.
+    state: after them.
+    iterator: of the training data, after the batch of the last update.
+    metrics: of an evaluation of this very state, if there was one; they say which step is best.
+
+  Raises:
+    UserError: this step, or the one before, could not be written.
+  """
   rest = state.replace(average=None)
-  checkpointer.save_checkpointables_async(int(state.step), {'state': rest, VARIABLES: state.average, 'data': iterator})
+  try:
+    checkpointer.wait()
+    checkpointer.save_checkpointables_async(
+      step, {'state': rest, VARIABLES: state.average, 'data': iterator}, metrics=metrics
+    )
+  except Exception as error:
+    raise _not_written(checkpointer, error) from error
+
+
+def finish(checkpointer: ocp.training.Checkpointer) -> None:
+  """Waits until everything is written; raises UserError if something cannot be."""
+  try:
+    checkpointer.wait()
+  except Exception as error:
+    raise _not_written(checkpointer, error) from error
 
 
 def resume(checkpointer: ocp.training.Checkpointer, state: TrainState, iterator: Any) -> TrainState:
-  """Returns the newest saved state and sets the iterator to its next batch; `state` itself when nothing is saved."""
-  if checkpointer.latest is None:
-    return state
+  """Returns the newest saved state and sets the iterator to its next batch; `state` itself when nothing is saved.
+
+  A step that cannot be read, for a disk may lose what was written, is renamed to `STEP.damaged`, and the one before it
+  is taken.
+
+  Raises:
+    UserError: none of the steps saved can be read.
+  """
   wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)
-  saved = checkpointer.load_checkpointables(
-    checkpointer.latest.step, {'state': wanted.replace(average=None), VARIABLES: wanted.average, 'data': iterator}
+  items = {'state': wanted.replace(average=None), VARIABLES: wanted.average, 'data': iterator}
+  steps = [saved.step for saved in checkpointer.checkpoints]
+  damaged = []
+  for step in reversed(steps):
+    try:
+      saved = checkpointer.load_checkpointables(step, items)
+    except Exception as error:  # whatever Orbax makes of files that are missing or cut short
+      if jax.process_count() > 1:
+        raise
+      damaged.append(step)
+      logging.warning('step %d of %s cannot be read (%s)', step, checkpointer.directory, _first_line(error))
+    else:
+      _set_aside(checkpointer, damaged)
+      return saved['state'].replace(average=saved[VARIABLES])
+  if damaged:
+    raise UserError(f'no step saved in {checkpointer.directory} can be read: start anew with another --workdir')
+  return state
+
+
+def _set_aside(checkpointer: ocp.training.Checkpointer, steps: list[int]) -> None:
+  for step in steps:
+    path = Path(checkpointer.directory) / str(step)
+    shutil.rmtree(path.with_name(f'{step}.damaged'), ignore_errors=True)
+    os.replace(path, path.with_name(f'{step}.damaged'))
+  if steps:
+    checkpointer.reload()
+
+
+def _not_written(checkpointer: ocp.training.Checkpointer, error: Exception) -> UserError:
+  checkpointer.reload()
+  latest = checkpointer.latest
+  left = f'the last whole one is step {latest.step}' if latest else 'there is none yet'
+  return UserError(
+    f'no checkpoint can be written to {checkpointer.directory} ({_first_line(error)}); {left}: make room, then give '
+    'the same command'
   )
-  return saved['state'].replace(average=saved[VARIABLES])
+
+
+def _first_line(error: Exception) -> str:
+  return f'{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}'
 
 
 def _refuse_changes(saved: ConfigDict, config: ConfigDict, directory: Path) -> None:

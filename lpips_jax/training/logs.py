@@ -1,22 +1,68 @@
-"""What a person sees of a run: a progress bar, TensorBoard, a JSON line for every set of scalars, sample pictures."""
+"""What a person sees of a run: a progress line, TensorBoard, a JSON line for every set of scalars, pictures, videos."""
 
+import io
 import json
+import sys
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+from PIL import Image
 from tensorboardX import SummaryWriter
+from tensorboardX.proto.summary_pb2 import Summary
 from tqdm import tqdm
 
+from lpips_jax.conventions import FRAME_RATE
+from lpips_jax.files import write_whole
 from lpips_jax.media import pictures
+from lpips_jax.media.mp4 import write_video
+from lpips_jax.media.sound import write_speech
+from lpips_jax.media.video import VideoInfo
+
+SHOWN = 'loss', 'bce', 'sync', 'accuracy'  # of the scalars, in the progress line
+
+
+class Pace:
+  """How fast steps are made: steps, frames and arithmetic a second, without what evaluations take."""
+
+  def __init__(self, frames: int, flops: float, peak: float | None):
+    """Starts to count.
+
+    Args:
+      frames: video frames that a step works on.
+      flops: its floating-point operations.
+      peak: how many a second all devices can do together, where that is known.
+    """
+    self._frames, self._flops, self._peak = frames, flops, peak
+    self._step, self._since = None, time.monotonic()
+
+  def pause(self) -> float:
+    return time.monotonic()
+
+  def go_on(self, paused: float) -> None:
+    self._since += time.monotonic() - paused
+
+  def rates(self, step: int) -> dict[str, float]:
+    """The rates since the last call, at whose step the counting began; nothing of the first, which compiles."""
+    now, last = time.monotonic(), self._step
+    seconds, self._step, self._since = now - self._since, step, now
+    if last is None or step == last:
+      return {}
+    rate = (step - last) / max(seconds, 1e-9)
+    rates = {'steps_per_second': rate, 'frames_per_second': rate * self._frames, 'tflops': rate * self._flops / 1e12}
+    return rates | ({'peak_share': rate * self._flops / self._peak} if self._peak else {})
 
 
 class RunLog:
-  """Writes WORKDIR/metrics.jsonl, WORKDIR/tensorboard and WORKDIR/samples; draws a progress bar, on a terminal."""
+  """Writes WORKDIR/metrics.jsonl, tensorboard/, samples/ and diagnosis/; draws a bar, or prints lines into a file."""
 
   def __init__(self, workdir: Path, steps: int, done: int, title: str):
     """Continues the log of a run that has made `done` of its `steps`; what it logged later than that is dropped."""
-    self._workdir = workdir
+    self._workdir, self._steps = workdir, steps
     self._lines = _reopen(workdir / 'metrics.jsonl', done)
     self._board = SummaryWriter(str(workdir / 'tensorboard'), purge_step=done + 1)
     self._bar = tqdm(total=steps, initial=done, desc=title, unit='step', dynamic_ncols=True, disable=None)
@@ -24,43 +70,101 @@ class RunLog:
   def __enter__(self) -> Self:
     return self
 
-  def __exit__(self, *_: object) -> None:
+  def __exit__(self, problem: type[BaseException] | None, *_: object) -> None:
     self._bar.close()
-    self._board.close()
     self._lines.close()
+    try:
+      self._board.close()
+    except OSError as error:  # of its own thread, which names no file
+      if not problem:
+        raise OSError(error.errno, error.strerror, str(self._workdir / 'tensorboard')) from error
 
   def advance(self) -> None:
     self._bar.update()
 
-  def scalars(self, step: int, kind: str, values: dict[str, float]) -> None:
-    """Logs the scalars of a step; `kind` is 'train' or 'eval'."""
+  def train(self, step: int, values: dict[str, float]) -> None:
+    """Logs the scalars of a training step, and shows the main ones."""
+    self._scalars(step, 'train', values)
+    shown = [f'{name} {values[name]:.3f}' for name in SHOWN if name in values] + _pace(values)
+    if not self._bar.disable:
+      self._bar.set_postfix_str(', '.join(shown))
+      return
+    if 'steps_per_second' in values:
+      shown.append(f'{timedelta(seconds=round((self._steps - step) / values["steps_per_second"]))} left')
+    self.say(f'step {step}/{self._steps}: ' + ', '.join(shown))
+
+  def evaluation(self, step: int, values: dict[str, float]) -> None:
+    """Logs and shows the scalars of an evaluation."""
+    self._scalars(step, 'eval', values)
+    self.say(f'step {step}, evaluated: ' + ', '.join(f'{name} {value:.4f}' for name, value in values.items()))
+
+  def say(self, line: str) -> None:
+    """Shows a line above the bar."""
+    self._bar.write(line)
+    sys.stdout.flush()
+
+  def samples(self, step: int, rows: Sequence[np.ndarray]) -> None:
+    """Logs a picture whose rows are (n, h, w, 3) each."""
+    self._picture('samples', step, pictures.grid(rows))
+
+  def diagnosis(self, step: int, image: np.ndarray, verdict: str) -> None:
+    """Logs what an expert says of its data: a picture (h, w, 3) uint8 and a line."""
+    self._picture('diagnosis', step, image)
+    self._board.add_text('diagnosis', verdict, step)
+    write_whole(self._workdir / 'diagnosis' / f'{step:07d}.txt', verdict + '\n')
+    self.say(f'step {step}, diagnosis: {verdict}')
+
+  def video(self, step: int, frames: np.ndarray, speech: np.ndarray | None) -> None:
+    """Logs a video: frames (t, h, w, 3) uint8 at 25 a second; speech (s,) int16 at 16 kHz goes into the file."""
+    path = self._workdir / 'samples' / f'{step:07d}.mp4'
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sound = path.with_suffix('.wav')
+    if speech is not None:
+      write_speech(sound, speech)
+    height, width = frames.shape[1:3]
+    with write_video(path, VideoInfo(width, height, Fraction(FRAME_RATE)), None if speech is None else sound) as write:
+      for frame in frames:
+        write(frame)
+    sound.unlink(missing_ok=True)
+    animation = Summary.Image(encoded_image_string=_gif(frames), height=height, width=width, colorspace=3)
+    self._board.file_writer.add_summary(Summary(value=[Summary.Value(tag='video', image=animation)]), step)
+
+  def _scalars(self, step: int, kind: str, values: dict[str, float]) -> None:
     self._lines.write(json.dumps({'step': step, 'kind': kind} | values) + '\n')
     self._lines.flush()
     for name, value in values.items():
       self._board.add_scalar(f'{kind}/{name}', value, step)
-    if kind == 'train':
-      self._bar.set_postfix({name: f'{value:.3f}' for name, value in values.items() if name != 'sync_open'})
-    else:
-      self._bar.write(f'step {step}: ' + ', '.join(f'{name} {value:.4f}' for name, value in values.items()))
 
-  def samples(self, step: int, rows: list[np.ndarray]) -> None:
-    """Logs a picture whose rows are (n, h, w, 3) each."""
-    image = pictures.grid(rows)
-    self._board.add_image('samples', image, step, dataformats='HWC')
-    pictures.write_png(self._workdir / 'samples' / f'{step:07d}.png', image)
+  def _picture(self, kind: str, step: int, image: np.ndarray) -> None:
+    self._board.add_image(kind, image, step, dataformats='HWC')
+    pictures.write_png(self._workdir / kind / f'{step:07d}.png', image)
+
+
+def _pace(values: dict[str, float]) -> list[str]:
+  if 'frames_per_second' not in values:
+    return []
+  used = f'{values["peak_share"]:.0%} of peak' if 'peak_share' in values else f'{1000 * values["tflops"]:.0f} GFLOP/s'
+  return [f'{values["steps_per_second"]:.2f} steps/s', f'{values["frames_per_second"]:.0f} frames/s', used]
+
+
+def _gif(frames: np.ndarray) -> bytes:
+  """An endless animation, which TensorBoard shows as it shows pictures."""
+  images = [Image.fromarray(frame) for frame in frames[::2]]
+  coded = io.BytesIO()
+  images[0].save(coded, 'gif', save_all=True, append_images=images[1:], duration=2000 // FRAME_RATE, loop=0)
+  return coded.getvalue()
 
 
 def _reopen(path: Path, done: int):
   """Opens a JSON-lines file for appending, without the lines of steps that will be made again."""
-  kept = []
   if path.exists():
     kept = [line for line in path.read_text().splitlines() if _step(line) <= done]
-  path.write_text(''.join(line + '\n' for line in kept))
+    write_whole(path, ''.join(line + '\n' for line in kept))
   return path.open('a')
 
 
 def _step(line: str) -> float:
   try:
     return json.loads(line)['step']
-  except (ValueError, KeyError):
+  except (ValueError, KeyError, TypeError):
     return float('inf')  # cut off when the run was killed

@@ -12,10 +12,10 @@ from lpips_jax.cli import UserError
 
 
 def make_mesh(batch_size: int) -> Mesh:
-  """Devices along the axis 'data': all of them, or on one host as many as both they and the batch divide into.
+  """Devices along the axis 'data': all of them, or in one process as many as both they and the batch divide into.
 
   Raises:
-    UserError: there are several hosts, and the batch does not divide among all their devices.
+    UserError: there are several processes, and the batch does not divide among all their devices.
   """
   devices = jax.devices()
   used = math.gcd(batch_size, len(devices))
@@ -36,10 +36,20 @@ def along_batch(mesh: Mesh) -> NamedSharding:
 
 
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-  """Makes global arrays of this process's share of a batch (leading dimension: examples)."""
+  """Makes global arrays of this process's share of a batch (leading dimension: examples); does not wait for them."""
   return {name: jax.make_array_from_process_local_data(along_batch(mesh), x) for name, x in batch.items()}
 
 
 def put_replicated(tree: Any, mesh: Mesh) -> Any:
   """Puts a copy of every leaf on every device."""
   return jax.device_put(tree, replicated(mesh))
+
+
+def jitted(task: Any, mesh: Mesh) -> tuple[Any, Any]:
+  """Compiles a task's step and evaluation, when first called, to one program over all devices of the mesh.
+
+  State, frozen weights and results have a copy on each of them; the state's memory is used again.
+  """
+  copies, shares = replicated(mesh), along_batch(mesh)
+  step = jax.jit(task.step, in_shardings=(copies, shares, copies), out_shardings=copies, donate_argnums=0)
+  return step, jax.jit(task.evaluate, in_shardings=(copies, shares, copies), out_shardings=copies)

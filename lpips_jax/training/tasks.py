@@ -1,23 +1,37 @@
-"""What there is to train: for each `config.task` the network, its step, and what the step needs besides the state."""
+"""What there is to train: for each `config.task` its state, its step, and what the step needs besides the state."""
 
 import dataclasses
+from collections.abc import Callable
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-import flax.linen as nn
-import numpy as np
-import optax
+import jax
+import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from lpips_jax import models, perceptual, pretrained
 from lpips_jax.cli import UserError
-from lpips_jax.conventions import WINDOW_FRAMES
+from lpips_jax.models import SyncExpert
 from lpips_jax.models.generator import FUSIONS
-from lpips_jax.models.inputs import generator_faces
+from lpips_jax.models.wav2lip import IMAGE_SIZE
+from lpips_jax.training import expert_step, generator_step
 from lpips_jax.training.checkpoints import keep_expert
-from lpips_jax.training.state import make_optimizer
-from lpips_jax.training.steps import Evaluation, Step, expert_step, generator_step
+from lpips_jax.training.optimizer import SCALING, learning_rate, make_optimizer
+from lpips_jax.training.state import Adversary, TrainState, init_variables
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen:
+  """What a step uses and does not train; an expert's uses nothing.
+
+  Attributes:
+    expert: the sync expert's module, which a generator is judged by.
+    weights: `expert`, its variables, and `lpips`, VGG's weights or None.
+  """
+
+  expert: SyncExpert | None = None
+  weights: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,75 +39,120 @@ class Task:
   """A network to train.
 
   Attributes:
-    model: the Flax module.
-    optimizer: what turns gradients into updates.
-    step, evaluate: see `lpips_jax.training.steps`.
-    frozen: weights that the step uses and does not train.
-    warm_start: variables to begin with in place of fresh ones, a part of the tree.
+    init: makes the state to begin with.
+    step: (state, batch, frozen weights) -> (state, metrics).
+    evaluate: (variables, batch, frozen weights) -> (metrics, pictures by name).
   """
 
-  model: nn.Module
-  optimizer: optax.GradientTransformation
-  step: Step
-  evaluate: Evaluation
-  frozen: dict[str, Any] = dataclasses.field(default_factory=dict)
-  warm_start: dict[str, Any] = dataclasses.field(default_factory=dict)
+  init: Callable[[], TrainState]
+  step: Callable[..., Any]
+  evaluate: Callable[..., Any]
+
+
+def make_task(config: ConfigDict, frozen: Frozen) -> Task:
+  """Returns the task that a config, which has passed `check_config`, asks for."""
+  rate = learning_rate(config.optimizer, config.data.batch_size, config.steps)
+  optimizer = make_optimizer(config.optimizer, rate)
+  model = models.build(config.model)
+  if config.task == 'sync_expert':
+    return Task(
+      init=lambda: TrainState.create(init_variables(model, config.model, config.seed), optimizer),
+      step=expert_step.make_step(model, optimizer, rate, config),
+      evaluate=expert_step.make_evaluation(model, config),
+    )
+
+  discriminator = models.build(config.discriminator) if config.losses.adversarial else None
+  networks = generator_step.Networks(model, frozen.expert, discriminator)
+
+  def init() -> TrainState:
+    variables = init_variables(model, config.model, config.seed)
+    if config.audio_encoder_from_expert:
+      variables = _grafted(variables, _audio_encoder(frozen.weights['expert']))
+    if not discriminator:
+      return TrainState.create(variables, optimizer)
+    params = init_variables(discriminator, config.discriminator, config.seed, gain=2.0)['params']
+    return TrainState.create(variables, optimizer, Adversary.create(params, optimizer))
+
+  return Task(
+    init,
+    step=generator_step.make_step(networks, optimizer, rate, config),
+    evaluate=generator_step.make_evaluation(networks, config),
+  )
+
+
+def load_frozen(config: ConfigDict, checkpoint: Path) -> Frozen:
+  """Loads what the step does not train; `checkpoint` is the run's checkpoint directory.
+
+  Raises:
+    UserError: the expert or the perceptual weights are not there, or are something else.
+  """
+  if config.task == 'sync_expert':
+    return Frozen()
+  expert = _frozen_expert(config, checkpoint)
+  lpips = perceptual.load_weights(**config.perceptual) if config.losses.perceptual else None
+  return Frozen(_computing_in(expert.model, config), {'expert': expert.variables, 'lpips': lpips})
+
+
+def frozen_shapes(config: ConfigDict) -> Frozen:
+  """The shapes of what `load_frozen` loads, without any file: of an expert of full width if the config names none."""
+  if config.task == 'sync_expert':
+    return Frozen()
+  if config.sync_expert:
+    of_expert = pretrained.read_config(pretrained.find(config.sync_expert)).model
+  else:
+    of_expert = ConfigDict({'name': 'sync_expert', 'image_size': 96, 'contrastive': True, 'dtype': 'float32'})
+  expert = models.build(of_expert)
+  variables = jax.eval_shape(expert.init, jax.random.key(0), *models.example_inputs(of_expert))
+  lpips = None
+  if config.losses.perceptual:
+    lpips = perceptual.random_weights(0, config.perceptual.width)
+    lpips = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), lpips)
+  return Frozen(_computing_in(expert, config), {'expert': variables, 'lpips': lpips})
 
 
 def check_config(config: ConfigDict) -> None:
   """Raises UserError for values that no run can have, before anything is made for it."""
-  least = dict.fromkeys(('steps', 'log_every', 'eval_every', 'checkpoint_every', 'keep'), 1)
-  least |= {'data.batch_size': 1, 'data.windows': 1, 'data.eval_batches': 1, 'data.workers': 0}
+  if config.task not in ('sync_expert', 'generator'):
+    raise UserError(f"config.task={config.task!r}: there are 'sync_expert' and 'generator'")
+  least = dict.fromkeys(('steps', 'log_every', 'eval_every', 'checkpoint_every', 'keep', 'accumulate'), 1)
+  least |= {
+    'data.batch_size': 1,
+    'data.windows': 1,
+    'data.eval_batches': 1,
+    'data.workers': 0,
+    'optimizer.batch_size': 1,
+  }
   for name, bound in least.items():
     value = attrgetter(name)(config)
     if value < bound:
       raise UserError(f'config.{name}={value} must be at least {bound}')
+  if config.data.batch_size % config.accumulate:
+    raise UserError(f'config.data.batch_size={config.data.batch_size} is no multiple of accumulate={config.accumulate}')
   if config.optimizer.warmup_steps >= config.steps:
     raise UserError(
       f'config.optimizer.warmup_steps={config.optimizer.warmup_steps} must be less than config.steps={config.steps}: '
       'a short run needs a short warm-up'
     )
-  if config.model.name == 'attn_wav2lip' and config.model.fusion not in FUSIONS:
-    raise UserError(f'config.model.fusion={config.model.fusion!r}: there are {", ".join(FUSIONS)}')
-  multiple = 2 ** (len(config.model.get('widths', (0,))) - 1)
-  if config.model.image_size < 16 or config.model.image_size % multiple:
-    raise UserError(
-      f'config.model.image_size={config.model.image_size} must be 16 or more and a multiple of {multiple}'
-    )
-
-
-def make_task(config: ConfigDict, checkpoint: Path) -> Task:
-  """Returns the task that the config asks for; `checkpoint` is the run's checkpoint directory."""
-  if config.task == 'sync_expert':
-    return _expert_task(config)
+  _check_choice(config, 'optimizer.scaling', SCALING)
   if config.task == 'generator':
-    return _generator_task(config, checkpoint)
-  raise UserError(f"config.task={config.task!r}: there are 'sync_expert' and 'generator'")
+    _check_choice(config, 'losses.adversarial_kind', ('bce', 'hinge'))
+  if config.model.name == 'attn_wav2lip':
+    _check_choice(config, 'model.fusion', FUSIONS)
+  _check_image_size(config.model)
 
 
-def sample_rows(batch: dict[str, np.ndarray], generated: np.ndarray, count: int = 8) -> list[np.ndarray]:
-  """The rows of the sample picture: masked, reference, generated, target; one window's middle frame a column."""
-  middle = WINDOW_FRAMES // 2
-  target, reference = batch['target'][:count, middle], batch['reference'][:count, middle]
-  masked = np.asarray(generator_faces(target, reference))[..., :3]
-  return [masked, reference, np.asarray(generated)[:count, middle], target]
+def _check_choice(config: ConfigDict, name: str, choices: Any) -> None:
+  value = attrgetter(name)(config)
+  if value not in choices:
+    raise UserError(f'config.{name}={value!r}: there are {", ".join(choices)}')
 
 
-def _expert_task(config: ConfigDict) -> Task:
-  model = models.build(config.model)
-  optimizer = make_optimizer(config.optimizer, config.steps)
-  step, evaluate = expert_step(model, optimizer, config)
-  return Task(model, optimizer, step, evaluate)
-
-
-def _generator_task(config: ConfigDict, checkpoint: Path) -> Task:
-  expert = _frozen_expert(config, checkpoint)
-  model = models.build(config.model)
-  optimizer = make_optimizer(config.optimizer, config.steps)
-  step, evaluate = generator_step(model, expert.model, optimizer, config)
-  frozen = {'expert': expert.variables, 'lpips': perceptual.load_weights(**config.perceptual)}
-  warm_start = _audio_encoder(expert.variables) if config.audio_encoder_from_expert else {}
-  return Task(model, optimizer, step, evaluate, frozen, warm_start)
+def _check_image_size(model: ConfigDict) -> None:
+  if model.name == 'wav2lip' and model.image_size != IMAGE_SIZE:
+    raise UserError(f'config.model.image_size={model.image_size}: Wav2Lip has {IMAGE_SIZE} and no other')
+  multiple = 2 ** (len(model.get('widths', (0,))) - 1)
+  if model.image_size < 16 or model.image_size % multiple:
+    raise UserError(f'config.model.image_size={model.image_size} must be 16 or more and a multiple of {multiple}')
 
 
 def _frozen_expert(config: ConfigDict, checkpoint: Path) -> pretrained.Pretrained:
@@ -107,8 +166,14 @@ def _frozen_expert(config: ConfigDict, checkpoint: Path) -> pretrained.Pretraine
       '--config.sync_expert=WORKDIR/checkpoint'
     )
   expert = pretrained.load_expert(config.sync_expert)
-  keep_expert(checkpoint, pretrained.find(config.sync_expert))  # once it is known to be one
+  if jax.process_index() == 0:
+    keep_expert(checkpoint, pretrained.find(config.sync_expert), expert.step)  # once it is known to be one
   return expert
+
+
+def _computing_in(expert: SyncExpert, config: ConfigDict) -> SyncExpert:
+  """The expert, computing in what the generator computes in."""
+  return expert.clone(dtype=jnp.dtype(config.model.dtype))
 
 
 def _audio_encoder(variables: dict[str, Any]) -> dict[str, Any]:
@@ -117,3 +182,17 @@ def _audio_encoder(variables: dict[str, Any]) -> dict[str, Any]:
     kind: {'audio_encoder': {name: leaf for name, leaf in tree['audio_encoder'].items() if name != 'head'}}
     for kind, tree in variables.items()
   }
+
+
+def _grafted(tree: dict[str, Any], graft: dict[str, Any]) -> dict[str, Any]:
+  """Replaces the leaves of `tree` that `graft` has; shapes must agree."""
+  for name, value in graft.items():
+    if name not in tree:
+      raise UserError(f'the expert has {name}, the generator not: give both the same audio_residuals')
+    if isinstance(value, dict):
+      tree = tree | {name: _grafted(tree[name], value)}
+    elif tree[name].shape != value.shape:
+      raise UserError(f'{name}: expert {value.shape}, generator {tree[name].shape}: give both the same audio_widths')
+    else:
+      tree = tree | {name: jnp.copy(value)}  # the state is donated, the expert's own arrays are not
+  return tree

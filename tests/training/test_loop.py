@@ -1,8 +1,12 @@
 """The training loop: nothing is lost when it is cut short, and nothing is mixed up when it goes on."""
 
 import json
+import os
+import resource
 import shutil
+import signal
 
+import grain
 import jax
 import numpy as np
 import pytest
@@ -11,9 +15,11 @@ from conftest import run, tiny_config
 from data_pipeline import input as data
 from lpips_jax import models, pretrained
 from lpips_jax.cli import UserError
+from lpips_jax.media.video import probe
+from lpips_jax.training import checkpoints, loop, sharding
 from lpips_jax.training.logs import RunLog
 from lpips_jax.training.loop import train
-from lpips_jax.training.state import TrainState, init_variables
+from lpips_jax.training.state import CLOSED, TrainState, init_variables
 
 
 class PowerCut(Exception):
@@ -40,6 +46,7 @@ def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(task, directory, t
   config.update(steps=4, checkpoint_every=2, eval_every=1)
   if task == 'generator':
     config.losses.sync_gate = 1e9  # opens at the first evaluation: the gate has to survive, too
+    config.losses.adversarial = 0.1  # and the discriminator
   whole = run(config, tmp_path / 'whole')
   with monkeypatch.context() as patch, pytest.raises(PowerCut):
     cut_after(patch, 3)
@@ -47,7 +54,7 @@ def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(task, directory, t
   resumed = run(config, tmp_path / 'cut')
 
   assert int(resumed.step) == 4
-  assert bool(resumed.sync_open) == (task == 'generator')
+  assert int(resumed.sync_opened) == (1 if task == 'generator' else CLOSED)
   for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
     np.testing.assert_array_equal(a, b)
   lines = [json.loads(line) for line in (tmp_path / 'cut' / 'metrics.jsonl').read_text().splitlines()]
@@ -166,17 +173,115 @@ def test_a_damaged_checkpoint_is_named(trained_checkpoint, tmp_path):
       pretrained.load(copy)
 
 
-def test_non_finite_loss_stops_before_it_is_saved(directory, tmp_path):
+def test_a_loss_that_is_not_finite_stops_before_it_is_saved_and_names_the_clips(directory, tmp_path):
   config = tiny_config('sync_expert', directory)
+  config.update(steps=9, eval_every=9, checkpoint_every=1)
   batches = data.train_batches(config)
-  batch = next(batches)
-  poisoned = batch | {'mel': np.full_like(batch['mel'], np.nan)}
-  with pytest.raises(FloatingPointError, match='not finite at step 1'):
-    run(config, tmp_path / 'run', iter([poisoned]))
-  with pytest.raises(UserError):
-    pretrained.load(tmp_path / 'run')
+  good, bad = next(batches), next(batches)
+  poisoned = bad | {'mel': np.full_like(bad['mel'], np.nan)}
+  iterator = Batches([good, good, poisoned, good, good])
+  with pytest.raises(FloatingPointError, match='not finite at step 3'):
+    run(config, tmp_path / 'run', iterator)
+  told = json.loads((tmp_path / 'run' / 'not_finite_3.json').read_text())
+  assert told['step'] == 3 and told['metrics']['loss'] == 'nan'
+  assert told['clips'] == sorted({name.decode() for name in bad['id']})
+  kept = pretrained.load(tmp_path / 'run')
+  assert kept.step == 2
+  assert all(np.isfinite(x).all() for x in jax.tree.leaves(kept.variables))
 
 
-def test_sample_pictures_are_left(trained_checkpoint):
+class Batches(grain.DatasetIterator):
+  """These batches and no others."""
+
+  def __init__(self, batches):
+    super().__init__()
+    self.batches, self.position = batches, 0
+
+  def __next__(self):
+    self.position += 1
+    return dict(self.batches[self.position - 1])
+
+  def get_state(self):
+    return {'position': self.position}
+
+  def set_state(self, state):
+    self.position = state['position']
+
+
+def test_pictures_and_videos_are_left(trained_checkpoint, directory):
   assert (trained_checkpoint.parent / 'samples' / '0000002.png').stat().st_size > 0
   assert list((trained_checkpoint.parent / 'tensorboard').iterdir())
+  clip = probe(trained_checkpoint.parent / 'samples' / '0000002.mp4')
+  assert (clip.width, clip.height) == (64, 32)
+  assert (directory / 'sync_expert' / 'diagnosis' / '0000002.png').stat().st_size > 0
+
+
+def test_the_last_and_the_best_are_kept(directory, tmp_path, monkeypatch):
+  config = tiny_config('sync_expert', directory)
+  config.update(steps=4, checkpoint_every=1, eval_every=1, keep=1)
+  losses = iter([3.0, 1.0, 2.0, 4.0])
+  monkeypatch.setattr(loop, '_evaluated', lambda *_: ({'loss': next(losses)}, {}))
+  run(config, tmp_path / 'run')
+  kept = sorted(int(child.name) for child in (tmp_path / 'run' / 'checkpoint').iterdir() if child.name.isdigit())
+  assert kept == [2, 4]
+  assert pretrained.load(tmp_path / 'run').step == 4
+  assert pretrained.load(tmp_path / 'run' / 'checkpoint' / 'best').step == 2
+  assert pretrained.load(tmp_path / 'run' / 'checkpoint' / '4').step == 4
+  with pytest.raises(UserError, match='has no step 3; there are 2, 4'):
+    pretrained.load(tmp_path / 'run' / 'checkpoint' / '3')
+
+
+def test_a_checkpoint_that_cannot_be_read_is_set_aside_for_the_one_before(directory, tmp_path, caplog):
+  config = tiny_config('sync_expert', directory)
+  config.update(steps=4, checkpoint_every=2, eval_every=4, keep=2)
+  whole = run(config, tmp_path / 'run')
+  shutil.rmtree(tmp_path / 'run' / 'checkpoint' / '4' / 'state')
+  again = run(config, tmp_path / 'run')
+  assert 'step 4' in caplog.text and (tmp_path / 'run' / 'checkpoint' / '4.damaged').is_dir()
+  for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(again), strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_sigterm_saves_and_the_same_command_goes_on(directory, tmp_path, monkeypatch):
+  config = tiny_config('sync_expert', directory)
+  config.update(steps=6, checkpoint_every=6, eval_every=6)
+  whole = run(config, tmp_path / 'whole')
+  put_batch = sharding.put_batch
+  put = []
+
+  def interrupted(batch, mesh):
+    put.append(1)
+    if len(put) == 4:  # the first is the evaluation's
+      os.kill(os.getpid(), signal.SIGTERM)
+    return put_batch(batch, mesh)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(sharding, 'put_batch', interrupted)
+    stopped = run(config, tmp_path / 'run')
+  assert int(stopped.step) == 3
+  assert pretrained.load(tmp_path / 'run').step == 3
+  resumed = run(config, tmp_path / 'run')
+  for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_a_full_disk_is_one_line_and_the_last_good_checkpoint_stays(directory, tmp_path, monkeypatch):
+  config = tiny_config('sync_expert', directory)
+  run(config, tmp_path / 'run')
+  config.steps = 4
+  largest = max(path.stat().st_size for path in (tmp_path / 'run' / 'checkpoint' / '2').rglob('*') if path.is_file())
+  before = resource.getrlimit(resource.RLIMIT_FSIZE)
+  save = checkpoints.save
+
+  def save_on_full_disk(*arguments):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest // 2, before[1]))
+    save(*arguments)
+
+  try:
+    with monkeypatch.context() as patch, pytest.raises(UserError, match='last whole one is step 2: make room'):
+      patch.setattr(checkpoints, 'save', save_on_full_disk)
+      run(config, tmp_path / 'run')
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+  assert pretrained.load(tmp_path / 'run').step == 2
+  assert int(run(config, tmp_path / 'run').step) == 4

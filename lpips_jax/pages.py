@@ -1,4 +1,4 @@
-"""Pages to look at: HTML in one file, with tables, plots and pictures, that is byte for byte the same every time.
+"""Pages to look at: HTML in one file, with tables, plots, pictures and videos, byte for byte the same every time.
 
   page('Clips', [('Length', table([('clips', 3)]) + histogram([1.0, 2.0, 2.5], 'seconds'))])
 
@@ -31,7 +31,9 @@ th, td { padding: .15rem .9rem .15rem 0; text-align: right; vertical-align: top;
 th:first-child, td:first-child, td.text, th.text { text-align: left; overflow-wrap: anywhere; }
 th { font-weight: 600; } tr + tr td { border-top: 1px solid var(--line); }
 p.quiet { color: var(--quiet); } p { overflow-wrap: anywhere; }
-svg, img { max-width: 100%; height: auto; vertical-align: top; }
+svg, img, video { max-width: 100%; height: auto; vertical-align: top; }
+video { min-width: min(100%, 20rem); }
+figure { margin: 0 0 .4rem; } figcaption { color: var(--quiet); font-size: .85rem; width: 0; min-width: 100%; }
 .gallery { display: flex; flex-wrap: wrap; gap: 4px; }
 """
 
@@ -56,17 +58,18 @@ def paragraph(text: str, quiet: bool = False) -> str:
   return f'<p{" class=quiet" if quiet else ""}>{escape(text)}</p>\n'
 
 
-def table(rows: Iterable[Sequence[object]], head: Sequence[str] = ()) -> str:
+def table(rows: Iterable[Sequence[object]], head: Sequence[str] = (), digits: int | None = None) -> str:
   """Returns rows of text and numbers: text to the left, numbers to the right with their digits grouped.
 
   Args:
-    rows: of equally many cells each.
+    rows: of equally many cells each; one that is None stays empty.
     head: the titles of the columns, if any.
+    digits: how many significant ones a fraction is shown with; two or three decimals by default.
   """
   rows = [list(row) for row in rows]
   textual = [any(isinstance(row[k], str) for row in rows) for k in range(len(rows[0]) if rows else 0)]
   above = [_row('th', head, textual or [True] * len(head))] if head else []
-  return f'<table>\n{"".join(above + [_row("td", row, textual) for row in rows])}</table>\n'
+  return f'<table>\n{"".join(above + [_row("td", row, textual, digits) for row in rows])}</table>\n'
 
 
 def histogram(values: Sequence[float] | np.ndarray, label: str, step: float | None = None) -> str:
@@ -144,13 +147,24 @@ def image(pixels: np.ndarray, title: str = '', lossless: bool = False, width: in
   )
 
 
+def video(coded: bytes, title: str = '') -> str:
+  """Returns an inline video: the bytes of an mp4 that browsers play, and a text shown under the pointer."""
+  named = f' title="{escape(title)}"' if title else ''
+  return f'<video{named} controls loop src="data:video/mp4;base64,{base64.b64encode(coded).decode()}"></video>\n'
+
+
+def figure(content: str, caption: str) -> str:
+  """Returns a picture, a plot or a video with a line of text below it."""
+  return f'<figure>\n{content}<figcaption>{escape(caption)}</figcaption>\n</figure>\n'
+
+
 def gallery(pictures: Iterable[str]) -> str:
-  """Returns pictures or plots side by side, in as many rows as they need."""
+  """Returns pictures, plots or figures side by side, in as many rows as they need."""
   return f'<div class="gallery">\n{"".join(pictures)}</div>\n'
 
 
 _PLOTS = {
-  'svg.hashsalt': 'data_pipeline',  # else its ids are drawn anew every time
+  'svg.hashsalt': 'lpips_jax',  # else its ids are drawn anew every time
   'svg.fonttype': 'none',
   'font.sans-serif': ['DejaVu Sans'],  # comes with matplotlib, which measures text with it
   'font.size': 9,
@@ -161,13 +175,17 @@ _PLOTS = {
 }
 
 
-def _row(tag: str, cells: Sequence[object], textual: Sequence[bool]) -> str:
+def _row(tag: str, cells: Sequence[object], textual: Sequence[bool], digits: int | None = None) -> str:
   kinds = [' class="text"' if text else '' for text in textual]
-  coded = [f'<{tag}{kind}>{escape(_shown(cell))}</{tag}>' for cell, kind in zip(cells, kinds, strict=True)]
+  coded = [f'<{tag}{kind}>{escape(_shown(cell, digits))}</{tag}>' for cell, kind in zip(cells, kinds, strict=True)]
   return f'<tr>{"".join(coded)}</tr>\n'
 
 
-def _shown(cell: object) -> str:
+def _shown(cell: object, digits: int | None) -> str:
+  if cell is None:
+    return ''
+  if isinstance(cell, float) and digits:
+    return f'{cell:,.{digits}g}'
   if isinstance(cell, float):
     return f'{cell:,.2f}' if abs(cell) >= 1 else f'{cell:.3f}'
   return f'{cell:,}' if isinstance(cell, int) else str(cell)

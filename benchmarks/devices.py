@@ -1,0 +1,190 @@
+"""Whether training is the same on one device, on eight of one process, and on two processes of four.
+
+  python -m benchmarks.devices --output=devices.json
+
+Takes the real input pipeline, step and optimiser, with networks of a few channels, on CPU devices; processes talk
+through gloo. For the sync expert and the generator with every loss it compares with one device: the gradients of the
+first step, the discriminator's too (norm of the difference over norm, whole tree), in float32 and in float64, and the
+losses of all steps in float64 (greatest relative difference). Takes some ten minutes, most of them to compile.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+from ml_collections import ConfigDict
+
+from lpips_jax import cli
+from lpips_jax.files import write_whole
+
+TASKS = 'sync_expert', 'generator'
+LAYOUTS = {'8 devices': (1, 8), '2 processes x 4 devices': (2, 4)}
+
+flags.DEFINE_integer('steps', 20, 'How many to compare.', lower_bound=1)
+flags.DEFINE_string('data_dir', 'runs/data', 'Where TFDS keeps its datasets.')
+flags.DEFINE_string('output', None, 'A JSON file for the figures.')
+flags.DEFINE_string(
+  'one_of', None, 'Used within: the layout to be one process of, as DIRECTORY,PROCESSES,PROCESS,PORT.'
+)
+
+
+def main() -> None:
+  if flags.FLAGS.one_of:
+    directory, processes, process, port = flags.FLAGS.one_of.split(',')
+    run_as(Path(directory), int(processes), int(process), int(port), flags.FLAGS.steps, flags.FLAGS.data_dir)
+    return
+  figures = compare(flags.FLAGS.steps, flags.FLAGS.data_dir)
+  print(f'{"":24}{"task":14}{"gradient, float32":>20}{"gradient, float64":>20}{"losses, float64":>20}')
+  for layout, tasks in figures.items():
+    for task, found in tasks.items():
+      print(f'{layout:24}{task:14}' + ''.join(f'{found[name]:20.1e}' for name in ('float32', 'float64', 'losses')))
+  if flags.FLAGS.output:
+    write_whole(Path(flags.FLAGS.output), json.dumps(figures, indent=2) + '\n')
+
+
+def compare(steps: int, data_dir: str) -> dict[str, dict[str, dict[str, float]]]:
+  """Returns for each layout and task how far it is from one device: `float32`, `float64`, `losses`."""
+  with tempfile.TemporaryDirectory() as directory:
+    alone = _results(Path(directory) / 'alone', 1, 1, steps, data_dir)
+    figures = {}
+    for i, (layout, (processes, devices)) in enumerate(LAYOUTS.items()):
+      together = _results(Path(directory) / str(i), processes, devices, steps, data_dir)
+      figures[layout] = {task: _difference(alone, together, task) for task in TASKS}
+  return figures
+
+
+def _results(directory: Path, processes: int, devices: int, steps: int, data_dir: str) -> dict[str, np.ndarray]:
+  directory.mkdir()
+  with socket.socket() as free:
+    free.bind(('localhost', 0))
+    port = free.getsockname()[1]
+  environment = os.environ | {'JAX_PLATFORMS': 'cpu', 'JAX_NUM_CPU_DEVICES': str(devices)}
+  running = []
+  for process in range(processes):
+    one_of = f'--one_of={directory},{processes},{process},{port}'
+    command = [sys.executable, '-m', 'benchmarks.devices', one_of, f'--steps={steps}', f'--data_dir={data_dir}']
+    running.append(subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[1]))
+  statuses = [process.wait() for process in running]
+  if any(statuses):
+    cli.fail('a process ended with an error; what it said is above')
+  return dict(np.load(directory / 'results.npz'))
+
+
+def _difference(alone: dict[str, np.ndarray], together: dict[str, np.ndarray], task: str) -> dict[str, float]:
+  figures = {}
+  for dtype in ('float32', 'float64'):
+    a, b = (results[f'{task} gradient {dtype}'] for results in (alone, together))
+    figures[dtype] = float(np.linalg.norm(a - b) / np.linalg.norm(a))
+  a, b = (results[f'{task} losses float64'] for results in (alone, together))
+  return figures | {'losses': float(np.max(np.abs(a - b) / np.abs(a)))}
+
+
+def run_as(directory: Path, processes: int, process: int, port: int, steps: int, data_dir: str) -> None:
+  """Trains each task as one process of several, and, as the first, leaves the results in `directory`."""
+  import jax
+
+  from lpips_jax.training import hosts
+
+  jax.config.update('jax_enable_x64', True)
+  if processes > 1:
+    hosts.join(f'localhost:{port}', processes, process)
+  results = {}
+  for task in TASKS:
+    for dtype in ('float32', 'float64'):
+      gradient, losses = _train(_config(task, dtype, data_dir), steps if dtype == 'float64' else 1)
+      results |= {f'{task} gradient {dtype}': gradient, f'{task} losses {dtype}': losses}
+  if process == 0:
+    np.savez(directory / 'results.npz', **results)
+
+
+def _train(config: ConfigDict, steps: int) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the gradient of the first step, as a vector, and the metrics of all steps (steps, metrics)."""
+  import jax
+
+  from data_pipeline import input as data
+  from lpips_jax.training import hosts, sharding
+  from lpips_jax.training.tasks import make_task
+
+  frozen = _frozen(config)
+  task = make_task(config, frozen)
+  with hosts.first_process_first():
+    batches = data.train_batches(config, jax.process_index(), jax.process_count())
+  mesh = sharding.make_mesh(config.data.batch_size)
+  state = task.init()
+  state = state.replace(sync_opened=state.step + 0)  # every loss counts from the start
+  state, weights = (sharding.put_replicated(_as(config.model.dtype, tree), mesh) for tree in (state, frozen.weights))
+  step, _ = sharding.jitted(task, mesh)
+  gradient, losses = None, []
+  for _ in range(steps):
+    batch = next(batches)
+    del batch['id'], batch['skipped']
+    state, metrics = step(state, sharding.put_batch(batch, mesh), weights)
+    losses.append([float(metrics[name]) for name in sorted(metrics) if name != 'learning_rate'])
+    if gradient is None:
+      gradient = _first_gradient(state)
+  return gradient, np.array(losses)
+
+
+def _first_gradient(state) -> np.ndarray:
+  """Adam's first moments after one step: the gradients, all scaled alike."""
+  import jax
+  import optax
+
+  def moments(optimizer) -> list[np.ndarray]:
+    found = jax.tree.leaves(optimizer, is_leaf=lambda x: isinstance(x, optax.ScaleByAdamState))
+    return [np.ravel(x.mu) for x in found if isinstance(x, optax.ScaleByAdamState)]
+
+  both = moments(state.optimizer) + (moments(state.adversary.optimizer) if state.adversary else [])
+  return np.concatenate(both)
+
+
+def _frozen(config: ConfigDict):
+  """An untrained expert, and narrow random LPIPS weights: gradients flow through them as through any others."""
+  import jax.numpy as jnp
+
+  from lpips_jax import models, perceptual
+  from lpips_jax.training.state import init_variables
+  from lpips_jax.training.tasks import Frozen
+
+  if config.task == 'sync_expert':
+    return Frozen()
+  of_expert = _config('sync_expert', config.model.dtype, config.data.data_dir).model
+  expert = models.build(of_expert)
+  weights = {'expert': init_variables(expert, of_expert, 0), 'lpips': perceptual.random_weights(0, 1 / 16)}
+  return Frozen(expert.clone(dtype=jnp.dtype(config.model.dtype)), weights)
+
+
+def _as(dtype: str, tree):
+  """The tree with its floating-point leaves of that type."""
+  import jax
+  import jax.numpy as jnp
+
+  return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
+
+
+def _config(task: str, dtype: str, data_dir: str) -> ConfigDict:
+  """The quickstart config with a few channels, and a batch that divides among eight devices."""
+  from configs import quickstart
+
+  config = quickstart.get_config(task)
+  config.data.update(name='talking_faces/tiny', data_dir=data_dir, batch_size=8)
+  config.model.update(image_size=32, audio_widths=(4, 4, 8, 8, 8), audio_residuals=(0, 0, 0, 0), dtype=dtype)
+  if task == 'sync_expert':
+    config.model.update(face_widths=(4, 4, 4, 8, 8, 8, 8), face_residuals=(0, 0, 0, 0, 0))
+    config.data.windows = 3
+    return config
+  config.model.widths = (4, 8)
+  config.audio_encoder_from_expert = False
+  config.discriminator.update(image_size=32, widths=(2, 4, 4, 4, 4, 4, 4), dtype=dtype)
+  config.losses.update(adversarial=0.07, r1=1.0)
+  return config
+
+
+if __name__ == '__main__':
+  cli.run(main)

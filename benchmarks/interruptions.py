@@ -1,0 +1,108 @@
+"""Whether a run that is killed again and again ends with the same parameters as one that is left alone.
+
+  python -m benchmarks.interruptions --output=interruptions.json
+
+Trains a tiny generator with every loss for 200 steps undisturbed, then once more, and kills that run at random moments,
+20 times with SIGKILL and 5 times with SIGTERM. After each, every checkpoint there is must be readable; SIGTERM must end
+with status 0. Takes some ten minutes.
+"""
+
+import json
+import os
+import random
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+from orbax.checkpoint import v1 as ocp
+from tqdm import tqdm
+
+from benchmarks import commands
+from lpips_jax import cli
+from lpips_jax.files import write_whole
+
+STEPS = 200
+
+flags.DEFINE_integer('kills', 20, 'Times with SIGKILL.', lower_bound=0)
+flags.DEFINE_integer('terms', 5, 'Times with SIGTERM.', lower_bound=0)
+flags.DEFINE_integer('seed', 0, 'Of the moments.')
+flags.DEFINE_string('data_dir', 'runs/data', 'Where TFDS keeps its datasets.')
+flags.DEFINE_string('output', None, 'A JSON file for the figures.')
+
+
+def main() -> None:
+  given = flags.FLAGS
+  data_dir = str(Path(given.data_dir).absolute())
+  with tempfile.TemporaryDirectory() as directory:
+    directory, log = Path(directory), Path(directory) / 'log.txt'
+    commands.train('sync_expert', directory / 'expert', data_dir, log, steps=40)
+    values = {'sync_expert': directory / 'expert' / 'checkpoint', 'steps': STEPS}
+    values |= {'eval_every': 20, 'checkpoint_every': 5, 'keep': 3}
+    try:
+      figures = _interrupted(directory, data_dir, log, values, given)
+    except cli.UserError as error:
+      cli.fail(f'{error}\n{log.read_text()[-3000:]}')
+  print(json.dumps(figures, indent=2))
+  if given.output:
+    write_whole(Path(given.output), json.dumps(figures, indent=2) + '\n')
+  if not figures['equal'] or figures['unreadable'] or figures['bad_endings']:
+    cli.fail('an interrupted run is not what it would have been')
+
+
+def _interrupted(directory: Path, data_dir: str, log: Path, values: dict, given: flags.FlagValues) -> dict:
+  whole, cut = directory / 'whole', directory / 'cut'
+  commands.train('generator', whole, data_dir, log, **values)  # compiles
+  quick = directory / 'quick'
+  began = time.monotonic()
+  commands.train('generator', quick, data_dir, log, **values)
+  seconds = time.monotonic() - began
+  signals = [signal.SIGKILL] * given.kills + [signal.SIGTERM] * given.terms
+  moments = random.Random(given.seed)
+  moments.shuffle(signals)
+  figures = {'steps': STEPS, 'seconds_undisturbed': seconds, 'reached': [], 'bad_endings': [], 'unreadable': []}
+  for sent in tqdm(signals, 'interrupting', unit='run', disable=None):
+    process = commands.start_training('generator', cut, data_dir, log, **values)
+    time.sleep(moments.uniform(0.3, 0.75) * seconds)
+    os.killpg(process.pid, sent)
+    status = process.wait()
+    if status != (0 if sent == signal.SIGTERM else -signal.SIGKILL):
+      figures['bad_endings'].append(status)
+    found = _steps(cut / 'checkpoint')
+    figures['reached'].append(max(found, default=0))
+    figures['unreadable'] += [step for step in found if not _readable(cut / 'checkpoint', step)]
+  commands.train('generator', cut, data_dir, log, **values)
+  figures['equal'] = _same(_load(whole / 'checkpoint', STEPS), _load(cut / 'checkpoint', STEPS))
+  figures['undisturbed_equal'] = _same(_load(whole / 'checkpoint', STEPS), _load(quick / 'checkpoint', STEPS))
+  return figures
+
+
+def _steps(checkpoint: Path) -> list[int]:
+  return sorted(int(child.name) for child in checkpoint.glob('*') if child.name.isdigit())
+
+
+def _readable(checkpoint: Path, step: int) -> bool:
+  try:
+    return bool(_load(checkpoint, step))
+  except Exception as error:  # whatever Orbax makes of it
+    print(f'step {step}: {error}')
+    return False
+
+
+def _load(checkpoint: Path, step: int) -> dict[str, np.ndarray]:
+  """All arrays of a step, by name."""
+  import jax
+
+  with ocp.training.Checkpointer(checkpoint) as checkpointer:
+    saved = checkpointer.load_checkpointables(step, {'state': None, 'model': None})
+  return {jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(saved)}
+
+
+def _same(a: dict[str, np.ndarray], b: dict[str, np.ndarray]) -> bool:
+  return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+if __name__ == '__main__':
+  cli.run(main)

@@ -1,0 +1,45 @@
+"""What each part of the method is for: the method with one part changed, and the Wav2Lip baseline under its losses.
+
+  python train.py --config=configs/ablations.py:without_alignment --workdir=runs/without_alignment \
+    --config.data.data_dir=DIR --config.sync_expert=runs/lrs2_sync_expert/checkpoint
+
+on LRS2; with `quickstart/` before the name on the embedded corpus, at its small size: docs/ablations.md has the figures
+and the commands.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import lrs2_gan, quickstart
+
+CHANGES = {
+  'full': {},  # all four losses
+  'without_adversary': {'losses.adversarial': 0.0},
+  'without_sync': {'losses.sync': 0.0},
+  'without_perceptual': {'losses.perceptual': 0.0},
+  'without_attention': {'model.attention': False},
+  'without_alignment': {'model.fusion': 'concat'},  # speech is concatenated in the same places
+  'bottleneck': {'model.fusion': 'bottleneck'},  # and there alone
+  'wav2lip': {'model': {'name': 'wav2lip', 'image_size': 96, 'dtype': 'float32'}},
+}
+
+
+def get_config(name: str = 'full') -> ConfigDict:
+  corpus, _, change = name.rpartition('/')
+  if corpus not in ('', 'quickstart') or change not in CHANGES:
+    raise ValueError(f'ablations.py:{name} is none of {", ".join(CHANGES)}, alone or after quickstart/')
+  config = _quickstart_gan() if corpus else lrs2_gan.get_config()
+  changes = dict(CHANGES[change])
+  if 'model' in changes:
+    config.model = ConfigDict(changes.pop('model'))
+    config.audio_encoder_from_expert = False  # its speech encoder has other widths
+  config.update_from_flattened_dict(changes)
+  return config
+
+
+def _quickstart_gan() -> ConfigDict:
+  config = quickstart.get_config('generator')
+  config.losses.adversarial = 0.003
+  config.losses.adversarial_start = 200
+  config.losses.warmup_steps.adversarial = 100
+  config.optimizer.b1 = 0.5
+  return config

@@ -1,0 +1,132 @@
+"""What an expert in training says of its data: whether sound and picture of the clips agree, and what keeps it at ln 2.
+
+An expert that never leaves ln 2 has mostly been given clips whose sound is shifted against the picture, or is not
+theirs, is silent, or whose face does not move.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from lpips_jax import metrics
+from lpips_jax.evaluation import Clip, embeddings
+from lpips_jax.media.audio import MAX_VALUE
+from lpips_jax.metrics.sync import MAX_SHIFT
+
+SILENT = 0.1 - MAX_VALUE  # mean of a mel spectrogram; digital silence is -MAX_VALUE
+STILL = 0.3  # mean change from frame to frame, of 255; a filmed face that says nothing changes by more than 1
+TELLS = 0.6  # share of off-sync pairs that a useful expert finds less probable than the in-sync one; guessing: 0.5
+SURE = 0.25  # median confidence from which an expert tells something whatever the ranking: all clips may be shifted
+WORTH_NAMING = 0.1  # share of clips that are shifted, silent or still
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+  """What an expert sees in n clips.
+
+  Attributes:
+    offsets: (n,) int, video frames by which the sound of each is ahead of its picture: `metrics.SyncScores.offset`.
+    confidences: (n,) by how much that offset beats the median one.
+    accepted: (31,) share of pairs that the expert takes to be in sync, by how many frames the speech is later than the
+      face, from -15 to 15; a good one has a narrow peak in the middle.
+    accuracy: (16,) how well it tells pairs 0 to 15 frames apart, either way, from in-sync ones: the mean of the share
+      of in-sync pairs accepted and of the others rejected. The first is 0.5.
+    ranking: share of pairs 3 and more frames apart that it finds less probable than the in-sync pair.
+    silent, still: shares of the clips without sound, and of those without movement.
+  """
+
+  offsets: np.ndarray
+  confidences: np.ndarray
+  accepted: np.ndarray
+  accuracy: np.ndarray
+  ranking: float
+  silent: float
+  still: float
+
+  @property
+  def shifted(self) -> float:
+    """Share of the clips whose sound is one frame or more away from its picture."""
+    return float(np.mean(self.offsets != 0))
+
+
+def diagnose(expert: Callable[..., Any], logits: Callable[[np.ndarray], jax.Array], clips: Sequence[Clip]) -> Diagnosis:
+  """Returns what an expert says of clips of at least `MAX_SHIFT` + 5 frames.
+
+  Args:
+    expert: (frames (n, 5, h, w, 3), mels (n, 80, 16)) -> two embeddings (n, d).
+    logits: cosines -> log-odds of being in sync.
+    clips: those to look at.
+  """
+  scores, accepted, rankings = [], [], []
+  for clip in clips:
+    faces, speech = embeddings(expert, clip.frames, clip.mel)
+    scores.append(metrics.sync_scores(faces, speech))
+    in_sync = np.asarray(logits(faces @ speech.T)) > 0
+    accepted.append([in_sync.diagonal(lag).mean() for lag in range(-MAX_SHIFT, MAX_SHIFT + 1)])
+    rankings.append(metrics.sync_accuracy(faces @ speech.T, 0.5)['ranking'])
+  accepted = np.mean(accepted, 0)
+  wrong = (accepted[MAX_SHIFT:] + accepted[MAX_SHIFT::-1]) / 2
+  return Diagnosis(
+    offsets=np.array([score.offset for score in scores]),
+    confidences=np.array([score.confidence for score in scores]),
+    accepted=accepted,
+    accuracy=(accepted[MAX_SHIFT] + 1 - wrong) / 2,
+    ranking=float(np.mean(rankings)),
+    silent=float(np.mean([clip.mel.mean() < SILENT for clip in clips])),
+    still=float(np.mean([_movement(clip.frames) < STILL for clip in clips])),
+  )
+
+
+def verdict(found: Diagnosis) -> str:
+  """Returns one line: what is wrong with the clips, if anything, and what to do."""
+  complaints = []
+  if found.silent >= WORTH_NAMING:
+    complaints.append(f'{found.silent:.0%} of the clips are silent')
+  if found.still >= WORTH_NAMING:
+    complaints.append(f'{found.still:.0%} do not move')
+  told = f'it ranks {found.ranking:.0%} of off-sync pairs below the in-sync one'
+  if found.ranking < TELLS and np.median(found.confidences) < SURE:
+    complaints = complaints or ['sound may be that of other clips, or shifted in nearly all of them']
+    return f'the expert tells nothing yet ({told}, guessing is 50 %). If it stays so: {"; ".join(complaints)}'
+  offsets, counts = np.unique(found.offsets, return_counts=True)
+  usual = int(offsets[counts.argmax()])
+  if usual and counts.max() > len(found.offsets) / 2:
+    complaints.append(f'{counts.max() / len(found.offsets):.0%} have their sound {_away(usual)}: a constant shift')
+  elif found.shifted >= WORTH_NAMING:
+    away = np.abs(found.offsets[found.offsets != 0])
+    low, high = np.percentile(away, [5, 95]).astype(int)
+    span = f'{low} to {high} frames' if high > low else f'{low} frame{"s" if low > 1 else ""}'
+    complaints.append(f'{found.shifted:.0%} of the clips have their sound shifted, most by {span}')
+  if not complaints:
+    return f'sound and picture agree; {told}'
+  return f'{"; ".join(complaints)}: data_pipeline.preprocess --sync_expert puts shifts right; {told}'
+
+
+def picture(found: Diagnosis) -> np.ndarray:
+  """Draws the offsets of the clips, and what the expert accepts by offset: (h, w, 3) uint8."""
+  from matplotlib.backends.backend_agg import FigureCanvasAgg  # here: it takes a second
+  from matplotlib.figure import Figure
+
+  figure = Figure((9, 3), dpi=100, layout='constrained')
+  lags = np.arange(-MAX_SHIFT, MAX_SHIFT + 1)
+  left, middle, right = figure.subplots(1, 3)
+  left.hist(found.offsets, np.append(lags, MAX_SHIFT + 1) - 0.5)
+  left.set(xlabel='frames by which the sound is ahead', ylabel='clips', title=f'{found.shifted:.0%} shifted')
+  middle.bar(lags, found.accepted)
+  middle.set(xlabel='frames by which the speech is later', ylabel='taken for in sync', ylim=(0, 1))
+  right.plot(lags[MAX_SHIFT:], found.accuracy, marker='.')
+  right.set(xlabel='frames apart', ylabel='accuracy', ylim=(0.4, 1))
+  canvas = FigureCanvasAgg(figure)
+  canvas.draw()
+  return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _movement(frames: np.ndarray) -> float:
+  return float(np.abs(np.diff(frames.astype(np.int16), axis=0)).mean())
+
+
+def _away(offset: int) -> str:
+  return f'{abs(offset)} frame{"s" if abs(offset) > 1 else ""} {"ahead of" if offset > 0 else "behind"} the picture'

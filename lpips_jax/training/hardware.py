@@ -1,0 +1,36 @@
+"""What accelerators can do, from their makers' data sheets, to say how much of it a run uses."""
+
+from typing import NamedTuple
+
+
+class Chip(NamedTuple):
+  """What one device, as JAX counts them, has to offer."""
+
+  name: str
+  flops: float  # a second, dense, in bfloat16 (float16 where there is none)
+  memory: float  # bytes
+  bandwidth: float  # of the memory, bytes a second
+  link: float = 0.0  # to other chips, all links together, one way, bytes a second
+
+
+# By what `device_kind` begins with; the first that fits. TPUs: cloud.google.com/tpu/docs/system-architecture. NVIDIA:
+# data sheets of the SXM boards, without sparsity.
+CHIPS = {
+  'TPU v6 lite': Chip('v6e', 918e12, 32e9, 1640e9, 448e9),
+  'TPU v5 lite': Chip('v5e', 197e12, 16e9, 819e9, 200e9),
+  'TPU v5': Chip('v5p', 459e12, 95e9, 2765e9, 600e9),
+  'TPU v4': Chip('v4', 275e12, 32e9, 1228e9, 300e9),
+  'NVIDIA B200': Chip('B200', 2250e12, 180e9, 8000e9, 900e9),
+  'NVIDIA H200': Chip('H200', 989e12, 141e9, 4800e9, 450e9),
+  'NVIDIA H100': Chip('H100', 989e12, 80e9, 3350e9, 450e9),
+  'NVIDIA A100': Chip('A100', 312e12, 40e9, 1555e9, 300e9),
+  'NVIDIA L4': Chip('L4', 121e12, 24e9, 300e9),
+  'NVIDIA GeForce RTX 4090': Chip('RTX 4090', 165e12, 24e9, 1008e9),
+  'Tesla V100': Chip('V100', 125e12, 16e9, 900e9, 150e9),
+  'Tesla T4': Chip('T4', 65e12, 16e9, 320e9),
+}
+
+
+def chip(device_kind: str) -> Chip | None:
+  """Returns what is known of a kind of device (`jax.Device.device_kind`); None of CPUs and of those not listed."""
+  return next((known for kind, known in CHIPS.items() if device_kind.startswith(kind)), None)

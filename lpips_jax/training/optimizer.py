@@ -1,0 +1,39 @@
+"""The optimiser: one for every network that is trained."""
+
+from typing import Any
+
+import optax
+
+SCALING = {'none': 0.0, 'sqrt': 0.5, 'linear': 1.0}  # exponents
+
+
+def make_optimizer(config: Any, rate: optax.Schedule) -> optax.GradientTransformation:
+  """Adam with decoupled weight decay and clipping by global norm.
+
+  Args:
+    config: `b1`, `b2`, `weight_decay`, `clip_norm`.
+    rate: the learning rate of each step.
+  """
+  # Flattened: one update of one long vector, not of hundreds of small leaves, each a kernel to compile and to launch.
+  return optax.flatten(
+    optax.chain(
+      optax.clip_by_global_norm(config.clip_norm),
+      optax.adamw(rate, config.b1, config.b2, weight_decay=config.weight_decay),
+    )
+  )
+
+
+def learning_rate(config: Any, batch_size: int, steps: int) -> optax.Schedule:
+  """The learning rate by step: linear warm-up, then constant, or falling as a cosine to a fiftieth.
+
+  Args:
+    config: `learning_rate`, which is meant for a batch of `batch_size`; `scaling`, by which power of the batch it grows
+      ('none'; 'linear': Goyal et al., arXiv 1706.02677; 'sqrt': Malladi et al., arXiv 2205.10287, for Adam);
+      `warmup_steps`; `cosine` (bool).
+    batch_size: of this run.
+    steps: length of the run, for the cosine; more than the warm-up's.
+  """
+  peak = config.learning_rate * (batch_size / config.batch_size) ** SCALING[config.scaling]
+  if config.cosine:
+    return optax.warmup_cosine_decay_schedule(0.0, peak, config.warmup_steps, steps, end_value=0.02 * peak)
+  return optax.linear_schedule(0.0, peak, max(config.warmup_steps, 1))

@@ -1,0 +1,346 @@
+"""Draws a training run as one page to look at: its curves, its samples, what its expert was found to be, its config.
+
+  python -m lpips_jax.training.report runs/generator --output=generator.html
+
+The run may still be in progress. Without --output the page is WORKDIR/report.html.
+"""
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from absl import flags
+
+from lpips_jax import cli, pages
+from lpips_jax.cli import UserError
+from lpips_jax.files import write_whole
+
+TRAIN, EVAL = 'train', 'eval'  # kinds of lines
+OPEN, DAMAGED = 'sync_open', 'damaged_records'  # scalars that are said in words
+PACE = 'steps_per_second', 'frames_per_second', 'tflops', 'peak_share'
+DIGITS = 5  # significant ones of a scalar
+WIDTH, THUMBNAIL = 960, 312  # of pictures as shown, in pixels: the page is as wide as the one, or three of the other
+ENLARGED = 3  # at most so many times, since little is to be seen of small faces
+EARLIER = 12  # thumbnails at most, lest the page grow with the run
+LOSSLESS_BYTES, VIDEO_BYTES = 600_000, 5_000_000  # files up to this size are embedded as they are
+FEW = 30  # points of a curve: each is marked, and nothing is smoothed
+COLUMNS = 400  # of a curve of many points
+SMOOTHED = 1 / 20  # of a curve, over which it is averaged
+LOG_SPAN = 100  # from how many times the least value on the scale is logarithmic
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+  """What a run has left so far.
+
+  Attributes:
+    workdir: its directory.
+    config: its config, nested, or None if there is none that can be read.
+    curves: of each scalar, in the order in which they came up, for 'train' and 'eval' its values by step.
+    left_out: how many lines of metrics.jsonl could not be used, but for a last one that was cut off.
+    samples, videos, diagnoses: files named by step, in the order of steps.
+  """
+
+  workdir: Path
+  config: dict[str, Any] | None
+  curves: dict[str, dict[str, dict[int, float]]]
+  left_out: int = 0
+  samples: list[Path] = field(default_factory=list)
+  videos: list[Path] = field(default_factory=list)
+  diagnoses: list[Path] = field(default_factory=list)
+
+  @property
+  def title(self) -> str:
+    return ' '.join(filter(None, (self.task, self.workdir.resolve().name)))
+
+  @property
+  def task(self) -> str:
+    return str((self.config or {}).get('task', ''))
+
+  @property
+  def steps(self) -> str:
+    """How many steps were made, as far as logged, of those asked for."""
+    made = max(step for kinds in self.curves.values() for values in kinds.values() for step in values)
+    asked = (self.config or {}).get('steps')
+    return f'{made:,}' + (f' of {asked:,}' if isinstance(asked, int) else '')
+
+  @property
+  def opened(self) -> int | None:
+    """The first logged step with the sync loss in the loss; None if there was none yet."""
+    return next((step for step, value in sorted(self._trained(OPEN).items()) if value > 0), None)
+
+  @property
+  def damaged(self) -> int:
+    """How often a damaged record was left out, at least: the log counts anew, from nothing, when a run goes on."""
+    counts = self._trained(DAMAGED)
+    steps = sorted({step for kinds in self.curves.values() for step in kinds.get(TRAIN, {})})
+    series = [counts.get(step, 0) for step in steps] + [0]
+    return round(sum(count for count, then in pairwise(series) if then < count))
+
+  def _trained(self, name: str) -> dict[int, float]:
+    return self.curves.get(name, {}).get(TRAIN, {})
+
+
+def define_flags() -> None:
+  flags.DEFINE_string('workdir', None, 'The --workdir of a training run.')
+  flags.DEFINE_string('output', None, 'The page to write; WORKDIR/report.html by default.')
+
+
+def main() -> None:
+  cli.require_flags('workdir')
+  workdir = Path(flags.FLAGS.workdir)
+  output = Path(flags.FLAGS.output or workdir / 'report.html')
+  if output.is_dir():
+    cli.fail(f'{output} is a directory: --output is the page to write')
+  run = read_run(workdir)
+  output.parent.mkdir(parents=True, exist_ok=True)
+  write_page(output, run)
+  print(f'{run.title}: step {run.steps}\nlook at {output}')
+
+
+def read_run(workdir: Path) -> Run:
+  """Reads what train.py has left in its --workdir so far; pictures and videos are listed, not read.
+
+  Raises:
+    UserError: the directory is not there, or nothing was logged in it.
+  """
+  if not workdir.is_dir():
+    raise UserError(f'{workdir} is not there: give the --workdir of a training run')
+  log = workdir / 'metrics.jsonl'
+  if not log.is_file():
+    raise UserError(f'{workdir} has no {log.name}: give the --workdir of a run that train.py has begun')
+  curves, left_out = _read_curves(log.read_text(encoding='utf-8', errors='replace'))
+  if not curves:
+    raise UserError(f'{log} has no scalars yet: wait until the run has made its first config.log_every steps')
+  return Run(
+    workdir,
+    _read_config(workdir / 'checkpoint' / 'config.json'),
+    curves,
+    left_out,
+    _by_step(workdir / 'samples', '.png'),
+    _by_step(workdir / 'samples', '.mp4'),
+    _by_step(workdir / 'diagnosis', '.png'),
+  )
+
+
+def write_page(path: Path, run: Run) -> None:
+  """Writes a run as a page that needs no other file; it depends on nothing but the run."""
+  write_whole(path, pages.page(run.title, _sections(run)))
+
+
+# ---- reading
+
+
+def _read_curves(text: str) -> tuple[dict[str, dict[str, dict[int, float]]], int]:
+  """Returns the curves and how many lines were left out. What is said twice of a step holds as it was said last."""
+  curves: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+  left_out = 0
+  for line in text.splitlines(keepends=True):
+    step, kind, scalars = _read_line(line)
+    if not scalars and line.endswith('\n'):  # else it is being written, or was when the run was killed
+      left_out += 1
+    for name, value in scalars.items():
+      curves[name][kind][step] = value
+  return curves, left_out
+
+
+def _read_line(line: str) -> tuple[int, str, dict[str, float]]:
+  """Returns step, kind and scalars of a line; no scalars if it is damaged."""
+  try:
+    entry = json.loads(line)
+    step, kind = entry.pop('step'), entry.pop('kind')
+  except (ValueError, KeyError, AttributeError, TypeError):
+    return 0, '', {}
+  if not isinstance(step, int) or kind not in (TRAIN, EVAL):
+    return 0, '', {}
+  return step, kind, {name: float(value) for name, value in entry.items() if isinstance(value, int | float)}
+
+
+def _read_config(path: Path) -> dict[str, Any] | None:
+  try:
+    config = json.loads(path.read_text(encoding='utf-8'))
+  except (FileNotFoundError, ValueError):
+    return None
+  return config if isinstance(config, dict) else None
+
+
+def _by_step(directory: Path, suffix: str) -> list[Path]:
+  return sorted((path for path in directory.glob(f'*{suffix}') if path.stem.isdecimal()), key=_step)
+
+
+def _step(path: Path) -> int:
+  return int(path.stem)
+
+
+# ---- sections
+
+
+def _sections(run: Run) -> Iterator[tuple[str, str]]:
+  yield 'Summary', _facts(run) + _values(run)
+  names = [name for name in run.curves if name not in (OPEN, DAMAGED, *PACE)]
+  names.sort(key=lambda name: name != 'loss')  # that is what most look for first
+  yield 'Curves', pages.paragraph(_legend(run), quiet=True) + pages.gallery(_curve(name, run) for name in names)
+  paces = [name for name in PACE if name in run.curves]
+  if paces:
+    yield 'Throughput', pages.gallery(_curve(name, run) for name in paces)
+  if run.samples:
+    yield 'Samples', _pictures(run.samples)
+  if run.videos:
+    yield 'Video', _video(run.videos[-1])
+  if run.diagnoses:
+    yield 'Diagnosis of the expert', _pictures(run.diagnoses)
+  yield 'Config', _config(run)
+
+
+def _facts(run: Run) -> str:
+  rows = [('task', run.task or 'unknown: there is no config'), ('steps', run.steps)]
+  if OPEN in run.curves:
+    rows.append(('sync loss', 'not open yet' if run.opened is None else f'open since step {run.opened:,}'))
+  rows.append(('damaged records left out', f'{run.damaged:,}'))
+  if run.left_out:
+    rows.append(('lines of metrics.jsonl that could not be used', f'{run.left_out:,}'))
+  return pages.table(rows)
+
+
+def _values(run: Run) -> str:
+  """A table of every scalar's last values, and of the least and the greatest of all its evaluations."""
+  rows = []
+  for name, kinds in run.curves.items():
+    if name in (OPEN, DAMAGED):
+      continue
+    last = [values[max(values)] if values else None for values in (kinds.get(TRAIN), kinds.get(EVAL))]
+    found = sorted((value, step) for step, value in kinds.get(EVAL, {}).items() if math.isfinite(value))
+    # Which of the two is the best is known to those who know the scalar. Of equal ones the first counts.
+    greatest = min(found, key=lambda pair: (-pair[0], pair[1]), default=(None, None))
+    rows.append((name, *last, *(found[0] if found else (None, None)), *greatest))
+  head = '', 'train, last', 'eval, last', 'eval, least', 'at step', 'eval, greatest', 'at step'
+  return pages.table(rows, head, DIGITS)
+
+
+def _legend(run: Run) -> str:
+  text = (
+    'Blue: training, faint as logged and, where there are many points, bold as smoothed; orange: evaluation, of the '
+    'moving average. The scale is logarithmic where values span more than two decades.'
+  )
+  return text if run.opened is None else f'{text} Dashed: the sync loss opened.'
+
+
+def _curve(name: str, run: Run) -> str:
+  """A scalar over steps, as a plot."""
+  curves = {kind: _finite(values) for kind, values in run.curves[name].items()}
+  everything = np.concatenate([values for _, values in curves.values()])
+  if not len(everything):
+    return pages.paragraph(f'{name}: no value is finite', quiet=True)
+  first, last = _span(run)
+  margin = max(last - first, 1) / 50
+
+  def draw(figure: Any) -> None:
+    from matplotlib.ticker import EngFormatter, NullFormatter
+
+    axes = figure.add_subplot(xlabel='step', xlim=(first - margin, last + margin))
+    axes.set_title(name, loc='left', fontsize='medium')
+    if everything.min() > 0 and everything.max() > LOG_SPAN * everything.min():
+      axes.set_yscale('log')
+      axes.yaxis.set_major_formatter(lambda value, _: f'{value:g}')  # matplotlib's own is in the language of TeX
+      axes.yaxis.set_minor_formatter(NullFormatter())
+    if TRAIN in curves:
+      _draw_training(axes, *curves[TRAIN])
+    if EVAL in curves:
+      marker = 'o' if len(curves[EVAL][0]) <= FEW else ''
+      axes.plot(*curves[EVAL], color=pages.SECOND, linewidth=1.5, marker=marker, markersize=3, zorder=3)
+    if run.opened is not None:
+      axes.axvline(run.opened, color=pages.INK, linestyle='--', linewidth=0.8)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=''))
+    axes.locator_params(axis='x', integer=True, nbins=7)
+
+  return pages.plot(draw, 4.7, 2.3, name)
+
+
+def _draw_training(axes: Any, steps: np.ndarray, values: np.ndarray) -> None:
+  """Draws (n,) values: as they are, or of each of many stretches the least and the greatest, and a moving average."""
+  if len(steps) <= FEW:
+    axes.plot(steps, values, color=pages.ACCENT, linewidth=1.5, marker='.')
+    return
+  places = np.unique(np.linspace(0, len(steps), COLUMNS, endpoint=False).astype(int))
+  least, greatest = (pick.reduceat(values, places) for pick in (np.minimum, np.maximum))
+  axes.fill_between(steps[places], least, greatest, color=pages.ACCENT, alpha=0.3, linewidth=0.8)
+  counts = np.diff(places, append=len(steps))
+  middles, means = (np.add.reduceat(each, places) / counts for each in (steps, values))
+  axes.plot(middles, _smoothed(means), color=pages.ACCENT, linewidth=1.5)
+
+
+def _smoothed(values: np.ndarray) -> np.ndarray:
+  """(n,) -> (n,): each the mean of as many on either side, of fewer towards the ends, which stay where they are."""
+  places, reach = range(len(values)), math.ceil(len(values) * SMOOTHED / 2)
+  reaches = [min(reach, k, len(values) - 1 - k) for k in places]
+  return np.array([values[k - near : k + near + 1].mean() for k, near in zip(places, reaches, strict=True)])
+
+
+def _finite(values: dict[int, float]) -> tuple[np.ndarray, np.ndarray]:
+  """Returns steps (n,) and values (n,), those that are finite, in the order of steps."""
+  points = np.array(sorted(values.items()), np.float64).reshape(-1, 2)
+  return tuple(points[np.isfinite(points[:, 1])].T)
+
+
+def _span(run: Run) -> tuple[int, int]:
+  """The first and the last step of all curves, so that all plots have one scale."""
+  steps = [step for kinds in run.curves.values() for values in kinds.values() for step in values]
+  return min(steps), max(steps)
+
+
+def _pictures(paths: Sequence[Path]) -> str:
+  """The last picture large, then some of those before, evenly spread, the first among them."""
+  *before, last = paths
+  chosen = np.linspace(0, len(before) - 1, min(EARLIER, len(before))).round().astype(int)
+  return _picture(last, WIDTH) + pages.gallery(_picture(before[k], THUMBNAIL) for k in chosen)
+
+
+def _picture(path: Path, width: int) -> str:
+  """A picture at most this wide, with its step and, if there is a text beside it, its first line."""
+  verdict = path.with_suffix('.txt')
+  lines = verdict.read_text(encoding='utf-8', errors='replace').splitlines() if verdict.is_file() else []
+  caption = ': '.join([f'step {_step(path):,}', *lines[:1]])
+  coded = path.read_bytes()
+  pixels = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_COLOR) if coded else None
+  if pixels is None:
+    return pages.paragraph(f'{caption} ({path.parent.name}/{path.name} cannot be read)')
+  pixels, large = pixels[..., ::-1], width == WIDTH
+  if not large and pixels.shape[1] > width:
+    height = max(1, round(width * pixels.shape[0] / pixels.shape[1]))
+    pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
+  shown = min(width, pixels.shape[1] * (ENLARGED if large else 1))
+  return pages.figure(pages.image(pixels, caption, large and len(coded) <= LOSSLESS_BYTES, shown), caption)
+
+
+def _video(path: Path) -> str:
+  name, size = f'{path.parent.name}/{path.name}', path.stat().st_size
+  if size > VIDEO_BYTES:
+    return pages.paragraph(f'step {_step(path):,}: {name} is too large for this page, {size / 1e6:.1f} MB')
+  caption = f'step {_step(path):,}'
+  return pages.figure(pages.video(path.read_bytes(), caption), caption)
+
+
+def _config(run: Run) -> str:
+  if run.config is None:
+    return pages.paragraph('There is no checkpoint/config.json that can be read.')
+  return pages.table(_flat(run.config))
+
+
+def _flat(config: dict[str, Any], prefix: str = '') -> Iterator[tuple[str, str]]:
+  for key, value in config.items():
+    if isinstance(value, dict) and value:
+      yield from _flat(value, f'{prefix}{key}.')
+    else:
+      yield prefix + key, repr(value)
+
+
+if __name__ == '__main__':
+  define_flags()
+  cli.run(main, positional='workdir')

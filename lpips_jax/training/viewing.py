@@ -1,0 +1,61 @@
+"""What an evaluation shows beside numbers: pictures and a video of a generator, the diagnosis of an expert's data."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from lpips_jax import models
+from lpips_jax.conventions import FRAME_RATE
+from lpips_jax.evaluation import Clip, in_batches
+from lpips_jax.media.audio import mel_windows
+from lpips_jax.models import SyncExpert
+from lpips_jax.models.inputs import generator_faces
+from lpips_jax.training.diagnosis import diagnose, picture, verdict
+from lpips_jax.training.logs import RunLog
+
+LONGEST = 3 * FRAME_RATE  # frames of a video
+View = Callable[[RunLog, int, Any, dict[str, np.ndarray], Sequence[Clip]], dict[str, float]]
+
+
+def make_view(config: ConfigDict) -> View:
+  """Returns `view(log, step, variables, pictures, clips)`, which logs what there is to see of a network, and returns
+  scalars that it has found.
+
+  It works on one device of this process, and compiles once.
+  """
+  model = models.build(config.model)
+  apply = jax.jit(model.apply)
+
+  def generator(log: RunLog, step: int, variables: Any, pictures: dict[str, np.ndarray], clips: Sequence[Clip]) -> dict:
+    log.samples(step, [pictures[name] for name in ('masked', 'reference', 'generated', 'target')])
+    here = _on_one_device(variables)
+    for clip in clips[:1]:
+      log.video(step, _beside_truth(lambda *inputs: apply(here, *inputs), clip, config.data.lead), clip.audio)
+    return {}
+
+  def expert(log: RunLog, step: int, variables: Any, pictures: dict[str, np.ndarray], clips: Sequence[Clip]) -> dict:
+    del pictures
+    here = _on_one_device(variables)
+    found = diagnose(
+      lambda *inputs: apply(here, *inputs), lambda cosines: model.apply(here, cosines, method=SyncExpert.logits), clips
+    )
+    log.diagnosis(step, picture(found), verdict(found))
+    return {'shifted': found.shifted, 'ranking': found.ranking}
+
+  return expert if config.task == 'sync_expert' else generator
+
+
+def _beside_truth(network: Callable[..., Any], clip: Clip, lead: float) -> np.ndarray:
+  """The first seconds of a clip, generated to the left and as filmed to the right: (t, h, 2 w, 3) uint8."""
+  frames = clip.frames[:LONGEST]
+  reference = np.roll(frames, len(frames) // 2, axis=0)
+  faces = np.asarray(generator_faces(frames, reference))
+  made = in_batches(network, faces, mel_windows(clip.mel, FRAME_RATE, len(faces), lead))
+  return np.concatenate([np.round(255 * made).astype(np.uint8), frames], 2)
+
+
+def _on_one_device(variables: Any) -> Any:
+  return jax.tree.map(lambda x: x.addressable_data(0), variables)

@@ -1,0 +1,128 @@
+"""What the generator's losses weigh, and who learns from the adversary."""
+
+from functools import cache
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from conftest import tiny_config
+from ml_collections import ConfigDict
+
+from lpips_jax import models, perceptual
+from lpips_jax.training.generator_step import loss_weights
+from lpips_jax.training.state import CLOSED, init_variables
+from lpips_jax.training.tasks import Frozen, make_task
+
+RNG = np.random.default_rng(0)
+BATCH = {
+  'target': RNG.integers(256, size=(4, 5, 32, 32, 3), dtype=np.uint8),
+  'reference': RNG.integers(256, size=(4, 5, 32, 32, 3), dtype=np.uint8),
+  'mel': RNG.standard_normal((4, 5, 80, 16), np.float32),
+  'window_mel': RNG.standard_normal((4, 80, 16), np.float32),
+}
+
+
+def gan_config(**of_losses: float) -> ConfigDict:
+  config = tiny_config('generator', Path('unused'))
+  config.audio_encoder_from_expert = False
+  config.losses.update(perceptual=0.0, adversarial=0.1)  # VGG takes longest to compile
+  config.losses.update(**of_losses)
+  config.data.batch_size = 4
+  config.optimizer.update(weight_decay=0.0, warmup_steps=0, cosine=False)
+  return config
+
+
+@cache
+def frozen() -> Frozen:
+  of_expert = tiny_config('sync_expert', Path('unused')).model
+  expert = models.build(of_expert)
+  weights = {'expert': init_variables(expert, of_expert, 0), 'lpips': perceptual.random_weights(0, 1 / 16)}
+  return Frozen(expert, weights)
+
+
+def steps(config: ConfigDict, count: int):
+  """The state before and after so many steps, and the metrics of each."""
+  task = make_task(config, frozen())
+  state, step, metrics = task.init(), jax.jit(task.step), []
+  for _ in range(count):
+    state, of_step = step(state, BATCH, frozen().weights)
+    metrics.append({name: float(value) for name, value in of_step.items()})
+  return task.init(), state, metrics
+
+
+@cache
+def plain_steps():
+  return steps(gan_config(), 20)
+
+
+def moved(before, after) -> list[bool]:
+  return [not np.array_equal(a, b) for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)]
+
+
+def test_weights_rise_and_wait_as_configured():
+  config = ConfigDict({'reconstruction': 1.0, 'lower_half': 0.0, 'perceptual': 2.0, 'sync': 0.5, 'adversarial': 0.1})
+  config.update(adversarial_start=10, warmup_steps={'perceptual': 4, 'sync': 2, 'adversarial': 5})
+
+  def weights(step, opened=CLOSED):
+    return {name: round(float(w), 6) for name, w in loss_weights(config, jnp.array(step), jnp.array(opened)).items()}
+
+  assert weights(0) == {'reconstruction': 1.0, 'perceptual': 0.5, 'sync': 0.0, 'adversarial': 0.0}
+  assert weights(100)['sync'] == 0.0
+  assert weights(100, opened=100)['sync'] == 0.25 and weights(101, opened=100)['sync'] == 0.5
+  assert weights(9)['adversarial'] == 0.0 and weights(10)['adversarial'] == 0.02 and weights(99)['adversarial'] == 0.1
+
+
+def test_both_learn_from_each_other():
+  before, after, metrics = plain_steps()
+  assert any(moved(before.variables['params'], after.variables['params']))
+  assert all(moved(before.adversary.params, after.adversary.params))
+  assert metrics[-1]['discriminator'] < metrics[0]['discriminator'] - 0.02
+  assert 'perceptual' not in metrics[0]  # of no weight, and not computed
+
+
+def test_while_the_adversary_waits_only_the_discriminator_learns():
+  config = gan_config(reconstruction=0.0, lower_half=0.0, sync=0.0, adversarial_start=100)
+  before, after, _ = steps(config, 3)
+  assert not any(moved(before.variables['params'], after.variables['params']))
+  assert all(moved(before.adversary.params, after.adversary.params))
+
+
+def test_r1_is_added_to_the_discriminators_loss():
+  _, _, without = plain_steps()
+  _, _, with_it = steps(gan_config(r1=10.0), 1)
+  assert with_it[0]['discriminator'] > without[0]['discriminator']
+  np.testing.assert_allclose(with_it[0]['loss'], without[0]['loss'], rtol=1e-6)
+
+
+def test_activations_made_twice_change_nothing():
+  _, _, plain = plain_steps()
+  config = gan_config()
+  config.remat = True
+  _, _, again = steps(config, 3)
+  for a, b in zip(plain[:3], again, strict=True):
+    np.testing.assert_allclose(a['loss'], b['loss'], rtol=1e-3)
+
+
+def test_in_parts_a_step_is_much_the_same():
+  _, _, plain = plain_steps()
+  config = gan_config()
+  config.accumulate = 2  # BatchNorm then sees halves of the batch
+  _, after, parts = steps(config, 1)
+  assert int(after.step) == 1
+  for name in ('loss', 'adversarial', 'discriminator', 'reconstruction'):
+    np.testing.assert_allclose(plain[0][name], parts[0][name], rtol=0.05)
+
+
+def test_wav2lip_trains_under_the_same_losses():
+  config = gan_config(perceptual=1.0)
+  config.model = ConfigDict({'name': 'wav2lip', 'image_size': 96, 'dtype': 'float32'})
+  task = make_task(config, frozen())
+  batch = {
+    name: jax.ShapeDtypeStruct((*x.shape[:2], 96, 96, 3) if x.dtype == np.uint8 else x.shape, x.dtype)
+    for name, x in BATCH.items()
+  }
+  state = jax.eval_shape(task.init)
+  after, metrics = jax.eval_shape(task.step, state, batch, frozen().weights)
+  assert jax.tree.structure(after) == jax.tree.structure(state)
+  assert {'reconstruction', 'perceptual', 'sync', 'adversarial', 'loss'} <= metrics.keys()
