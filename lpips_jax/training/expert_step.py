@@ -52,8 +52,8 @@ def make_step(model: SyncExpert, optimizer: optax.GradientTransformation, rate: 
       return batch_stats, (gradients, metrics)
 
     batch_stats, (gradients, metrics) = in_parts(gradient, config.accumulate)(state.variables['batch_stats'], batch)
-    state, before = state.updated(gradients, batch_stats, optimizer, config.average_decay), state
-    return state, metrics | {'learning_rate': rate(before.step)}
+    metrics |= {'gradient_norm': optax.global_norm(gradients), 'learning_rate': rate(state.step)}
+    return state.updated(gradients, batch_stats, optimizer, config.average_decay), metrics
 
   return step
 

@@ -83,7 +83,11 @@ def make_step(networks: Networks, optimizer: optax.GradientTransformation, rate:
     batch_stats, (gradients, against, metrics) = in_parts(gradient, config.accumulate)(
       state.variables['batch_stats'], batch
     )
-    metrics |= {'sync_open': (state.sync_opened != CLOSED).astype(jnp.float32), 'learning_rate': rate(state.step)}
+    metrics |= {
+      'sync_open': (state.sync_opened != CLOSED).astype(jnp.float32),
+      'gradient_norm': optax.global_norm((gradients, against)),
+      'learning_rate': rate(state.step),
+    }
     if networks.discriminator:
       state = state.replace(adversary=state.adversary.updated(against, optimizer))
     return state.updated(gradients, batch_stats, optimizer, config.average_decay), metrics

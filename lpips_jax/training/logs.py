@@ -1,56 +1,64 @@
 """What a person sees of a run: a progress line, TensorBoard, a JSON line for every set of scalars, pictures, videos."""
 
+import contextlib
 import io
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
 import numpy as np
+from ml_collections import ConfigDict
 from PIL import Image
 from tensorboardX import SummaryWriter
 from tensorboardX.proto.summary_pb2 import Summary
 from tqdm import tqdm
 
-from lpips_jax.conventions import FRAME_RATE
+from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.files import write_whole
 from lpips_jax.media import pictures
 from lpips_jax.media.mp4 import write_video
 from lpips_jax.media.sound import write_speech
 from lpips_jax.media.video import VideoInfo
+from lpips_jax.training import hardware
 
 SHOWN = 'loss', 'bce', 'sync', 'accuracy'  # of the scalars, in the progress line
 
 
 class Pace:
-  """How fast steps are made: steps, frames and arithmetic a second, without what evaluations take."""
+  """How fast steps are made: steps, frames and arithmetic a second, without what evaluations and saving take."""
 
-  def __init__(self, frames: int, flops: float, peak: float | None):
+  def __init__(self, config: ConfigDict, flops: float, devices: np.ndarray):
     """Starts to count.
 
     Args:
-      frames: video frames that a step works on.
-      flops: its floating-point operations.
-      peak: how many a second all devices can do together, where that is known.
+      config: of the run.
+      flops: floating-point operations of a step, of all devices together.
+      devices: JAX's.
     """
-    self._frames, self._flops, self._peak = frames, flops, peak
+    chip = hardware.chip(devices.flat[0].device_kind)
+    self._peak = chip.flops * devices.size if chip else None
+    self._flops = flops
+    self._frames = config.data.batch_size * WINDOW_FRAMES
+    if config.task == 'sync_expert':
+      self._frames *= config.data.windows
     self._step, self._since = None, time.monotonic()
 
-  def pause(self) -> float:
-    return time.monotonic()
-
-  def go_on(self, paused: float) -> None:
-    self._since += time.monotonic() - paused
+  @contextlib.contextmanager
+  def paused(self) -> Iterator[None]:
+    began = time.monotonic()
+    yield
+    self._since += time.monotonic() - began
 
   def rates(self, step: int) -> dict[str, float]:
-    """The rates since the last call, at whose step the counting began; nothing of the first, which compiles."""
+    """The rates since the last call, at whose step the counting began: none at the first."""
     now, last = time.monotonic(), self._step
     seconds, self._step, self._since = now - self._since, step, now
-    if last is None or step == last:
+    if last is None:
       return {}
     rate = (step - last) / max(seconds, 1e-9)
     rates = {'steps_per_second': rate, 'frames_per_second': rate * self._frames, 'tflops': rate * self._flops / 1e12}

@@ -4,7 +4,7 @@ import json
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,14 +14,13 @@ import numpy as np
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from lpips_jax.conventions import WINDOW_FRAMES
 from lpips_jax.evaluation import Clip
 from lpips_jax.files import write_whole
-from lpips_jax.training import checkpoints, hardware, hosts, sharding
+from lpips_jax.training import checkpoints, hosts, sharding
 from lpips_jax.training.logs import Pace, RunLog
 from lpips_jax.training.state import TrainState
 from lpips_jax.training.tasks import Frozen, check_config, load_frozen, make_task
-from lpips_jax.training.viewing import make_view
+from lpips_jax.training.viewing import View, make_view
 
 LAG = 2  # steps after which a step's metrics are read: the device is then busy with the next, and never waits
 
@@ -57,69 +56,82 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
       cannot be written.
     FloatingPointError: a loss is not finite. A file in `workdir` names the clips of the batch; nothing of it is saved.
   """
-  # ---- network and data
   check_config(config)
   workdir.mkdir(parents=True, exist_ok=True)
-  with hosts.preemption() as told_to_stop, checkpoints.open_run(workdir / 'checkpoint', config) as checkpointer:
+  with ExitStack() as stack:
+    told_to_stop = stack.enter_context(hosts.preemption())
+    checkpointer = stack.enter_context(checkpoints.open_run(workdir / 'checkpoint', config))
+
+    # ---- network, data, and the state, new or resumed
     frozen = load_frozen(config, workdir / 'checkpoint')
     task = make_task(config, frozen)
     data = open_data(config)
-
-    # ---- state, new or resumed
     mesh = sharding.make_mesh(config.data.batch_size // config.accumulate)
-    state = sharding.put_replicated(task.init(), mesh)
-    weights = sharding.put_replicated(frozen.weights, mesh)
+    state, weights = (sharding.put_replicated(tree, mesh) for tree in (task.init(), frozen.weights))
     state = checkpoints.resume(checkpointer, state, data.batches)
-    done = int(state.step)
-    first_process = jax.process_index() == 0
-    if done and first_process:
-      print(f'{workdir} is at step {done} of {config.steps}: {"going on" if done < config.steps else "nothing to do"}')
+    done = saved = int(state.step)
+    _say(
+      f'{workdir} is at step {done} of {config.steps}: {"going on" if done < config.steps else "nothing to do"}', done
+    )
+    if done >= config.steps:
+      return state
 
     # ---- one program over all devices
+    _say(f'compiling the step for {mesh.devices.size} {mesh.devices.flat[0].device_kind}')
     step, evaluate = sharding.jitted(task, mesh)
     eval_batches = [sharding.put_batch(batch, mesh) for batch in data.eval_batches]
-    pace = _pace(config, frozen, mesh, state, weights, eval_batches[0])
-    view = make_view(config)
+    lowered = step.lower(state, eval_batches[0], weights)
+    pace = Pace(config, _flops(config, frozen, lowered, mesh, state, weights, eval_batches[0]), mesh.devices)
+    step = lowered.compile()
+    log = None if jax.process_index() else stack.enter_context(RunLog(workdir, config.steps, done, config.task))
+    run = Run(config, workdir, evaluate, weights, eval_batches, data.clips, make_view(config), pace, log)
 
     # ---- the loop
-    saved, pending, damaged = done, deque(), 0
-    with RunLog(workdir, config.steps, done, config.task) if first_process else nullcontext() as log:
-      for n in range(done + 1, config.steps + 1):
-        if told_to_stop(n):
-          break
-        batch = next(data.batches)
-        ids, damaged = batch.pop('id'), damaged + int(batch.pop('skipped').sum())
-        state, metrics = step(state, sharding.put_batch(batch, mesh), weights)
-        pending.append(Made(n, metrics, ids, damaged))
-        _read(pending, LAG, config, workdir, pace, log)
+    pending, damaged = deque(), 0
+    for n in range(done + 1, config.steps + 1):
+      batch = _next(data.batches, told_to_stop, n)
+      if batch is None:
+        break
+      ids, damaged = batch.pop('id'), damaged + int(batch.pop('skipped').sum())
+      state, metrics = step(state, sharding.put_batch(batch, mesh), weights)
+      pending.append(Made(n, metrics, ids, damaged))
+      _read(run, pending, LAG)
+      # Evaluated on this state, then saved with what the evaluation opened, and only then the next batch is drawn: a
+      # resumed run finds everything as it was.
+      evaluated = None
+      if _due(n, config.eval_every, config):
+        _read(run, pending)
+        state, evaluated = _evaluated(run, n, state)
+      if _due(n, config.checkpoint_every, config):
+        _read(run, pending)
+        with pace.paused():
+          checkpoints.save(checkpointer, n, state, data.batches, evaluated)
+        saved = n
 
-        # Evaluated on this state, then saved with what the evaluation opened, and only then the next batch is drawn:
-        # a resumed run finds everything as it was.
-        evaluated = None
-        last = n == config.steps
-        if last or n % config.eval_every == 0 or n % config.checkpoint_every == 0:
-          _read(pending, 0, config, workdir, pace, log)
-          paused = pace.pause()
-          if last or n % config.eval_every == 0:
-            evaluated, pictures = _evaluated(evaluate, state.average, eval_batches, weights)
-            if config.task == 'generator' and evaluated['sync'] < config.losses.sync_gate:
-              state = state.with_sync_opened()
-            if log:
-              seen = view(log, n, state.average, pictures, data.clips)
-              log.evaluation(n, evaluated | seen)
-          if last or n % config.checkpoint_every == 0:
-            checkpoints.save(checkpointer, n, state, data.batches, evaluated)
-            saved = n
-          pace.go_on(paused)
-
-      # ---- the end, or an early one
-      _read(pending, 0, config, workdir, pace, log)
-      if int(state.step) > saved:
-        checkpoints.save(checkpointer, int(state.step), state, data.batches, None)
-      checkpoints.finish(checkpointer)
-      if log and int(state.step) < config.steps:
-        log.say(f'stopped by SIGTERM and saved at step {int(state.step)}: the same command goes on from there')
+    # ---- the end, or an early one
+    _read(run, pending)
+    n = int(state.step)
+    if n > saved:
+      checkpoints.save(checkpointer, n, state, data.batches, None)
+    checkpoints.finish(checkpointer)
+    if n < config.steps:
+      _say(f'stopped by SIGTERM and saved at step {n}: the same command goes on from there')
   return state
+
+
+@dataclass(frozen=True)
+class Run:
+  """What stays the same throughout a run."""
+
+  config: ConfigDict
+  workdir: Path
+  evaluate: Callable[..., Any]
+  weights: dict[str, Any]  # frozen ones
+  eval_batches: list[dict[str, jax.Array]]
+  clips: Sequence[Clip]
+  view: View
+  pace: Pace
+  log: RunLog | None  # of the first process
 
 
 class Made(NamedTuple):
@@ -131,7 +143,23 @@ class Made(NamedTuple):
   damaged: int  # records that the data left out since this process began
 
 
-def _read(pending: deque, keep: int, config: ConfigDict, workdir: Path, pace: Pace, log: RunLog | None) -> None:
+def _due(n: int, every: int, config: ConfigDict) -> bool:
+  return n % every == 0 or n == config.steps
+
+
+def _next(batches: Iterator[dict], told_to_stop: Callable[[int], bool], n: int) -> dict[str, np.ndarray] | None:
+  """The batch of step n; None if there is to be none."""
+  if told_to_stop(n):
+    return None
+  try:
+    return next(batches)
+  except RuntimeError:
+    if jax.process_count() == 1 and told_to_stop(n):  # whoever sent SIGTERM to us sent it to the data's workers, too
+      return None
+    raise
+
+
+def _read(run: Run, pending: deque[Made], keep: int = 0) -> None:
   """Reads the metrics of all steps made but the last `keep`, and logs those that are to be logged.
 
   Raises:
@@ -140,51 +168,56 @@ def _read(pending: deque, keep: int, config: ConfigDict, workdir: Path, pace: Pa
   while len(pending) > keep:
     made = pending.popleft()
     values = {name: float(value) for name, value in jax.device_get(made.metrics).items()}
-    _require_finite(made, values, workdir)
-    if log:
-      log.advance()
-      if made.step % config.log_every == 0 or made.step == config.steps:
+    _require_finite(run, made, values)
+    if run.log:
+      run.log.advance()
+      if _due(made.step, run.config.log_every, run.config):
         damaged = {'damaged_records': made.damaged} if made.damaged else {}
-        log.train(made.step, values | pace.rates(made.step) | damaged)
+        run.log.train(made.step, values | run.pace.rates(made.step) | damaged)
 
 
-def _require_finite(made: Made, values: dict[str, float], workdir: Path) -> None:
+def _require_finite(run: Run, made: Made, values: dict[str, float]) -> None:
   """Raises FloatingPointError unless all metrics are finite; leaves a file that says which clips the batch was made of.
 
-  The state of this step was not saved: whoever saves reads all metrics first.
+  The state of this step was not saved: whoever saves reads all metrics first, the norm of the gradient among them.
   """
   wrong = [name for name, value in values.items() if not math.isfinite(value)]
   if not wrong:
     return
   process = f'_process{jax.process_index()}' if jax.process_count() > 1 else ''
-  path = workdir / f'not_finite_{made.step}{process}.json'
-  ids = [name.decode() for name in np.unique(made.ids)]
+  path = run.workdir / f'not_finite_{made.step}{process}.json'
+  clips = [name.decode() for name in np.unique(made.ids)]
   values = {name: value if math.isfinite(value) else str(value) for name, value in values.items()}
-  write_whole(path, json.dumps({'step': made.step, 'metrics': values, 'clips': ids}, indent=2) + '\n')
+  write_whole(path, json.dumps({'step': made.step, 'metrics': values, 'clips': clips}, indent=2) + '\n')
   raise FloatingPointError(
     f'{", ".join(wrong)} not finite at step {made.step}, nothing of it was saved: {path} names the clips of the batch; '
     'the same command goes on from the last checkpoint, a lower config.optimizer.learning_rate needs a new --workdir'
   )
 
 
-def _evaluated(
-  evaluate: Any, variables: Any, batches: list[dict], weights: Any
-) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-  """The mean metrics of the evaluation batches, and the pictures of the first."""
-  results = [evaluate(variables, batch, weights) for batch in batches]
-  metrics = jax.device_get([metrics for metrics, _ in results])
-  means = {name: float(np.mean([values[name] for values in metrics])) for name in metrics[0]}
-  return means, jax.device_get(results[0][1])
+def _evaluated(run: Run, n: int, state: TrainState) -> tuple[TrainState, dict[str, float]]:
+  """Logs what the moving average is worth and what there is to see; opens the sync loss once it is earned."""
+  with run.pace.paused():
+    results = [run.evaluate(state.average, batch, run.weights) for batch in run.eval_batches]
+    metrics = jax.device_get([metrics for metrics, _ in results])
+    means = {name: float(np.mean([values[name] for values in metrics])) for name in metrics[0]}
+    if run.config.task == 'generator' and means['sync'] < run.config.losses.sync_gate:
+      state = state.with_sync_opened()
+    if run.log:
+      seen = run.view(run.log, n, state.average, jax.device_get(results[0][1]), run.clips)
+      run.log.evaluation(n, means | seen)
+  return state, means
 
 
-def _pace(
-  config: ConfigDict, frozen: Frozen, mesh: Mesh, state: TrainState, weights: Any, batch: dict[str, jax.Array]
-) -> Pace:
-  """Counts what a step has to do: all its parts, and nothing that is made twice to save memory."""
-  whole = ConfigDict(config.to_dict())
-  whole.update(accumulate=1, remat=False)
-  step, _ = sharding.jitted(make_task(whole, frozen), mesh)
-  flops = step.lower(state, batch, weights).cost_analysis()['flops']
-  chip = hardware.chip(mesh.devices.flat[0].device_kind)
-  frames = config.data.batch_size * WINDOW_FRAMES * (config.data.windows if config.task == 'sync_expert' else 1)
-  return Pace(frames, flops, chip.flops * mesh.devices.size if chip else None)
+def _flops(config: ConfigDict, frozen: Frozen, lowered: Any, mesh: Mesh, *arguments: Any) -> float:
+  """What a step has to compute: all parts of its batch, and nothing that is made twice to save memory."""
+  if config.accumulate > 1 or config.remat:
+    whole = ConfigDict(config.to_dict())
+    whole.update(accumulate=1, remat=False)
+    lowered = sharding.jitted(make_task(whole, frozen), mesh)[0].lower(*arguments)
+  return lowered.cost_analysis()['flops']
+
+
+def _say(line: str, worth: Any = True) -> None:
+  if worth and jax.process_index() == 0:
+    print(line, flush=True)

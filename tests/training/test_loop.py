@@ -220,7 +220,7 @@ def test_the_last_and_the_best_are_kept(directory, tmp_path, monkeypatch):
   config = tiny_config('sync_expert', directory)
   config.update(steps=4, checkpoint_every=1, eval_every=1, keep=1)
   losses = iter([3.0, 1.0, 2.0, 4.0])
-  monkeypatch.setattr(loop, '_evaluated', lambda *_: ({'loss': next(losses)}, {}))
+  monkeypatch.setattr(loop, '_evaluated', lambda run, n, state: (state, {'loss': next(losses)}))
   run(config, tmp_path / 'run')
   kept = sorted(int(child.name) for child in (tmp_path / 'run' / 'checkpoint').iterdir() if child.name.isdigit())
   assert kept == [2, 4]
