@@ -14,32 +14,35 @@ import socket
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
+from benchmarks import commands
 from lpips_jax import cli
 from lpips_jax.files import write_whole
 
 TASKS = 'sync_expert', 'generator'
 LAYOUTS = {'8 devices': (1, 8), '2 processes x 4 devices': (2, 4)}
 
-flags.DEFINE_integer('steps', 20, 'How many to compare.', lower_bound=1)
-flags.DEFINE_string('data_dir', 'runs/data', 'Where TFDS keeps its datasets.')
-flags.DEFINE_string('output', None, 'A JSON file for the figures.')
-flags.DEFINE_string(
-  'one_of', None, 'Used within: the layout to be one process of, as DIRECTORY,PROCESSES,PROCESS,PORT.'
-)
+
+def define_flags() -> None:
+  flags.DEFINE_integer('steps', 20, 'How many to compare.', lower_bound=1)
+  flags.DEFINE_list('tasks', list(TASKS), 'What to train.')
+  flags.DEFINE_string('data_dir', 'runs/data', 'Where TFDS keeps its datasets.')
+  flags.DEFINE_string('output', None, 'A JSON file for the figures.')
+  flags.DEFINE_string('one_of', None, 'Used within: be a process of a layout, DIRECTORY,PROCESSES,PROCESS,PORT.')
 
 
 def main() -> None:
   if flags.FLAGS.one_of:
     directory, processes, process, port = flags.FLAGS.one_of.split(',')
-    run_as(Path(directory), int(processes), int(process), int(port), flags.FLAGS.steps, flags.FLAGS.data_dir)
+    train_as(Path(directory), int(processes), int(process), int(port))
     return
-  figures = compare(flags.FLAGS.steps, flags.FLAGS.data_dir)
+  figures = compare(flags.FLAGS.steps, flags.FLAGS.data_dir, flags.FLAGS.tasks)
   print(f'{"":24}{"task":14}{"gradient, float32":>20}{"gradient, float64":>20}{"losses, float64":>20}')
   for layout, tasks in figures.items():
     for task, found in tasks.items():
@@ -48,18 +51,20 @@ def main() -> None:
     write_whole(Path(flags.FLAGS.output), json.dumps(figures, indent=2) + '\n')
 
 
-def compare(steps: int, data_dir: str) -> dict[str, dict[str, dict[str, float]]]:
+def compare(steps: int, data_dir: str, tasks: Sequence[str] = TASKS) -> dict[str, dict[str, dict[str, float]]]:
   """Returns for each layout and task how far it is from one device: `float32`, `float64`, `losses`."""
   with tempfile.TemporaryDirectory() as directory:
-    alone = _results(Path(directory) / 'alone', 1, 1, steps, data_dir)
+    alone = _results(Path(directory) / 'alone', 1, 1, steps, data_dir, tasks)
     figures = {}
     for i, (layout, (processes, devices)) in enumerate(LAYOUTS.items()):
-      together = _results(Path(directory) / str(i), processes, devices, steps, data_dir)
-      figures[layout] = {task: _difference(alone, together, task) for task in TASKS}
+      together = _results(Path(directory) / str(i), processes, devices, steps, data_dir, tasks)
+      figures[layout] = {task: _difference(alone, together, task) for task in tasks}
   return figures
 
 
-def _results(directory: Path, processes: int, devices: int, steps: int, data_dir: str) -> dict[str, np.ndarray]:
+def _results(
+  directory: Path, processes: int, devices: int, steps: int, data_dir: str, tasks: Sequence[str]
+) -> dict[str, np.ndarray]:
   directory.mkdir()
   with socket.socket() as free:
     free.bind(('localhost', 0))
@@ -69,7 +74,8 @@ def _results(directory: Path, processes: int, devices: int, steps: int, data_dir
   for process in range(processes):
     one_of = f'--one_of={directory},{processes},{process},{port}'
     command = [sys.executable, '-m', 'benchmarks.devices', one_of, f'--steps={steps}', f'--data_dir={data_dir}']
-    running.append(subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[1]))
+    command.append(f'--tasks={",".join(tasks)}')
+    running.append(subprocess.Popen(command, env=environment, cwd=commands.ROOT))
   statuses = [process.wait() for process in running]
   if any(statuses):
     cli.fail('a process ended with an error; what it said is above')
@@ -85,7 +91,7 @@ def _difference(alone: dict[str, np.ndarray], together: dict[str, np.ndarray], t
   return figures | {'losses': float(np.max(np.abs(a - b) / np.abs(a)))}
 
 
-def run_as(directory: Path, processes: int, process: int, port: int, steps: int, data_dir: str) -> None:
+def train_as(directory: Path, processes: int, process: int, port: int) -> None:
   """Trains each task as one process of several, and, as the first, leaves the results in `directory`."""
   import jax
 
@@ -95,9 +101,9 @@ def run_as(directory: Path, processes: int, process: int, port: int, steps: int,
   if processes > 1:
     hosts.join(f'localhost:{port}', processes, process)
   results = {}
-  for task in TASKS:
-    for dtype in ('float32', 'float64'):
-      gradient, losses = _train(_config(task, dtype, data_dir), steps if dtype == 'float64' else 1)
+  for task in flags.FLAGS.tasks:
+    for dtype, steps in {'float32': 1, 'float64': flags.FLAGS.steps}.items():
+      gradient, losses = _train(_config(task, dtype, flags.FLAGS.data_dir), steps)
       results |= {f'{task} gradient {dtype}': gradient, f'{task} losses {dtype}': losses}
   if process == 0:
     np.savez(directory / 'results.npz', **results)
@@ -187,4 +193,5 @@ def _config(task: str, dtype: str, data_dir: str) -> ConfigDict:
 
 
 if __name__ == '__main__':
+  define_flags()
   cli.run(main)

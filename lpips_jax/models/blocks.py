@@ -79,7 +79,7 @@ class SubpixelConv(nn.Module):
     kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
     x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
     size = math.gcd(self.block, *x.shape[-3:-1])
-    spread = _spread_taps(self.kernel, size)
+    spread = _spread_taps(self.kernel, size).astype(kernel.dtype)
     dense = jnp.einsum('apit,bqju,tucf->abijcpqf', spread, spread, kernel)
     dense = rearrange(dense, 'a b i j c p q f -> a b (i j c) (p q f)')
     blocks = rearrange(x, 'n (h i) (w j) c -> n h w (i j c)', i=size, j=size)

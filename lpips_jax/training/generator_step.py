@@ -60,11 +60,11 @@ def make_step(networks: Networks, optimizer: optax.GradientTransformation, rate:
     metrics['loss'] = sum(weight * metrics[name] for name, weight in weights.items())
     return metrics['loss'], (new['batch_stats'], metrics, generated)
 
-  def discrimination(params: Any, filmed: jax.Array, generated: jax.Array) -> jax.Array:
-    return _discrimination(networks.discriminator, params, filmed, generated, config.losses)
+  def against(params: Any, filmed: jax.Array, generated: jax.Array) -> jax.Array:
+    return discrimination(networks.discriminator, params, filmed, generated, config.losses)
 
   if config.remat:
-    objective, discrimination = rematerialised(objective), rematerialised(discrimination)
+    objective, against = rematerialised(objective), rematerialised(against)
 
   def step(state: TrainState, batch: Batch, frozen: Any) -> tuple[TrainState, Metrics]:
     weights = loss_weights(config.losses, state.step, state.sync_opened)
@@ -77,19 +77,19 @@ def make_step(networks: Networks, optimizer: optax.GradientTransformation, rate:
       if not networks.discriminator:
         return batch_stats, (gradients, None, metrics)
       filmed = rearrange(to_unit(batch['target']), 'b t h w c -> (b t) h w c')
-      loss, against = jax.value_and_grad(discrimination)(adversary, filmed, generated)
-      return batch_stats, (gradients, against, metrics | {'discriminator': loss})
+      loss, of_adversary = jax.value_and_grad(against)(adversary, filmed, generated)
+      return batch_stats, (gradients, of_adversary, metrics | {'discriminator': loss})
 
-    batch_stats, (gradients, against, metrics) = in_parts(gradient, config.accumulate)(
+    batch_stats, (gradients, of_adversary, metrics) = in_parts(gradient, config.accumulate)(
       state.variables['batch_stats'], batch
     )
     metrics |= {
       'sync_open': (state.sync_opened != CLOSED).astype(jnp.float32),
-      'gradient_norm': optax.global_norm((gradients, against)),
+      'gradient_norm': optax.global_norm((gradients, of_adversary)),
       'learning_rate': rate(state.step),
     }
     if networks.discriminator:
-      state = state.replace(adversary=state.adversary.updated(against, optimizer))
+      state = state.replace(adversary=state.adversary.updated(of_adversary, optimizer))
     return state.updated(gradients, batch_stats, optimizer, config.average_decay), metrics
 
   return step
@@ -137,6 +137,27 @@ def loss_weights(config: Any, step: jax.Array, sync_opened: jax.Array) -> Metric
   return {name: config[name] * share for name, share in weights.items() if config[name]}
 
 
+def discrimination(
+  discriminator: Discriminator, params: Any, filmed: jax.Array, generated: jax.Array, config: Any
+) -> jax.Array:
+  """The discriminator's loss, (), on as many filmed as generated frames, (n, h, w, 3) in [0, 1] each.
+
+  Args:
+    discriminator: the module.
+    params: its parameters.
+    filmed, generated: the frames.
+    config: `adversarial_kind` ('bce' or 'hinge') and `r1`, the weight of the penalty on its slope.
+  """
+  # Stacked, so that its gradients are reduced across devices once, and in pairs, so that no frame changes its device.
+  pairs = jnp.stack([filmed, generated], 1)
+  logits = discriminator.apply({'params': params}, pairs.reshape(-1, *filmed.shape[1:])).reshape(-1, 2)
+  loss = losses.discrimination(logits[:, 0], logits[:, 1], config.adversarial_kind).mean()
+  if config.r1:
+    slope = jax.grad(lambda frames: discriminator.apply({'params': params}, frames).sum())(filmed)
+    loss += config.r1 / 2 * losses.r1(slope).mean()
+  return loss
+
+
 def _losses(expert: SyncExpert, generated: jax.Array, batch: Batch, frozen: Any, config: Any) -> Metrics:
   """The unweighted losses of generated frames (b, t, h, w, 3) that need no adversary."""
   target = to_unit(batch['target'])
@@ -153,20 +174,6 @@ def _losses(expert: SyncExpert, generated: jax.Array, batch: Batch, frozen: Any,
     x, y = (2 * rearrange(frames, 'b t h w c -> (b t) h w c') - 1 for frames in (generated, target))
     metrics['perceptual'] = lpips(x, y, frozen['lpips'], jnp.dtype(config.model.dtype)).mean()
   return metrics
-
-
-def _discrimination(
-  discriminator: Discriminator, params: Any, filmed: jax.Array, generated: jax.Array, config: Any
-) -> jax.Array:
-  """The discriminator's loss on as many filmed as generated frames, (n, h, w, 3) each."""
-  # Stacked, so that its gradients are reduced across devices once, and in pairs, so that no frame changes its device.
-  pairs = jnp.stack([filmed, generated], 1)
-  logits = discriminator.apply({'params': params}, pairs.reshape(-1, *filmed.shape[1:])).reshape(-1, 2)
-  loss = losses.discrimination(logits[:, 0], logits[:, 1], config.adversarial_kind).mean()
-  if config.r1:
-    slope = jax.grad(lambda frames: discriminator.apply({'params': params}, frames).sum())(filmed)
-    loss += config.r1 / 2 * losses.r1(slope).mean()
-  return loss
 
 
 def _pictures(batch: Batch, generated: jax.Array) -> dict[str, jax.Array]:

@@ -32,12 +32,12 @@ SHOWN = 'loss', 'bce', 'sync', 'accuracy'  # of the scalars, in the progress lin
 class Pace:
   """How fast steps are made: steps, frames and arithmetic a second, without what evaluations and saving take."""
 
-  def __init__(self, config: ConfigDict, flops: float, devices: np.ndarray):
+  def __init__(self, config: ConfigDict, flops: float | None, devices: np.ndarray):
     """Starts to count.
 
     Args:
       config: of the run.
-      flops: floating-point operations of a step, of all devices together.
+      flops: floating-point operations of a step, of all devices together, where that is known.
       devices: JAX's.
     """
     chip = hardware.chip(devices.flat[0].device_kind)
@@ -61,8 +61,12 @@ class Pace:
     if last is None:
       return {}
     rate = (step - last) / max(seconds, 1e-9)
-    rates = {'steps_per_second': rate, 'frames_per_second': rate * self._frames, 'tflops': rate * self._flops / 1e12}
-    return rates | ({'peak_share': rate * self._flops / self._peak} if self._peak else {})
+    rates = {'steps_per_second': rate, 'frames_per_second': rate * self._frames}
+    if self._flops:
+      rates['tflops'] = rate * self._flops / 1e12
+    if self._flops and self._peak:
+      rates['peak_share'] = rate * self._flops / self._peak
+    return rates
 
 
 class RunLog:
@@ -149,10 +153,13 @@ class RunLog:
 
 
 def _pace(values: dict[str, float]) -> list[str]:
-  if 'frames_per_second' not in values:
-    return []
-  used = f'{values["peak_share"]:.0%} of peak' if 'peak_share' in values else f'{1000 * values["tflops"]:.0f} GFLOP/s'
-  return [f'{values["steps_per_second"]:.2f} steps/s', f'{values["frames_per_second"]:.0f} frames/s', used]
+  shown = {
+    'steps_per_second': '{:.2f} steps/s',
+    'frames_per_second': '{:.0f} frames/s',
+    'tflops': '{:.3f} TFLOP/s',
+    'peak_share': '{:.0%} of peak',
+  }
+  return [text.format(values[name]) for name, text in shown.items() if name in values]
 
 
 def _gif(frames: np.ndarray) -> bytes:

@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from lpips_jax.evaluation import Clip
 from lpips_jax.files import write_whole
-from lpips_jax.training import checkpoints, hosts, sharding
+from lpips_jax.training import checkpoints, hosts, programs, sharding
 from lpips_jax.training.logs import Pace, RunLog
 from lpips_jax.training.state import TrainState
 from lpips_jax.training.tasks import Frozen, check_config, load_frozen, make_task
@@ -81,7 +80,7 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
     step, evaluate = sharding.jitted(task, mesh)
     eval_batches = [sharding.put_batch(batch, mesh) for batch in data.eval_batches]
     lowered = step.lower(state, eval_batches[0], weights)
-    pace = Pace(config, _flops(config, frozen, lowered, mesh, state, weights, eval_batches[0]), mesh.devices)
+    pace = Pace(config, _flops(config, frozen, lowered), mesh.devices)
     step = lowered.compile()
     log = None if jax.process_index() else stack.enter_context(RunLog(workdir, config.steps, done, config.task))
     run = Run(config, workdir, evaluate, weights, eval_batches, data.clips, make_view(config), pace, log)
@@ -209,13 +208,13 @@ def _evaluated(run: Run, n: int, state: TrainState) -> tuple[TrainState, dict[st
   return state, means
 
 
-def _flops(config: ConfigDict, frozen: Frozen, lowered: Any, mesh: Mesh, *arguments: Any) -> float:
+def _flops(config: ConfigDict, frozen: Frozen, lowered: Any) -> float | None:
   """What a step has to compute: all parts of its batch, and nothing that is made twice to save memory."""
-  if config.accumulate > 1 or config.remat:
-    whole = ConfigDict(config.to_dict())
-    whole.update(accumulate=1, remat=False)
-    lowered = sharding.jitted(make_task(whole, frozen), mesh)[0].lower(*arguments)
-  return lowered.cost_analysis()['flops']
+  if config.accumulate == 1 and not config.remat:
+    counted = lowered.cost_analysis()  # which GPUs and TPUs cannot say
+    if counted:
+      return counted['flops']
+  return programs.count_flops(config, frozen)
 
 
 def _say(line: str, worth: Any = True) -> None:

@@ -41,7 +41,9 @@ def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
 
 
 def put_replicated(tree: Any, mesh: Mesh) -> Any:
-  """Puts a copy of every leaf on every device."""
+  """Puts a copy of every leaf, the same in all processes, on every device."""
+  if jax.process_count() > 1:
+    tree = jax.tree.map(np.asarray, tree)  # an array that is bound to a device of ours cannot be put on others'
   return jax.device_put(tree, replicated(mesh))
 
 

@@ -127,7 +127,9 @@ def check_config(config: ConfigDict) -> None:
     if value < bound:
       raise UserError(f'config.{name}={value} must be at least {bound}')
   if config.data.batch_size % config.accumulate:
-    raise UserError(f'config.data.batch_size={config.data.batch_size} is no multiple of accumulate={config.accumulate}')
+    raise UserError(
+      f'config.accumulate={config.accumulate} does not divide config.data.batch_size={config.data.batch_size}'
+    )
   if config.optimizer.warmup_steps >= config.steps:
     raise UserError(
       f'config.optimizer.warmup_steps={config.optimizer.warmup_steps} must be less than config.steps={config.steps}: '
@@ -139,6 +141,11 @@ def check_config(config: ConfigDict) -> None:
   if config.model.name == 'attn_wav2lip':
     _check_choice(config, 'model.fusion', FUSIONS)
   _check_image_size(config.model)
+  for name in ('model', 'discriminator'):
+    try:
+      models.build(config.get(name, config.model))
+    except (ValueError, TypeError) as error:  # no such network, or it has no such field, or there is no such dtype
+      raise UserError(f'config.{name}: {error}') from error
 
 
 def _check_choice(config: ConfigDict, name: str, choices: Any) -> None:

@@ -168,3 +168,12 @@ def test_lower_half_is_resized_without_aliasing():
   stripes[..., ::2, :] = 1
   assert lower_half_at(stripes, 16).shape == (1, 8, 16, 1)
   np.testing.assert_allclose(lower_half_at(stripes, 16)[0, :, 2:-2], 0.5, atol=0.13)
+
+
+@pytest.mark.parametrize('dtype', [jnp.bfloat16, jnp.float32])
+def test_computes_in_what_it_is_told_and_gives_float32(dtype):
+  generator = Generator((4, 8), 3, 1, 1, (4, 4, 8, 8, 8), (0, 0, 0, 0), dtype=dtype)
+  shapes = jax.ShapeDtypeStruct((2, 32, 32, 6), jnp.float32), jax.ShapeDtypeStruct((2, 80, 16), jnp.float32)
+  out, variables = jax.eval_shape(generator.init_with_output, jax.random.key(0), *shapes)
+  assert out.shape == (2, 32, 32, 3) and out.dtype == jnp.float32
+  assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype('float32')}

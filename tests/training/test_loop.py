@@ -150,6 +150,9 @@ def no_data(config):
     {'data.workers': -1},
     {'model.image_size': 41},
     {'model.fusion': 'adian'},
+    {'optimizer.scaling': 'cubic'},
+    {'losses.adversarial_kind': 'wgan'},
+    {'accumulate': 3},
   ],
 )
 def test_impossible_values_leave_nothing(values, directory, tmp_path):

@@ -1,0 +1,87 @@
+"""What a training step needs of the devices it is meant for, before any is rented: memory, arithmetic, traffic.
+
+  python -m lpips_jax.training.plan --config=configs/lrs2.py --topology=v5e:4x4 --batch_per_chip=4 --output=plan.json
+
+Compiles the step that train.py would run, sharded over the topology's chips, on a machine that has none of them (it
+takes minutes at full size and needs libtpu: pip install -e '.[tpu]'). Without --topology it is compiled for the devices
+of this machine. Nothing is run, and no weights or data are read.
+"""
+
+import json
+import os
+from pathlib import Path
+
+from absl import flags
+from ml_collections import ConfigDict, config_flags
+
+from lpips_jax import cli
+from lpips_jax.files import write_whole
+
+config_flags.DEFINE_config_file('config', None, 'What to train: a file of configs/.', lock_config=True)
+flags.DEFINE_string('topology', 'local', "TPU generation and grid of chips, such as v5e:4x4, or 'local'.")
+flags.DEFINE_integer('batch_per_chip', None, 'Sets config.data.batch_size to so many a chip.', lower_bound=1)
+flags.DEFINE_boolean('largest', True, 'Finds the largest batch that fits, which takes a second compilation.')
+flags.DEFINE_boolean('verify', False, 'Compiles at that batch, too, to see that it fits.')
+flags.DEFINE_enum(
+  'level', None, ['O0', 'O1', 'O2', 'O3'], 'How much the compiler does; without it, what it does for train.py.'
+)
+flags.DEFINE_string('output', None, 'Writes the figures there as JSON, too.')
+flags.DEFINE_string('hlo', None, 'Writes the optimised program there, as text.')
+
+# That libtpu asks no metadata server, shares the machine with other compilations, and keeps quiet about having no TPU.
+ALONE = {
+  'JAX_PLATFORMS': 'cpu',
+  'TPU_SKIP_MDS_QUERY': '1',
+  'ALLOW_MULTIPLE_LIBTPU_LOAD': '1',
+  'TPU_WORKER_ID': '0',
+  'TPU_WORKER_HOSTNAMES': 'localhost',
+  'TPU_HOST_BOUNDS': '1,1,1',
+  'TPU_CHIPS_PER_HOST_BOUNDS': '2,2,1',
+  'TPU_LOG_DIR': 'disabled',
+}
+
+
+def main() -> None:
+  cli.require_flags('config')
+  config, topology = flags.FLAGS.config, flags.FLAGS.topology
+  for written in (flags.FLAGS.output, flags.FLAGS.hlo):
+    if written and not Path(written).parent.is_dir():  # told now, not after minutes
+      cli.fail(f'{written}: there is no such directory')
+  if topology != 'local':
+    for name, value in ALONE.items():
+      os.environ.setdefault(name, value)
+
+  from lpips_jax.training import estimates, programs  # here, so that JAX sees that environment
+  from lpips_jax.training.tasks import check_config
+
+  mesh = programs.mesh_of(topology)
+  if flags.FLAGS.batch_per_chip:
+    config.data.batch_size = flags.FLAGS.batch_per_chip * mesh.devices.size
+  check_config(config)
+  _check_batch(config, mesh.devices.size)
+
+  program = programs.compile_step(config, mesh, flags.FLAGS.level)
+  if flags.FLAGS.hlo:
+    write_whole(Path(flags.FLAGS.hlo), program.text)
+  figures = estimates.figures(config, mesh, program) | {'topology': topology, 'level': flags.FLAGS.level or 'default'}
+  if flags.FLAGS.largest:
+    figures |= estimates.largest_batch(config, mesh, program, flags.FLAGS.level, flags.FLAGS.verify)
+  print(estimates.table(figures))
+  if flags.FLAGS.output:
+    write_whole(Path(flags.FLAGS.output), json.dumps(figures, indent=2) + '\n')
+
+
+def _check_batch(config: ConfigDict, chips: int) -> None:
+  """Raises UserError unless every chip gets as many examples of every part."""
+  batch, parts = config.data.batch_size, config.accumulate
+  if batch % (chips * parts):
+    nearest = -(-batch // (chips * parts)) * chips * parts
+    in_parts = f' in {parts} parts' if parts > 1 else ''
+    cli.fail(
+      f'config.data.batch_size={batch} does not divide among {chips} devices{in_parts}: '
+      f'give --config.data.batch_size={nearest} or --batch_per_chip={nearest // chips}'
+    )
+
+
+if __name__ == '__main__':
+  cli.run(main)

@@ -1,0 +1,168 @@
+"""The plan of a training step: for the two CPU devices that every test has, and for a TPU that is not there."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import jax
+import pytest
+from conftest import ROOT, tiny_config
+from ml_collections import ConfigDict
+
+from lpips_jax import models
+from lpips_jax.cli import UserError
+from lpips_jax.training import estimates, programs
+from lpips_jax.training.state import init_variables
+
+
+def plan(directory, *arguments):
+  """Runs the command for a tiny expert."""
+  config = tiny_config('sync_expert', directory).to_dict()
+  path = directory / 'tiny.py'
+  path.write_text(f'from ml_collections import ConfigDict\n\n\ndef get_config():\n  return ConfigDict({config})\n')
+  command = [sys.executable, '-m', 'lpips_jax.training.plan', f'--config={path}', *arguments]
+  return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+
+def count(config):
+  return sum(x.size for x in jax.tree.leaves(init_variables(models.build(config), config, 0)['params']))
+
+
+@pytest.fixture(scope='module')
+def config(directory):
+  """A generator with an adversary, and a batch for two devices."""
+  config = tiny_config('generator', directory)
+  config.losses.update(adversarial=0.1, perceptual=0.0)
+  config.discriminator.widths = (4, 4, 4, 4, 4, 4, 4)
+  return config
+
+
+@pytest.fixture(scope='module')
+def figures(config):
+  mesh = programs.mesh_of('local')
+  return estimates.figures(config, mesh, programs.compile_step(config, mesh)) | {
+    'topology': 'local',
+    'level': 'default',
+  }
+
+
+def test_parameters_are_those_of_the_networks(config, figures, directory):
+  expert = tiny_config('sync_expert', directory).model
+  generator, discriminator = count(config.model), count(config.discriminator)
+  found = figures['parameters']
+  assert found['generator'] == generator and found['discriminator'] == discriminator
+  assert found['trained'] == generator + discriminator
+  assert found['frozen sync_expert'] == count(expert)
+
+
+def test_the_plan_of_this_machine(figures):
+  assert figures['chips'] == 2 and figures['batch_per_chip'] == 1
+  assert figures['all_reduces'] >= 1
+  # Every gradient is summed over the devices; on a CPU in float32.
+  assert figures['all_reduce_bytes'] >= 4 * figures['parameters']['trained']
+  assert figures['flops_per_step'] > figures['flops_per_chip'] > 0
+  assert 1 <= figures['serial_small_collectives'] <= sum(x['number'] for x in figures['collectives'].values())
+  assert figures['floor'] is None and figures['chip_memory_bytes'] is None  # of a CPU no data sheet
+  table = estimates.table(figures)
+  assert 'not known: no data sheet of cpu' in table and f'{figures["parameters"]["trained"]:,}' in table
+
+
+def test_shapes_of_the_batch_are_those_of_the_data(directory):
+  from data_pipeline import input as data
+
+  for task in ('sync_expert', 'generator'):
+    config = tiny_config(task, directory)
+    batch = next(data.train_batches(config))
+    shapes = programs.batch_shapes(config)
+    assert {name: (x.shape, x.dtype) for name, x in shapes.items()} == {
+      name: (batch[name].shape, batch[name].dtype) for name in shapes
+    }
+
+
+def test_parts_of_a_batch_all_count(config, figures):
+  parts = ConfigDict(config.to_dict())
+  parts.update(accumulate=2, remat=True)
+  assert programs.count_flops(parts) == figures['flops_per_step']
+
+
+def test_what_a_chip_can_do_bounds_the_time(figures):
+  chip = estimates.hardware.Chip('toy', flops=1e9, memory=1e9, bandwidth=1e9, link=1e6)
+  large = {'collectives': {'all-reduce': {'bytes': 3_000_000}}, 'serial_small_collectives': 100, 'chips': 4}
+  floor = estimates._floor(figures | large, chip)
+  assert floor['arithmetic'] == figures['flops_per_chip'] / 1e9
+  assert floor['link'] == pytest.approx(2 * 3 / 4 * 3.0)
+  assert floor['latency'] == pytest.approx(100 * estimates.LATENCY)
+  assert floor['binds'] == 'link' and floor['overlapped'] == pytest.approx(4.5 + 100 * estimates.LATENCY)
+
+
+def test_the_largest_batch(config, monkeypatch):
+  tried = []
+
+  def compiled(config, mesh, level):
+    per_chip = config.data.batch_size // mesh.devices.size
+    tried.append(per_chip)
+    if per_chip > limit:
+      raise programs.OutOfMemory('too much')
+    return programs.Program(0, {'peak': 200 + 100 * per_chip}, 1, 1, 1, 0, None, '')
+
+  chip = estimates.hardware.Chip('toy', flops=1, memory=1000, bandwidth=1)
+  monkeypatch.setattr(estimates.hardware, 'chip', lambda kind: chip)
+  monkeypatch.setattr(programs, 'compile_step', compiled)
+  mesh, limit = programs.mesh_of('local'), 8
+  found = estimates.largest_batch(config, mesh, compiled(config, mesh, None), None, verify=True)
+  assert found == {
+    'largest_batch': 16,
+    'largest_batch_per_chip': 8,
+    'largest_batch_from': {1: 300, 2: 400},
+    'largest_batch_fits': True,
+    'largest_batch_peak_bytes': 1000,
+  }
+  limit = 6
+  found = estimates.largest_batch(config, mesh, compiled(config, mesh, None), None, verify=True)
+  assert found['largest_batch_per_chip'] == 8 and not found['largest_batch_fits']
+  limit = 1
+  found = estimates.largest_batch(config, mesh, compiled(config, mesh, None), None, verify=False)
+  assert found['largest_batch_per_chip'] == 1 and found['largest_batch_from'] == {1: 300}
+  assert tried == [1, 2, 8, 1, 2, 8, 1, 2]
+
+
+def test_topologies_that_are_none():
+  if importlib.util.find_spec('libtpu') is None:
+    with pytest.raises(UserError, match=r"needs libtpu.*pip install -e '\.\[tpu\]'"):
+      programs.mesh_of('v5e:4x4')
+    return
+  for topology in ('v5e', 'v9:2x2', 'v5e:3x5', 'somewhere'):
+    with pytest.raises(UserError, match=f'--topology={topology}: '):
+      programs.mesh_of(topology)
+
+
+@pytest.mark.parametrize(
+  'flag, message',
+  [
+    ('--output=nowhere/plan.json', 'nowhere/plan.json: there is no such directory'),
+    (
+      '--config.data.batch_size=3',
+      'config.data.batch_size=3 does not divide among 2 devices: give --config.data.batch_size=4 or --batch_per_chip=2',
+    ),
+    (
+      '--config.model.name=other',
+      "config.model: no model is called 'other'; there are attn_wav2lip, discriminator, sync_expert, wav2lip",
+    ),
+  ],
+)
+def test_what_cannot_be_planned(tmp_path, flag, message):
+  failed = plan(tmp_path, flag)
+  assert (failed.returncode, failed.stdout, failed.stderr) == (2, '', f'plan.py: {message}\n')
+
+
+@pytest.mark.skipif(importlib.util.find_spec('libtpu') is None, reason="no libtpu: pip install -e '.[tpu]'")
+def test_a_tpu_that_is_not_there(tmp_path):
+  output = tmp_path / 'plan.json'
+  made = plan(tmp_path, '--topology=v5e:2x2', '--batch_per_chip=1', '--level=O0', '--nolargest', f'--output={output}')
+  assert made.returncode == 0, made.stderr
+  figures = json.loads(output.read_text())
+  assert figures['topology'] == 'v5e:2x2' and figures['chips'] == 4 and figures['batch_size'] == 4
+  assert figures['all_reduces'] >= 1 and 0 < figures['peak_bytes_per_chip'] < figures['chip_memory_bytes']
+  assert figures['floor']['binds'] in figures['floor']
+  assert 'TPU v5 lite' in made.stdout
