@@ -7,6 +7,8 @@ Any value of the config can be given as a flag (--config.data.batch_size=32). A 
 pod and under SLURM the processes find each other; elsewhere say --coordinator, --processes and --process to each.
 """
 
+import signal
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -22,6 +24,7 @@ flags.DEFINE_integer('process', None, 'The index of this one, from 0.', lower_bo
 
 
 def main() -> None:
+  signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # until there is something to save
   cli.require_flags('config', 'workdir')
   config, workdir = flags.FLAGS.config, Path(flags.FLAGS.workdir)
 

@@ -25,6 +25,7 @@ from lpips_jax import cli
 from lpips_jax.files import write_whole
 
 STEPS = 200
+STARTING = 12.0  # seconds, about, until the first step
 
 flags.DEFINE_integer('kills', 20, 'Times with SIGKILL.', lower_bound=0)
 flags.DEFINE_integer('terms', 5, 'Times with SIGTERM.', lower_bound=0)
@@ -40,7 +41,7 @@ def main() -> None:
     directory, log = Path(directory), Path(directory) / 'log.txt'
     commands.train('sync_expert', directory / 'expert', data_dir, log, steps=40)
     values = {'sync_expert': directory / 'expert' / 'checkpoint', 'steps': STEPS}
-    values |= {'eval_every': 20, 'checkpoint_every': 5, 'keep': 3}
+    values |= {'eval_every': 20, 'checkpoint_every': 5, 'log_every': 1, 'keep': 3}
     try:
       figures = _interrupted(directory, data_dir, log, values, given)
     except cli.UserError as error:
@@ -54,29 +55,47 @@ def main() -> None:
 
 def _interrupted(directory: Path, data_dir: str, log: Path, values: dict, given: flags.FlagValues) -> dict:
   whole, cut = directory / 'whole', directory / 'cut'
-  commands.train('generator', whole, data_dir, log, **values)  # compiles
-  quick = directory / 'quick'
-  began = time.monotonic()
-  commands.train('generator', quick, data_dir, log, **values)
-  seconds = time.monotonic() - began
+  commands.train('generator', whole, data_dir, log, **values)
   signals = [signal.SIGKILL] * given.kills + [signal.SIGTERM] * given.terms
-  moments = random.Random(given.seed)
-  moments.shuffle(signals)
-  figures = {'steps': STEPS, 'seconds_undisturbed': seconds, 'reached': [], 'bad_endings': [], 'unreadable': []}
+  chance = random.Random(given.seed)
+  chance.shuffle(signals)
+  figures = {'steps': STEPS, 'reached': [], 'signals': [], 'bad_endings': [], 'unreadable': []}
   for sent in tqdm(signals, 'interrupting', unit='run', disable=None):
     process = commands.start_training('generator', cut, data_dir, log, **values)
-    time.sleep(moments.uniform(0.3, 0.75) * seconds)
+    _wait(process, cut, chance, 2 * STEPS // len(signals))
     os.killpg(process.pid, sent)
     status = process.wait()
     if status != (0 if sent == signal.SIGTERM else -signal.SIGKILL):
       figures['bad_endings'].append(status)
     found = _steps(cut / 'checkpoint')
     figures['reached'].append(max(found, default=0))
+    figures['signals'].append(f'{sent.name}: {status}')
     figures['unreadable'] += [step for step in found if not _readable(cut / 'checkpoint', step)]
   commands.train('generator', cut, data_dir, log, **values)
   figures['equal'] = _same(_load(whole / 'checkpoint', STEPS), _load(cut / 'checkpoint', STEPS))
-  figures['undisturbed_equal'] = _same(_load(whole / 'checkpoint', STEPS), _load(quick / 'checkpoint', STEPS))
   return figures
+
+
+def _wait(process, run: Path, chance: random.Random, steps: int) -> None:
+  """Until a random moment: one in four while the run starts, the others after some steps more, not at their ends."""
+  if chance.random() < 0.25:
+    time.sleep(chance.uniform(0.5, STARTING))  # Python itself takes a while until it can be told
+    return
+  wanted = min(max(_steps(run / 'checkpoint'), default=0) + chance.randint(1, steps), STEPS - 2)
+  delay, began = chance.uniform(0, 0.3), time.time()
+  while process.poll() is None and _logged(run / 'metrics.jsonl', began) < wanted:
+    time.sleep(0.01)
+  time.sleep(delay)
+
+
+def _logged(path: Path, since: float) -> int:
+  """The last step in a log; 0 as long as it is that of the run before."""
+  try:
+    if path.stat().st_mtime < since:
+      return 0
+    return json.loads(path.read_text().splitlines()[-1])['step']
+  except (OSError, IndexError, ValueError):
+    return 0
 
 
 def _steps(checkpoint: Path) -> list[int]:

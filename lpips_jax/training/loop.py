@@ -15,8 +15,9 @@ from ml_collections import ConfigDict
 
 from lpips_jax.evaluation import Clip
 from lpips_jax.files import write_whole
-from lpips_jax.training import checkpoints, hosts, programs, sharding
+from lpips_jax.training import checkpoints, hosts, sharding
 from lpips_jax.training.logs import Pace, RunLog
+from lpips_jax.training.planning import programs
 from lpips_jax.training.state import TrainState
 from lpips_jax.training.tasks import Frozen, check_config, load_frozen, make_task
 from lpips_jax.training.viewing import View, make_view

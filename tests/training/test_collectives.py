@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from lpips_jax.training import collectives, hlo, programs
-from lpips_jax.training.collectives import Collective
+from lpips_jax.training.planning import collectives, hlo, programs
+from lpips_jax.training.planning.collectives import Collective
 
 SUM = """HloModule jit_step, is_scheduled=true
 

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from lpips_jax.training import hlo
+from lpips_jax.training.planning import hlo
 
 FUSED = """HloModule jit_f
 

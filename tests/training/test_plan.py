@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from lpips_jax import models
 from lpips_jax.cli import UserError
-from lpips_jax.training import estimates, programs
+from lpips_jax.training.planning import estimates, programs
 from lpips_jax.training.state import init_variables
 
 

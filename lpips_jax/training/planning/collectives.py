@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from lpips_jax.training.hlo import Computations, shape_bytes
+from lpips_jax.training.planning.hlo import Computations, shape_bytes
 
 KINDS = 'all-reduce', 'reduce-scatter', 'all-gather', 'all-to-all', 'collective-permute', 'collective-broadcast'
 

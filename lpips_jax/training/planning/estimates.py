@@ -7,8 +7,9 @@ import jax
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from lpips_jax.training import collectives, hardware, programs
-from lpips_jax.training.programs import Program
+from lpips_jax.training import hardware
+from lpips_jax.training.planning import collectives, programs
+from lpips_jax.training.planning.programs import Program
 
 LATENCY = 10e-6  # seconds, assumed of a small collective, whatever the number of chips
 Figures = dict[str, Any]

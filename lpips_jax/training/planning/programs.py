@@ -14,8 +14,9 @@ from ml_collections import ConfigDict
 
 from lpips_jax.cli import UserError
 from lpips_jax.conventions import WINDOW_FRAMES
-from lpips_jax.training import collectives, hlo, sharding, tasks
-from lpips_jax.training.collectives import Traffic
+from lpips_jax.training import sharding, tasks
+from lpips_jax.training.planning import collectives, hlo
+from lpips_jax.training.planning.collectives import Traffic
 
 LEVELS = {'O0': 9, 'O1': 19, 'O2': 29, 'O3': 39}  # XLA's ExecutionOptions.EffortLevel
 SMALL = 1 << 20  # bytes: less is statistics and other scalars, more is gradients
