@@ -110,16 +110,14 @@ class ExampleOf(grain.transforms.RandomMap):
   window: grain.transforms.RandomMap
 
   def random_map(self, number: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Returns the window's arrays, `id`, the clip they are from, and `skipped`, how many damaged records came first.
+    """Returns the window's arrays and `skipped`, how many damaged records came first.
 
     Raises:
       UserError: one damaged record came after the other.
     """
     for skipped in range(DAMAGED_IN_A_ROW):
       try:
-        record = self.source[number]
-        made = self.window.random_map(record, rng)
-        return made | {'id': np.array([text(record['id']).encode()]), 'skipped': np.array([skipped])}
+        return self.window.random_map(self.source[number], rng) | {'skipped': np.array([skipped])}
       except DAMAGE as error:
         problem = error
         logging.log_first_n(logging.WARNING, 'record %d of %r is left out: %s', 20, number, self.source, error)

@@ -9,7 +9,7 @@ import grain
 import numpy as np
 
 from data_pipeline.augment import AS_IT_IS, Augmentation
-from data_pipeline.records import decode_frames
+from data_pipeline.records import decode_frames, text
 from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.media.audio import FLOOR_DB, MAX_VALUE, MEL_RATE, WINDOW, mel_windows
 
@@ -23,7 +23,7 @@ class GeneratorWindows(grain.transforms.RandomMap):
   """Windows of one clip: five consecutive frames to generate, five of the clip to refer to, and their speech.
 
   Returns k examples: `target` and `reference` (k, 5, h, w, 3) uint8, `mel` (k, 5, 80, 16) with one window a frame, and
-  `window_mel` (k, 80, 16), the sync expert's window of all five.
+  `window_mel` (k, 80, 16), the sync expert's window of all five; and `id` (1,), the clip's name in UTF-8.
 
   Attributes:
     image_size: side of the frames in pixels.
@@ -42,7 +42,7 @@ class GeneratorWindows(grain.transforms.RandomMap):
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
     examples = [self._example(record, rng) for _ in range(self.windows)]
-    return {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+    return {name: np.stack([example[name] for example in examples]) for name in examples[0]} | _name(record)
 
   def _example(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
     start, reference = draw_starts(record, rng)
@@ -65,7 +65,7 @@ class ExpertWindows(grain.transforms.RandomMap):
   """Several windows of one clip, each five frames and their speech; each is off sync with the others' speech.
 
   Returns one example: `frames` (1, k, 5, h, w, 3) uint8, `mel` (1, k, 80, 16) and `start` (1, k) int32, the first frame
-  of each.
+  of each; and `id` (1,), the clip's name in UTF-8.
   """
 
   image_size: int
@@ -80,7 +80,7 @@ class ExpertWindows(grain.transforms.RandomMap):
       'frames': np.stack([change(window_frames(record, start, self.image_size)) for start in starts])[None],
       'mel': np.stack([mel_windows(record['mel'], FRAME_RATE, 1, lead=-int(start))[0] for start in starts])[None],
       'start': starts.astype(np.int32)[None],
-    }
+    } | _name(record)
 
 
 def draw_starts(record: dict, rng: np.random.Generator) -> tuple[int, int]:
@@ -106,6 +106,10 @@ def silent_starts(record: dict) -> np.ndarray:
 def window_frames(record: dict, start: int, image_size: int | None = None) -> np.ndarray:
   """Five consecutive frames from `start`, (5, h, w, 3) uint8, of that size or their own; only these are decoded."""
   return decode_frames(record['frames'], range(start, start + WINDOW_FRAMES), image_size)
+
+
+def _name(record: dict) -> dict[str, np.ndarray]:
+  return {'id': np.array([text(record['id']).encode()])}
 
 
 def _last_start(record: dict) -> int:

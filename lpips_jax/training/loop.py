@@ -70,9 +70,8 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
     state, weights = (sharding.put_replicated(tree, mesh) for tree in (task.init(), frozen.weights))
     state = checkpoints.resume(checkpointer, state, data.batches)
     done = saved = int(state.step)
-    _say(
-      f'{workdir} is at step {done} of {config.steps}: {"going on" if done < config.steps else "nothing to do"}', done
-    )
+    if done:
+      _say(f'{workdir} is at step {done} of {config.steps}: {"going on" if done < config.steps else "nothing to do"}')
     if done >= config.steps:
       return state
 
@@ -218,6 +217,6 @@ def _flops(config: ConfigDict, frozen: Frozen, lowered: Any) -> float | None:
   return programs.count_flops(config, frozen)
 
 
-def _say(line: str, worth: Any = True) -> None:
-  if worth and jax.process_index() == 0:
+def _say(line: str) -> None:
+  if jax.process_index() == 0:
     print(line, flush=True)

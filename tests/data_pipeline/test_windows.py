@@ -54,6 +54,7 @@ def test_several_windows_of_a_clip_are_drawn_one_after_the_other(record):
   rng = np.random.default_rng(4)
   for k in range(3):
     one = GeneratorWindows(image_size=32, lead=2.0).random_map(record, rng)
+    np.testing.assert_array_equal(three['id'], one.pop('id'))
     for name, array in one.items():
       np.testing.assert_array_equal(three[name][k], array[0], err_msg=name)
   assert len(set(three['target'][:, 0, 0, 0, 0])) == 3
