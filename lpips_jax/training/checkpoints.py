@@ -16,11 +16,12 @@ from lpips_jax.files import write_whole
 from lpips_jax.pretrained import CONFIG_FILE, LOSS, SYNC_EXPERT, VARIABLES, has_steps, read_config
 from lpips_jax.training.state import TrainState
 
+DELETED = '.deleted'  # of a step's name, while it is being deleted
 FREE_TO_CHANGE = ('steps', 'log_every', 'eval_every', 'checkpoint_every', 'keep', 'keep_best', 'sync_expert')
 
 
 def open_run(directory: Path, config: ConfigDict) -> ocp.training.Checkpointer:
-  """Opens a run's checkpoint directory, new or to be resumed: it keeps the last steps saved, and the best.
+  """Opens a run's checkpoint directory, new or to be resumed.
 
   What an attempt left that saved nothing does not count as a run.
 
@@ -33,17 +34,11 @@ def open_run(directory: Path, config: ConfigDict) -> ocp.training.Checkpointer:
     _refuse_changes(read_config(directory), config, directory)
   if jax.process_index() == 0:
     write_whole(directory / CONFIG_FILE, config.to_json_best_effort(indent=2))
-  policies = ocp.training.preservation_policies
-  best = policies.BestN(  # it sorts by the metric and takes the last
-    get_metric_fn=lambda metrics: metrics[LOSS],
-    reverse=True,
-    n=config.keep_best,
-    keep_checkpoints_without_metrics=False,
-  )
+    for left in directory.glob(f'*{DELETED}'):
+      shutil.rmtree(left, ignore_errors=True)
   return ocp.training.Checkpointer(
     directory,
     save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
-    preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(config.keep), best]),
     cleanup_tmp_directories=True,
   )
 
@@ -66,12 +61,18 @@ def keep_expert(directory: Path, expert: Path, step: int) -> None:
 
 
 def save(
-  checkpointer: ocp.training.Checkpointer, step: int, state: TrainState, iterator: Any, metrics: dict | None
+  checkpointer: ocp.training.Checkpointer,
+  config: ConfigDict,
+  step: int,
+  state: TrainState,
+  iterator: Any,
+  metrics: dict[str, float] | None,
 ) -> None:
   """Saves in the background; returns once the arrays are copied. The average is stored alone, for `pretrained.load`.
 
   Args:
     checkpointer: from `open_run`.
+    config: of the run; of the steps saved before, `keep` stay, and `keep_best` that were evaluated best.
     step: the number of updates made.
     state: after them.
     iterator: of the training data, after the batch of the last update.
@@ -83,6 +84,7 @@ def save(
   rest = state.replace(average=None)
   try:
     checkpointer.wait()
+    _delete_old(checkpointer, config)
     checkpointer.save_checkpointables_async(
       step, {'state': rest, VARIABLES: state.average, 'data': iterator}, metrics=metrics
     )
@@ -90,10 +92,11 @@ def save(
     raise _not_written(checkpointer, error) from error
 
 
-def finish(checkpointer: ocp.training.Checkpointer) -> None:
+def finish(checkpointer: ocp.training.Checkpointer, config: ConfigDict) -> None:
   """Waits until everything is written; raises UserError if something cannot be."""
   try:
     checkpointer.wait()
+    _delete_old(checkpointer, config)
   except Exception as error:
     raise _not_written(checkpointer, error) from error
 
@@ -125,6 +128,20 @@ def resume(checkpointer: ocp.training.Checkpointer, state: TrainState, iterator:
   if damaged:
     raise UserError(f'no step saved in {checkpointer.directory} can be read: start anew with another --workdir')
   return state
+
+
+def _delete_old(checkpointer: ocp.training.Checkpointer, config: ConfigDict) -> None:
+  """Deletes all steps but the last and the best; renamed first, so that none is ever seen half deleted."""
+  if jax.process_index():
+    return
+  saved = checkpointer.checkpoints
+  judged = sorted((one for one in saved if one.metrics), key=lambda one: one.metrics[LOSS])
+  kept = {one.step for one in [*saved[-config.keep :], *judged[: config.keep_best]]}
+  for old in {one.step for one in saved} - kept:
+    path = Path(checkpointer.directory) / str(old)
+    os.replace(path, path.with_name(f'{old}{DELETED}'))
+    shutil.rmtree(path.with_name(f'{old}{DELETED}'))
+  checkpointer.reload()
 
 
 def _set_aside(checkpointer: ocp.training.Checkpointer, steps: list[int]) -> None:

@@ -104,15 +104,15 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
       if _due(n, config.checkpoint_every, config):
         _read(run, pending)
         with pace.paused():
-          checkpoints.save(checkpointer, n, state, data.batches, evaluated)
+          checkpoints.save(checkpointer, config, n, state, data.batches, evaluated)
         saved = n
 
     # ---- the end, or an early one
     _read(run, pending)
     n = int(state.step)
     if n > saved:
-      checkpoints.save(checkpointer, n, state, data.batches, None)
-    checkpoints.finish(checkpointer)
+      checkpoints.save(checkpointer, config, n, state, data.batches, None)
+    checkpoints.finish(checkpointer, config)
     if n < config.steps:
       _say(f'stopped by SIGTERM and saved at step {n}: the same command goes on from there')
   return state
