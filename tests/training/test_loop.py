@@ -234,6 +234,27 @@ def test_the_last_and_the_best_are_kept(directory, tmp_path, monkeypatch):
     pretrained.load(tmp_path / 'run' / 'checkpoint' / '3')
 
 
+def test_a_kill_while_an_old_step_is_deleted_leaves_no_half_of_it(directory, tmp_path, monkeypatch):
+  config = tiny_config('sync_expert', directory)
+  config.update(steps=3, checkpoint_every=1, eval_every=3, keep=1, keep_best=0)
+  rmtree = shutil.rmtree
+
+  def killed(path, *rest, **options):
+    if str(path).endswith('.deleted'):
+      raise KeyboardInterrupt
+    rmtree(path, *rest, **options)
+
+  with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    patch.setattr(shutil, 'rmtree', killed)
+    run(config, tmp_path / 'run')
+  checkpoint = tmp_path / 'run' / 'checkpoint'
+  assert (checkpoint / '1.deleted').is_dir()
+  for step in [child.name for child in checkpoint.iterdir() if child.name.isdigit()]:
+    assert pretrained.load(checkpoint / step).step == int(step)
+  run(config, tmp_path / 'run')
+  assert sorted(child.name for child in checkpoint.iterdir()) == ['3', 'config.json']
+
+
 def test_a_checkpoint_that_cannot_be_read_is_set_aside_for_the_one_before(directory, tmp_path, caplog):
   config = tiny_config('sync_expert', directory)
   config.update(steps=4, checkpoint_every=2, eval_every=4, keep=2)
