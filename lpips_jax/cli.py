@@ -61,6 +61,11 @@ def fail(message: str) -> NoReturn:
   raise UserError(message)
 
 
+def first_line(error: Exception) -> str:
+  """What an error of a library is, in one line that is not too long."""
+  return f'{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}'
+
+
 def _log_to_stdout() -> None:
   logging.use_absl_handler()
   logging.get_absl_handler().python_handler.stream = sys.stdout

@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
 from lpips_jax import models
-from lpips_jax.cli import UserError
+from lpips_jax.cli import UserError, first_line
 
 CONFIG_FILE = 'config.json'
 SYNC_EXPERT = 'sync_expert'
@@ -69,8 +69,7 @@ def load(checkpoint: str | Path) -> Pretrained:
   except UserError:
     raise
   except Exception as error:  # whatever Orbax and Flax make of files that are missing, cut short or not theirs
-    problem = str(error).strip().partition('\n')[0]
-    raise UserError(f'{directory} is damaged or incomplete ({type(error).__name__}: {problem[:200]})') from error
+    raise UserError(f'{directory} is damaged or incomplete ({first_line(error)})') from error
 
 
 def load_expert(checkpoint: str | Path) -> Pretrained:
@@ -84,6 +83,12 @@ def load_expert(checkpoint: str | Path) -> Pretrained:
 def find(checkpoint: str | Path) -> Path:
   """Returns the absolute checkpoint directory, for itself, a step of it, or the run that holds it; raises UserError."""
   return _find(checkpoint)[0]
+
+
+def best_first(saved: Sequence[Any]) -> list[int]:
+  """The steps among Orbax's `checkpoints` that were evaluated, the one with the least loss first."""
+  judged = [checkpoint for checkpoint in saved if checkpoint.metrics]
+  return [checkpoint.step for checkpoint in sorted(judged, key=lambda checkpoint: checkpoint.metrics[LOSS])]
 
 
 def has_steps(directory: Path) -> bool:
@@ -126,9 +131,8 @@ def _choose(saved: Sequence[Any], directory: Path, wanted: str) -> int:
   if not wanted:
     return saved[-1].step
   if wanted == BEST:
-    judged = [checkpoint for checkpoint in saved if checkpoint.metrics]
-    if judged:
-      return min(judged, key=lambda checkpoint: checkpoint.metrics[LOSS]).step
+    if best_first(saved):
+      return best_first(saved)[0]
   elif int(wanted) in [checkpoint.step for checkpoint in saved]:
     return int(wanted)
   raise UserError(f'{directory} has no step {wanted}; there are {", ".join(str(c.step) for c in saved)}')

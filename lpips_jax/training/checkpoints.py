@@ -11,9 +11,9 @@ from absl import logging
 from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
-from lpips_jax.cli import UserError
+from lpips_jax.cli import UserError, first_line
 from lpips_jax.files import write_whole
-from lpips_jax.pretrained import CONFIG_FILE, LOSS, SYNC_EXPERT, VARIABLES, has_steps, read_config
+from lpips_jax.pretrained import CONFIG_FILE, SYNC_EXPERT, VARIABLES, best_first, has_steps, read_config
 from lpips_jax.training.state import TrainState
 
 DELETED = '.deleted'  # of a step's name, while it is being deleted
@@ -121,7 +121,7 @@ def resume(checkpointer: ocp.training.Checkpointer, state: TrainState, iterator:
       if jax.process_count() > 1:
         raise
       damaged.append(step)
-      logging.warning('step %d of %s cannot be read (%s)', step, checkpointer.directory, _first_line(error))
+      logging.warning('step %d of %s cannot be read (%s)', step, checkpointer.directory, first_line(error))
     else:
       _set_aside(checkpointer, damaged)
       return saved['state'].replace(average=saved[VARIABLES])
@@ -134,14 +134,16 @@ def _delete_old(checkpointer: ocp.training.Checkpointer, config: ConfigDict) -> 
   """Deletes all steps but the last and the best; renamed first, so that none is ever seen half deleted."""
   if jax.process_index():
     return
-  saved = checkpointer.checkpoints
-  judged = sorted((one for one in saved if one.metrics), key=lambda one: one.metrics[LOSS])
-  kept = {one.step for one in [*saved[-config.keep :], *judged[: config.keep_best]]}
-  for old in {one.step for one in saved} - kept:
-    path = Path(checkpointer.directory) / str(old)
-    os.replace(path, path.with_name(f'{old}{DELETED}'))
-    shutil.rmtree(path.with_name(f'{old}{DELETED}'))
-  checkpointer.reload()
+  saved = [one.step for one in checkpointer.checkpoints]
+  kept = saved[-config.keep :] + best_first(checkpointer.checkpoints)[: config.keep_best]
+  old = sorted(set(saved) - set(kept))
+  for step in old:
+    path = Path(checkpointer.directory) / str(step)
+    beside = path.with_name(f'{step}{DELETED}')
+    os.replace(path, beside)
+    shutil.rmtree(beside)
+  if old:
+    checkpointer.reload()
 
 
 def _set_aside(checkpointer: ocp.training.Checkpointer, steps: list[int]) -> None:
@@ -158,13 +160,9 @@ def _not_written(checkpointer: ocp.training.Checkpointer, error: Exception) -> U
   latest = checkpointer.latest
   left = f'the last whole one is step {latest.step}' if latest else 'there is none yet'
   return UserError(
-    f'no checkpoint can be written to {checkpointer.directory} ({_first_line(error)}); {left}: make room, then give '
+    f'no checkpoint can be written to {checkpointer.directory} ({first_line(error)}); {left}: make room, then give '
     'the same command'
   )
-
-
-def _first_line(error: Exception) -> str:
-  return f'{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}'
 
 
 def _refuse_changes(saved: ConfigDict, config: ConfigDict, directory: Path) -> None:
