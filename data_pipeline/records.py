@@ -44,6 +44,11 @@ def clip_features(**extra: Any) -> Any:
   )
 
 
+def mel_of(audio: np.ndarray) -> np.ndarray:
+  """The `mel` of a record, (1 + S // 200, 80) float32, of its `audio`, (S,) int16."""
+  return melspectrogram(audio.astype(np.float32) / 32768)
+
+
 def make_record(
   clip_id: str, speaker: str, jpegs: Sequence[bytes], audio: np.ndarray, boxes: np.ndarray, **extra: Any
 ) -> dict[str, Any]:
@@ -69,7 +74,7 @@ def make_record(
     'speaker': speaker,
     'frames': list(jpegs),
     'audio': audio,
-    'mel': melspectrogram(audio.astype(np.float32) / 32768),
+    'mel': mel_of(audio),
     'box': np.rint(boxes).astype(np.int32),
     **extra,
   }

@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from data_pipeline.records import SAMPLES_A_FRAME, text
-from lpips_jax.media.audio import melspectrogram
+from data_pipeline.records import SAMPLES_A_FRAME, mel_of, text
 
 MOST = 4  # frames, either way
 
@@ -36,7 +35,7 @@ class Shifted:
     if not frames:
       return record
     audio = np.roll(record['audio'], -frames * SAMPLES_A_FRAME)
-    return record | {'audio': audio, 'mel': melspectrogram(audio.astype(np.float32) / 32768)}
+    return record | {'audio': audio, 'mel': mel_of(audio)}
 
 
 def shift_of(name: str, share: float) -> int:
