@@ -6,12 +6,13 @@ import jax.numpy as jnp
 
 from lpips_jax.models.blocks import ConvBlock, Dtype, leaky_relu
 from lpips_jax.models.fourier import FastFourierConv
+from lpips_jax.precision import at_least_float32
 
 
 class AdaIN(nn.Module):
   """Adaptive instance normalisation: (1 + gamma(z)) (x - mean) / std + beta(z) (Huang and Belongie, eq. 8).
 
-  x: (n, h, w, c) features; z: (n, d) speech code; (n, h, w, c) out. Statistics are over positions and in float32.
+  x: (n, h, w, c) features; z: (n, d) speech code; (n, h, w, c) out. Statistics over positions, in float32 or better.
   """
 
   hidden: int = 128
@@ -23,7 +24,7 @@ class AdaIN(nn.Module):
     code = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name='hidden')(z))
     gamma = nn.Dense(x.shape[-1], dtype=self.dtype, name='gamma')(code)[:, None, None, :]
     beta = nn.Dense(x.shape[-1], dtype=self.dtype, name='beta')(code)[:, None, None, :]
-    features = x.astype(jnp.float32)
+    features = at_least_float32(x)
     mean = features.mean((-3, -2), keepdims=True)
     variance = features.var((-3, -2), keepdims=True)
     normalised = (features - mean) * jax.lax.rsqrt(variance + self.epsilon)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from lpips_jax.models.blocks import Dtype, Size, leaky_relu, pair, symmetric
 from lpips_jax.models.inputs import lower_half_at
+from lpips_jax.precision import at_least_float32
 
 _KERNELS = 5, 5, 5, 3, 3  # of the levels after the first
 _STRIDES = (1, 2), 2, 2, 2, 2
@@ -40,7 +41,7 @@ class Discriminator(nn.Module):
     # The kernel spans what is left of the map: 3x3 at 96 px, as in Wav2Lip.
     x = self._conv(x, self.widths[6], x.shape[-3:-1], 1, 0, 'face_encoder_blocks_6_0')
     x = self._conv(x, self.widths[6], 1, 1, 0, 'face_encoder_blocks_6_1')
-    return nn.Conv(1, (1, 1), dtype=self.dtype, name='binary_pred_0')(x)[..., 0, 0, 0].astype(jnp.float32)
+    return at_least_float32(nn.Conv(1, (1, 1), dtype=self.dtype, name='binary_pred_0')(x)[..., 0, 0, 0])
 
   def _conv(self, x: jax.Array, features: int, kernel: Size, stride: Size, padding: int, name: str) -> jax.Array:
     conv = nn.Conv(features, pair(kernel), pair(stride), symmetric(padding), dtype=self.dtype, name=name)

@@ -5,12 +5,13 @@ import jax
 import jax.numpy as jnp
 
 from lpips_jax.models.blocks import BatchNorm, Dtype
+from lpips_jax.precision import at_least_float32
 
 
 class FourierUnit(nn.Module):
   """Convolves the spectrum: rfft2 -> 1x1 conv over real and imaginary parts, BN, ReLU -> irfft2: (n, h, w, c), same.
 
-  Transforms are orthonormal and in float32: FFTs reject bfloat16.
+  Transforms are orthonormal and in float32 or better: FFTs reject bfloat16.
   """
 
   dtype: Dtype = jnp.float32
@@ -18,11 +19,11 @@ class FourierUnit(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     height, width, channels = x.shape[-3:]
-    spectrum = jnp.fft.rfft2(x.astype(jnp.float32), axes=(-3, -2), norm='ortho')
+    spectrum = jnp.fft.rfft2(at_least_float32(x), axes=(-3, -2), norm='ortho')
     parts = jnp.concatenate([spectrum.real, spectrum.imag], -1)
     parts = nn.Conv(2 * channels, (1, 1), use_bias=False, dtype=self.dtype, name='conv')(parts)
     parts = nn.relu(BatchNorm(use_running_average=not train, name='norm')(parts))
-    real, imaginary = jnp.split(parts.astype(jnp.float32), 2, -1)
+    real, imaginary = jnp.split(at_least_float32(parts), 2, -1)
     y = jnp.fft.irfft2(jax.lax.complex(real, imaginary), s=(height, width), axes=(-3, -2), norm='ortho')
     return y.astype(x.dtype)
 

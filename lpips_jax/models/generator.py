@@ -15,6 +15,7 @@ from lpips_jax.models.alignment import ConcatFusion, SemanticAlignment
 from lpips_jax.models.audio_encoder import AudioEncoder
 from lpips_jax.models.blocks import ConvBlock, Dtype, UpBlock
 from lpips_jax.models.cbam import ResidualCBAM
+from lpips_jax.precision import at_least_float32
 
 FUSIONS = {'adain': SemanticAlignment, 'concat': ConcatFusion, 'bottleneck': ConcatFusion}
 
@@ -76,8 +77,8 @@ class Generator(nn.Module):
     x = edge(name='head')(x, train)
     if self.from_reference:
       change = self.param('change', nn.initializers.zeros, (x.shape[-1], 3))
-      return nn.sigmoid(_logit(_pasted(faces)) + x.astype(jnp.float32) @ change)
-    return nn.sigmoid(nn.Conv(3, (1, 1), dtype=self.dtype, name='to_rgb')(x).astype(jnp.float32))
+      return nn.sigmoid(_logit(_pasted(faces)) + at_least_float32(x) @ change)
+    return nn.sigmoid(at_least_float32(nn.Conv(3, (1, 1), dtype=self.dtype, name='to_rgb')(x)))
 
   def _residual_blocks(self, x: jax.Array, name: str, train: bool) -> jax.Array:
     for i in range(self.blocks):

@@ -14,6 +14,7 @@ from einops import rearrange
 from lpips_jax.models.audio_encoder import AudioEncoder
 from lpips_jax.models.blocks import ConvBlock, Dtype
 from lpips_jax.models.inputs import lower_half_at
+from lpips_jax.precision import at_least_float32
 
 FACE_STRIDES = ((1, 2), 2, 2, 2, 2)
 
@@ -100,5 +101,5 @@ class FaceEncoder(nn.Module):
 
 def _unit(x: jax.Array) -> jax.Array:
   """L2 normalisation with a finite gradient at zero."""
-  x = x.astype(jnp.float32)
+  x = at_least_float32(x)
   return x * jax.lax.rsqrt(jnp.sum(x * x, -1, keepdims=True) + 1e-12)

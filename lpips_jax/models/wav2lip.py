@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from lpips_jax.models.audio_encoder import AudioEncoder
 from lpips_jax.models.blocks import ConvBlock, Dtype, UpBlock
+from lpips_jax.precision import at_least_float32
 
 IMAGE_SIZE = 96  # pixels; the strides below leave one pixel of it
 
@@ -46,7 +47,7 @@ class Wav2Lip(nn.Module):
     skips = self._encode(faces.astype(self.dtype), train)
     x = self._decode(speech[..., None, None, :], skips, train)
     x = ConvBlock(32, dtype=self.dtype, name='output_block_0')(x, train)
-    return nn.sigmoid(nn.Conv(3, (1, 1), dtype=self.dtype, name='output_block_1')(x).astype(jnp.float32))
+    return nn.sigmoid(at_least_float32(nn.Conv(3, (1, 1), dtype=self.dtype, name='output_block_1')(x)))
 
   def _encode(self, x: jax.Array, train: bool) -> list[jax.Array]:
     """Returns the face at every scale: 96, 48, 24, 12, 6, 3 and 1 pixels."""

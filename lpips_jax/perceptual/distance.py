@@ -8,6 +8,7 @@ import numpy as np
 from jax import lax
 
 from lpips_jax.perceptual.vgg import FEATURES, vgg16_features
+from lpips_jax.precision import at_least_float32
 
 Weights = dict[str, Any]
 
@@ -24,11 +25,11 @@ def lpips(x: jax.Array, y: jax.Array, weights: Weights, dtype: jnp.dtype = jnp.f
     x: (n, h, w, 3) RGB in [-1, 1]; h, w >= 16.
     y: images of the same shape.
     weights: a pytree from `load_weights` or `random_weights`; pass it to jitted functions as an argument.
-    dtype: what VGG16's convolutions compute in; the distance between features is float32 always.
+    dtype: what VGG16's convolutions compute in; the distance between features is float32 or better.
 
   Returns:
-    (n,) float32 >= 0, for equal images 0 up to rounding. Its gradients are finite everywhere, for equal images and
-    constant ones too.
+    (n,) >= 0, float32 or better, for equal images 0 up to rounding. Its gradients are finite everywhere, for equal
+    images and constant ones too.
 
   Raises:
     ValueError: the images differ in shape or are too small.
@@ -54,17 +55,17 @@ def feature_distance(x: jax.Array, y: jax.Array, weight: jax.Array) -> jax.Array
     weight: (c,) >= 0, applied after the square.
 
   Returns:
-    (n,) float32.
+    (n,), float32 or better.
   """
   squares = (_unit(x) - _unit(y)) ** 2
-  return jnp.einsum('nhwc,c->n', squares, weight.astype(jnp.float32)) / (x.shape[1] * x.shape[2])
+  return jnp.einsum('nhwc,c->n', squares, at_least_float32(weight)) / (x.shape[1] * x.shape[2])
 
 
 def _unit(features: jax.Array) -> jax.Array:
   """Scales to unit length over channels; the published y / (|y| + 1e-10) has no gradient where all features are 0."""
-  features = features.astype(jnp.float32)
+  features = at_least_float32(features)
   return features * lax.rsqrt((features**2).sum(-1, keepdims=True) + EPSILON)
 
 
 def _standardise(images: jax.Array) -> jax.Array:
-  return (images.astype(jnp.float32) - MEAN.reshape(1, 1, 1, 3)) / DEVIATION.reshape(1, 1, 1, 3)
+  return (at_least_float32(images) - MEAN.reshape(1, 1, 1, 3)) / DEVIATION.reshape(1, 1, 1, 3)
