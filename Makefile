@@ -7,6 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed-$(notdir $(PYTHON))
 TESTABLE := $(VENV)/.testable-$(notdir $(PYTHON))
+LIBTPU := "from importlib.metadata import requires; print(*[r.split(';')[0] for r in requires('jax') if 'libtpu' in r])"
 
 .PHONY: demo test lint
 
@@ -28,4 +29,7 @@ $(STAMP): pyproject.toml
 
 $(TESTABLE): $(STAMP)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[test]'
+# The compiler for TPUs, apart: where Python can import it, every start of JAX looks for chips and complains of none.
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/tpu \
+	  "$$($(VENV)/bin/python -c $(LIBTPU))" || echo 'libtpu cannot be had here: one test will be skipped'
 	touch $@

@@ -2,8 +2,10 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import pytest
@@ -15,14 +17,13 @@ from lpips_jax.cli import UserError
 from lpips_jax.training.planning import estimates, programs
 from lpips_jax.training.state import init_variables
 
+COMPILER = Path(sys.prefix) / 'tpu'  # where `make test` puts libtpu
+HAS_COMPILER = COMPILER.is_dir() or importlib.util.find_spec('libtpu') is not None
 
-def plan(directory, *arguments):
-  """Runs the command for a tiny expert."""
-  config = tiny_config('sync_expert', directory).to_dict()
-  path = directory / 'tiny.py'
-  path.write_text(f'from ml_collections import ConfigDict\n\n\ndef get_config():\n  return ConfigDict({config})\n')
-  command = [sys.executable, '-m', 'lpips_jax.training.plan', f'--config={path}', *arguments]
-  return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+
+def plan(*arguments, **environment):
+  command = [sys.executable, '-m', 'lpips_jax.training.plan', *arguments]
+  return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | environment)
 
 
 def count(config):
@@ -151,18 +152,36 @@ def test_topologies_that_are_none():
     ),
   ],
 )
-def test_what_cannot_be_planned(tmp_path, flag, message):
-  failed = plan(tmp_path, flag)
+def test_what_cannot_be_planned(flag, message):
+  failed = plan('--config=configs/quickstart.py:sync_expert', flag)
   assert (failed.returncode, failed.stdout, failed.stderr) == (2, '', f'plan.py: {message}\n')
 
 
-@pytest.mark.skipif(importlib.util.find_spec('libtpu') is None, reason="no libtpu: pip install -e '.[tpu]'")
-def test_a_tpu_that_is_not_there(tmp_path):
+@pytest.mark.skipif(not HAS_COMPILER, reason="no libtpu: pip install -e '.[tpu]'")
+def test_tpus_that_are_not_there(directory, tmp_path):
+  """The method with its adversary, with fewer channels and without VGG16."""
   output = tmp_path / 'plan.json'
-  made = plan(tmp_path, '--topology=v5e:2x2', '--batch_per_chip=1', '--level=O0', '--nolargest', f'--output={output}')
+  tiny = tiny_config('generator', directory)
+  values = {
+    'sync_expert': tiny.sync_expert,
+    'losses.perceptual': 0.0,
+    'model.image_size': 32,
+    'model.widths': tiny.model.widths,
+    'model.audio_widths': tiny.model.audio_widths,
+    'model.audio_residuals': tiny.model.audio_residuals,
+    'model.blocks': 1,
+    'model.bottleneck': 1,
+    'discriminator.image_size': 32,
+    'discriminator.widths': tiny.discriminator.widths,
+  }
+  shrunk = [f'--config.{name}={value}' for name, value in values.items()]
+  cheap = ['--batch_per_chip=1', '--level=O0', '--nolargest', f'--output={output}']
+  made = plan('--config=configs/lrs2_gan.py', '--topology=v5e:4x4', *shrunk, *cheap, PYTHONPATH=str(COMPILER))
   assert made.returncode == 0, made.stderr
   figures = json.loads(output.read_text())
-  assert figures['topology'] == 'v5e:2x2' and figures['chips'] == 4 and figures['batch_size'] == 4
-  assert figures['all_reduces'] >= 1 and 0 < figures['peak_bytes_per_chip'] < figures['chip_memory_bytes']
+  assert figures['topology'] == 'v5e:4x4' and figures['chips'] == 16 and figures['batch_size'] == 16
+  assert figures['all_reduces'] >= 1 and figures['all_reduce_bytes'] >= 4 * figures['parameters']['trained']
+  assert figures['large_all_reduces']['number'] <= 4  # of gradients
+  assert 0 < figures['peak_bytes_per_chip'] < figures['chip_memory_bytes']
   assert figures['floor']['binds'] in figures['floor']
   assert 'TPU v5 lite' in made.stdout
