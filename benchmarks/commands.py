@@ -1,9 +1,13 @@
-"""The project's commands as benchmarks call them, and a run of train.py small enough to be started dozens of times."""
+"""The project's commands as benchmarks call them, and runs of train.py small enough to be started dozens of times."""
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from lpips_jax import cli
@@ -39,33 +43,63 @@ def command(*arguments: str) -> None:
     cli.fail(f'{" ".join(arguments)} failed: {done.stderr.strip()}')
 
 
-def start_training(task: str, workdir: Path, data_dir: str, log: Path, **values: object) -> subprocess.Popen:
-  """Starts train.py, in a process group of its own, which writes what it says to `log`.
+@dataclass(frozen=True)
+class TinyRuns:
+  """Runs of train.py that share a directory, its log and a trained expert.
 
-  Args:
-    task: 'sync_expert' or 'generator'.
-    workdir: of the run.
+  Attributes:
+    directory: has a folder for each, by its name.
     data_dir: where the corpus is, or is drawn.
-    log: a file, which is appended to.
-    **values: of the config, with `__` for dots.
   """
-  values = (EXPERT if task == 'sync_expert' else GENERATOR) | {'data.data_dir': data_dir} | _dotted(values)
-  line = [sys.executable, str(ROOT / 'train.py'), f'--config={ROOT / "configs" / "quickstart.py"}:{task}']
-  line += [f'--workdir={workdir}', *(f'--config.{name}={value}' for name, value in values.items())]
-  programs = Path(tempfile.gettempdir()) / f'lpips_jax_programs_{os.getpid()}'  # compiled once for all starts
-  environment = os.environ | {
-    'JAX_COMPILATION_CACHE_DIR': str(programs),
-    'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
-  }
-  with log.open('a') as said:
-    return subprocess.Popen(line, stdout=said, stderr=said, env=environment, cwd=ROOT, start_new_session=True)
+
+  directory: Path
+  data_dir: str
+
+  @property
+  def log(self) -> Path:
+    return self.directory / 'log.txt'
+
+  def start(self, name: str, task: str = 'generator', **values: object) -> subprocess.Popen:
+    """Starts a run, or goes on with it, in a process group of its own.
+
+    Args:
+      name: of its folder.
+      task: 'generator', with every loss, or 'sync_expert'.
+      **values: of the config, with `__` for dots.
+    """
+    expert = {'sync_expert': self.directory / 'expert' / 'checkpoint'}
+    of_task = EXPERT if task == 'sync_expert' else GENERATOR | expert
+    given = {key.replace('__', '.'): value for key, value in values.items()}
+    values = of_task | {'data.data_dir': self.data_dir} | given
+    line = [sys.executable, str(ROOT / 'train.py'), f'--config={ROOT / "configs" / "quickstart.py"}:{task}']
+    line += [f'--workdir={self.directory / name}', *(f'--config.{key}={value}' for key, value in values.items())]
+    environment = os.environ | {  # compiled once for all starts
+      'JAX_COMPILATION_CACHE_DIR': str(self.directory / 'programs'),
+      'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
+    }
+    with self.log.open('a') as said:
+      return subprocess.Popen(line, stdout=said, stderr=said, env=environment, cwd=ROOT, start_new_session=True)
+
+  def train(self, name: str, task: str = 'generator', **values: object) -> None:
+    """A run to its end; raises UserError, with the end of the log, if that is not a good one."""
+    if self.start(name, task, **values).wait():
+      self.fail(f'train.py failed in {name}')
+
+  def fail(self, message: str) -> None:
+    """Raises UserError, with the end of the log."""
+    cli.fail(f'{message}:\n{self.log.read_text()[-3000:]}')
 
 
-def train(task: str, workdir: Path, data_dir: str, log: Path, **values: object) -> None:
-  """Runs train.py to its end; raises UserError if that is not a good one."""
-  if start_training(task, workdir, data_dir, log, **values).wait():
-    cli.fail(f'train.py failed: {log} says why')
+@contextlib.contextmanager
+def tiny_runs(data_dir: str) -> Iterator[TinyRuns]:
+  """Yields runs that have their expert; all of them are gone afterwards."""
+  with tempfile.TemporaryDirectory() as directory:
+    runs = TinyRuns(Path(directory), str(Path(data_dir).absolute()))
+    runs.train('expert', 'sync_expert', steps=40)
+    yield runs
 
 
-def _dotted(values: dict[str, object]) -> dict[str, object]:
-  return {name.replace('__', '.'): value for name, value in values.items()}
+def end(process: subprocess.Popen, sent: signal.Signals) -> int:
+  """Sends a signal to all of a run's processes; returns the exit status."""
+  os.killpg(process.pid, sent)
+  return process.wait()

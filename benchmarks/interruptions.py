@@ -8,10 +8,8 @@ with status 0. Takes some ten minutes.
 """
 
 import json
-import os
 import random
 import signal
-import tempfile
 import time
 from pathlib import Path
 
@@ -36,16 +34,8 @@ flags.DEFINE_string('output', None, 'A JSON file for the figures.')
 
 def main() -> None:
   given = flags.FLAGS
-  data_dir = str(Path(given.data_dir).absolute())
-  with tempfile.TemporaryDirectory() as directory:
-    directory, log = Path(directory), Path(directory) / 'log.txt'
-    commands.train('sync_expert', directory / 'expert', data_dir, log, steps=40)
-    values = {'sync_expert': directory / 'expert' / 'checkpoint', 'steps': STEPS}
-    values |= {'eval_every': 20, 'checkpoint_every': 5, 'log_every': 1, 'keep': 3}
-    try:
-      figures = _interrupted(directory, data_dir, log, values, given)
-    except cli.UserError as error:
-      cli.fail(f'{error}\n{log.read_text()[-3000:]}')
+  with commands.tiny_runs(given.data_dir) as runs:
+    figures = interrupted(runs, given)
   print(json.dumps(figures, indent=2))
   if given.output:
     write_whole(Path(given.output), json.dumps(figures, indent=2) + '\n')
@@ -53,27 +43,27 @@ def main() -> None:
     cli.fail('an interrupted run is not what it would have been')
 
 
-def _interrupted(directory: Path, data_dir: str, log: Path, values: dict, given: flags.FlagValues) -> dict:
-  whole, cut = directory / 'whole', directory / 'cut'
-  commands.train('generator', whole, data_dir, log, **values)
+def interrupted(runs: commands.TinyRuns, given: flags.FlagValues) -> dict:
+  """Trains once without and once with interruptions, looks at what each of them left, and compares the ends."""
+  values = {'steps': STEPS, 'eval_every': 20, 'checkpoint_every': 5, 'log_every': 1, 'keep': 3}
+  runs.train('whole', **values)
+  whole, cut = (runs.directory / name / 'checkpoint' for name in ('whole', 'cut'))
   signals = [signal.SIGKILL] * given.kills + [signal.SIGTERM] * given.terms
   chance = random.Random(given.seed)
   chance.shuffle(signals)
   figures = {'steps': STEPS, 'reached': [], 'signals': [], 'bad_endings': [], 'unreadable': []}
   for sent in tqdm(signals, 'interrupting', unit='run', disable=None):
-    process = commands.start_training('generator', cut, data_dir, log, **values)
-    _wait(process, cut, chance, 2 * STEPS // len(signals))
-    os.killpg(process.pid, sent)
-    status = process.wait()
+    process = runs.start('cut', **values)
+    _wait(process, cut.parent, chance, 2 * STEPS // len(signals))
+    status = commands.end(process, sent)
     if status != (0 if sent == signal.SIGTERM else -signal.SIGKILL):
       figures['bad_endings'].append(status)
-    found = _steps(cut / 'checkpoint')
+    found = _steps(cut)
     figures['reached'].append(max(found, default=0))
     figures['signals'].append(f'{sent.name}: {status}')
-    figures['unreadable'] += [step for step in found if not _readable(cut / 'checkpoint', step)]
-  commands.train('generator', cut, data_dir, log, **values)
-  figures['equal'] = _same(_load(whole / 'checkpoint', STEPS), _load(cut / 'checkpoint', STEPS))
-  return figures
+    figures['unreadable'] += [step for step in found if not _readable(cut, step)]
+  runs.train('cut', **values)
+  return figures | {'equal': _same(_load(whole, STEPS), _load(cut, STEPS))}
 
 
 def _wait(process, run: Path, chance: random.Random, steps: int) -> None:

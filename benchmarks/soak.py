@@ -7,9 +7,7 @@ fifth of the time, minus one.
 """
 
 import json
-import os
 import signal
-import tempfile
 import time
 from pathlib import Path
 
@@ -31,19 +29,13 @@ flags.DEFINE_string('output', None, 'A JSON file for the figures.')
 
 def main() -> None:
   given = flags.FLAGS
-  data_dir = str(Path(given.data_dir).absolute())
-  with tempfile.TemporaryDirectory() as directory:
-    directory, log = Path(directory), Path(directory) / 'log.txt'
-    commands.train('sync_expert', directory / 'expert', data_dir, log, steps=40)
-    values = {'sync_expert': directory / 'expert' / 'checkpoint', 'steps': 10_000_000, 'eval_every': 50}
-    run = directory / 'run'
-    process = commands.start_training('generator', run, data_dir, log, checkpoint_every=50, keep=2, **values)
+  with commands.tiny_runs(given.data_dir) as runs:
+    process = runs.start('soaked', steps=10_000_000, eval_every=50, checkpoint_every=50, keep=2)
     memory = _watch(process, given.minutes * 60)
     if process.poll() is not None:
-      cli.fail(f'train.py ended by itself: {log.read_text()[-2000:]}')
-    os.killpg(process.pid, signal.SIGTERM)
-    status = process.wait()
-    lines = (run / 'metrics.jsonl').read_text().splitlines()
+      runs.fail('train.py ended by itself')
+    status = commands.end(process, signal.SIGTERM)
+    lines = (runs.directory / 'soaked' / 'metrics.jsonl').read_text().splitlines()
   warm = memory[len(memory) // 5 :]
   tenth = max(1, len(warm) // 10)
   figures = {

@@ -38,7 +38,7 @@ def get_config(name: str = 'full') -> ConfigDict:
 
 def _quickstart_gan() -> ConfigDict:
   config = quickstart.get_config('generator')
-  config.losses.adversarial = 0.003
+  config.losses.adversarial = 0.0003
   config.losses.adversarial_start = 200
   config.losses.warmup_steps.adversarial = 100
   config.optimizer.b1 = 0.5

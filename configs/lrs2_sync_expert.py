@@ -31,6 +31,7 @@ def get_config() -> ConfigDict:
   config.losses.bce = 1.0
   config.losses.hardness = 1.0  # how much more the BCE weighs negatives that pass for in sync, in the end
   config.losses.hardness_steps = 10_000  # over which that grows from nothing
+  config.losses.trust = 1.0  # how much less clips count that it takes to be out of sync; 0: no less
   config.minimum_offset = 3  # video frames between windows that count as off sync
   config.diagnosis_clips = 64  # whose offsets each evaluation looks at
 

@@ -63,11 +63,12 @@ def _sync_expert(config: ConfigDict) -> ConfigDict:
   config.losses.bce = 1.0
   config.losses.hardness = 1.0
   config.losses.hardness_steps = 120
+  config.losses.trust = 1.0
   config.minimum_offset = 3
   config.diagnosis_clips = 16
 
-  config.data.batch_size = 12
-  config.data.windows = 6
+  config.data.batch_size = 8
+  config.data.windows = 8
   config.data.shifted = 0.0
   config.data.eval_batches = 4
   config.optimizer.warmup_steps = 30

@@ -92,6 +92,25 @@ def balanced_bce(
   return jnp.where(negative.any(-1), (in_sync + off_sync) / 2, in_sync)
 
 
+def trust(logits: jax.Array, windows: int, exponent: float) -> jax.Array:
+  """How much each window counts: as much as its clip is taken to be in sync, so that clips that are not are let go.
+
+  An expert learns what most clips have in common long before it learns by heart how far each is off: what it makes of a
+  clip on the way tells good ones from shifted ones (self-paced learning, Kumar et al., NIPS 2010, with soft weights).
+
+  Args:
+    logits: (n, n), as for `contrastive`; the windows of a clip follow each other.
+    windows: how many there are of each clip.
+    exponent: 1 weighs clips by the mean log-odds of their windows, as a probability; 0 all alike.
+
+  Returns:
+    (n,) of mean 1, without a gradient.
+  """
+  in_sync = jax.nn.log_sigmoid(jnp.diagonal(logits).reshape(-1, windows).mean(-1))
+  weight = jax.nn.softmax(exponent * in_sync) * len(in_sync)
+  return jax.lax.stop_gradient(jnp.repeat(weight, windows))
+
+
 def _ambiguous(clip: jax.Array, start: jax.Array, minimum_offset: int) -> jax.Array:
   """(n, n) bool: neighbours in the same clip, but not the window itself."""
   near = (clip[:, None] == clip) & (jnp.abs(start[:, None] - start) < minimum_offset)

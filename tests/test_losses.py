@@ -57,6 +57,16 @@ def test_hardness_weighs_negatives_by_how_much_they_pass_for_in_sync():
   assert np.all(hard >= losses.balanced_bce(jnp.array(logits), CLIP, START) - 1e-6)
 
 
+def test_trust_weighs_clips_by_how_much_they_are_taken_to_be_in_sync():
+  logits = RNG.standard_normal((6, 6)) * 3
+  p = 1 / (1 + np.exp(-logits.diagonal().reshape(2, 3).mean(1)))
+  expected = np.repeat(p / p.mean(), 3)
+  np.testing.assert_allclose(losses.trust(jnp.array(logits), 3, 1.0), expected, rtol=1e-5)
+  np.testing.assert_allclose(losses.trust(jnp.array(logits), 3, 0.0), np.ones(6), rtol=1e-6)
+  np.testing.assert_allclose(losses.trust(jnp.full((6, 6), -500.0), 3, 1.0), np.ones(6), rtol=1e-6)  # of none
+  assert not jax.grad(lambda x: losses.trust(x, 3, 1.0)[0])(jnp.array(logits)).any()
+
+
 def test_adversarial_losses_match_numpy():
   filmed, generated = RNG.standard_normal((2, 5)) * 2
   p, q = 1 / (1 + np.exp(-filmed)), 1 / (1 + np.exp(-generated))

@@ -85,15 +85,16 @@ def _metrics(
   logits = model.apply({'params': params}, faces @ speech.T, method=SyncExpert.logits)
   pairs = logits, clip, start, config.minimum_offset
   bce = losses.balanced_bce(*pairs).mean()
-  nce = losses.contrastive(*pairs).mean()
-  hard = losses.balanced_bce(*pairs, hardness).mean()
+  nce = losses.contrastive(*pairs)
+  hard = losses.balanced_bce(*pairs, hardness)
+  weight = losses.trust(logits, windows, config.losses.trust)
   off_sync = (clip[:, None] == clip) & (jnp.abs(start[:, None] - start) >= config.minimum_offset)
   hits = jnp.mean(jnp.diagonal(logits) > 0)
   rejections = jnp.sum(off_sync & (logits <= 0)) / jnp.maximum(off_sync.sum(), 1)
   return {
-    'loss': config.losses.contrastive * nce + config.losses.bce * hard,
+    'loss': (weight * (config.losses.contrastive * nce + config.losses.bce * hard)).mean(),
     'bce': bce,
-    'contrastive': nce,
+    'contrastive': nce.mean(),
     'accuracy': (hits + rejections) / 2,
   }
 
