@@ -8,13 +8,14 @@ first step, the discriminator's too (norm of the difference over norm, whole tre
 losses of all steps in float64 (greatest relative difference). Takes some ten minutes, most of them to compile.
 """
 
+import dataclasses
 import json
 import os
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,56 +30,70 @@ TASKS = 'sync_expert', 'generator'
 LAYOUTS = {'8 devices': (1, 8), '2 processes x 4 devices': (2, 4)}
 
 
+@dataclasses.dataclass(frozen=True)
+class Trained:
+  """What is trained in each layout.
+
+  Attributes:
+    data_dir: where TFDS keeps its datasets.
+    steps: how many, for each type that networks compute in.
+    tasks: of `TASKS`.
+  """
+
+  data_dir: str
+  steps: dict[str, int]
+  tasks: Sequence[str] = TASKS
+
+
 def define_flags() -> None:
   flags.DEFINE_integer('steps', 20, 'How many to compare.', lower_bound=1)
   flags.DEFINE_list('tasks', list(TASKS), 'What to train.')
   flags.DEFINE_string('data_dir', 'runs/data', 'Where TFDS keeps its datasets.')
   flags.DEFINE_string('output', None, 'A JSON file for the figures.')
-  flags.DEFINE_string('one_of', None, 'Used within: be a process of a layout, DIRECTORY,PROCESSES,PROCESS,PORT.')
+  flags.DEFINE_string('one_of', None, 'Used within: be one process of a layout, as this JSON says.')
 
 
 def main() -> None:
-  if flags.FLAGS.one_of:
-    directory, processes, process, port = flags.FLAGS.one_of.split(',')
-    train_as(Path(directory), int(processes), int(process), int(port))
+  given = flags.FLAGS
+  if given.one_of:
+    one_of = json.loads(given.one_of)
+    train_as(trained=Trained(**one_of.pop('trained')), **one_of)
     return
-  figures = compare(flags.FLAGS.steps, flags.FLAGS.data_dir, flags.FLAGS.tasks)
+  figures = compare(Trained(given.data_dir, {'float32': 1, 'float64': given.steps}, given.tasks))
   print(f'{"":24}{"task":14}{"gradient, float32":>20}{"gradient, float64":>20}{"losses, float64":>20}  most of them')
   for layout, tasks in figures.items():
     for task, found in tasks.items():
-      print(
-        f'{layout:24}{task:14}'
-        + ''.join(f'{found[name]:20.1e}' for name in ('float32', 'float64', 'losses'))
-        + f'  {found["most"]}'
-      )
-  if flags.FLAGS.output:
-    write_whole(Path(flags.FLAGS.output), json.dumps(figures, indent=2) + '\n')
+      cells = ''.join(f'{found[name]:20.1e}' for name in ('float32', 'float64', 'losses'))
+      print(f'{layout:24}{task:14}{cells}  {found["most"]}')
+  if given.output:
+    write_whole(Path(given.output), json.dumps(figures, indent=2) + '\n')
 
 
-def compare(steps: int, data_dir: str, tasks: Sequence[str] = TASKS) -> dict[str, dict[str, dict[str, float]]]:
-  """Returns for each layout and task how far it is from one device: `float32`, `float64`, `losses`."""
+def compare(trained: Trained) -> dict[str, dict[str, dict[str, float | str]]]:
+  """Returns for each layout and task how far it is from one device.
+
+  That is, by the name of each type, the gradient of the first step; in `losses` the metrics of all steps in float64;
+  and in `most` the name of the one that is furthest.
+  """
   with tempfile.TemporaryDirectory() as directory:
-    alone = _results(Path(directory) / 'alone', 1, 1, steps, data_dir, tasks)
+    alone = _results(Path(directory) / 'alone', 1, 1, trained)
     figures = {}
     for i, (layout, (processes, devices)) in enumerate(LAYOUTS.items()):
-      together = _results(Path(directory) / str(i), processes, devices, steps, data_dir, tasks)
-      figures[layout] = {task: _difference(alone, together, task) for task in tasks}
+      together = _results(Path(directory) / str(i), processes, devices, trained)
+      figures[layout] = {task: _difference(alone, together, task, trained.steps) for task in trained.tasks}
   return figures
 
 
-def _results(
-  directory: Path, processes: int, devices: int, steps: int, data_dir: str, tasks: Sequence[str]
-) -> dict[str, np.ndarray]:
+def _results(directory: Path, processes: int, devices: int, trained: Trained) -> dict[str, np.ndarray]:
   directory.mkdir()
   with socket.socket() as free:
     free.bind(('localhost', 0))
     port = free.getsockname()[1]
   environment = os.environ | {'JAX_PLATFORMS': 'cpu', 'JAX_NUM_CPU_DEVICES': str(devices)}
+  layout = {'directory': str(directory), 'processes': processes, 'port': port, 'trained': dataclasses.asdict(trained)}
   running = []
   for process in range(processes):
-    one_of = f'--one_of={directory},{processes},{process},{port}'
-    command = [sys.executable, '-m', 'benchmarks.devices', one_of, f'--steps={steps}', f'--data_dir={data_dir}']
-    command.append(f'--tasks={",".join(tasks)}')
+    command = [sys.executable, '-m', 'benchmarks.devices', f'--one_of={json.dumps(layout | {"process": process})}']
     running.append(subprocess.Popen(command, env=environment, cwd=commands.ROOT))
   statuses = [process.wait() for process in running]
   if any(statuses):
@@ -86,9 +101,11 @@ def _results(
   return dict(np.load(directory / 'results.npz'))
 
 
-def _difference(alone: dict[str, np.ndarray], together: dict[str, np.ndarray], task: str) -> dict[str, float]:
+def _difference(
+  alone: dict[str, np.ndarray], together: dict[str, np.ndarray], task: str, dtypes: Iterable[str]
+) -> dict:
   figures = {}
-  for dtype in ('float32', 'float64'):
+  for dtype in dtypes:
     a, b = (results[f'{task} gradient {dtype}'] for results in (alone, together))
     figures[dtype] = float(np.linalg.norm(a - b) / np.linalg.norm(a))
   a, b = (results[f'{task} losses float64'] for results in (alone, together))
@@ -96,7 +113,7 @@ def _difference(alone: dict[str, np.ndarray], together: dict[str, np.ndarray], t
   return figures | {'losses': float(of_each.max()), 'most': str(alone[f'{task} names'][of_each.argmax()])}
 
 
-def train_as(directory: Path, processes: int, process: int, port: int) -> None:
+def train_as(directory: str, processes: int, process: int, port: int, trained: Trained) -> None:
   """Trains each task as one process of several, and, as the first, leaves the results in `directory`."""
   import jax
 
@@ -106,13 +123,13 @@ def train_as(directory: Path, processes: int, process: int, port: int) -> None:
   if processes > 1:
     hosts.join(f'localhost:{port}', processes, process)
   results = {}
-  for task in flags.FLAGS.tasks:
-    for dtype, steps in {'float32': 1, 'float64': flags.FLAGS.steps}.items():
-      gradient, metrics = _train(_config(task, dtype, flags.FLAGS.data_dir), steps)
+  for task in trained.tasks:
+    for dtype, steps in trained.steps.items():
+      gradient, metrics = _train(_config(task, dtype, trained.data_dir), steps)
       results |= {f'{task} gradient {dtype}': gradient, f'{task} losses {dtype}': np.stack([*metrics.values()], -1)}
     results[f'{task} names'] = np.array([*metrics])
   if process == 0:
-    np.savez(directory / 'results.npz', **results)
+    np.savez(Path(directory) / 'results.npz', **results)
 
 
 def _train(config: ConfigDict, steps: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
@@ -185,16 +202,13 @@ def _config(task: str, dtype: str, data_dir: str) -> ConfigDict:
   from configs import quickstart
 
   config = quickstart.get_config(task)
-  config.data.update(name='talking_faces/tiny', data_dir=data_dir, batch_size=8)
-  config.model.update(image_size=32, audio_widths=(4, 4, 8, 8, 8), audio_residuals=(0, 0, 0, 0), dtype=dtype)
-  if task == 'sync_expert':
-    config.model.update(face_widths=(4, 4, 4, 8, 8, 8, 8), face_residuals=(0, 0, 0, 0, 0))
-    config.data.windows = 3
-    return config
-  config.model.widths = (4, 8)
-  config.audio_encoder_from_expert = False
-  config.discriminator.update(image_size=32, widths=(2, 4, 4, 4, 4, 4, 4), dtype=dtype)
-  config.losses.update(adversarial=0.07, r1=1.0)
+  config.update_from_flattened_dict(commands.TINY[task])
+  config.data.update(data_dir=data_dir, batch_size=8)
+  config.model.dtype = dtype
+  if task == 'generator':
+    config.audio_encoder_from_expert = False
+    config.discriminator.dtype = dtype
+    config.losses.update(adversarial=0.07, r1=1.0)
   return config
 
 

@@ -1,6 +1,5 @@
 """Two CPU devices for every test, and a checkpoint that has trained for a few steps on a few seconds of faces."""
 
-import importlib.util
 import os
 import tempfile
 from pathlib import Path
@@ -18,27 +17,19 @@ import pytest
 from absl import flags
 from ml_collections import ConfigDict
 
+from benchmarks import commands
+from configs import quickstart
+
 ROOT = Path(__file__).parents[1]
 flags.FLAGS.mark_as_parsed()  # Grain's workers read absl's flags
 
 
 def tiny_config(task: str, directory: Path) -> ConfigDict:
   """The quickstart config, shrunk until two steps of it are a matter of seconds."""
-  path = ROOT / 'configs' / 'quickstart.py'
-  spec = importlib.util.spec_from_file_location('quickstart', path)
-  quickstart = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(quickstart)
   config = quickstart.get_config(task)
-  config.data.update(name='talking_faces/tiny', data_dir=str(directory / 'data'), batch_size=2, eval_batches=1)
-  config.model.update(image_size=32, audio_widths=(4, 4, 8, 8, 8), audio_residuals=(0, 0, 0, 0))
-  if task == 'sync_expert':
-    config.model.update(face_widths=(4, 4, 4, 8, 8, 8, 8), face_residuals=(0, 0, 0, 0, 0))
-    config.data.windows = 3
-    config.diagnosis_clips = 2
-  else:
-    config.model.widths = (4, 8)
-    config.discriminator.update(image_size=32, widths=(2, 4, 4, 4, 4, 4, 4))
-    config.perceptual.width = 1 / 16
+  config.update_from_flattened_dict(commands.TINY[task])
+  config.data.update(data_dir=str(directory / 'data'), batch_size=2)
+  if task == 'generator':
     config.sync_expert = str(directory / 'sync_expert' / 'checkpoint')
   config.optimizer.update(warmup_steps=1, cosine=False)  # a run of any length is then one and the same program
   config.update(steps=2, log_every=1, eval_every=2, checkpoint_every=2)

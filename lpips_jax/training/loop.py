@@ -66,7 +66,7 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
     frozen = load_frozen(config, workdir / 'checkpoint')
     task = make_task(config, frozen)
     data = open_data(config)
-    mesh = sharding.make_mesh(config.data.batch_size // config.accumulate)
+    mesh = sharding.make_mesh(config.data.batch_size, config.accumulate)
     state, weights = (sharding.put_replicated(tree, mesh) for tree in (task.init(), frozen.weights))
     state = checkpoints.resume(checkpointer, state, data.batches)
     done = saved = int(state.step)

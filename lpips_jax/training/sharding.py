@@ -11,16 +11,21 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from lpips_jax.cli import UserError
 
 
-def make_mesh(batch_size: int) -> Mesh:
+def make_mesh(batch_size: int, parts: int = 1) -> Mesh:
   """Devices along the axis 'data': all of them, or in one process as many as both they and the batch divide into.
+
+  Args:
+    batch_size: clips of a step.
+    parts: that a batch is worked through in, each on all devices.
 
   Raises:
     UserError: there are several processes, and the batch does not divide among all their devices.
   """
   devices = jax.devices()
-  used = math.gcd(batch_size, len(devices))
+  used = math.gcd(batch_size // parts, len(devices))
   if used < len(devices):
-    problem = f'config.data.batch_size={batch_size} does not divide among {len(devices)} devices'
+    in_parts = f' in {parts} parts' if parts > 1 else ''
+    problem = f'config.data.batch_size={batch_size}{in_parts} does not divide among {len(devices)} devices'
     if jax.process_count() > 1:
       raise UserError(f'{problem}: make it a multiple')
     logging.warning('%s: training on %d of them', problem, used)

@@ -5,7 +5,7 @@ from benchmarks import devices
 
 def test_gradients_and_losses_are_those_of_one_device(directory, monkeypatch):
   monkeypatch.setattr(devices, 'LAYOUTS', {'two of two': (2, 2)})
-  found = devices.compare(2, str(directory / 'data'), tasks=['sync_expert'])['two of two']['sync_expert']
-  assert found['float64'] < 1e-6
-  assert found['float32'] < 1e-4
-  assert found['losses'] < 1e-6
+  found = devices.compare(devices.Trained(str(directory / 'data'), {'float64': 2}, ['sync_expert']))
+  figures = found['two of two']['sync_expert']
+  assert figures['float64'] < 1e-6
+  assert figures['losses'] < 1e-6

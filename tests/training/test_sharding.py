@@ -17,3 +17,5 @@ def test_on_several_hosts_every_device_is_needed(monkeypatch):
   assert sharding.make_mesh(4).devices.size == 2
   with pytest.raises(UserError, match='batch_size=3 does not divide among 2 devices'):
     sharding.make_mesh(3)
+  with pytest.raises(UserError, match='batch_size=6 in 2 parts does not divide among 2 devices'):
+    sharding.make_mesh(6, parts=2)
