@@ -42,8 +42,8 @@ def main() -> None:
       batches = data.train_batches(config, *share)
     return TrainData(batches, data.eval_batches(config, *share), data.clips_to_watch(config))
 
-  train(config, workdir, open_data)
-  print(f'checkpoint: {workdir / "checkpoint"}')
+  if int(train(config, workdir, open_data).step):
+    print(f'checkpoint: {workdir / "checkpoint"}')
 
 
 if __name__ == '__main__':

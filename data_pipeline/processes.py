@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import multiprocessing
 import os
+import signal
 import threading
 
 KEPT_MEMORY = 64 << 20  # bytes
@@ -11,8 +12,20 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
 
 
 def end_with_parent() -> None:
-  """Has this process end when its parent does; else the workers of a killed command would wait for work for ever."""
+  """Has this process end when its parent does, and not before: else workers would wait for ever, or die one by one.
+
+  A terminal's Ctrl-C reaches all of them; the parent then ends, and they with it, without a word each.
+  """
+  signal.signal(signal.SIGINT, signal.SIG_IGN)
   threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+def keep_tracker_quiet() -> None:
+  """Has Python's resource tracker free the memory that workers shared, when they are ended, without a warning.
+
+  To be called before the first worker starts; the tracker, a process of its own, reads the environment.
+  """
+  os.environ.setdefault('PYTHONWARNINGS', 'ignore:resource_tracker')
 
 
 def keep_freed_memory() -> None:

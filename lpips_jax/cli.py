@@ -81,11 +81,17 @@ def _parse(positional: str | None) -> None:
     for name in flags.FLAGS:  # ml_collections keeps quiet about a file that it could not load until its value is used
       hasattr(flags.FLAGS[name].value, 'used')
   except flags.Error as error:
-    raise UserError(error) from error
+    raise UserError(_flag_problem(error)) from error
   except Exception as error:
     raise UserError(_config_problem(error)) from error
   if rest:
     fail(f'unexpected argument {rest[0]!r}: every option starts with --')
+
+
+def _flag_problem(error: flags.Error) -> str:
+  """Without the traceback that ml_collections puts into its message when the function of a config file fails."""
+  flag, traceback, rest = str(error).partition('Error whilst parsing config file')
+  return flag + rest.strip().splitlines()[-1] if traceback else flag
 
 
 def _config_problem(error: BaseException) -> str:

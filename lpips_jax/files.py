@@ -1,7 +1,14 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and directories in which one command works at a time."""
 
+import contextlib
+import fcntl
 import os
+from collections.abc import Iterator
 from pathlib import Path
+
+from lpips_jax.cli import UserError
+
+LOCK = '.lock'
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
@@ -17,3 +24,20 @@ def write_whole(path: Path, content: bytes | str) -> None:
   except OSError as error:
     beside.unlink(missing_ok=True)
     raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextlib.contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+  """Keeps other commands out of a directory until this process leaves it or ends, whatever ends it.
+
+  Raises:
+    UserError: another one is at work there.
+  """
+  with (directory / LOCK).open('w') as lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise UserError(f'another run is at work in {directory}: wait for it, or end it') from error
+    except OSError:  # a file system without locks
+      pass
+    yield

@@ -7,6 +7,7 @@ expert it was trained with, itself a checkpoint directory. Who asks for one gets
 
 import dataclasses
 import json
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -87,7 +88,7 @@ def find(checkpoint: str | Path) -> Path:
 
 def best_first(saved: Sequence[Any]) -> list[int]:
   """The steps among Orbax's `checkpoints` that were evaluated, the one with the least loss first."""
-  judged = [checkpoint for checkpoint in saved if checkpoint.metrics]
+  judged = [checkpoint for checkpoint in saved if checkpoint.metrics and math.isfinite(checkpoint.metrics[LOSS])]
   return [checkpoint.step for checkpoint in sorted(judged, key=lambda checkpoint: checkpoint.metrics[LOSS])]
 
 

@@ -31,6 +31,7 @@ def command(monkeypatch, tmp_path, capsys):
   monkeypatch.chdir(tmp_path)
   (tmp_path / 'good.py').write_text(CONFIG)
   (tmp_path / 'syntax.py').write_text('def get_config(:')
+  (tmp_path / 'named.py').write_text('def get_config(name):\n  raise ValueError("there are a, b")')
   (tmp_path / 'fails.py').write_text('def get_config():\n  return 1 / 0')
   handlers = list(logging.root.handlers)
   stream = absl_logging.get_absl_handler().python_handler.stream
@@ -74,6 +75,7 @@ def test_help_is_no_error(command, flag):
     (['--config=.'], 'directory'),
     (['--config=syntax.py'], 'SyntaxError'),
     (['--config=fails.py'], 'ZeroDivisionError'),
+    (['--config=named.py:c'], 'flag --config=named.py:c: ValueError: there are a, b'),
     (['--config=good.py', '--config.data.batchsize=3'], 'no key'),
     (['--config=good.py', '--config.nothing=3'], 'no key'),
     (['--config=good.py', '--config.data.batch_size=many'], 'batch_size=many'),

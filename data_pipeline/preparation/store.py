@@ -10,7 +10,6 @@ The files depend on the raw clip and the settings alone: byte for byte the same 
 """
 
 import contextlib
-import fcntl
 import json
 import zipfile
 import zlib
@@ -23,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from lpips_jax.cli import UserError
-from lpips_jax.files import write_whole
+from lpips_jax.files import LOCK, alone_in, write_whole
 
 ARRAYS = 'audio', 'mel', 'box'
-SETTINGS, FINISHED, LOCK = 'settings.json', 'rejected.csv', '.lock'
+SETTINGS, FINISHED = 'settings.json', 'rejected.csv'
 
 
 @dataclass
@@ -157,11 +156,7 @@ def working_in(directory: Path, settings: dict[str, Any]) -> Iterator[None]:
   elif directory.exists() and any(not path.name.startswith((LOCK, SETTINGS)) for path in directory.iterdir()):
     raise UserError(f'{directory} is not empty and holds no prepared clips: use another --output')
   directory.mkdir(parents=True, exist_ok=True)
-  with (directory / LOCK).open('w') as lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # until this process ends, whatever ends it
-    except OSError as error:
-      raise UserError(f'another run is at work in {directory}: wait for it, or end it') from error
+  with alone_in(directory):
     write_whole(directory / SETTINGS, json.dumps(settings, indent=2) + '\n')
     (directory / FINISHED).unlink(missing_ok=True)
     for stray in directory.glob('clips/**/*.part'):

@@ -36,6 +36,7 @@ def open_run(directory: Path, config: ConfigDict) -> ocp.training.Checkpointer:
     write_whole(directory / CONFIG_FILE, config.to_json_best_effort(indent=2))
     for left in directory.glob(f'*{DELETED}'):
       shutil.rmtree(left, ignore_errors=True)
+    _forget_damaged_metrics(directory)
   return ocp.training.Checkpointer(
     directory,
     save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
@@ -144,6 +145,16 @@ def _delete_old(checkpointer: ocp.training.Checkpointer, config: ConfigDict) -> 
     shutil.rmtree(beside)
   if old:
     checkpointer.reload()
+
+
+def _forget_damaged_metrics(directory: Path) -> None:
+  """A step whose metrics cannot be read is one that was not evaluated; Orbax would not list the others either."""
+  for path in directory.glob('[0-9]*/metrics/metrics'):
+    try:
+      json.loads(path.read_text())
+    except ValueError:
+      logging.warning('%s cannot be read and is dropped', path)
+      shutil.rmtree(path.parent)
 
 
 def _set_aside(checkpointer: ocp.training.Checkpointer, steps: list[int]) -> None:

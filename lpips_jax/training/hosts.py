@@ -32,6 +32,8 @@ def join(coordinator: str | None = None, processes: int | None = None, process: 
   given = [coordinator, processes, process]
   try:
     if None not in given:
+      if ':' not in coordinator:
+        raise UserError(f'--coordinator={coordinator} names no port: give HOST:PORT')
       jax.distributed.initialize(coordinator, processes, process)
     elif given != [None] * 3:
       raise UserError('--coordinator, --processes and --process belong together: give all three')

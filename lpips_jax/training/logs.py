@@ -173,13 +173,13 @@ def _gif(frames: np.ndarray) -> bytes:
 def _reopen(path: Path, done: int):
   """Opens a JSON-lines file for appending, without the lines of steps that will be made again."""
   if path.exists():
-    kept = [line for line in path.read_text().splitlines() if _step(line) <= done]
+    kept = [line for line in path.read_text(errors='replace').splitlines() if _step(line) <= done]
     write_whole(path, ''.join(line + '\n' for line in kept))
   return path.open('a')
 
 
 def _step(line: str) -> float:
   try:
-    return json.loads(line)['step']
+    return float(json.loads(line)['step'])
   except (ValueError, KeyError, TypeError):
     return float('inf')  # cut off when the run was killed

@@ -14,12 +14,13 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from lpips_jax.evaluation import Clip
-from lpips_jax.files import write_whole
+from lpips_jax.files import alone_in, write_whole
 from lpips_jax.training import checkpoints, hosts, sharding
+from lpips_jax.training.checking import check_config
 from lpips_jax.training.logs import Pace, RunLog
 from lpips_jax.training.planning import programs
 from lpips_jax.training.state import TrainState
-from lpips_jax.training.tasks import Frozen, check_config, load_frozen, make_task
+from lpips_jax.training.tasks import Frozen, load_frozen, make_task
 from lpips_jax.training.viewing import View, make_view
 
 LAG = 2  # steps after which a step's metrics are read: the device is then busy with the next, and never waits
@@ -54,11 +55,14 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
   Raises:
     UserError: the config asks for what is not there, or differs from that of the run in `workdir`; or a checkpoint
       cannot be written.
-    FloatingPointError: a loss is not finite. A file in `workdir` names the clips of the batch; nothing of it is saved.
+    FloatingPointError: a loss is not finite. A file in `workdir` names the clips of the batch, unless it is that of an
+      evaluation; nothing of the step is saved.
   """
   check_config(config)
   workdir.mkdir(parents=True, exist_ok=True)
   with ExitStack() as stack:
+    if jax.process_index() == 0:
+      stack.enter_context(alone_in(workdir))
     told_to_stop = stack.enter_context(hosts.preemption())
     checkpointer = stack.enter_context(checkpoints.open_run(workdir / 'checkpoint', config))
 
@@ -114,7 +118,8 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
       checkpoints.save(checkpointer, config, n, state, data.batches, None)
     checkpoints.finish(checkpointer, config)
     if n < config.steps:
-      _say(f'stopped by SIGTERM and saved at step {n}: the same command goes on from there')
+      reached = f'and saved at step {n}: the same command goes on from there' if n else 'before the first step'
+      _say(f'stopped by SIGTERM {reached}')
   return state
 
 
@@ -200,6 +205,11 @@ def _evaluated(run: Run, n: int, state: TrainState) -> tuple[TrainState, dict[st
     results = [run.evaluate(state.average, batch, run.weights) for batch in run.eval_batches]
     metrics = jax.device_get([metrics for metrics, _ in results])
     means = {name: float(np.mean([values[name] for values in metrics])) for name in metrics[0]}
+    if not math.isfinite(means['loss']):
+      raise FloatingPointError(
+        f'the loss evaluated at step {n} is {means["loss"]}, the step was not saved: the weights are beyond use, and a '
+        'lower config.optimizer.learning_rate needs a new --workdir'
+      )
     if run.config.task == 'generator' and means['sync'] < run.config.losses.sync_gate:
       state = state.with_sync_opened()
     if run.log:

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Callable
-from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,9 @@ from ml_collections import ConfigDict
 from lpips_jax import models, perceptual, pretrained
 from lpips_jax.cli import UserError
 from lpips_jax.models import SyncExpert
-from lpips_jax.models.generator import FUSIONS
-from lpips_jax.models.wav2lip import IMAGE_SIZE
 from lpips_jax.training import expert_step, generator_step
 from lpips_jax.training.checkpoints import keep_expert
-from lpips_jax.training.optimizer import SCALING, learning_rate, make_optimizer
+from lpips_jax.training.optimizer import learning_rate, make_optimizer
 from lpips_jax.training.state import Adversary, TrainState, init_variables
 
 
@@ -50,7 +47,7 @@ class Task:
 
 
 def make_task(config: ConfigDict, frozen: Frozen) -> Task:
-  """Returns the task that a config, which has passed `check_config`, asks for."""
+  """Returns the task that a config, which has passed `checking.check_config`, asks for."""
   rate = learning_rate(config.optimizer, config.data.batch_size, config.steps)
   optimizer = make_optimizer(config.optimizer, rate)
   model = models.build(config.model)
@@ -108,58 +105,6 @@ def frozen_shapes(config: ConfigDict) -> Frozen:
     lpips = perceptual.random_weights(0, config.perceptual.width)
     lpips = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), lpips)
   return Frozen(_computing_in(expert, config), {'expert': variables, 'lpips': lpips})
-
-
-def check_config(config: ConfigDict) -> None:
-  """Raises UserError for values that no run can have, before anything is made for it."""
-  if config.task not in ('sync_expert', 'generator'):
-    raise UserError(f"config.task={config.task!r}: there are 'sync_expert' and 'generator'")
-  least = dict.fromkeys(('steps', 'log_every', 'eval_every', 'checkpoint_every', 'keep', 'accumulate'), 1)
-  least |= {
-    'data.batch_size': 1,
-    'data.windows': 1,
-    'data.eval_batches': 1,
-    'data.workers': 0,
-    'optimizer.batch_size': 1,
-  }
-  for name, bound in least.items():
-    value = attrgetter(name)(config)
-    if value < bound:
-      raise UserError(f'config.{name}={value} must be at least {bound}')
-  if config.data.batch_size % config.accumulate:
-    raise UserError(
-      f'config.accumulate={config.accumulate} does not divide config.data.batch_size={config.data.batch_size}'
-    )
-  if config.optimizer.warmup_steps >= config.steps:
-    raise UserError(
-      f'config.optimizer.warmup_steps={config.optimizer.warmup_steps} must be less than config.steps={config.steps}: '
-      'a short run needs a short warm-up'
-    )
-  _check_choice(config, 'optimizer.scaling', SCALING)
-  if config.task == 'generator':
-    _check_choice(config, 'losses.adversarial_kind', ('bce', 'hinge'))
-  if config.model.name == 'attn_wav2lip':
-    _check_choice(config, 'model.fusion', FUSIONS)
-  _check_image_size(config.model)
-  for name in ('model', 'discriminator'):
-    try:
-      models.build(config.get(name, config.model))
-    except (ValueError, TypeError) as error:  # no such network, or it has no such field, or there is no such dtype
-      raise UserError(f'config.{name}: {error}') from error
-
-
-def _check_choice(config: ConfigDict, name: str, choices: Any) -> None:
-  value = attrgetter(name)(config)
-  if value not in choices:
-    raise UserError(f'config.{name}={value!r}: there are {", ".join(choices)}')
-
-
-def _check_image_size(model: ConfigDict) -> None:
-  if model.name == 'wav2lip' and model.image_size != IMAGE_SIZE:
-    raise UserError(f'config.model.image_size={model.image_size}: Wav2Lip has {IMAGE_SIZE} and no other')
-  multiple = 2 ** (len(model.get('widths', (0,))) - 1)
-  if model.image_size < 16 or model.image_size % multiple:
-    raise UserError(f'config.model.image_size={model.image_size} must be 16 or more and a multiple of {multiple}')
 
 
 def _frozen_expert(config: ConfigDict, checkpoint: Path) -> pretrained.Pretrained:

@@ -15,6 +15,7 @@ from conftest import run, tiny_config
 from data_pipeline import input as data
 from lpips_jax import models, pretrained
 from lpips_jax.cli import UserError
+from lpips_jax.files import alone_in
 from lpips_jax.media.video import probe
 from lpips_jax.training import checkpoints, loop, sharding
 from lpips_jax.training.logs import RunLog
@@ -191,6 +192,40 @@ def test_a_loss_that_is_not_finite_stops_before_it_is_saved_and_names_the_clips(
   kept = pretrained.load(tmp_path / 'run')
   assert kept.step == 2
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(kept.variables))
+
+
+def test_an_evaluation_that_is_not_finite_is_not_saved(directory, tmp_path, monkeypatch):
+  config = tiny_config('sync_expert', directory)
+  evaluated = loop._evaluated
+
+  def beyond_use(run, n, state):
+    broken = state.replace(average=jax.tree.map(lambda x: x * np.nan, state.average))
+    return evaluated(run, n, broken if n == 2 else state)
+
+  monkeypatch.setattr(loop, '_evaluated', beyond_use)
+  config.update(steps=4, eval_every=1, checkpoint_every=1)
+  with pytest.raises(FloatingPointError, match='evaluated at step 2 is nan'):
+    run(config, tmp_path / 'run')
+  assert pretrained.load(tmp_path / 'run').step == 1
+
+
+def test_damaged_logs_and_metrics_are_not_in_the_way(directory, tmp_path):
+  config = tiny_config('sync_expert', directory)
+  run(config, tmp_path / 'run')
+  (tmp_path / 'run' / 'checkpoint' / '2' / 'metrics' / 'metrics').write_text('')
+  with (tmp_path / 'run' / 'metrics.jsonl').open('ab') as log:
+    log.write(b'\xff\xfe{"step": "a"}\n{"step": 9')
+  config.steps = 3
+  assert int(run(config, tmp_path / 'run').step) == 3
+  lines = [json.loads(line) for line in (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()]
+  assert [line['step'] for line in lines if line['kind'] == 'train'] == [1, 2, 3]
+
+
+def test_two_runs_in_one_directory_are_refused(directory, tmp_path):
+  config = tiny_config('sync_expert', directory)
+  (tmp_path / 'run').mkdir()
+  with alone_in(tmp_path / 'run'), pytest.raises(UserError, match='another run is at work in'):
+    train(config, tmp_path / 'run', no_data)
 
 
 class Batches(grain.DatasetIterator):

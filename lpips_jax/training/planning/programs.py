@@ -66,7 +66,7 @@ def arguments(config: ConfigDict, frozen: tasks.Frozen | None = None) -> tuple[t
   """The task that a config asks for, and the shapes of state, batch and frozen weights that its step takes.
 
   Args:
-    config: has passed `tasks.check_config`.
+    config: has passed `checking.check_config`.
     frozen: what `tasks.load_frozen` or `frozen_shapes` returned; the latter, if None.
 
   Raises:
@@ -129,7 +129,7 @@ def compile_step(config: ConfigDict, mesh: Mesh, level: str | None = None) -> Pr
   """Compiles the step that `train.py` runs, for the devices of a mesh; needs them not.
 
   Args:
-    config: has passed `tasks.check_config`; its batch divides among the devices.
+    config: has passed `checking.check_config`; its batch divides among the devices.
     mesh: from `mesh_of`.
     level: how much the compiler does, 'O0' to 'O3'; None leaves it to the compiler, as training does.
 
