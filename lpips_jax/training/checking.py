@@ -32,27 +32,27 @@ def check_config(config: ConfigDict) -> None:
   """Raises UserError, which names the key, for values that no run can have."""
   _check_choice(config, 'task', TASKS)
   _check_choice(config, 'model.name', TASKS[config.task])
-  numbers = dict(_numbers(config))
-  for name, value in numbers.items():
-    if not math.isfinite(value) or (value < 0 and name not in SIGNED):
-      _refuse(name, value, f'must be {"finite" if name in SIGNED else "0 or more, and finite"}')
-  for name in LEAST.keys() & numbers.keys():
-    if numbers[name] < LEAST[name]:
-      _refuse(name, numbers[name], f'must be at least {LEAST[name]}')
-  for names, fits, rule in (
-    (POSITIVE, lambda x: x > 0, 'must be more than 0'),
-    (SHARES, lambda x: x <= 1, 'must be from 0 to 1'),
-    (BELOW_1, lambda x: x < 1, 'must be 0 or more, and less than 1'),
-  ):
-    for name in names:
-      if name in numbers and not fits(numbers[name]):
-        _refuse(name, numbers[name], rule)
+  for name, value in _numbers(config):
+    _check_number(name, value)
   _check_steps(config)
   _check_losses(config)
   _check_network(config, 'model')
   if config.task == 'generator' and config.losses.adversarial:
     _check_choice(config, 'discriminator.name', ('discriminator',))
     _check_network(config, 'discriminator')
+
+
+def _check_number(name: str, value: float) -> None:
+  if not math.isfinite(value) or (value < 0 and name not in SIGNED):
+    _refuse(name, value, f'must be {"finite" if name in SIGNED else "0 or more, and finite"}')
+  if value < LEAST.get(name, -math.inf):
+    _refuse(name, value, f'must be at least {LEAST[name]}')
+  if name in POSITIVE and value == 0:
+    _refuse(name, value, 'must be more than 0')
+  if name in SHARES and value > 1:
+    _refuse(name, value, 'must be from 0 to 1')
+  if name in BELOW_1 and value >= 1:
+    _refuse(name, value, 'must be 0 or more, and less than 1')
 
 
 def _check_steps(config: ConfigDict) -> None:
@@ -125,14 +125,17 @@ def _refuse(name: str, value: float, rule: str) -> None:
   raise UserError(f'config.{name}={value} {rule}')
 
 
-def _numbers(config: ConfigDict, prefix: str = '') -> Iterator[tuple[str, float]]:
-  """All numbers of a config with their names, those in tuples too."""
+def flat(config: ConfigDict, prefix: str = '') -> dict[str, Any]:
+  """The values of a config by their names, with dots."""
+  values = {}
   for key, value in config.items():
-    if isinstance(value, ConfigDict):
-      yield from _numbers(value, f'{prefix}{key}.')
-    elif isinstance(value, int | float) and not isinstance(value, bool):
-      yield prefix + key, value
-    elif isinstance(value, tuple):
-      for part in value:
-        if isinstance(part, int | float):
-          yield prefix + key, part
+    values |= flat(value, f'{prefix}{key}.') if isinstance(value, ConfigDict) else {prefix + key: value}
+  return values
+
+
+def _numbers(config: ConfigDict) -> Iterator[tuple[str, float]]:
+  """All numbers of a config with their names, every one of those in tuples."""
+  for name, value in flat(config).items():
+    for part in value if isinstance(value, tuple) else (value,):
+      if isinstance(part, int | float) and not isinstance(part, bool):
+        yield name, part

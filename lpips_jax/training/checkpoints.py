@@ -14,6 +14,7 @@ from orbax.checkpoint import v1 as ocp
 from lpips_jax.cli import UserError, first_line
 from lpips_jax.files import write_whole
 from lpips_jax.pretrained import CONFIG_FILE, SYNC_EXPERT, VARIABLES, best_first, has_steps, read_config
+from lpips_jax.training.checking import flat
 from lpips_jax.training.state import TrainState
 
 DELETED = '.deleted'  # of a step's name, while it is being deleted
@@ -177,7 +178,7 @@ def _not_written(checkpointer: ocp.training.Checkpointer, error: Exception) -> U
 
 
 def _refuse_changes(saved: ConfigDict, config: ConfigDict, directory: Path) -> None:
-  old, new = (_flat(c) for c in (saved, ConfigDict(json.loads(config.to_json_best_effort()))))
+  old, new = (flat(c) for c in (saved, ConfigDict(json.loads(config.to_json_best_effort()))))
   changed = [
     f'{key}: {old.get(key)} -> {new.get(key)}'
     for key in sorted(old.keys() | new.keys())
@@ -185,10 +186,3 @@ def _refuse_changes(saved: ConfigDict, config: ConfigDict, directory: Path) -> N
   ]
   if changed:
     raise UserError(f'{directory} holds a run of another config ({"; ".join(changed)}): use another --workdir')
-
-
-def _flat(config: ConfigDict, prefix: str = '') -> dict[str, Any]:
-  flat = {}
-  for key, value in config.items():
-    flat |= _flat(value, f'{prefix}{key}.') if isinstance(value, ConfigDict) else {prefix + key: value}
-  return flat

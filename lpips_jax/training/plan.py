@@ -51,8 +51,8 @@ def main() -> None:
     for name, value in ALONE.items():
       os.environ.setdefault(name, value)
 
-  from lpips_jax.training.checking import check_config
-  from lpips_jax.training.planning import estimates, programs  # here, so that JAX sees that environment
+  from lpips_jax.training.checking import check_config  # here, so that JAX sees that environment
+  from lpips_jax.training.planning import estimates, programs
 
   mesh = programs.mesh_of(topology)
   if flags.FLAGS.batch_per_chip:

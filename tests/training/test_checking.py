@@ -28,6 +28,7 @@ NAN = float('nan')
     ('sync_expert', {'optimizer.warmup_steps': 2}, 'a short run needs a short warm-up'),
     ('generator', {'data.lead': NAN}, 'config.data.lead=nan must be finite'),
     ('generator', {'model.widths': (4, -8)}, 'config.model.widths=-8 must be 0 or more, and finite'),
+    ('generator', {'model.audio_residuals': (-1, 0, 0, 0)}, 'config.model.audio_residuals=-1 must be 0 or more'),
     ('generator', {'model.widths': ()}, 'config.model: no attn_wav2lip can be made of these values'),
     (
       'generator',
