@@ -8,6 +8,7 @@ the seeds, standard deviation. A run cut short goes on.
 """
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ flags.DEFINE_list(
 )
 flags.DEFINE_integer('seeds', 3, 'How many of each.', lower_bound=1)
 flags.DEFINE_integer('steps', 600, 'Of a run.', lower_bound=1)
+flags.DEFINE_integer('at_once', 1, 'How many runs to train side by side.', lower_bound=1)
 flags.DEFINE_integer('clips', 16, 'To score.', lower_bound=2)
 flags.DEFINE_string('expert', None, 'The checkpoint of the sync expert.')
 flags.DEFINE_string('workdir', 'runs/ablations', 'Where the runs go.')
@@ -41,29 +43,23 @@ flags.DEFINE_string('output', None, 'A JSON file for all figures.')
 def main() -> None:
   cli.require_flags('expert')
   given = flags.FLAGS
+  runs = [(variant, seed) for seed in range(given.seeds) for variant in given.variants]
+  with ThreadPoolExecutor(given.at_once) as pool:  # of threads that wait for processes
+    scored = pool.map(lambda run: measure(*run, given), runs)
+    scored = list(tqdm(scored, 'trained and scored', total=len(runs), unit='run', disable=None))
   scores = {variant: [] for variant in given.variants}
-  for seed in range(given.seeds):
-    for variant in tqdm(given.variants, f'seed {seed}', unit='run', disable=None):
-      scores[variant].append(measure(variant, seed, given))
+  for (variant, _), found in zip(runs, scored, strict=True):
+    scores[variant].append(found)
   print(table(scores))
   if given.output:
     write_whole(Path(given.output), json.dumps(scores, indent=2) + '\n')
 
 
-def measure(variant: str, seed: int, given: flags.FlagValues) -> dict[str, float]:
+def measure(variant: str, seed: int, given: flags.FlagValues) -> dict[str, float | None]:
   """Trains and scores one run; returns what evaluate.py found."""
   workdir = Path(given.workdir) / f'{variant}_seed{seed}'
-  values = {'steps': given.steps, 'seed': seed, 'sync_expert': given.expert, 'data.data_dir': given.data_dir}
-  commands.command(
-    'train.py',
-    f'--config=configs/ablations.py:quickstart/{variant}',
-    f'--workdir={workdir}',
-    *(f'--config.{name}={value}' for name, value in values.items()),
-  )
-  evaluation = ['--dataset=talking_faces/quickstart', '--seed=1000', f'--max_clips={given.clips}']
-  evaluation += [f'--data_dir={given.data_dir}', f'--output={workdir / "evaluation"}']
-  commands.command('evaluate.py', f'--checkpoint={workdir}', *evaluation)
-  return json.loads((workdir / 'evaluation' / 'metrics.json').read_text())
+  values = {'steps': given.steps, 'seed': seed, 'sync_expert': given.expert}
+  return commands.train_and_score(f'ablations.py:quickstart/{variant}', workdir, given.data_dir, given.clips, values)
 
 
 def table(scores: dict[str, list[dict[str, float]]]) -> str:

@@ -1,18 +1,20 @@
 """The project's commands as benchmarks call them, and runs of train.py small enough to be started dozens of times."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lpips_jax import cli
 
 ROOT = Path(__file__).parents[1]
+FRESH = 1000  # seed of speakers to score on; training draws from seed 0
 _TINY = {
   'data.name': 'talking_faces/tiny',
   'data.batch_size': 4,
@@ -44,6 +46,39 @@ def command(*arguments: str) -> None:
   done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True)
   if done.returncode:
     cli.fail(f'{" ".join(arguments)} failed: {done.stderr.strip()}')
+
+
+def train_and_score(
+  config: str, workdir: Path, data_dir: str, clips: int, values: Mapping[str, object]
+) -> dict[str, float | None]:
+  """Trains with a config at the quickstart's size, or goes on with it, and scores what came out on speakers never seen.
+
+  Args:
+    config: name of a file of configs/, with what follows its colon.
+    workdir: gets the run, and `evaluation/`.
+    data_dir: where the corpus is, or is drawn.
+    clips: how many to score.
+    values: of the config, by dotted names.
+
+  Returns:
+    What evaluate.py found.
+
+  Raises:
+    UserError: one of the two failed; with what it said.
+  """
+  values = {'data.data_dir': data_dir} | dict(values)
+  overrides = [f'--config.{name}={value}' for name, value in values.items()]
+  command('train.py', f'--config={ROOT / "configs" / config}', f'--workdir={workdir}', *overrides)
+  command(
+    'evaluate.py',
+    f'--checkpoint={workdir}',
+    '--dataset=talking_faces/quickstart',
+    f'--seed={FRESH}',
+    f'--max_clips={clips}',
+    f'--data_dir={data_dir}',
+    f'--output={workdir / "evaluation"}',
+  )
+  return json.loads((workdir / 'evaluation' / 'metrics.json').read_text())
 
 
 @dataclass(frozen=True)

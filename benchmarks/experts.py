@@ -22,6 +22,7 @@ from lpips_jax.files import write_whole
 
 LEFT = 0.5  # of ln 2 = 0.69
 CLIPS_TO_DIAGNOSE = 48
+CLIPS_TO_SCORE = 20
 
 flags.DEFINE_integer('seeds', 5, 'How many.', lower_bound=1)
 flags.DEFINE_list('shifted', ['0.0', '0.5'], 'Shares of the training clips that are shifted.')
@@ -55,15 +56,8 @@ def measure(share: float, seed: int, given: flags.FlagValues) -> dict[str, float
   """Trains and judges one expert."""
   workdir = Path(given.workdir) / f'shifted{share}_seed{seed}'
   values = {'steps': given.steps, 'eval_every': 80, 'checkpoint_every': 80, 'losses.hardness_steps': given.steps}
-  values |= {'seed': seed, 'data.shifted': share, 'diagnosis_clips': CLIPS_TO_DIAGNOSE, 'data.data_dir': given.data_dir}
-  commands.command(
-    'train.py',
-    '--config=configs/quickstart.py:sync_expert',
-    f'--workdir={workdir}',
-    *(f'--config.{name}={value}' for name, value in values.items()),
-  )
-  evaluation = ['--dataset=talking_faces/quickstart', '--seed=1000', '--max_clips=20', f'--data_dir={given.data_dir}']
-  commands.command('evaluate.py', f'--checkpoint={workdir}', *evaluation, f'--output={workdir / "evaluation"}')
+  values |= {'seed': seed, 'data.shifted': share, 'diagnosis_clips': CLIPS_TO_DIAGNOSE}
+  scores = commands.train_and_score('quickstart.py:sync_expert', workdir, given.data_dir, CLIPS_TO_SCORE, values)
 
   lines = [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
   evaluated = [line for line in lines if line['kind'] == 'eval']
@@ -72,7 +66,7 @@ def measure(share: float, seed: int, given: flags.FlagValues) -> dict[str, float
     'seed': seed,
     'left': next((line['step'] for line in evaluated if line['bce'] < LEFT), None),
     'bce': evaluated[-1]['bce'],
-    'accuracy': json.loads((workdir / 'evaluation' / 'metrics.json').read_text())['expert_accuracy'],
+    'accuracy': scores['expert_accuracy'],
     'named': evaluated[-1]['shifted'],
     'true': _true_share(workdir, share),
   }

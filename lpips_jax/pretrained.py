@@ -102,7 +102,9 @@ def read_config(directory: Path) -> ConfigDict:
   try:
     return ConfigDict(json.loads((directory / CONFIG_FILE).read_text()))
   except (OSError, ValueError, AttributeError) as error:
-    raise UserError(f'{directory / CONFIG_FILE} cannot be read: {error}') from error
+    raise UserError(
+      f'{directory / CONFIG_FILE} cannot be read ({error}): bring back a copy of it, or use another directory'
+    ) from error
 
 
 def _find(checkpoint: str | Path) -> tuple[Path, str]:

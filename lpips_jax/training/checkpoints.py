@@ -178,6 +178,9 @@ def _not_written(checkpointer: ocp.training.Checkpointer, error: Exception) -> U
 
 
 def _refuse_changes(saved: ConfigDict, config: ConfigDict, directory: Path) -> None:
+  task = saved.get('task')
+  if task != config.task:
+    raise UserError(f'{directory} holds a run of the task {task}, not {config.task}: use another --workdir')
   old, new = (flat(c) for c in (saved, ConfigDict(json.loads(config.to_json_best_effort()))))
   changed = [
     f'{key}: {old.get(key)} -> {new.get(key)}'

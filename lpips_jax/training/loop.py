@@ -13,6 +13,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from lpips_jax.cli import UserError
 from lpips_jax.evaluation import Clip
 from lpips_jax.files import alone_in, write_whole
 from lpips_jax.training import checkpoints, hosts, sharding
@@ -59,6 +60,8 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
       evaluation; nothing of the step is saved.
   """
   check_config(config)
+  if workdir.is_file():
+    raise UserError(f'--workdir={workdir} is a file: give a directory')
   workdir.mkdir(parents=True, exist_ok=True)
   with ExitStack() as stack:
     if jax.process_index() == 0:

@@ -33,6 +33,7 @@ LOSSLESS_BYTES, VIDEO_BYTES = 600_000, 5_000_000  # files up to this size are em
 FEW = 30  # points of a curve: each is marked, and nothing is smoothed
 COLUMNS = 400  # of a curve of many points
 SMOOTHED = 1 / 20  # of a curve, over which it is averaged
+MOST_STEPS, MOST = 2**31, 3.5e38  # a run counts in int32, and in float32: what is more is damaged
 LOG_SPAN = 100  # from how many times the least value on the scale is logarithmic
 
 
@@ -158,9 +159,14 @@ def _read_line(line: str) -> tuple[int, str, dict[str, float]]:
     step, kind = entry.pop('step'), entry.pop('kind')
   except (ValueError, KeyError, AttributeError, TypeError):
     return 0, '', {}
-  if not isinstance(step, int) or kind not in (TRAIN, EVAL):
+  if not isinstance(step, int) or not 0 <= step < MOST_STEPS or kind not in (TRAIN, EVAL):
     return 0, '', {}
-  return step, kind, {name: float(value) for name, value in entry.items() if isinstance(value, int | float)}
+  return step, kind, {name: float(value) for name, value in entry.items() if _is_scalar(value)}
+
+
+def _is_scalar(value: object) -> bool:
+  """Whether a run may have logged it; what is not finite it may."""
+  return isinstance(value, int | float) and not MOST < abs(value) < math.inf
 
 
 def _read_config(path: Path) -> dict[str, Any] | None:

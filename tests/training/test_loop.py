@@ -108,6 +108,14 @@ def test_another_config_is_refused(trained_checkpoint, directory):
   config.optimizer.learning_rate = 0.5
   with pytest.raises(UserError, match=r'optimizer\.learning_rate: 0\.003 -> 0\.5'):
     run(config, trained_checkpoint.parent)
+  with pytest.raises(UserError, match='holds a run of the task generator, not sync_expert'):
+    train(tiny_config('sync_expert', directory), trained_checkpoint.parent, no_data)
+
+
+def test_a_file_is_no_workdir(directory, tmp_path):
+  (tmp_path / 'run').write_text('')
+  with pytest.raises(UserError, match='is a file: give a directory'):
+    train(tiny_config('sync_expert', directory), tmp_path / 'run', no_data)
 
 
 def test_generator_needs_an_expert(directory, tmp_path):

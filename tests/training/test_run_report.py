@@ -111,8 +111,10 @@ def test_a_line_cut_off_is_ignored_and_damaged_ones_are_counted(tmp_path):
   assert ['steps', '60 of 1,000'] in rows(html) and 'could not be used' not in html
   assert html.replace('killed', 'whole') == page(log(tmp_path / 'whole', LINES))
   damage = '\0\0\n[1]\n{"step": 80, "kind": "test", "loss": 1.0}\n{"step": "90", "kind": "eval", "loss": 1.0}\n\n'
+  damage += '{"step": 80, "kind": "eval", "loss": -1e308}\n{"step": 1%s, "kind": "eval", "loss": 1.0}\n' % (400 * '0')
+  damage += '{"step": 80, "kind": "eval", "loss": 1%s}\n' % (400 * '0')
   table = rows(page(log(tmp_path / 'damaged', LINES, damage + json.dumps({'step': 70, 'kind': 'eval', 'loss': 0.5}))))
-  assert ['lines of metrics.jsonl that could not be used', '5'] in table
+  assert ['lines of metrics.jsonl that could not be used', '8'] in table
   assert ['steps', '70 of 1,000'] in table and ['loss', '0.5', '0.5', '0.5', '70', '0.8', '20'] in table
 
 
