@@ -1,10 +1,37 @@
 """Convolutional block attention: a gate over channels, then a gate over positions (Woo et al., arXiv 1807.06521)."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from einops import rearrange
 
 from lpips_jax.models.blocks import BatchNorm, Dtype, SubpixelConv, symmetric
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1,))
+def peak(x: jax.Array, axis: int) -> jax.Array:
+  """The maximum along an axis, which stays with size 1. Its gradient goes to the first place that has it.
+
+  JAX's own gradient looks for the places that equal the maximum and divides by their number. A compiler may compute `x`
+  anew for that, and round it otherwise; then there is none, and 0 / 0 ends the run (compare jax-ml/jax#40564). Where
+  the maximum was is kept instead, which is a small array, and takes a CPU half the time.
+  """
+  return x.max(axis, keepdims=True)
+
+
+def _peak_and_place(x: jax.Array, axis: int) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+  places = jnp.arange(x.shape[axis]).reshape([-1 if k == axis else 1 for k in range(x.ndim)])
+  return peak(x, axis), (places, jnp.argmax(x, axis, keepdims=True))
+
+
+def _to_its_place(axis: int, kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:
+  places, place = kept
+  return (jnp.where(places == place, gradient, 0),)
+
+
+peak.defvjp(_peak_and_place, _to_its_place)
 
 
 class ChannelGate(nn.Module):
@@ -16,11 +43,12 @@ class ChannelGate(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array) -> jax.Array:
     channels = x.shape[-1]
+    positions = rearrange(x, 'n h w c -> n (h w) c')
     # Stacked, so that the shared MLP runs once and its gradients are reduced across devices once.
-    pooled = jnp.stack([x.mean((-3, -2)), x.max((-3, -2))])
+    pooled = jnp.concatenate([positions.mean(1, keepdims=True), peak(positions, 1)], 1)
     hidden = nn.relu(nn.Dense(max(channels // self.reduction, 4), dtype=self.dtype, name='squeeze')(pooled))
-    gate = nn.sigmoid(nn.Dense(channels, dtype=self.dtype, name='excite')(hidden).sum(0))
-    return x * gate[..., None, None, :]
+    gate = nn.sigmoid(nn.Dense(channels, dtype=self.dtype, name='excite')(hidden).sum(1))
+    return x * gate[:, None, None, :]
 
 
 class SpatialGate(nn.Module):
@@ -31,7 +59,7 @@ class SpatialGate(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    pooled = jnp.concatenate([x.max(-1, keepdims=True), x.mean(-1, keepdims=True)], -1)
+    pooled = jnp.concatenate([peak(x, 3), x.mean(-1, keepdims=True)], -1)
     logits = SubpixelConv(1, self.kernel, dtype=self.dtype, name='conv')(pooled)
     return x * nn.sigmoid(BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(logits))
 

@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from lpips_jax.models.alignment import AdaIN
 from lpips_jax.models.blocks import SubpixelConv, TransposedConv
-from lpips_jax.models.cbam import ResidualCBAM
+from lpips_jax.models.cbam import ResidualCBAM, peak
 from lpips_jax.models.fourier import FastFourierConv, FourierUnit
 from lpips_jax.models.generator import Generator
 from lpips_jax.models.inputs import generator_faces, lower_half_at
@@ -112,6 +112,22 @@ def test_cbam_matches_numpy():
   )
   expected = np.maximum(x + y / (1 + np.exp(-logits)), 0)
   np.testing.assert_allclose(module.apply(variables, x, False), expected, atol=1e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize('axis', [1, 2])
+def test_peak_has_the_gradient_of_the_maximum(axis):
+  x, weights = (RNG.standard_normal((2, 6, 5)).astype(np.float32) for _ in range(2))
+  np.testing.assert_array_equal(peak(x, axis), x.max(axis, keepdims=True))
+  ours, jaxs = (
+    jax.jit(jax.grad(lambda x, of: (of(x) * weights).sum()), static_argnums=1)(x, of)
+    for of in (lambda x: peak(x, axis), lambda x: x.max(axis, keepdims=True))
+  )
+  np.testing.assert_allclose(ours, jaxs, atol=1e-6)
+
+
+def test_gradient_of_equal_peaks_goes_to_the_first():
+  x = jnp.array([[1.0, 3.0, 3.0], [0.0, 0.0, 0.0]])
+  np.testing.assert_array_equal(jax.grad(lambda x: peak(x, 1).sum())(x), [[0, 1, 0], [1, 0, 0]])
 
 
 def test_transposed_convolution_is_that_of_flax_and_pytorch():
