@@ -4,6 +4,7 @@ import ast
 import logging as python_logging
 import os
 import sys
+import threading
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -30,6 +31,7 @@ def run(main: Callable[[], None], positional: str | None = None) -> None:
   """
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # XLA's remarks on the machine
   _log_to_stdout()
+  threading.excepthook = _log_failed_thread
   try:
     if any(argument in HELP for argument in sys.argv[1:]):
       print(_help(everything='--helpfull' in sys.argv))
@@ -70,6 +72,14 @@ def _log_to_stdout() -> None:
   logging.use_absl_handler()
   logging.get_absl_handler().python_handler.stream = sys.stdout
   python_logging.captureWarnings(True)  # the libraries' too
+
+
+def _log_failed_thread(failed: threading.ExceptHookArgs) -> None:
+  """Of libraries' threads: what their failure means to the command, the command says. --verbosity=1 has tracebacks."""
+  name = failed.thread.name if failed.thread else 'a thread'
+  trace = failed.exc_type, failed.exc_value, failed.exc_traceback
+  logging.warning('%s ended: %s', name, first_line(failed.exc_value or failed.exc_type()))
+  logging.debug('%s ended', name, exc_info=trace)
 
 
 def _parse(positional: str | None) -> None:

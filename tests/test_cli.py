@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import threading
 import warnings
 
 import pytest
@@ -35,6 +36,7 @@ def command(monkeypatch, tmp_path, capsys):
   (tmp_path / 'fails.py').write_text('def get_config():\n  return 1 / 0')
   handlers = list(logging.root.handlers)
   stream = absl_logging.get_absl_handler().python_handler.stream
+  hook = threading.excepthook
 
   def run(*arguments, main=lambda: None, positional=None):
     status = 0
@@ -47,6 +49,7 @@ def command(monkeypatch, tmp_path, capsys):
 
   yield run
   logging.captureWarnings(False)
+  threading.excepthook = hook
   logging.root.handlers[:] = handlers
   absl_logging.get_absl_handler().python_handler.stream = stream
 
@@ -130,6 +133,17 @@ def test_ctrl_c_is_one_line_and_status_130(command):
 def test_our_own_errors_keep_their_traceback(command):
   with pytest.raises(ZeroDivisionError):
     command(main=lambda: 1 / 0)
+
+
+def test_a_thread_that_fails_is_one_line_of_the_log(command):
+  def main():
+    thread = threading.Thread(target=lambda: 1 / 0, name='writer')
+    thread.start()
+    thread.join()
+
+  status, out, err = command(main=main)
+  assert status == 0 and not err
+  assert out.count('\n') == 1 and out.endswith('writer ended: ZeroDivisionError: division by zero\n')
 
 
 @pytest.mark.filterwarnings('default')
