@@ -15,15 +15,18 @@ def peak(x: jax.Array, axis: int) -> jax.Array:
   """The maximum along an axis, which stays with size 1. Its gradient goes to the first place that has it.
 
   JAX's own gradient looks for the places that equal the maximum and divides by their number. A compiler may compute `x`
-  anew for that, and round it otherwise; then there is none, and 0 / 0 ends the run (compare jax-ml/jax#40564). Where
-  the maximum was is kept instead, which is a small array, and takes a CPU half the time.
+  anew for that, and round it otherwise; then there is none, and 0 / 0 ends the run (compare jax-ml/jax#40564). Here the
+  place is looked for beside the maximum, and kept; should none be found, nothing gets the gradient.
   """
   return x.max(axis, keepdims=True)
 
 
 def _peak_and_place(x: jax.Array, axis: int) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+  highest = peak(x, axis)
   places = jnp.arange(x.shape[axis]).reshape([-1 if k == axis else 1 for k in range(x.ndim)])
-  return peak(x, axis), (places, jnp.argmax(x, axis, keepdims=True))
+  # Not argmax: over the gradients of full-size maps the compiler for TPUs takes minutes, and overflows its stack.
+  place = jnp.where(x == highest, places, x.shape[axis]).min(axis, keepdims=True)
+  return highest, (places, place)
 
 
 def _to_its_place(axis: int, kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:
