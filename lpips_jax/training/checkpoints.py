@@ -1,8 +1,10 @@
 """Saving and resuming a run with Orbax: config, state, moving average, data iterator, and the frozen expert."""
 
+import contextlib
 import json
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +89,10 @@ def save(
   try:
     checkpointer.wait()
     _delete_old(checkpointer, config)
-    checkpointer.save_checkpointables_async(
+    saving = checkpointer.save_checkpointables_async(
       step, {'state': rest, VARIABLES: state.average, 'data': iterator}, metrics=metrics
     )
+    threading.Thread(target=_see_to_the_end, args=(saving,), daemon=True).start()
   except Exception as error:
     raise _not_written(checkpointer, error) from error
 
@@ -130,6 +133,12 @@ def resume(checkpointer: ocp.training.Checkpointer, state: TrainState, iterator:
   if damaged:
     raise UserError(f'no step saved in {checkpointer.directory} can be read: start anew with another --workdir')
   return state
+
+
+def _see_to_the_end(saving: Any) -> None:
+  """Asks for a save's result, for until then Orbax keeps a thread for it, half a megabyte; `wait` tells of failures."""
+  with contextlib.suppress(Exception):
+    saving.result()
 
 
 def _delete_old(checkpointer: ocp.training.Checkpointer, config: ConfigDict) -> None:

@@ -5,6 +5,8 @@ import os
 import resource
 import shutil
 import signal
+import threading
+import time
 
 import grain
 import jax
@@ -275,6 +277,19 @@ def test_the_last_and_the_best_are_kept(directory, tmp_path, monkeypatch):
   assert pretrained.load(tmp_path / 'run' / 'checkpoint' / '4').step == 4
   with pytest.raises(UserError, match='has no step 3; there are 2, 4'):
     pretrained.load(tmp_path / 'run' / 'checkpoint' / '3')
+
+
+def test_saves_leave_no_threads(directory, tmp_path):
+  config = tiny_config('sync_expert', directory)
+  config.update(steps=6, checkpoint_every=1)
+  run(config, tmp_path / 'run')
+  before = threading.active_count()
+  config.steps = 12
+  run(config, tmp_path / 'run')
+  deadline = time.monotonic() + 10
+  while threading.active_count() > before + 2 and time.monotonic() < deadline:
+    time.sleep(0.05)
+  assert threading.active_count() <= before + 2
 
 
 def test_a_kill_while_an_old_step_is_deleted_leaves_no_half_of_it(directory, tmp_path, monkeypatch):
