@@ -259,9 +259,19 @@ def test_what_may_not_be_the_clips_fault_is_tried_again(tmp_path):
 
 
 def test_ctrl_c_twice_ends_everything(archive, tmp_path):
+  for attempt in range(5):  # on a busy machine all may be done before the signal arrives
+    status, said = _interrupted_twice(archive, tmp_path / str(attempt))
+    if status:
+      break
+  assert status == 130
+  assert said == 'preprocess.py: interrupted\n'
+
+
+def _interrupted_twice(archive, output):
+  """The exit status of a run that gets two SIGINTs once its first clip is done, and what it says on stderr."""
   arguments = (
     f'--source={archive}',
-    f'--output={tmp_path / "out"}',
+    f'--output={output}',
     '--layout=lrs2',
     '--detector=cascade',
     '--workers=2',
@@ -275,15 +285,14 @@ def test_ctrl_c_twice_ends_everything(archive, tmp_path):
     start_new_session=True,
   )
   deadline = time.monotonic() + 60
-  while not list(tmp_path.glob('out/clips/**/*.npz')) and time.monotonic() < deadline:
+  while not list(output.glob('clips/**/*.npz')) and time.monotonic() < deadline:
     time.sleep(0.02)
   os.killpg(process.pid, signal.SIGINT)
   time.sleep(0.3)
   if process.poll() is None:
     os.killpg(process.pid, signal.SIGINT)
   _, said = process.communicate(timeout=60)
-  assert process.returncode == 130
-  assert said == 'preprocess.py: interrupted\n'
+  return process.returncode, said
 
 
 def test_damaged_and_unfinished_clips_are_noticed(prepared, tmp_path):
