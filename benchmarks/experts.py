@@ -67,7 +67,7 @@ def measure(share: float, seed: int, given: flags.FlagValues) -> dict[str, float
     'left': next((line['step'] for line in evaluated if line['bce'] < LEFT), None),
     'bce': evaluated[-1]['bce'],
     'accuracy': scores['expert_accuracy'],
-    'named': evaluated[-1]['shifted'],
+    'named': evaluated[-1].get('shifted', float('nan')),
     'true': _true_share(workdir, share),
   }
 

@@ -49,7 +49,10 @@ def run(main: Callable[[], None], positional: str | None = None) -> None:
   except FloatingPointError as error:
     _exit(error, FAILED)
   except KeyboardInterrupt:
-    _exit('interrupted', INTERRUPTED)
+    _say('interrupted')
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(INTERRUPTED)  # at once: devices may be at work, and the interpreter's own end has crashed under them
 
 
 def require_flags(*names: str) -> None:
@@ -122,6 +125,9 @@ def _help(everything: bool) -> str:
 
 
 def _exit(error: object, status: int) -> NoReturn:
-  line = ' '.join(str(error).split())
-  print(f'{os.path.basename(sys.argv[0])}: {line}', file=sys.stderr)
+  _say(error)
   sys.exit(status)
+
+
+def _say(error: object) -> None:
+  print(f'{os.path.basename(sys.argv[0])}: {" ".join(str(error).split())}', file=sys.stderr)

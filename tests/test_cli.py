@@ -1,6 +1,7 @@
 """What every command does with bad flags, bad input, Ctrl-C and --help."""
 
 import logging
+import os
 import sys
 import threading
 import warnings
@@ -123,7 +124,9 @@ def test_bad_input_is_one_line_even_if_its_message_is_not(command):
   assert command(main=lambda: cli.fail('first\nsecond')) == (2, '', 'command.py: first second\n')
 
 
-def test_ctrl_c_is_one_line_and_status_130(command):
+def test_ctrl_c_is_one_line_and_status_130(command, monkeypatch):
+  monkeypatch.setattr(os, '_exit', sys.exit)
+
   def main():
     raise KeyboardInterrupt
 

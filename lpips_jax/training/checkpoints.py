@@ -20,7 +20,7 @@ from lpips_jax.training.checking import flat
 from lpips_jax.training.state import TrainState
 
 DELETED = '.deleted'  # of a step's name, while it is being deleted
-FREE_TO_CHANGE = ('steps', 'log_every', 'eval_every', 'checkpoint_every', 'keep', 'keep_best', 'sync_expert')
+FREE_TO_CHANGE = ('steps', 'log_every', 'eval_every', 'checkpoint_every', 'keep', 'keep_best')
 
 
 def open_run(directory: Path, config: ConfigDict) -> ocp.training.Checkpointer:
@@ -33,8 +33,12 @@ def open_run(directory: Path, config: ConfigDict) -> ocp.training.Checkpointer:
   """
   directory = directory.absolute()
   directory.mkdir(parents=True, exist_ok=True)
+  config = config.copy_and_resolve_references()
   if has_steps(directory):
-    _refuse_changes(read_config(directory), config, directory)
+    saved = read_config(directory)
+    if saved.get('sync_expert') and config.get('sync_expert') == '':
+      config.sync_expert = saved.sync_expert  # of which the run keeps a copy
+    _refuse_changes(saved, config, directory)
   if jax.process_index() == 0:
     write_whole(directory / CONFIG_FILE, config.to_json_best_effort(indent=2))
     for left in directory.glob(f'*{DELETED}'):

@@ -51,6 +51,11 @@ class Diagnosis:
     """Share of the clips whose sound is one frame or more away from its picture."""
     return float(np.mean(self.offsets != 0))
 
+  @property
+  def tells(self) -> bool:
+    """Whether the expert is good enough for its offsets to mean anything."""
+    return self.ranking >= TELLS or float(np.median(self.confidences)) >= SURE
+
 
 def diagnose(expert: Callable[..., Any], logits: Callable[[np.ndarray], jax.Array], clips: Sequence[Clip]) -> Diagnosis:
   """Returns what an expert says of clips of at least `MAX_SHIFT` + 5 frames.
@@ -88,9 +93,9 @@ def verdict(found: Diagnosis) -> str:
   if found.still >= WORTH_NAMING:
     complaints.append(f'{found.still:.0%} do not move')
   told = f'it ranks {found.ranking:.0%} of off-sync pairs below the in-sync one'
-  if found.ranking < TELLS and np.median(found.confidences) < SURE:
+  if not found.tells:
     complaints = complaints or ['sound may be that of other clips, or shifted in nearly all of them']
-    return f'the expert tells nothing yet ({told}, guessing is 50 %). If it stays so: {"; ".join(complaints)}'
+    return f'the expert tells nothing yet ({told}, guessing is 50%). If it stays so: {"; ".join(complaints)}'
   offsets, counts = np.unique(found.offsets, return_counts=True)
   usual = int(offsets[counts.argmax()])
   if usual and counts.max() > len(found.offsets) / 2:
@@ -114,7 +119,8 @@ def picture(found: Diagnosis) -> np.ndarray:
   lags = np.arange(-MAX_SHIFT, MAX_SHIFT + 1)
   left, middle, right = figure.subplots(1, 3)
   left.hist(found.offsets, np.append(lags, MAX_SHIFT + 1) - 0.5)
-  left.set(xlabel='frames by which the sound is ahead', ylabel='clips', title=f'{found.shifted:.0%} shifted')
+  title = f'{found.shifted:.0%} shifted' if found.tells else 'the expert tells nothing yet'
+  left.set(xlabel='frames by which the sound is ahead', ylabel='clips', title=title)
   middle.bar(lags, found.accepted)
   middle.set(xlabel='frames by which the speech is later', ylabel='taken for in sync', ylim=(0, 1))
   right.plot(lags[MAX_SHIFT:], found.accuracy, marker='.')

@@ -43,7 +43,7 @@ def make_view(config: ConfigDict) -> View:
       lambda *inputs: apply(here, *inputs), lambda cosines: model.apply(here, cosines, method=SyncExpert.logits), clips
     )
     log.diagnosis(step, picture(found), verdict(found))
-    return {'shifted': found.shifted, 'ranking': found.ranking}
+    return {'ranking': found.ranking} | ({'shifted': found.shifted} if found.tells else {})
 
   return expert if config.task == 'sync_expert' else generator
 

@@ -148,6 +148,17 @@ def test_an_attempt_that_saved_nothing_is_not_in_the_way(trained_checkpoint, dir
     train(config, tmp_path / 'run', no_data)
 
 
+def test_a_run_keeps_the_expert_it_began_with(trained_checkpoint, directory):
+  config = tiny_config('generator', directory)
+  config.sync_expert = str(directory / 'another')
+  with pytest.raises(UserError, match=r'sync_expert: .* -> .*another'):
+    train(config, trained_checkpoint.parent, no_data)
+  config.sync_expert = ''
+  with pytest.raises(RuntimeError, match='no data'):
+    train(config, trained_checkpoint.parent, no_data)
+  assert pretrained.read_config(trained_checkpoint).sync_expert == str(directory / 'sync_expert' / 'checkpoint')
+
+
 def no_data(config):
   raise RuntimeError('no data')
 
