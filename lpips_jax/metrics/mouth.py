@@ -53,8 +53,12 @@ def opening_correlation(frames: np.ndarray, truth: np.ndarray) -> float:
   Returns:
     In [-1, 1]; 0 when either does not change, as in a clip whose mouth never moves.
   """
-  measured = mouth_opening(frames).astype(np.float64)
-  measured, truth = measured - measured.mean(), np.asarray(truth, np.float64) - np.mean(truth)
+  return correlation(mouth_opening(frames), truth)
+
+
+def correlation(measured: np.ndarray, truth: np.ndarray) -> float:
+  """Returns Pearson's correlation of two courses, (T,) each; 0 when either does not change."""
+  measured, truth = (np.asarray(x, np.float64) - np.mean(x, dtype=np.float64) for x in (measured, truth))
   scale = np.linalg.norm(measured) * np.linalg.norm(truth)
   return float(measured @ truth / scale) if scale > 1e-9 else 0.0
 

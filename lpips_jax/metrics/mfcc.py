@@ -1,0 +1,57 @@
+"""Mel-frequency cepstral coefficients as SyncNet hears them: those of python_speech_features' defaults at 16 kHz.
+
+Another scale, other windows and other frames than `lpips_jax.media.audio`, which is what our networks hear.
+"""
+
+import numpy as np
+from scipy.fft import dct
+
+SAMPLE_RATE = 16_000  # Hz
+FRAME, HOP = 400, 160  # samples: 25 and 10 ms, without a window function
+FFT_SIZE = 512
+BANDS = 26  # triangles from 0 to 8000 Hz
+COEFFICIENTS = 13
+PREEMPHASIS = 0.97
+LIFTER = 22
+TINY = np.finfo(np.float64).eps  # in place of energies of 0
+
+
+def mfcc(samples: np.ndarray) -> np.ndarray:
+  """Returns the coefficients of each 10 ms of sound, the first of them the logarithm of the energy.
+
+  Args:
+    samples: (s,) at 16 kHz, s >= 1; int16, or floats on its scale.
+
+  Returns:
+    (1 + ceil((s - 400) / 160), 13) float64, one row at least; the last one is filled up with silence.
+
+  Raises:
+    ValueError: there are no samples, or more than one channel.
+  """
+  samples = np.asarray(samples, np.float64)
+  if samples.ndim != 1 or not samples.size:
+    raise ValueError(f'speech must be a non-empty, one-channel array of samples, not one of shape {samples.shape}')
+  emphasised = np.append(samples[:1], samples[1:] - PREEMPHASIS * samples[:-1])
+  count = 1 + max(0, -(-(samples.size - FRAME) // HOP))
+  padded = np.pad(emphasised, (0, max(0, (count - 1) * HOP + FRAME - samples.size)))
+  frames = np.lib.stride_tricks.sliding_window_view(padded, FRAME)[::HOP][:count]
+  power = np.abs(np.fft.rfft(frames, FFT_SIZE)) ** 2 / FFT_SIZE
+  bands = _at_least_tiny(power @ _triangles().T)
+  cepstrum = dct(np.log(bands), type=2, axis=1, norm='ortho')[:, :COEFFICIENTS]
+  lifted = cepstrum * (1 + LIFTER / 2 * np.sin(np.pi * np.arange(COEFFICIENTS) / LIFTER))
+  lifted[:, 0] = np.log(_at_least_tiny(power.sum(1)))
+  return lifted
+
+
+def _triangles() -> np.ndarray:
+  """(26, 257): bands whose corners are equally spaced on the mel scale 2595 log10(1 + f / 700), rounded to bins."""
+  mels = np.linspace(0, 2595 * np.log10(1 + SAMPLE_RATE / 2 / 700), BANDS + 2)
+  corners = np.floor((FFT_SIZE + 1) * 700 * (10 ** (mels / 2595) - 1) / SAMPLE_RATE)
+  low, middle, high = (corners[k : k + BANDS, None] for k in range(3))
+  bins = np.arange(FFT_SIZE // 2 + 1)
+  rising, falling = (bins - low) / (middle - low), (high - bins) / (high - middle)
+  return np.where((bins >= low) & (bins < middle), rising, np.where((bins >= middle) & (bins < high), falling, 0))
+
+
+def _at_least_tiny(energies: np.ndarray) -> np.ndarray:
+  return np.where(energies == 0, TINY, energies)
