@@ -15,9 +15,9 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from data_pipeline.records import SAMPLES_A_FRAME, decode_frames, text
+from data_pipeline.records import decode_frames, text
 from lpips_jax import cli, pages
-from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
+from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME, WINDOW_FRAMES
 from lpips_jax.files import write_whole
 from lpips_jax.media.audio import HOP, MAX_VALUE, MEL_BANDS, SAMPLE_RATE, mel_windows
 from lpips_jax.media.pictures import grid
@@ -290,4 +290,4 @@ def _spread(length: int, limit: int | None) -> list[int]:
 
 if __name__ == '__main__':
   define_flags()
-  cli.run(main, positional='dataset')
+  cli.run(main, 'dataset')

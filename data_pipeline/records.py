@@ -11,11 +11,10 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from lpips_jax.conventions import FRAME_RATE
-from lpips_jax.media.audio import MEL_BANDS, MEL_RATE, SAMPLE_RATE, melspectrogram
+from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
+from lpips_jax.media.audio import MEL_BANDS, MEL_RATE, melspectrogram
 
 JPEG_QUALITY = 95  # at 96 pixels about 6 kB a frame; lower shows in the mouth
-SAMPLES_A_FRAME = SAMPLE_RATE // FRAME_RATE
 
 
 def clip_features(**extra: Any) -> Any:

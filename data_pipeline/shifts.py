@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from data_pipeline.records import SAMPLES_A_FRAME, mel_of, text
+from data_pipeline.records import mel_of, text
+from lpips_jax.conventions import SAMPLES_A_FRAME
 
 MOST = 4  # frames, either way
 

@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from data_pipeline.preparation.store import Outcome
-from data_pipeline.records import SAMPLES_A_FRAME, decode_frames, make_record, part_of_record
-from lpips_jax.conventions import WINDOW_FRAMES
+from data_pipeline.records import decode_frames, make_record, part_of_record
+from lpips_jax.conventions import SAMPLES_A_FRAME, WINDOW_FRAMES
 
 LONGEST = 500  # frames that are judged, from the middle of a record
 

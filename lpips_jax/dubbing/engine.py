@@ -19,6 +19,7 @@ from lpips_jax.dubbing.boxes import find_boxes, padded, read_boxes
 from lpips_jax.media import audio as mel
 from lpips_jax.media import faces, mp4, video
 from lpips_jax.media.detect import make_detector
+from lpips_jax.media.pictures import to_bytes
 from lpips_jax.media.sound import load_speech
 
 LENGTHS = 'audio', 'video', 'shortest'
@@ -142,13 +143,9 @@ def _generate(model: Callable[..., Any], batch: list, windows: np.ndarray, size:
 
 
 def _pasted(batch: list, generated: Any) -> Iterator[np.ndarray]:
-  new = iter(()) if generated is None else iter(_to_bytes(np.asarray(generated)))
+  new = iter(()) if generated is None else iter(to_bytes(generated))
   for box, frame in batch:
     yield frame if np.isnan(box).any() else faces.paste(frame, box, next(new))
-
-
-def _to_bytes(images: np.ndarray) -> np.ndarray:
-  return np.rint(255 * np.clip(images.astype(np.float32), 0, 1)).astype(np.uint8)
 
 
 def _batches(items: Iterable, size: int) -> Iterator[tuple[int, list]]:

@@ -16,6 +16,7 @@ HOP = 200  # samples, so that there are 80 mel frames a second
 MEL_RATE = SAMPLE_RATE // HOP
 MEL_BANDS = 80
 WINDOW = 16  # mel frames: 0.2 s, five video frames at 25 fps
+LOWEST, HIGHEST = 55, 7600  # Hz, of the bands
 PREEMPHASIS = 0.97
 MIN_MAGNITUDE = 1e-5
 REFERENCE_DB = 20.0
@@ -93,4 +94,4 @@ def _mel_magnitudes(windows: np.ndarray) -> np.ndarray:
 
 @cache
 def _mel_filters() -> np.ndarray:
-  return librosa.filters.mel(sr=SAMPLE_RATE, n_fft=FFT_SIZE, n_mels=MEL_BANDS, fmin=55, fmax=7600)
+  return librosa.filters.mel(sr=SAMPLE_RATE, n_fft=FFT_SIZE, n_mels=MEL_BANDS, fmin=LOWEST, fmax=HIGHEST)

@@ -5,7 +5,7 @@ import itertools
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +14,9 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 
 from lpips_jax.cli import UserError
+from lpips_jax.conventions import FRAME_RATE
 from lpips_jax.media.containers import decode, open_media, reason
+from lpips_jax.media.sound import write_speech
 from lpips_jax.media.video import UNSPECIFIED_MATRIX, VideoInfo
 
 SUFFIXES = '.mp4', '.m4v', '.mov'
@@ -73,6 +75,17 @@ def write_video(
     raise UserError(f'{path} cannot be written: {reason(error)}') from error
   finally:
     part.unlink(missing_ok=True)
+
+
+def write_clip(path: Path, frames: Iterable[np.ndarray], size: tuple[int, int], speech: np.ndarray | None) -> None:
+  """Writes an mp4 of frames (h, w, 3) uint8, of size (h, w), at 25 a second, with speech (s,) int16 at 16 kHz."""
+  with tempfile.TemporaryDirectory() as directory:
+    sound = None if speech is None else Path(directory) / 'speech.wav'
+    if sound is not None:
+      write_speech(sound, speech)
+    with write_video(path, VideoInfo(*reversed(size), Fraction(FRAME_RATE)), sound) as write:
+      for frame in frames:
+        write(frame)
 
 
 def check_output(path: str | os.PathLike[str]) -> None:

@@ -11,7 +11,7 @@ from lpips_jax.files import write_whole
 
 def grid(rows: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:
   """Lays rows of images out on white: each row (n, h, w, 3) float in [0, 1] or uint8 -> (H, W, 3) uint8."""
-  rows = [_to_bytes(row) for row in rows]
+  rows = [to_bytes(row) for row in rows]
   n, height, width, _ = rows[0].shape
   canvas = np.full((len(rows) * (height + gap) + gap, n * (width + gap) + gap, 3), 255, np.uint8)
   for i, row in enumerate(rows):
@@ -28,6 +28,7 @@ def write_png(path: Path, image: np.ndarray) -> None:
   write_whole(path, encoded.tobytes())
 
 
-def _to_bytes(images: np.ndarray) -> np.ndarray:
+def to_bytes(images: np.ndarray) -> np.ndarray:
+  """Float in [0, 1], whatever lies outside cut off -> uint8; uint8 stays as it is."""
   images = np.asarray(images)
   return images if images.dtype == np.uint8 else np.round(255 * np.clip(images, 0, 1)).astype(np.uint8)

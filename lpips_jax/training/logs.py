@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from fractions import Fraction
 from pathlib import Path
 from typing import Self
 
@@ -21,9 +20,7 @@ from tqdm import tqdm
 from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.files import write_whole
 from lpips_jax.media import pictures
-from lpips_jax.media.mp4 import write_video
-from lpips_jax.media.sound import write_speech
-from lpips_jax.media.video import VideoInfo
+from lpips_jax.media.mp4 import write_clip
 from lpips_jax.training import hardware
 
 SHOWN = 'loss', 'bce', 'sync', 'accuracy'  # of the scalars, in the progress line
@@ -130,14 +127,8 @@ class RunLog:
     """Logs a video: frames (t, h, w, 3) uint8 at 25 a second; speech (s,) int16 at 16 kHz goes into the file."""
     path = self._workdir / 'samples' / f'{step:07d}.mp4'
     path.parent.mkdir(parents=True, exist_ok=True)
-    sound = path.with_suffix('.wav')
-    if speech is not None:
-      write_speech(sound, speech)
     height, width = frames.shape[1:3]
-    with write_video(path, VideoInfo(width, height, Fraction(FRAME_RATE)), None if speech is None else sound) as write:
-      for frame in frames:
-        write(frame)
-    sound.unlink(missing_ok=True)
+    write_clip(path, frames, (height, width), speech)
     animation = Summary.Image(encoded_image_string=_gif(frames), height=height, width=width, colorspace=3)
     self._board.file_writer.add_summary(Summary(value=[Summary.Value(tag='video', image=animation)]), step)
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from data_pipeline.records import SAMPLES_A_FRAME
 from data_pipeline.shifts import Shifted, shift_of
+from lpips_jax.conventions import SAMPLES_A_FRAME
 from lpips_jax.media.audio import melspectrogram
 
 

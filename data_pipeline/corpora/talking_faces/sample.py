@@ -7,8 +7,6 @@
 - `faces.png`: several speakers, each with the mouth shut, wide open, spread and rounded.
 """
 
-import tempfile
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +15,9 @@ from absl import flags
 from data_pipeline.corpora.talking_faces.articulation import at_frames
 from data_pipeline.corpora.talking_faces.clips import Clip, draw_clip
 from lpips_jax import cli
-from lpips_jax.conventions import FRAME_RATE
-from lpips_jax.media.mp4 import write_video
+from lpips_jax.media.mp4 import write_clip
 from lpips_jax.media.pictures import grid, write_png
 from lpips_jax.media.sound import write_speech
-from lpips_jax.media.video import VideoInfo
 
 _OUTPUT = flags.DEFINE_string('output', None, 'Directory to write to; made if it is not there.')
 _SEED = flags.DEFINE_integer('seed', 7, 'Draws the speakers and what they say.', lower_bound=0)
@@ -38,20 +34,10 @@ def main() -> None:
   except OSError as error:
     raise cli.UserError(f'{output} cannot be made: {error.strerror}') from error
   face, other = (draw_clip(_SEED.value, 'test', number, 0, _SECONDS.value) for number in range(2))
-  write_face_video(output / 'face.mp4', face, _SIZE.value)
+  write_clip(output / 'face.mp4', face.scene(_SIZE.value), (_SIZE.value, _SIZE.value), face.audio)
   write_speech(output / 'speech.wav', other.audio)
   write_gallery(output / 'faces.png', _SEED.value, _SPEAKERS.value)
   print(f'wrote {output}/face.mp4, {output}/speech.wav and {output}/faces.png')
-
-
-def write_face_video(path: Path, clip: Clip, size: int) -> None:
-  """Writes a clip as an ordinary square video with its own sound."""
-  with tempfile.TemporaryDirectory() as folder:
-    sound = Path(folder) / 'sound.wav'
-    write_speech(sound, clip.audio)
-    with write_video(path, VideoInfo(size, size, Fraction(FRAME_RATE)), sound) as write:
-      for frame in clip.scene(size):
-        write(frame)
 
 
 def write_gallery(path: Path, seed: int, speakers: int) -> None:

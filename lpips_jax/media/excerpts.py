@@ -1,0 +1,118 @@
+"""What of a video the networks can use: one person in one shot, at 25 frames a second, with what is heard meanwhile."""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
+from lpips_jax.media import video
+from lpips_jax.media.audio import SAMPLE_RATE
+from lpips_jax.media.detect import Detect
+from lpips_jax.media.people import Person, follow_everybody
+from lpips_jax.media.sound import load_timed_speech
+from lpips_jax.media.survey import survey
+
+LONGEST_STILL = 0.15  # seconds for which one frame may stand: else the picture would rest while speech goes on
+SILENT_ENDS = Fraction(1, 10)  # seconds by which an excerpt may begin before its sound, or end after it
+FRAME = Fraction(1, FRAME_RATE)
+
+
+@dataclass(frozen=True, eq=False)
+class Excerpt:
+  """A person for as long as they are seen and something can be heard.
+
+  Attributes:
+    indices: (t,) which frame of the source stands at each 25th of a second.
+    boxes: (t, 4) their face in it: left, top, right, bottom in pixels.
+    audio: (640 t,) int16 at 16 kHz, from the first of these frames on.
+  """
+
+  indices: np.ndarray
+  boxes: np.ndarray
+  audio: np.ndarray
+
+
+def find_excerpts(path: str | os.PathLike[str], find: Detect, everybody: bool) -> tuple[float, list[Excerpt]]:
+  """Reads a video once for its faces, and once for its sound.
+
+  Args:
+    path: the video.
+    find: from `media.detect.make_detector`.
+    everybody: whether all people of a shot come, or the most prominent one alone.
+
+  Returns:
+    How many seconds of picture there are, and the excerpts by their first frame; some may be empty.
+
+  Raises:
+    UserError: the file cannot be read, or lacks pictures or sound.
+  """
+  sound_start, speech = load_timed_speech(path)
+  seen = survey(path, find)
+  steps = np.diff([float(time) for time in seen.times])
+  step = float(np.median(steps)) if len(steps) else float(1 / seen.info.rate)  # the mean is no measure across gaps
+  cuts = sorted({*seen.cuts, *(np.flatnonzero(steps > LONGEST_STILL) + 1).tolist()})
+  people = follow_everybody(seen.faces, cuts, 1 / step, (seen.info.width, seen.info.height))
+  if not everybody:
+    people = _most_prominent_of_each_shot(people, cuts)
+  seconds = float(np.minimum(steps, LONGEST_STILL).sum() + step)
+  return seconds, [_excerpt(person, seen.times, step, sound_start, speech) for person in people]
+
+
+def read_excerpts(
+  path: str | os.PathLike[str], excerpts: Sequence[Excerpt]
+) -> Iterator[tuple[np.ndarray, list[tuple[int, int]]]]:
+  """Yields each frame that excerpts show, (h, w, 3) uint8 RGB, once, with the places (excerpt, place in it) it has."""
+  wanted: dict[int, list[tuple[int, int]]] = {}
+  for k, excerpt in enumerate(excerpts):
+    for place, index in enumerate(excerpt.indices):
+      wanted.setdefault(int(index), []).append((k, place))
+  indices = sorted(wanted)
+  for index, frame in zip(indices, video.read_chosen(path, indices), strict=False):  # a shorter video ends it
+    yield frame, wanted[index]
+
+
+def sound_of(speech: np.ndarray, first: int, frames: int) -> np.ndarray:
+  """The sound of so many frames from this sample on, which may be negative, as int16; silence where there is none."""
+  wanted = speech[max(first, 0) : max(first + frames * SAMPLES_A_FRAME, 0)]
+  before = min(max(-first, 0), frames * SAMPLES_A_FRAME)
+  padded = np.pad(wanted, (before, frames * SAMPLES_A_FRAME - before - len(wanted)))
+  return np.clip(np.rint(padded * 32768), -32768, 32767).astype(np.int16)
+
+
+def _most_prominent_of_each_shot(people: Sequence[Person], cuts: Sequence[int]) -> list[Person]:
+  shots: dict[int, Person] = {}
+  for person in people:
+    shot = int(np.searchsorted(cuts, person.first, side='right'))
+    if shot not in shots or person.prominence > shots[shot].prominence:
+      shots[shot] = person
+  return list(shots.values())
+
+
+def _excerpt(
+  person: Person, times: Sequence[Fraction], step: float, sound_start: Fraction, speech: np.ndarray
+) -> Excerpt:
+  """Lays a grid of 25 frames a second over the time for which a person is seen and something can be heard.
+
+  The grid begins with a frame of the source, and each of its points takes the frame that is nearest in time: half a
+  source frame off at most, in the mean not at all, and exact where the source has 25, 50 or 75 frames a second.
+  """
+  of_person = np.array([float(time) for time in times[person.first : person.first + len(person.boxes)]])
+  first = int(np.searchsorted(of_person, float(sound_start - SILENT_ENDS)))
+  end = min(of_person[-1], float(sound_start + SILENT_ENDS) + len(speech) / SAMPLE_RATE - float(FRAME))
+  if first == len(of_person) or end < of_person[first]:
+    return Excerpt(np.zeros(0, int), np.zeros((0, 4)), np.zeros(0, np.int16))
+  half_a_frame = min(0.5, FRAME_RATE * step / 2)  # of the source, in frames of the excerpt
+  count = int((end - of_person[first]) * FRAME_RATE + half_a_frame) + 1
+  places = _nearest(of_person, of_person[first] + np.arange(count) / FRAME_RATE)
+  heard = sound_of(speech, round((times[person.first + first] - sound_start) * SAMPLE_RATE), count)
+  return Excerpt(person.first + places, person.boxes[places], heard)
+
+
+def _nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+  """For each wanted time, the place of the nearest of the rising times; of two equally near ones the earlier."""
+  after = np.clip(np.searchsorted(times, wanted), 1, len(times) - 1) if len(times) > 1 else np.zeros(len(wanted), int)
+  before = np.maximum(after - 1, 0)
+  return np.where(wanted - times[before] <= times[after] - wanted + 1e-9, before, after)
