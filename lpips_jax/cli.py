@@ -5,7 +5,7 @@ import logging as python_logging
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from absl import flags, logging
@@ -18,7 +18,7 @@ class UserError(Exception):
   """Bad input. Its message is one line that says what is wrong and what to do."""
 
 
-def run(main: Callable[[], None], positional: str | None = None) -> None:
+def run(main: Callable[[], None], *positional: str) -> None:
   """Parses this process's flags and runs `main`.
 
   Bad flags, `UserError`s and files that the system refuses become one line on stderr and exit status 2, Ctrl-C one line
@@ -27,7 +27,7 @@ def run(main: Callable[[], None], positional: str | None = None) -> None:
 
   Args:
     main: does the command's work; reads absl's flags.
-    positional: the flag that may be given as a bare argument, too.
+    *positional: the flags that may be given as bare arguments, too, in this order.
   """
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # XLA's remarks on the machine
   _log_to_stdout()
@@ -85,12 +85,14 @@ def _log_failed_thread(failed: threading.ExceptHookArgs) -> None:
   logging.debug('%s ended', name, exc_info=trace)
 
 
-def _parse(positional: str | None) -> None:
+def _parse(positional: Sequence[str]) -> None:
   """Parses flags. A config file runs as they are parsed, so whatever it raises is an error of its author, not ours."""
   try:
     rest = flags.FLAGS(sys.argv)[1:]
-    if positional and rest and not flags.FLAGS[positional].present:
-      flags.FLAGS[positional].parse(rest.pop(0))
+    open_ones = [name for name in positional if not flags.FLAGS[name].present]
+    for name, value in zip(open_ones, tuple(rest), strict=False):
+      flags.FLAGS[name].parse(value)
+      rest.pop(0)
     for name in flags.FLAGS:  # ml_collections keeps quiet about a file that it could not load until its value is used
       hasattr(flags.FLAGS[name].value, 'used')
   except flags.Error as error:

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,6 +25,24 @@ def write_whole(path: Path, content: bytes | str) -> None:
   except OSError as error:
     beside.unlink(missing_ok=True)
     raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+@contextlib.contextmanager
+def whole_directory(path: Path) -> Iterator[Path]:
+  """Yields a directory to fill, which becomes `path` once all went well, and is gone otherwise.
+
+  Raises:
+    UserError: there is something already.
+    OSError: it cannot be made.
+  """
+  if path.exists():
+    raise UserError(f'{path} is there already: give another destination')
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with tempfile.TemporaryDirectory(dir=path.parent, prefix=f'.{path.name}.') as around:
+    filled = Path(around) / path.name
+    filled.mkdir()
+    yield filled
+    os.replace(filled, path)
 
 
 @contextlib.contextmanager

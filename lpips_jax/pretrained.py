@@ -6,30 +6,36 @@ expert it was trained with, itself a checkpoint directory. Who asks for one gets
 """
 
 import dataclasses
+import hashlib
 import json
 import math
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
 import jax
+import jax.export
+import numpy as np
 from jax.sharding import SingleDeviceSharding
 from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
-from lpips_jax import models
+from lpips_jax import folding, models
 from lpips_jax.cli import UserError, first_line
+from lpips_jax.files import write_whole
 
 CONFIG_FILE = 'config.json'
 SYNC_EXPERT = 'sync_expert'
+SAFETENSORS, STABLEHLO = 'model.safetensors', 'model.stablehlo'  # what lpips_jax.interop.export writes,
+DESCRIPTION = 'model.json'  # and what it says of them
 VARIABLES = 'model'  # the name of the averaged variables among a step's checkpointables
 BEST = 'best'
 LOSS = 'loss'  # the metric saved with a step that says how good it is: less is better
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Pretrained:
   """A network with its weights.
 
@@ -50,19 +56,52 @@ class Pretrained:
   step: int
 
   def __call__(self, *inputs: jax.Array) -> Any:
-    return self._apply(self.variables, *inputs)
+    return _compiled(self.model, bool(self.config.get('folded')))(self.variables, *inputs)
 
   @cached_property
-  def _apply(self) -> Any:
-    return jax.jit(self.model.apply)
+  def fingerprint(self) -> str:
+    """Twelve digits that other weights do not have."""
+    digest = hashlib.sha256()
+    for path, leaf in jax.tree.leaves_with_path(self.variables):
+      digest.update(jax.tree_util.keystr(path).encode() + np.asarray(leaf).tobytes())
+    return digest.hexdigest()[:12]
 
 
-def load(checkpoint: str | Path) -> Pretrained:
-  """Loads a step of a checkpoint directory, or of the run (`--workdir`) that holds one.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Exported:
+  """A network as lpips_jax.interop.export wrote it as StableHLO: called as `Pretrained`; its weights are inside."""
+
+  config: ConfigDict
+  step: int
+  program: Any
+
+  def __call__(self, *inputs: jax.Array) -> Any:
+    return self._call(*inputs)
+
+  @cached_property
+  def fingerprint(self) -> str:
+    """Twelve digits that another program does not have."""
+    return hashlib.sha256(self.program.mlir_module_serialized).hexdigest()[:12]
+
+  @cached_property
+  def _call(self) -> Any:
+    return jax.jit(self.program.call)
+
+
+@cache
+def _compiled(model: nn.Module, folded: bool) -> Any:
+  """One program for all networks of a kind: trained and untrained, averaged and not."""
+  return jax.jit(partial(folding.apply if folded else nn.Module.apply, model))
+
+
+def load(checkpoint: str | Path) -> Pretrained | Exported:
+  """Loads a step of a checkpoint directory, or of the run (`--workdir`) that holds one, or exported StableHLO.
 
   Raises:
     UserError: the directory is not there, or is no checkpoint, or is damaged, or holds no such step.
   """
+  if (Path(checkpoint).expanduser() / STABLEHLO).is_file():
+    return _read_exported(Path(checkpoint).expanduser())
   directory, step = _find(checkpoint)
   config = read_config(directory)
   try:
@@ -79,6 +118,29 @@ def load_expert(checkpoint: str | Path) -> Pretrained:
   if expert.config.task != 'sync_expert':
     raise UserError(f'{checkpoint} holds a {expert.config.task}, not a sync_expert')
   return expert
+
+
+def folded(network: Pretrained) -> Pretrained:
+  """The same function with BatchNorm folded into the convolutions: see `lpips_jax.folding`."""
+  if network.config.get('folded'):
+    return network
+  config = ConfigDict(network.config.to_dict() | {'folded': True})
+  return dataclasses.replace(network, config=config, variables=folding.fold(network.variables))
+
+
+def save(directory: Path, network: Pretrained) -> None:
+  """Writes a network as a checkpoint directory; `load` reads it, and training takes its experts."""
+  with ocp.training.Checkpointer(directory.absolute()) as checkpointer:
+    checkpointer.save_checkpointables(network.step, {VARIABLES: network.variables})
+  write_whole(directory / CONFIG_FILE, network.config.to_json_best_effort(indent=2) + '\n')
+
+
+def expert_of(checkpoint: str | Path) -> Pretrained:
+  """Loads the sync expert that a generator was trained with; raises UserError if none is kept with it."""
+  directory = find(checkpoint)
+  if not (directory / SYNC_EXPERT).is_dir():
+    raise UserError(f'{directory} keeps no sync expert to judge lips by: give one with --sync_expert')
+  return load_expert(directory / SYNC_EXPERT)
 
 
 def find(checkpoint: str | Path) -> Path:
@@ -107,6 +169,13 @@ def read_config(directory: Path) -> ConfigDict:
     ) from error
 
 
+def variable_shapes(config: ConfigDict) -> dict[str, Any]:
+  """The shapes of the variables of a network with this config."""
+  model = models.build(config.model)
+  variables = jax.eval_shape(model.init, jax.random.key(0), *models.example_inputs(config.model))
+  return jax.eval_shape(folding.fold, variables) if config.get('folded') else variables
+
+
 def _find(checkpoint: str | Path) -> tuple[Path, str]:
   """The checkpoint directory, and which step of it: a number, `BEST`, or '' for the newest."""
   given = Path(checkpoint).expanduser().absolute()
@@ -124,8 +193,17 @@ def _read(directory: Path, config: ConfigDict, wanted: str) -> Pretrained:
   model = models.build(config.model)
   with ocp.training.Checkpointer(directory) as checkpointer:
     step = _choose(checkpointer.checkpoints, directory, wanted)
-    variables = checkpointer.load_checkpointables(step, {VARIABLES: _on_one_device(model, config)})[VARIABLES]
+    variables = checkpointer.load_checkpointables(step, {VARIABLES: _on_one_device(config)})[VARIABLES]
   return Pretrained(config, model, variables, step)
+
+
+def _read_exported(directory: Path) -> Exported:
+  try:
+    described = json.loads((directory / DESCRIPTION).read_text())
+    program = jax.export.deserialize(bytearray((directory / STABLEHLO).read_bytes()))
+    return Exported(ConfigDict(described['config']), described['step'], program)
+  except Exception as error:  # whatever JAX and JSON make of files that are missing, cut short or not theirs
+    raise UserError(f'{directory} is damaged or incomplete ({first_line(error)})') from error
 
 
 def _choose(saved: Sequence[Any], directory: Path, wanted: str) -> int:
@@ -141,8 +219,7 @@ def _choose(saved: Sequence[Any], directory: Path, wanted: str) -> int:
   raise UserError(f'{directory} has no step {wanted}; there are {", ".join(str(c.step) for c in saved)}')
 
 
-def _on_one_device(model: nn.Module, config: ConfigDict) -> dict[str, Any]:
+def _on_one_device(config: ConfigDict) -> dict[str, Any]:
   """The shapes of a network's variables, to be read onto this process's first device wherever they were trained."""
-  variables = jax.eval_shape(model.init, jax.random.key(0), *models.example_inputs(config.model))
   here = SingleDeviceSharding(jax.local_devices()[0])
-  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), variables)
+  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), variable_shapes(config))

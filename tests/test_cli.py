@@ -39,11 +39,11 @@ def command(monkeypatch, tmp_path, capsys):
   stream = absl_logging.get_absl_handler().python_handler.stream
   hook = threading.excepthook
 
-  def run(*arguments, main=lambda: None, positional=None):
+  def run(*arguments, main=lambda: None, positional=()):
     status = 0
     try:
       monkeypatch.setattr(sys, 'argv', ['/some where/command.py', *arguments])
-      cli.run(main, positional)
+      cli.run(main, *positional)
     except SystemExit as exit_:
       status = exit_.code
     return status, *capsys.readouterr()
@@ -97,16 +97,24 @@ def test_bad_flags_are_one_line_and_status_2(command, arguments, problem):
 def test_a_bare_argument_fills_its_flag(command, arguments):
   seen = []
   main = lambda: seen.append((flags.FLAGS.name, flags.FLAGS.number))  # noqa: E731
-  assert command(*arguments, main=main, positional='name') == (0, '', '')
+  assert command(*arguments, main=main, positional=['name']) == (0, '', '')
   assert seen == [('a', 5)]
+
+
+@pytest.mark.parametrize('arguments', [['4', 'b'], ['b', '--number=4'], ['--name=b', '4']])
+def test_bare_arguments_fill_flags_in_order(command, arguments):
+  seen = []
+  main = lambda: seen.append((flags.FLAGS.name, flags.FLAGS.number))  # noqa: E731
+  assert command(*arguments, main=main, positional=['number', 'name']) == (0, '', '')
+  assert seen == [('b', 4)]
 
 
 @pytest.mark.parametrize(
   ('arguments', 'positional', 'problem'),
   [
-    (['3', 'stray'], 'number', "unexpected argument 'stray'"),
-    (['--number=3', 'stray'], 'number', "unexpected argument 'stray'"),
-    (['three'], 'number', '--number=three'),
+    (['3', 'stray'], ['number'], "unexpected argument 'stray'"),
+    (['--number=3', 'stray'], ['number'], "unexpected argument 'stray'"),
+    (['three'], ['number'], '--number=three'),
   ],
 )
 def test_bad_bare_arguments_are_one_line_and_status_2(command, arguments, positional, problem):

@@ -8,10 +8,19 @@ from ml_collections import ConfigDict
 from lpips_jax.conventions import WINDOW_FRAMES
 from lpips_jax.models.discriminator import Discriminator
 from lpips_jax.models.generator import Generator
+from lpips_jax.models.inception import Inception
 from lpips_jax.models.sync_expert import SyncExpert
+from lpips_jax.models.syncnet import SyncNet
 from lpips_jax.models.wav2lip import Wav2Lip
 
-MODELS = {'attn_wav2lip': Generator, 'wav2lip': Wav2Lip, 'sync_expert': SyncExpert, 'discriminator': Discriminator}
+MODELS = {
+  'attn_wav2lip': Generator,
+  'wav2lip': Wav2Lip,
+  'sync_expert': SyncExpert,
+  'discriminator': Discriminator,
+  'syncnet': SyncNet,
+  'inception': Inception,
+}
 
 
 def build(config: ConfigDict) -> nn.Module:
@@ -22,6 +31,7 @@ def build(config: ConfigDict) -> nn.Module:
     TypeError: it has no such field.
   """
   fields = {key: value for key, value in config.items() if key not in ('name', 'image_size')}
+  fields = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}  # as from JSON
   if config.name not in MODELS:
     raise ValueError(f'no model is called {config.name!r}; there are {", ".join(sorted(MODELS))}')
   module = MODELS[config.name]
@@ -33,9 +43,8 @@ def build(config: ConfigDict) -> nn.Module:
 def example_inputs(config: ConfigDict) -> tuple[jax.ShapeDtypeStruct, ...]:
   """Returns the shapes of one example of what the module of a model config is called with: images, and mels if any."""
   size = config.image_size
-  mel = jax.ShapeDtypeStruct((1, 80, 16), jnp.float32)
-  if config.name == 'sync_expert':
-    return jax.ShapeDtypeStruct((1, WINDOW_FRAMES, size, size, 3), jnp.float32), mel
-  if config.name == 'discriminator':
-    return (jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32),)
-  return jax.ShapeDtypeStruct((1, size, size, 6), jnp.float32), mel
+  image, images = (1, size, size, 3), (1, WINDOW_FRAMES, size, size, 3)
+  mel, mfcc = (1, 80, 16), (1, 13, 20)
+  shapes = {'sync_expert': (images, mel), 'syncnet': (images, mfcc), 'discriminator': (image,), 'inception': (image,)}
+  generator = (1, size, size, 6), mel
+  return tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes.get(config.name, generator))

@@ -18,14 +18,21 @@ class FourierUnit(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    height, width, channels = x.shape[-3:]
-    spectrum = jnp.fft.rfft2(at_least_float32(x), axes=(-3, -2), norm='ortho')
-    parts = jnp.concatenate([spectrum.real, spectrum.imag], -1)
+    width, channels = x.shape[-2:]
+    parts = jnp.concatenate(self.spectrum(at_least_float32(x)), -1)
     parts = nn.Conv(2 * channels, (1, 1), use_bias=False, dtype=self.dtype, name='conv')(parts)
     parts = nn.relu(BatchNorm(use_running_average=not train, name='norm')(parts))
-    real, imaginary = jnp.split(at_least_float32(parts), 2, -1)
-    y = jnp.fft.irfft2(jax.lax.complex(real, imaginary), s=(height, width), axes=(-3, -2), norm='ortho')
-    return y.astype(x.dtype)
+    return self.image(*jnp.split(at_least_float32(parts), 2, -1), width).astype(x.dtype)
+
+  def spectrum(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Real and imaginary parts of the spectrum of a map: (n, h, w, c) -> (n, h, w // 2 + 1, c), twice."""
+    spectrum = jnp.fft.rfft2(x, axes=(-3, -2), norm='ortho')
+    return spectrum.real, spectrum.imag
+
+  def image(self, real: jax.Array, imaginary: jax.Array, width: int) -> jax.Array:
+    """The map of a spectrum: (n, h, width // 2 + 1, c), twice -> (n, h, width, c)."""
+    shape = real.shape[-3], width
+    return jnp.fft.irfft2(jax.lax.complex(real, imaginary), s=shape, axes=(-3, -2), norm='ortho')
 
 
 class SpectralTransform(nn.Module):

@@ -26,7 +26,7 @@ class _Level(NamedTuple):
 _ENCODER = (_Level(16, 0), _Level(32, 2), _Level(64, 3), _Level(128, 2), _Level(256, 2), _Level(512, 1))
 # Each level after the first doubles it: 3 -> 6 -> 12 -> 24 -> 48 -> 96.
 _DECODER = (_Level(512, 1), _Level(512, 2), _Level(384, 2), _Level(256, 2), _Level(128, 2), _Level(64, 2))
-_AUDIO_RESIDUALS = (2, 2, 2, 1)
+AUDIO_RESIDUALS = (2, 2, 2, 1)
 _CODE = 512
 
 
@@ -43,7 +43,7 @@ class Wav2Lip(nn.Module):
   def __call__(self, faces: jax.Array, mels: jax.Array, train: bool = False) -> jax.Array:
     if faces.shape[-3:] != (IMAGE_SIZE, IMAGE_SIZE, 6):
       raise ValueError(f'Wav2Lip takes faces of shape (n, {IMAGE_SIZE}, {IMAGE_SIZE}, 6), not {faces.shape}')
-    speech = AudioEncoder(residuals=_AUDIO_RESIDUALS, dtype=self.dtype, name='audio_encoder')(mels, train)
+    speech = AudioEncoder(residuals=AUDIO_RESIDUALS, dtype=self.dtype, name='audio_encoder')(mels, train)
     skips = self._encode(faces.astype(self.dtype), train)
     x = self._decode(speech[..., None, None, :], skips, train)
     x = ConvBlock(32, dtype=self.dtype, name='output_block_0')(x, train)

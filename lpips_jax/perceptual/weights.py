@@ -49,6 +49,18 @@ def load_weights(source: str = 'pretrained', *, width: float = 1, seed: int = 0)
   return _read_directory(directory) if _pair_in(directory) else _read_h5(*map(_from_hub, HUB_FILES))
 
 
+def write_weights(directory: Path, weights: Weights) -> None:
+  """Writes full-size weights into a directory, as lpips-j's two files, which `load_weights` reads."""
+  import h5py
+
+  with h5py.File(directory / HUB_FILES[0], 'w') as file:
+    for name, layer in weights['vgg'].items():
+      file[f'{name}/weight'], file[f'{name}/bias'] = layer['kernel'], layer['bias']
+  with h5py.File(directory / HUB_FILES[1], 'w') as file:
+    for i, name in enumerate(FEATURES):
+      file[f'lin{i}'] = weights['linear'][name].reshape(1, 1, -1, 1)
+
+
 def random_weights(seed: int, width: float = 1) -> Weights:
   """Returns a VGG16 with random kernels (He et al., arXiv 1502.01852), and fixed, non-negative linear weights.
 

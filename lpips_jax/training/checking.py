@@ -101,7 +101,7 @@ def _check_image_size(model: ConfigDict) -> None:
 @functools.cache
 def _problem_of_network(values: str) -> str | None:
   """What is wrong with a network of these values, which are JSON: its shapes are tried, and nothing is computed."""
-  config = ConfigDict({key: tuple(x) if isinstance(x, list) else x for key, x in json.loads(values).items()})
+  config = ConfigDict(json.loads(values))
   try:
     network = models.build(config)
   except (ValueError, TypeError) as error:  # it has no such field

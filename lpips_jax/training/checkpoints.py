@@ -13,6 +13,7 @@ from absl import logging
 from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
+from lpips_jax import cards
 from lpips_jax.cli import UserError, first_line
 from lpips_jax.files import write_whole
 from lpips_jax.pretrained import CONFIG_FILE, SYNC_EXPERT, VARIABLES, best_first, has_steps, read_config
@@ -97,6 +98,8 @@ def save(
       step, {'state': rest, VARIABLES: state.average, 'data': iterator}, metrics=metrics
     )
     threading.Thread(target=_see_to_the_end, args=(saving,), daemon=True).start()
+    if jax.process_index() == 0:
+      cards.write(Path(checkpointer.directory), config, state.average, step, metrics)
   except Exception as error:
     raise _not_written(checkpointer, error) from error
 

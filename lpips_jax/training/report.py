@@ -349,4 +349,4 @@ def _flat(config: dict[str, Any], prefix: str = '') -> Iterator[tuple[str, str]]
 
 if __name__ == '__main__':
   define_flags()
-  cli.run(main, positional='workdir')
+  cli.run(main, 'workdir')

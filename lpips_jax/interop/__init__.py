@@ -1,0 +1,1 @@
+"""Weights from elsewhere in, models for elsewhere out."""

@@ -1,0 +1,176 @@
+"""Exports a trained network: its averaged weights alone, for other programs.
+
+  python -m lpips_jax.interop.export runs/lrs2/checkpoint exported --format=stablehlo --fold
+
+  orbax: a checkpoint directory as training leaves it, without what only training needs.
+  safetensors: DST/model.safetensors, variables by their path; the config among its metadata.
+  stablehlo: DST/model.stablehlo, weights inside, for any batch on CPU, CUDA and TPU. A process with JAX runs it:
+    jax.export.deserialize(Path('DST/model.stablehlo').read_bytes()).call(faces, mels)
+  onnx: DST/model.onnx, weights inside, for any batch (needs jax2onnx).
+
+Beside it lies DST/model.json: the inputs' names, shapes and ranges, and what a mel spectrogram is. --fold folds
+BatchNorm into the convolutions. Checkpoint directories are taken by every command, and the others made into one by
+lpips_jax.interop.convert; lpips_jax.load and dubbing take DST of a stablehlo as it is.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from absl import flags
+from jax import export as jax_export
+
+from lpips_jax import cards, cli, models, pretrained
+from lpips_jax.files import whole_directory, write_whole
+from lpips_jax.media import audio
+
+PLATFORMS = 'cpu', 'cuda', 'tpu'
+
+
+def define_flags() -> None:
+  flags.DEFINE_string('checkpoint', None, 'What to export: a checkpoint directory.')
+  flags.DEFINE_string('destination', None, 'The directory to make.')
+  flags.DEFINE_enum('format', 'orbax', list(FORMATS), 'For whom.')
+  flags.DEFINE_boolean('fold', False, 'Folds BatchNorm into the convolutions.')
+
+
+def main() -> None:
+  cli.require_flags('checkpoint', 'destination')
+  given = flags.FLAGS
+  export(given.checkpoint, Path(given.destination), given.format, given.fold)
+  print(f'wrote {given.destination}')
+
+
+def export(checkpoint: str | Path, destination: Path, form: str, fold: bool = False) -> None:
+  """Writes a network's averaged weights, whole or not at all.
+
+  Args:
+    checkpoint: what `pretrained.load` takes.
+    destination: the directory to make.
+    form: of `FORMATS`.
+    fold: whether to fold BatchNorm into the convolutions.
+
+  Raises:
+    UserError: the checkpoint cannot be read, or the destination is there already.
+    OSError: the destination cannot be written.
+  """
+  with whole_directory(destination) as directory:
+    network = pretrained.load(checkpoint)
+    if not isinstance(network, pretrained.Pretrained):
+      cli.fail(f'{checkpoint} is StableHLO, whose weights do not come out again: export the checkpoint it was made of')
+    if fold:
+      network = pretrained.folded(network)
+    FORMATS[form](directory, network)
+    _write_card(directory, checkpoint, network)
+    write_whole(directory / pretrained.DESCRIPTION, json.dumps(describe(network), indent=2) + '\n')
+
+
+def describe(network: pretrained.Pretrained) -> dict[str, Any]:
+  """What somebody needs to know who calls the network without this project."""
+  config = network.config
+  names = _INPUTS[config.model.name]
+  shapes = models.example_inputs(config.model)
+  inputs = [
+    {
+      'name': name,
+      'shape': ['batch', *shape.shape[1:]],
+      'dtype': 'float32',
+      'range': span and list(span),
+      'is': meaning,
+    }
+    for (name, span, meaning), shape in zip(names, shapes, strict=True)
+  ]
+  return {
+    'network': config.model.name,
+    'step': network.step,
+    'inputs': inputs,
+    'output': _OUTPUTS[config.model.name],
+    'mel': _MEL,
+    'window': f'{audio.WINDOW} mel frames from floor({audio.MEL_RATE} (k - lead) / frame rate) on belong to frame k',
+    'lead': config.get('data', {}).get('lead', 0),
+    'config': json.loads(config.to_json_best_effort()),
+  }
+
+
+def _write_card(directory: Path, checkpoint: str | Path, network: pretrained.Pretrained) -> None:
+  """The card that lies with the checkpoint; of one that has none, a new one without its measures."""
+  kept = pretrained.find(checkpoint) / cards.FILE
+  if kept.is_file():
+    write_whole(directory / cards.FILE, kept.read_text())
+  else:
+    cards.write(directory, network.config, network.variables, network.step, None)
+
+
+_FACES = 'faces', (0, 1), 'RGB crops, the target with the rows from height / 2 on zeroed, then a reference'
+_FRAMES = 'frames', (0, 1), 'five whole crops, RGB'
+_MELS = 'mels', (-audio.MAX_VALUE, audio.MAX_VALUE), 'windows of the log-mel spectrogram, bands first'
+_INPUTS = {
+  'attn_wav2lip': (_FACES, _MELS),
+  'wav2lip': (_FACES, _MELS),
+  'sync_expert': (_FRAMES, _MELS),
+  'discriminator': (('frames', (0, 1), 'whole crops, RGB'),),
+  'syncnet': (('frames', (0, 255), 'five frames, RGB'), ('mfccs', None, '13 MFCCs at 100 Hz')),
+  'inception': (('images', (0, 1), 'RGB'),),
+}
+_GENERATED = 'RGB crops in [0, 1], (batch, height, width, 3)'
+_OUTPUTS = {
+  'attn_wav2lip': _GENERATED,
+  'wav2lip': _GENERATED,
+  'sync_expert': 'embeddings of the faces and of the speech, (batch, d) each, of unit length',
+  'discriminator': 'log-odds of being filmed, (batch,)',
+  'syncnet': 'features of the faces and of the speech, (batch, 1024) each',
+  'inception': 'features, (batch, 2048)',
+}
+_MEL = {
+  'sample_rate': audio.SAMPLE_RATE,
+  'pre_emphasis': audio.PREEMPHASIS,
+  'fft_size': audio.FFT_SIZE,
+  'window': 'hann, periodic, centred, reflected at the ends',
+  'hop': audio.HOP,
+  'bands': audio.MEL_BANDS,
+  'scale': 'slaney',
+  'lowest_hz': audio.LOWEST,
+  'highest_hz': audio.HIGHEST,
+  'of': 'magnitudes',
+  'level': f'20 log10(max({audio.MIN_MAGNITUDE}, x)) - {audio.REFERENCE_DB}',
+  'value': f'clip({2 * audio.MAX_VALUE} (level - {audio.FLOOR_DB}) / {-audio.FLOOR_DB} - {audio.MAX_VALUE})',
+}
+
+
+def _write_safetensors(directory: Path, network: pretrained.Pretrained) -> None:
+  from safetensors.numpy import save_file
+
+  leaves = jax.tree_util.tree_leaves_with_path(network.variables)
+  arrays = {'.'.join(key.key for key in path): np.asarray(leaf) for path, leaf in leaves}
+  metadata = {'config': network.config.to_json_best_effort(), 'step': str(network.step)}
+  save_file(arrays, directory / pretrained.SAFETENSORS, metadata)
+
+
+def _write_stablehlo(directory: Path, network: pretrained.Pretrained) -> None:
+  (batch,) = jax_export.symbolic_shape('batch')
+  examples = models.example_inputs(network.config.model)
+  inputs = [jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype) for x in examples]
+  exported = jax_export.export(jax.jit(network.__call__), platforms=PLATFORMS)(*inputs)
+  write_whole(directory / pretrained.STABLEHLO, bytes(exported.serialize()))
+
+
+def _write_onnx(directory: Path, network: pretrained.Pretrained) -> None:
+  from lpips_jax.interop import onnx_files
+
+  names = tuple(name for name, _, _ in _INPUTS[network.config.model.name])
+  onnx_files.write(directory / 'model.onnx', network, names)
+
+
+FORMATS = {
+  'orbax': pretrained.save,
+  'safetensors': _write_safetensors,
+  'stablehlo': _write_stablehlo,
+  'onnx': _write_onnx,
+}
+
+
+if __name__ == '__main__':
+  define_flags()
+  cli.run(main, 'checkpoint', 'destination')

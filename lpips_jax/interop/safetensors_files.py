@@ -1,0 +1,36 @@
+"""What lpips_jax.interop.export wrote as safetensors, read back."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from lpips_jax import models, pretrained
+from lpips_jax.cli import UserError, first_line
+from lpips_jax.interop.correspondence import Tensor, converted
+
+
+def read(path: Path) -> pretrained.Pretrained:
+  """Reads a network with its config and step.
+
+  Raises:
+    UserError: the file is not there, is damaged, is not one of ours, or does not fit its own config.
+  """
+  from safetensors import safe_open
+
+  if not path.is_file():
+    raise UserError(f'{path} is not there: give a file of weights')
+  try:
+    with safe_open(path, 'numpy') as file:
+      metadata = file.metadata() or {}
+      arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, it is no mapping
+    config, step = ConfigDict(json.loads(metadata['config'])), int(metadata['step'])
+    shapes = pretrained.variable_shapes(config)
+  except Exception as error:  # whatever safetensors, JSON and the networks make of what is damaged or not ours
+    raise UserError(f'{path} is damaged, or was not exported here ({first_line(error)})') from error
+  try:
+    variables = converted(shapes, lambda path: Tensor('.'.join(path), np.asarray), arrays)
+  except UserError as error:
+    raise UserError(f'{path} does not fit its own config: {error}') from error
+  return pretrained.Pretrained(config, models.build(config.model), variables, step)
