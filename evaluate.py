@@ -1,20 +1,34 @@
-"""Scores a checkpoint on a held-out split, beside its controls.
+"""Scores checkpoints and ready videos, beside controls that say what the figures are worth.
 
+Clips of a corpus, rebuilt from masked frames:
   python evaluate.py --checkpoint=runs/demo/checkpoint --dataset=talking_faces/quickstart --output=runs/eval
 
-Leaves metrics.json and, for a generator, samples.png (rows: masked, reference, generated, target) and metrics.md in
---output. With --seed=N the embedded corpus draws a test split of new speakers.
+Ready videos, whoever made them:
+  python evaluate.py --videos=wav2lip=DIR,ours=DIR --truth=DIR --sync_expert=runs/expert --output=runs/eval
+
+Wav2Lip's lists of who is to speak whose words, dubbed and scored:
+  python evaluate.py --pairs=test.txt --root=lrs2/main --checkpoint=ours=DIR,wav2lip=DIR --output=runs/eval
+
+Leaves metrics.json, metrics.md, page.html, samples.png and samples.mp4 in --output, and clips.jsonl with all scores:
+the same command goes on where it was cut short. LSE and FID need --syncnet and --inception, which
+lpips_jax.interop.convert makes. With --seed=N the embedded corpus draws a test split of new speakers.
 """
 
 import json
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
 from lpips_jax import cli
-from lpips_jax.files import write_whole
+from lpips_jax.files import alone_in, write_whole
+from lpips_jax.media.detect import DETECTORS
 
-flags.DEFINE_string('checkpoint', None, 'A generator or a sync expert: the checkpoint directory that train.py left.')
+flags.DEFINE_list('checkpoint', [], 'Generators, as [NAME=]DIR,…, or one sync expert: checkpoint directories.')
+flags.DEFINE_list('videos', [], 'Directories of ready videos, as [NAME=]DIR,….')
+flags.DEFINE_string('truth', None, 'A directory of what was filmed, by the same names as --videos.')
+flags.DEFINE_string('pairs', None, 'A list with "audio video" in each line; --videos are then named 00000, 00001, ….')
+flags.DEFINE_string('root', None, 'What the names in --pairs are relative to.')
 flags.DEFINE_string('dataset', None, 'A corpus: talking_faces, talking_faces/quickstart, lrs2, …')
 flags.DEFINE_string('split', 'test', 'Its split.')
 flags.DEFINE_string('data_dir', 'runs/data', 'Where TFDS keeps its datasets.')
@@ -22,50 +36,134 @@ flags.DEFINE_integer(
   'seed', None, 'Draws a fresh test split of the embedded corpus, of speakers never seen.', lower_bound=0
 )
 flags.DEFINE_integer('max_clips', None, 'Scores only the first clips.', lower_bound=2)
+flags.DEFINE_string('sync_expert', None, 'What judges lips; by default the expert that the first generator had.')
+flags.DEFINE_string('syncnet', None, 'A converted syncnet_v2.model, for LSE-D and LSE-C.')
+flags.DEFINE_string('inception', None, "pytorch-fid's Inception, converted, for FID.")
+flags.DEFINE_string('perceptual', None, "Weights of LPIPS: 'pretrained', a directory, or by default the generator's.")
+flags.DEFINE_enum('detector', 'auto', DETECTORS, 'What finds faces in videos; auto is YuNet where it can be had.')
+flags.DEFINE_string('detector_model', None, "YuNet's file, if not downloaded and not named by LIPSYNC_YUNET.")
 flags.DEFINE_string('output', None, 'The directory for the results.')
+
+VIDEO_SIZE = 96  # pixels of the crops of videos, where no generator says otherwise
 
 
 def main() -> None:
-  cli.require_flags('checkpoint', 'dataset', 'output')
+  _check_flags()
   given = flags.FLAGS
 
-  from data_pipeline import corpora  # here, so that bad flags are told at once
-  from data_pipeline import input as data
-  from lpips_jax import evaluation, perceptual, pretrained
-  from lpips_jax.media import pictures
+  from lpips_jax import pretrained  # here, so that bad flags are told at once
+  from lpips_jax.evaluation import judges, scoring, summary
+  from lpips_jax.evaluation.page import page
 
-  network = pretrained.load(given.checkpoint)
-  if given.seed is None:
-    source = corpora.source(given.dataset, given.split, given.data_dir)
-  else:
-    source = corpora.fresh_test_source(given.dataset, given.seed, given.data_dir)
-  clips = data.whole_clips(source, network.config.model.image_size, given.max_clips)
-
-  speakers = {clip.speaker for clip in clips}
-  if network.config.task == 'sync_expert':
-    expert = network
-  else:
-    expert = pretrained.load(pretrained.find(given.checkpoint) / pretrained.SYNC_EXPERT)
-    if len(speakers) < 2:
-      cli.fail(f'the control with another speaker needs two speakers, {len(clips)} clips have one: raise --max_clips')
+  networks = {name: pretrained.load(path) for name, path in _named(given.checkpoint, 'checkpoint', 'generated').items()}
+  expert, generators = _sorted(networks)
+  judging = judges.load_judges(expert, given.syncnet, given.inception, _perceptual(generators))
+  sizes = [network.config.model.image_size for network in networks.values()]
+  protocol = _protocol(generators, max(sizes, default=VIDEO_SIZE))
 
   output = Path(given.output)
   output.mkdir(parents=True, exist_ok=True)
-  split = given.split if given.seed is None else 'test'
-  results = {'dataset': given.dataset, 'split': split, 'seed': given.seed, 'clips': len(clips)}
-  results |= {'speakers': len(speakers), 'step': network.step} | evaluation.score_expert(expert, clips)
-  if network is not expert:
-    try:
-      weights = perceptual.load_weights(**network.config.perceptual)
-    except cli.UserError as error:
-      weights, results['perceptual_missing'] = None, str(error)
-    scores, rows = evaluation.score_generator(network, expert, clips, weights)
-    results |= {'perceptual_source': network.config.perceptual.source} | evaluation.flat(scores)
-    pictures.write_png(output / 'samples.png', pictures.grid(rows))
-    print(evaluation.table(scores))
-    write_whole(output / 'metrics.md', evaluation.table(scores) + '\n')
-  write_whole(output / 'metrics.json', json.dumps(results, indent=2) + '\n')
-  print(f'expert accuracy {results["expert_accuracy"]:.3f} on {len(clips)} clips; wrote {output / "metrics.json"}')
+  with alone_in(output):
+    ledger = scoring.Ledger(output)
+    keys = {
+      system: scoring.key_of(judges=judging.identity, size=max(sizes, default=VIDEO_SIZE), system=rests_on)
+      for system, rests_on in protocol.systems.items()
+    }
+    scoring.score(protocol.entries, keys, judging, ledger)
+    names = list(dict.fromkeys(entry.name for entry in protocol.entries))
+    rows = ledger.rows(keys, names)
+    found = summary.summarise(list(keys), rows, ledger, judging.missing)
+    described = protocol.described | {'clips': len(names)}
+    described |= {'step': next((network.step for network in networks.values()), None)}
+    results = described | summary.flat(found) | summary.as_json(found)
+    write_whole(output / 'metrics.json', json.dumps(results, indent=2) + '\n')
+    write_whole(output / 'metrics.md', summary.markdown(found))
+    shown = {output / name: caption for name, caption in protocol.write_samples(output).items()}
+    write_whole(output / 'page.html', page(found, rows, described, shown))
+  print(summary.markdown(found) + f'wrote {output}/metrics.json and {output}/page.html')
+
+
+def _check_flags() -> None:
+  cli.require_flags('output')
+  given = flags.FLAGS
+  if given.dataset and (given.videos or given.pairs):
+    cli.fail('--dataset stands alone: give --videos or --pairs in another call')
+  if not (given.dataset or given.videos or given.pairs):
+    cli.fail('nothing to score: give --dataset, --videos or --pairs, see --help')
+  if given.dataset:
+    cli.require_flags('checkpoint')
+  if given.pairs:
+    cli.require_flags('root')
+  elif given.checkpoint and not given.dataset:
+    cli.fail('--checkpoint makes videos of --pairs, or rebuilds a --dataset: --videos alone are scored as they are')
+  if given.truth and not (given.videos and not given.pairs):
+    cli.fail('--truth is what --videos should look like: leave it out')
+
+
+def _named(values: list[str], flag: str, default: str) -> dict[str, str]:
+  """[NAME=]DIR,… by name; one alone needs none."""
+  from lpips_jax.evaluation.systems import OF_A_CLIP
+
+  named = {}
+  for value in values:
+    name, _, path = ('', '', value) if Path(value).exists() else value.rpartition('=')
+    if not name and len(values) > 1:
+      cli.fail(f'--{flag}={",".join(values)}: name each of several, as NAME={value}')
+    if name in named or name in OF_A_CLIP:
+      cli.fail(f'--{flag}: {name} is the name of another row of the table')
+    named[name or default] = path
+  return named
+
+
+def _sorted(networks: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+  """The sync expert that judges, or why there is none, and the generators to be judged."""
+  from lpips_jax import pretrained
+
+  given = flags.FLAGS
+  experts = [network for network in networks.values() if network.config.task == 'sync_expert']
+  if experts and len(networks) == 1:
+    return experts[0], {}
+  for name, network in networks.items():
+    if network.config.task != 'generator':
+      cli.fail(f'--checkpoint: {name} holds a {network.config.task}, not a generator')
+  if given.sync_expert:
+    return pretrained.load_expert(given.sync_expert), networks
+  if not networks:
+    return 'needs --sync_expert', {}
+  try:
+    return pretrained.expert_of(next(iter(_named(given.checkpoint, 'checkpoint', 'generated').values()))), networks
+  except cli.UserError as error:
+    return str(error), networks
+
+
+def _perceptual(generators: dict[str, Any]) -> dict[str, Any] | None:
+  """The weights of LPIPS, if there is a truth to compare with."""
+  given = flags.FLAGS
+  if not (given.truth or (generators and given.dataset)):
+    return None
+  if given.perceptual:
+    return {'source': given.perceptual}
+  return dict(next(iter(generators.values())).config.perceptual) if generators else {'source': 'pretrained'}
+
+
+def _protocol(generators: dict[str, Any], image_size: int) -> Any:
+  """What is to be scored, by which flag asks for it."""
+  from lpips_jax.evaluation import pairs, videos
+
+  given = flags.FLAGS
+  if given.dataset:
+    from data_pipeline import held_out
+
+    chosen = held_out.Choice(given.dataset, given.split, given.seed, given.data_dir, given.max_clips)
+    return held_out.protocol(chosen, generators, image_size)
+  detector = {'detector': given.detector, 'detector_model': given.detector_model}
+  ready = {name: Path(path) for name, path in _named(given.videos, 'videos', 'videos').items()}
+  if given.pairs:
+    made = Path(given.output) / 'videos'
+    listed = pairs.read_pairs(Path(given.pairs), Path(given.root), given.max_clips)
+    return pairs.protocol(listed, generators, made, ready, detector, image_size)
+  truth = None if given.truth is None else Path(given.truth)
+  return videos.protocol(ready, truth, detector, given.max_clips, image_size)
 
 
 if __name__ == '__main__':

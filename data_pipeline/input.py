@@ -128,18 +128,19 @@ class ExampleOf(grain.transforms.RandomMap):
 
 def whole_clips(source: Sequence[dict[str, Any]], image_size: int, limit: int | None = None) -> list[Clip]:
   """Decodes the records of a split, or its first ones, into clips to score, with crops of the size asked for."""
-  records = (source[i] for i in range(min(len(source), limit or len(source))))
-  return [
-    Clip(
-      name=text(record['id']),
-      speaker=text(record['speaker']),
-      frames=decode_frames(record['frames'], range(len(record['frames'])), image_size),
-      mel=record['mel'],
-      audio=record['audio'],
-      mouth_opening=record.get('mouth_opening'),
-    )
-    for record in records
-  ]
+  return [whole_clip(source[i], image_size) for i in range(min(len(source), limit or len(source)))]
+
+
+def whole_clip(record: dict[str, Any], image_size: int) -> Clip:
+  """Decodes a record."""
+  return Clip(
+    name=text(record['id']),
+    speaker=text(record['speaker']),
+    frames=decode_frames(record['frames'], range(len(record['frames'])), image_size),
+    mel=record['mel'],
+    audio=record['audio'],
+    mouth_opening=record.get('mouth_opening'),
+  )
 
 
 def _start_worker(*_: int) -> None:

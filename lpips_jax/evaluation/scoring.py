@@ -1,0 +1,188 @@
+"""Goes through all takes, once: what was found is kept as it comes, so that an evaluation cut short goes on there."""
+
+import hashlib
+import itertools
+import json
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from google.protobuf.message import DecodeError
+from tqdm import tqdm
+
+from lpips_jax.cli import UserError, first_line
+from lpips_jax.evaluation.judges import Judges, Scores
+from lpips_jax.evaluation.systems import Make
+from lpips_jax.evaluation.takes import length
+
+ROWS, FEATURES = 'clips.jsonl', 'features'
+AHEAD, READERS = 4, 2  # clips that are read while one is judged, and threads that do so
+SHORTEST = 8  # frames of a take: four windows of the sync expert, the first and the last of which are off-sync
+DAMAGE = UserError, ValueError, KeyError, IndexError, RuntimeError, OSError, DecodeError  # from reading
+
+
+class Entry(NamedTuple):
+  """A clip to judge.
+
+  Attributes:
+    name: what to call it.
+    systems: which of them made something of it.
+    read: reads it, in a thread, while others are judged; returns what makes the takes, by system.
+  """
+
+  name: str
+  systems: Collection[str]
+  read: Callable[[], Mapping[str, Make]]
+
+
+class Protocol(NamedTuple):
+  """What is to be scored.
+
+  Attributes:
+    entries: the clips.
+    systems: of each row of the table, in order, all that its scores depend on but clips and judges, as JSON has it.
+    described: what the results say of it.
+    write_samples: leaves what there is to see in a directory; returns what it shows, by the name of the file.
+  """
+
+  entries: list[Entry]
+  systems: dict[str, Any]
+  described: dict[str, Any]
+  write_samples: Callable[[Path], dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Row:
+  """What was found of a system's take of a clip.
+
+  Attributes:
+    key: says all on which the scores depend, beside the clip: see `key_of`.
+    system: the name of the row.
+    clip: the name of the clip.
+    scores: by measure; empty if there are none.
+    skipped: why there are none.
+  """
+
+  key: str
+  system: str
+  clip: str
+  scores: Scores
+  skipped: str = ''
+
+
+class Ledger:
+  """The rows of a directory's evaluations, in `clips.jsonl`, and the features that belong to them."""
+
+  def __init__(self, directory: Path):
+    self._path, self._features = directory / ROWS, directory / FEATURES
+    self._rows = {(row.key, row.clip): row for row in _read_rows(self._path)}
+    self._path.write_text(''.join(_line(row) for row in self._rows.values()))  # without a line cut short
+
+  def scored(self, key: str, clip: str) -> bool:
+    """Whether there are scores; what was skipped is tried again."""
+    row = self._rows.get((key, clip))
+    return row is not None and not row.skipped
+
+  def add(self, row: Row, features: np.ndarray | None = None) -> None:
+    """Keeps a row, after what belongs to it."""
+    if features is not None:
+      path = self._features_of(row.key, row.clip)
+      path.parent.mkdir(parents=True, exist_ok=True)
+      np.save(path, features)
+    with self._path.open('a') as file:
+      file.write(_line(row))
+    self._rows[row.key, row.clip] = row
+
+  def rows(self, keys: Mapping[str, str], clips: Iterable[str]) -> list[Row]:
+    """The rows of these clips, of the systems that have these keys, under the names these have now."""
+    found = [(system, self._rows.get((key, clip))) for clip in clips for system, key in keys.items()]
+    return [Row(row.key, system, row.clip, row.scores, row.skipped) for system, row in found if row]
+
+  def features(self, rows: Iterable[Row]) -> Iterator[np.ndarray]:
+    """The features of rows, (n, d) each, where there are any."""
+    for row in rows:
+      path = self._features_of(row.key, row.clip)
+      if path.is_file():
+        yield np.load(path)
+
+  def _features_of(self, key: str, clip: str) -> Path:
+    return self._features / key / f'{digest(clip)}.npy'
+
+
+def score(
+  entries: Sequence[Entry], keys: Mapping[str, str], judges: Judges, ledger: Ledger, progress: bool = True
+) -> None:
+  """Judges every take that the ledger does not have yet.
+
+  Args:
+    entries: the clips.
+    keys: of each system, what `key_of` makes of all that it depends on.
+    judges: who judges.
+    ledger: gets the rows; a clip that cannot be read or judged becomes one with the reason.
+    progress: shows a bar, on a terminal.
+  """
+
+  def left(entry: Entry) -> list[str]:
+    return [system for system in entry.systems if not ledger.scored(keys[system], entry.name)]
+
+  todo = [(entry, systems) for entry in entries if (systems := left(entry))]
+  bar = tqdm(
+    total=len(entries),
+    initial=len(entries) - len(todo),
+    desc='scoring',
+    unit='clip',
+    disable=None if progress else True,
+  )
+  with bar, ThreadPoolExecutor(READERS) as threads:
+    for entry, systems, read in _ahead((entry, systems, threads.submit(entry.read)) for entry, systems in todo):
+      for system in systems:
+        ledger.add(*_judge(system, keys[system], entry.name, read, judges))
+      bar.update()
+
+
+def key_of(**everything: Any) -> str:
+  """Twelve digits for all on which scores depend: values of JSON."""
+  return digest(json.dumps(everything, sort_keys=True))
+
+
+def digest(text: str) -> str:
+  return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _judge(
+  system: str, key: str, clip: str, read: Future[Mapping[str, Make]], judges: Judges
+) -> tuple[Row, np.ndarray | None]:
+  try:
+    makers = read.result()
+  except DAMAGE as error:
+    return Row(key, system, clip, {}, str(error) if isinstance(error, UserError) else first_line(error)), None
+  take = makers[system]()
+  if length(take) < SHORTEST:
+    return Row(key, system, clip, {}, f'shorter than {SHORTEST} frames'), None
+  return Row(key, system, clip, judges.score(take)), judges.features(take)
+
+
+def _ahead(items: Iterator[Any]) -> Iterator[Any]:
+  """The same items, of which the next few are asked for already."""
+  waiting = deque(itertools.islice(items, AHEAD))
+  while waiting:
+    yield waiting.popleft()
+    waiting.extend(itertools.islice(items, 1))
+
+
+def _read_rows(path: Path) -> Iterator[Row]:
+  if not path.is_file():
+    return
+  for line in path.read_text().splitlines():
+    try:
+      yield Row(**json.loads(line))
+    except (ValueError, TypeError):  # cut short
+      continue
+
+
+def _line(row: Row) -> str:
+  return json.dumps(vars(row)) + '\n'

@@ -1,0 +1,58 @@
+"""What is scored: clips as they were filmed, and takes: what somebody, or a network, made of a face and speech."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lpips_jax.conventions import SAMPLES_A_FRAME
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+  """A clip as it was filmed.
+
+  Attributes:
+    name: what to call it.
+    speaker: who speaks in it.
+    frames: (t, h, w, 3) uint8 face crops at 25 fps.
+    mel: (m, 80), `lpips_jax.media.audio.melspectrogram` of the sound.
+    audio: (s,) int16, the sound itself at 16 kHz, where that is at hand.
+    mouth_opening: (t,), how far the mouth is truly open, where that is known.
+  """
+
+  name: str
+  speaker: str
+  frames: np.ndarray
+  mel: np.ndarray
+  audio: np.ndarray | None = None
+  mouth_opening: np.ndarray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Take:
+  """Faces to judge, with all that they are judged by; what is None is not judged by.
+
+  Attributes:
+    frames: (t, h, w, 3) face crops at 25 fps, uint8 or float in [0, 1].
+    mel: (m, 80), of the sound that the lips should fit.
+    audio: (s,) int16 at 16 kHz, that sound itself.
+    truth: (t, h, w, 3) uint8, what the frames should look like.
+    reference: (t, h, w, 3) uint8, the faces whose mouths the network was shown: theirs must not come through.
+    mouth_opening: (t,), how far the mouth should be open.
+    tracked: (t, 224, 224, 3) uint8, the frames as SyncNet's own pipeline cuts them; the crops by default.
+    filmed: whether nothing was made of these frames: then they say how good the sync expert is.
+  """
+
+  frames: np.ndarray
+  mel: np.ndarray
+  audio: np.ndarray | None = None
+  truth: np.ndarray | None = None
+  reference: np.ndarray | None = None
+  mouth_opening: np.ndarray | None = None
+  tracked: np.ndarray | None = None
+  filmed: bool = False
+
+
+def length(take: Take) -> int:
+  """How many frames have both a picture and sound."""
+  return len(take.frames) if take.audio is None else min(len(take.frames), len(take.audio) // SAMPLES_A_FRAME)

@@ -1,0 +1,128 @@
+"""What was found is kept, summed up and shown."""
+
+import json
+
+import numpy as np
+import pytest
+
+from lpips_jax.cli import UserError
+from lpips_jax.evaluation import summary
+from lpips_jax.evaluation.page import page
+from lpips_jax.evaluation.scoring import ROWS, Entry, Ledger, Row, key_of, score
+from lpips_jax.evaluation.takes import Take
+
+RNG = np.random.default_rng(0)
+FEATURES = 16
+KEYS = {'generated': 'g', 'target': 't'}
+
+
+class Judges:
+  """Notes whom it has judged."""
+
+  def __init__(self):
+    self.judged = []
+
+  def score(self, take):
+    self.judged.append(float(take.mel[0, 0]))
+    return {'lower_half_psnr': float(take.mel[0, 0]), 'perceptual': None}
+
+  def features(self, take):
+    return RNG.standard_normal((3, FEATURES)).astype(np.float32)
+
+
+def entry(number, frames=10):
+  take = Take(np.zeros((frames, 8, 8, 3), np.uint8), np.full((1, 80), number, np.float32))
+  return Entry(f'clip{number}', tuple(KEYS), lambda: dict.fromkeys(KEYS, lambda: take))
+
+
+def damaged():
+  raise UserError('the file is no video')
+
+
+def test_a_second_run_does_what_is_left(tmp_path):
+  judges = Judges()
+  score([entry(1), entry(2)], KEYS, judges, Ledger(tmp_path), progress=False)
+  assert judges.judged == [1, 1, 2, 2]
+  with (tmp_path / ROWS).open('a') as file:
+    file.write('{"key": "g", "system": "gener')  # cut short
+  ledger = Ledger(tmp_path)
+  score([entry(1), entry(2), entry(3)], KEYS, judges, ledger, progress=False)
+  assert judges.judged == [1, 1, 2, 2, 3, 3]
+  score([entry(1)], KEYS | {'generated': 'retrained'}, judges, Ledger(tmp_path), progress=False)
+  assert judges.judged[6:] == [1]
+  rows = ledger.rows(KEYS, ['clip1', 'clip2', 'clip3'])
+  assert [(row.clip, row.system) for row in rows] == [(f'clip{n}', system) for n in (1, 2, 3) for system in KEYS]
+  assert all(features.shape == (3, FEATURES) for features in ledger.features(rows))
+  assert [json.loads(line)['clip'] for line in (tmp_path / ROWS).read_text().splitlines()].count('clip3') == 2
+
+
+def test_what_cannot_be_scored_says_why_and_is_tried_again(tmp_path):
+  ledger = Ledger(tmp_path)
+  bad = Entry('bad', tuple(KEYS), damaged)
+  score([bad, entry(1), entry(2, frames=7)], KEYS, Judges(), ledger, progress=False)
+  found = summary.summarise(list(KEYS), ledger.rows(KEYS, ['bad', 'clip1', 'clip2']), ledger, {})
+  assert found.scored == {'generated': 1, 'target': 1}
+  assert found.skipped['generated'] == {'the file is no video': 1, 'shorter than 8 frames': 1}
+  assert any('1 clips were not scored: the file is no video' in note for note in summary.notes(found))
+  mended = Entry('bad', tuple(KEYS), entry(5).read)
+  score([mended], KEYS, Judges(), ledger, progress=False)
+  assert all(not row.skipped for row in ledger.rows(KEYS, ['bad']))
+
+
+def test_nothing_scored_is_an_error(tmp_path):
+  ledger = Ledger(tmp_path)
+  score([Entry('bad', tuple(KEYS), damaged)], KEYS, Judges(), ledger, progress=False)
+  with pytest.raises(UserError, match='none of the 1 clips could be scored: the file is no video'):
+    summary.summarise(list(KEYS), ledger.rows(KEYS, ['bad']), ledger, {})
+
+
+def test_other_conditions_have_other_keys():
+  assert key_of(size=96, split='test') == key_of(split='test', size=96) != key_of(size=128, split='test')
+
+
+def test_intervals_cover_the_mean_as_often_as_they_say():
+  draws = RNG.normal(3, 2, (400, 50))
+  covered = [low <= 3 <= high for low, high in map(summary.interval, draws)]
+  assert 0.90 <= np.mean(covered) <= 0.98
+  assert summary.interval([4.0]) == (4, 4)
+
+
+@pytest.fixture
+def found(tmp_path):
+  ledger = Ledger(tmp_path)
+  same = RNG.standard_normal((20, FEATURES)).astype(np.float32)
+  for k in range(6):
+    scores = {'lower_half_psnr': 20.0 + k, 'sync_confidence': 0.1 * k}
+    ledger.add(Row('g', 'generated', f'c{k}', scores), same + 0.5)
+    ledger.add(Row('o', 'other_audio', f'c{k}', {'lower_half_psnr': 10.0}))
+    ledger.add(Row('t', 'target', f'c{k}', {'sync_confidence': 0.5, 'expert_accuracy': 0.9} | KINDS), same)
+  keys = {'generated': 'g', 'other_audio': 'o', 'target': 't'}
+  rows = ledger.rows(keys, [f'c{k}' for k in range(6)])
+  return summary.summarise(list(keys), rows, ledger, {'lse_d': 'needs --syncnet'}), rows
+
+
+KINDS = {'expert_ranking': 0.95, 'offset_correct': 1.0, 'lower_half_psnr': None}
+
+
+def test_summary(found):
+  found, _ = found
+  assert found.systems['generated']['lower_half_psnr'].mean == pytest.approx(22.5)
+  assert 'lower_half_psnr' not in found.systems['target']  # equal frames have none
+  # Features that differ by a constant: the means alone are apart.
+  assert found.systems['generated']['fid'].mean == pytest.approx(0.25 * FEATURES, rel=1e-5)
+  assert 'fid' not in found.systems['other_audio'] and 'fid' not in found.systems['target']
+  named = summary.flat(found)
+  assert named['lower_half_psnr'] == 22.5 and named['lower_half_psnr_other_audio'] == 10
+  assert named['expert_accuracy'] == pytest.approx(0.9) and named['sync_confidence_target'] == 0.5
+  head, rows = summary.table(found)
+  assert head[2:] == ['PSNR, dB ↑', 'FID ↓', 'LSE-D ↓', 'sync confidence ↑'] and rows[1][3:] == ['', '', '']
+  assert json.loads(json.dumps(summary.as_json(found)))['missing'] == {'lse_d': 'needs --syncnet'}
+  assert 'LSE-D: not measured, needs --syncnet.' in summary.markdown(found)
+
+
+def test_page_has_everything(found, tmp_path):
+  found, rows = found
+  shown = page(found, rows, {'dataset': 'lrs2'}, {})
+  for text in ('22.500 ±', 'LSE-D: not measured', 'Clips that went worst', 'lrs2', '<svg'):
+    assert text in shown
+  assert shown.index('c0</td>') < shown.index('c1</td>')  # the worst comes first

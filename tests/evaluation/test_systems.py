@@ -1,0 +1,132 @@
+"""The rows of the table, on a checkpoint that has hardly been trained; evaluate.py itself."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import tiny_config
+
+from data_pipeline import corpora
+from data_pipeline import input as data
+from lpips_jax import perceptual, pretrained
+from lpips_jax.evaluation import batches, systems
+from lpips_jax.evaluation.judges import OF_THE_EXPERT, Judges
+from lpips_jax.models.inputs import lower_half
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope='module')
+def clips(directory):
+  return data.whole_clips(corpora.source('talking_faces/tiny', 'test', str(directory / 'data')), 32)
+
+
+@pytest.fixture(scope='module')
+def generator(trained_checkpoint):
+  return pretrained.load(trained_checkpoint)
+
+
+@pytest.fixture(scope='module')
+def makers(clips, generator):
+  return systems.takes_of(clips[0], clips[1], {'generated': generator})
+
+
+@pytest.fixture(scope='module')
+def judges(directory):
+  return Judges(pretrained.load(directory / 'sync_expert'), weights=perceptual.random_weights(0, 1 / 16))
+
+
+def test_every_system_has_its_scores(makers, judges, generator):
+  scores = {name: judges.score(make()) for name, make in makers.items()}
+  assert list(scores) == list(systems.names({'generated': generator}))
+  against_truth = {'lower_half_psnr', 'lower_half_ssim', 'perceptual'}
+  for name, of_system in scores.items():
+    assert {'sync_confidence', 'sync_distance', 'sync_offset', 'mouth_correlation', 'mouth_motion'} <= set(of_system)
+    assert (against_truth <= set(of_system)) == (name not in ('cross_audio', 'silent'))
+    assert ('leak' in of_system) == (name not in ('copy_reference', 'target'))
+    assert (set(OF_THE_EXPERT) <= set(of_system)) == (name == 'target')
+  assert scores['target']['lower_half_psnr'] is None and scores['target']['lower_half_ssim'] == pytest.approx(1)
+  assert scores['target']['perceptual'] == pytest.approx(0, abs=1e-6)
+  assert scores['target']['mouth_correlation'] > 0.7
+  assert scores['generated'] != scores['untrained']
+
+
+def test_controls_are_what_they_say(makers, clips):
+  target, other = makers['target'](), makers['other_audio']()
+  reference, copied = np.roll(clips[0].frames, len(target.frames) // 2, 0), makers['copy_reference']().frames
+  np.testing.assert_array_equal(copied[:, :16], target.frames[:, :16])
+  np.testing.assert_array_equal(copied[:, 16:], reference[:, 16:])
+  cross = makers['cross_audio']()
+  np.testing.assert_array_equal(cross.frames, other.frames[: len(cross.frames)])
+  assert other.mel is clips[0].mel and cross.mel is clips[1].mel
+  silent = makers['silent']()
+  assert silent.mel is clips[0].mel and silent.truth is None
+  assert np.abs(lower_half(silent.frames) - lower_half(other.frames)).max() > 0
+  np.testing.assert_array_equal(silent.reference, reference)
+
+
+def test_generators_of_other_sizes_are_judged_at_one(clips, generator):
+  larger = data.whole_clips(corpora.source('talking_faces/tiny', 'test', generator.config.data.data_dir), 48)
+  make = systems.takes_of(larger[0], larger[1], {'small': generator})['small']
+  assert make().frames.shape == (len(larger[0].frames), 48, 48, 3)
+
+
+def test_rows_of_several_generators():
+  assert systems.row_name('wav2lip', 'other_audio') == 'wav2lip other_audio'
+  assert systems.row_name('generated', 'silent') == 'silent' and systems.row_name('ours', 'generated') == 'ours'
+
+
+def test_another_speaker_is_another():
+  speakers = ['a', 'a', 'b', 'b', 'a']
+  assert all(speakers[systems.other_speaker(i, speakers)] != speakers[i] for i in range(5))
+  with pytest.raises(ValueError, match='two speakers'):
+    systems.other_speaker(0, ['a', 'a'])
+
+
+def test_batches_are_filled_and_cut():
+  calls = []
+
+  def double(x):
+    calls.append(x.shape)
+    return 2 * x
+
+  x = np.arange(2 * batches.BATCH + 3.0)
+  np.testing.assert_array_equal(batches.in_batches(double, x), 2 * x)
+  assert set(calls) == {(batches.BATCH,)}
+
+
+def test_all_devices_find_what_one_does(generator, clips):
+  faces = np.random.default_rng(0).random((60, 32, 32, 6), np.float32)
+  mels = np.zeros((60, 80, 16), np.float32)
+  spread = batches.on_all_devices(generator)
+  alone, together = (batches.in_batches(network, faces, mels) for network in (generator, spread))
+  np.testing.assert_allclose(together, alone, atol=1e-5)
+  assert spread.fingerprint == generator.fingerprint != systems.untrained(generator).fingerprint
+
+
+def test_command(trained_checkpoint, directory, tmp_path):
+  command = [sys.executable, ROOT / 'evaluate.py', f'--checkpoint={trained_checkpoint}', f'--output={tmp_path}']
+  command += ['--dataset=talking_faces/tiny', '--seed=5', f'--data_dir={directory / "data"}']
+  result = subprocess.run(command, capture_output=True, text=True)
+  assert result.returncode == 0, result.stderr
+  metrics = json.loads((tmp_path / 'metrics.json').read_text())
+  assert metrics['seed'] == 5 and metrics['clips'] == 2
+  assert 0 <= metrics['expert_accuracy'] <= 1
+  for measure in ('lower_half_psnr', 'lower_half_ssim', 'mouth_correlation', 'sync_confidence', 'perceptual'):
+    assert np.isfinite([metrics[measure], metrics[f'{measure}_other_audio']]).all()
+  assert metrics['systems']['generated']['measures']['lower_half_psnr']['clips'] == 2
+  assert 'syncnet' in metrics['missing']['lse_d']
+  for name in ('samples.png', 'samples.mp4', 'page.html', 'metrics.md'):
+    assert (tmp_path / name).stat().st_size > 0
+
+  bad = subprocess.run([*command[:3], f'--output={tmp_path / "no"}', '--dataset=lrs2', '--seed=5'], capture_output=True)
+  assert bad.returncode == 2 and len(bad.stderr.splitlines()) == 1 and not (tmp_path / 'no').exists()
+
+
+def test_tiny_config_is_the_quickstart_shrunk(directory):
+  config = tiny_config('generator', directory)
+  assert config.model.attention and config.model.fusion == 'adain'
+  assert config.losses.perceptual > 0 and config.losses.sync > 0

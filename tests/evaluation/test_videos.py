@@ -1,0 +1,137 @@
+"""Ready videos and pair lists: what is cut out of them, and what is said of those that cannot be used."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+from videos import face_frames, write_mp4
+
+from lpips_jax import pretrained
+from lpips_jax.cli import UserError
+from lpips_jax.evaluation import pairs, scoring, summary, videos
+from lpips_jax.evaluation.judges import Judges
+from lpips_jax.evaluation.systems import FILMED
+from lpips_jax.media.detect import make_detector
+
+CASCADE = {'detector': 'cascade', 'detector_model': None}
+SECONDS = 1.2
+
+
+@pytest.fixture(scope='module')
+def speakers():
+  return [face_frames(number, SECONDS) for number in range(2)]
+
+
+@pytest.fixture(scope='module')
+def filmed(speakers, tmp_path_factory):
+  """Two videos, and one without a face."""
+  directory = tmp_path_factory.mktemp('filmed')
+  for number, (frames, sound) in enumerate(speakers):
+    write_mp4(directory / 'who' / f'{number}.mp4', frames, sound)
+  nobody = [np.full_like(frame, 90) for frame in speakers[0][0]]
+  write_mp4(directory / 'nobody.mp4', nobody, speakers[0][1])
+  return directory
+
+
+def scored(protocol, judges, tmp_path):
+  keys = {system: scoring.key_of(rests_on=rests_on) for system, rests_on in protocol.systems.items()}
+  ledger = scoring.Ledger(tmp_path)
+  scoring.score(protocol.entries, keys, judges, ledger, progress=False)
+  rows = ledger.rows(keys, list(dict.fromkeys(entry.name for entry in protocol.entries)))
+  return summary.summarise(list(keys), rows, ledger, {})
+
+
+@pytest.mark.parametrize('shift', [0, 2, -3, 8])
+def test_sound_moves_by_as_many_frames(speakers, tmp_path, shift):
+  frames, sound = speakers[0]
+  moved = np.roll(sound, -640 * shift)  # ahead of the picture
+  find = make_detector('cascade')
+  there = videos.take_of(write_mp4(tmp_path / 'there.mp4', frames, sound), find, 32)
+  here = videos.take_of(write_mp4(tmp_path / 'here.mp4', frames, moved), find, 32)
+  np.testing.assert_array_equal(here.frames, there.frames)
+  heard, expected = (
+    x / np.linalg.norm(x) for x in (here.audio.astype(float), np.roll(there.audio, -640 * shift) * 1.0)
+  )
+  assert heard @ expected > 0.95  # the codec hears otherwise what it meets elsewhere
+
+
+def test_a_take(speakers, tmp_path):
+  frames, sound = speakers[0]
+  take = videos.take_of(write_mp4(tmp_path / 'v.mp4', frames, sound), make_detector('cascade'), 32)
+  count = len(take.frames)
+  assert (
+    abs(count - len(frames)) <= 1 and len(take.audio) == 640 * count and len(take.mel) == 1 + len(take.audio) // 200
+  )
+  assert take.tracked.shape == (count, 224, 224, 3) and take.truth is None and not take.filmed
+
+
+def test_syncnet_sees_its_own_square():
+  """A ramp to the right and to the bottom says where the square lies: from -8 to 48 and from 20 to 76."""
+  rows, columns = np.mgrid[:100, :100]
+  frame = np.stack([columns, rows, np.full_like(rows, 7)], -1).astype(np.uint8)
+  crop = videos.syncnet_crop(frame, np.array([10.0, 20, 30, 60]))
+  np.testing.assert_array_equal(crop[:, :28], 110)  # eight pixels beyond the left edge
+  assert crop[0, 112].tolist() == [20, 20, 7] and crop[-1, -1].tolist() == [47, 75, 7]
+
+
+def test_ready_videos_in_one_table(filmed, speakers, directory, tmp_path):
+  made = tmp_path / 'made'
+  frames, sound = speakers[0]
+  write_mp4(made / 'who' / '0.mp4', [frame[::1] // 2 for frame in frames], sound)
+  write_mp4(made / 'who' / '1.mp4', speakers[1][0][:-9], speakers[1][1])
+  judges = Judges(pretrained.load(directory / 'sync_expert'))
+  protocol = videos.protocol({'peer': made, 'whole': filmed}, filmed, CASCADE, None, 32)
+  found = scored(protocol, judges, tmp_path)
+  assert list(found.systems) == ['peer', 'whole', FILMED] and found.scored == {'peer': 2, 'whole': 2, FILMED: 2}
+  assert found.skipped['whole'] == {'no face was found': 1}
+  assert found.systems['peer']['lower_half_psnr'].mean < 30 and 'lower_half_psnr' not in found.systems[FILMED]
+  assert 'expert_accuracy' in found.systems[FILMED] and 'expert_accuracy' not in found.systems['whole']
+  shown = protocol.write_samples(tmp_path)
+  assert 'peer, whole, target' in shown['samples.png'] and all((tmp_path / name).is_file() for name in shown)
+  longer = videos.protocol({'whole': filmed / 'who'}, made / 'who', CASCADE, None, 32)
+  assert scored(longer, judges, tmp_path).skipped['whole'] == {'the truth has fewer frames than what was made of it': 1}
+
+
+def test_pairs_are_dubbed_once(filmed, directory, trained_checkpoint, tmp_path):
+  listed = tmp_path / 'test.txt'
+  listed.write_text('who/0 who/1\nwho/1.mp4 nobody\n')
+  generator = pretrained.load(trained_checkpoint)
+  found = pairs.read_pairs(listed, filmed, None)
+  make = partial(pairs.protocol, found, {'ours': generator}, tmp_path / 'videos', {}, CASCADE, 32)
+  judges = Judges(pretrained.load(directory / 'sync_expert'))
+  result = scored(make(), judges, tmp_path)
+  assert result.scored == {'ours': 1, FILMED: 1}
+  assert result.skipped[FILMED] == {'no face was found': 1}
+  assert 'shows no face' in next(iter(result.skipped['ours']))
+  (dubbed,) = (tmp_path / 'videos').rglob('*.mp4')
+  assert dubbed.parent.name == f'ours-{generator.fingerprint}' and dubbed.name == '00000.mp4'
+  written = dubbed.stat().st_mtime_ns
+  (tmp_path / scoring.ROWS).unlink()
+  ready = make().entries[0].read()['ours']()
+  assert dubbed.stat().st_mtime_ns == written and len(ready.frames) >= 8
+
+  peers = tmp_path / 'peer'
+  peers.mkdir()
+  dubbed.rename(peers / '0.mp4')
+  protocol = pairs.protocol(found, {}, tmp_path / 'videos', {'peer': peers}, CASCADE, 32)
+  assert scored(protocol, judges, tmp_path).scored == {'peer': 1, FILMED: 1}
+
+
+@pytest.mark.parametrize(
+  'content, message',
+  [
+    (b'', 'has no lines'),
+    (b'who/0\n', 'line 1 is not "audio video"'),
+    (b'who/0 who/1\nwho/0 who/7\n', 'line 2 names who/7'),
+    (b'\xff\xfe', 'is not text'),
+  ],
+)
+def test_bad_lists(filmed, tmp_path, content, message):
+  (tmp_path / 'list.txt').write_bytes(content)
+  with pytest.raises(UserError, match=message):
+    pairs.read_pairs(tmp_path / 'list.txt', filmed, None)
+
+
+def test_a_directory_without_videos(tmp_path):
+  with pytest.raises(UserError, match='holds no video'):
+    videos.find_videos(tmp_path)
