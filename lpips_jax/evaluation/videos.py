@@ -64,7 +64,7 @@ def protocol(
     if name in videos
   ]
   rests_on = {
-    system: [system == FILMED, detector['detector'], truth is not None, file_states([*videos.values()])]
+    system: [system == FILMED, detector['detector'], file_states([*videos.values(), *truths.values()])]
     for system, videos in found.items()
   }
   described = {'videos': {name: str(path) for name, path in ready.items()}, 'truth': truth and str(truth)}
@@ -109,7 +109,8 @@ def makers(
   try:
     take = take_of(path, make_find(), image_size, truth)
   except UserError as error:
-    raise UserError(str(error).replace(str(path), 'the video').replace(str(truth), 'the truth')) from error
+    said = str(error).replace(str(path), 'the video')
+    raise UserError(said if truth is None else said.replace(str(truth), 'the truth')) from error
   take = replace(take, filmed=system == FILMED)
   return {system: lambda: take}
 
