@@ -1,5 +1,6 @@
 """Goes through all takes, once: what was found is kept as it comes, so that an evaluation cut short goes on there."""
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -18,6 +19,7 @@ from lpips_jax.cli import UserError, first_line
 from lpips_jax.evaluation.judges import Judges, Scores
 from lpips_jax.evaluation.systems import Make
 from lpips_jax.evaluation.takes import length
+from lpips_jax.files import write_whole
 
 ROWS, FEATURES = 'clips.jsonl', 'features'
 AHEAD, READERS = 4, 2  # clips that are read while one is judged, and threads that do so
@@ -80,7 +82,7 @@ class Ledger:
   def __init__(self, directory: Path):
     self._path, self._features = directory / ROWS, directory / FEATURES
     self._rows = {(row.key, row.clip): row for row in _read_rows(self._path)}
-    self._path.write_text(''.join(_line(row) for row in self._rows.values()))  # without a line cut short
+    write_whole(self._path, ''.join(_line(row) for row in self._rows.values()))  # without a line cut short
 
   def scored(self, key: str, clip: str) -> bool:
     """Whether there are scores; what was skipped is tried again."""
@@ -137,11 +139,21 @@ def score(
     unit='clip',
     disable=None if progress else True,
   )
-  with bar, ThreadPoolExecutor(READERS) as threads:
+  with bar, _threads() as threads:
     for entry, systems, read in _ahead((entry, systems, threads.submit(entry.read)) for entry, systems in todo):
       for system in systems:
         ledger.add(*_judge(system, keys[system], entry.name, read, judges))
       bar.update()
+
+
+@contextlib.contextmanager
+def _threads() -> Iterator[ThreadPoolExecutor]:
+  """Threads that nobody waits for once something has gone wrong."""
+  threads = ThreadPoolExecutor(READERS)
+  try:
+    yield threads
+  finally:
+    threads.shutdown(wait=False, cancel_futures=True)
 
 
 def key_of(**everything: Any) -> str:
