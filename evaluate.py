@@ -15,6 +15,7 @@ lpips_jax.interop.convert makes. With --seed=N the embedded corpus draws a test 
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ flags.DEFINE_enum('detector', 'auto', DETECTORS, 'What finds faces in videos; au
 flags.DEFINE_string('detector_model', None, "YuNet's file, if not downloaded and not named by LIPSYNC_YUNET.")
 flags.DEFINE_string('output', None, 'The directory for the results.')
 
+NAME = re.compile(r'\w[\w.-]*')
 VIDEO_SIZE = 96  # pixels of the crops of videos, where no generator says otherwise
 
 
@@ -55,7 +57,7 @@ def main() -> None:
   from lpips_jax.evaluation import judges, scoring, summary
   from lpips_jax.evaluation.page import page
 
-  networks = {name: pretrained.load(path) for name, path in _named(given.checkpoint, 'checkpoint', 'generated').items()}
+  networks = {name: pretrained.load(path) for name, path in _checkpoints().items()}
   expert, generators = _sorted(networks)
   judging = judges.load_judges(expert, given.syncnet, given.inception, _perceptual(generators))
   sizes = [network.config.model.image_size for network in networks.values()]
@@ -86,6 +88,8 @@ def main() -> None:
 def _check_flags() -> None:
   cli.require_flags('output')
   given = flags.FLAGS
+  if Path(given.output).is_file():
+    cli.fail(f'--output={given.output} is a file: give a directory')
   if given.dataset and (given.videos or given.pairs):
     cli.fail('--dataset stands alone: give --videos or --pairs in another call')
   if not (given.dataset or given.videos or given.pairs):
@@ -100,19 +104,36 @@ def _check_flags() -> None:
     cli.fail('--truth is what --videos should look like: leave it out')
 
 
-def _named(values: list[str], flag: str, default: str) -> dict[str, str]:
-  """[NAME=]DIR,… by name; one alone needs none."""
-  from lpips_jax.evaluation.systems import OF_A_CLIP
+def _named(flag: str, default: str) -> dict[str, str]:
+  """The [NAME=]DIR,… of a flag by name; one alone needs none."""
+  from lpips_jax.evaluation.systems import OF_A_CLIP, OF_A_GENERATOR
 
+  taken = {*OF_A_CLIP, *OF_A_GENERATOR} - {default}
   named = {}
+  values = [value for value in flags.FLAGS[flag].value if value]
   for value in values:
     name, _, path = ('', '', value) if Path(value).exists() else value.rpartition('=')
+    if not path:
+      cli.fail(f'--{flag}: {value} names no directory')
     if not name and len(values) > 1:
       cli.fail(f'--{flag}={",".join(values)}: name each of several, as NAME={value}')
-    if name in named or name in OF_A_CLIP:
+    if name and not NAME.fullmatch(name):
+      cli.fail(f'--{flag}: {name!r} is no name: letters, digits, _, - and . make one')
+    if name in named or name in taken:
       cli.fail(f'--{flag}: {name} is the name of another row of the table')
     named[name or default] = path
   return named
+
+
+def _checkpoints() -> dict[str, str]:
+  return _named('checkpoint', 'generated')
+
+
+def _videos() -> dict[str, str]:
+  videos = _named('videos', 'videos')
+  for name in videos.keys() & _checkpoints().keys():
+    cli.fail(f'--videos: {name} is the name of a --checkpoint')
+  return videos
 
 
 def _sorted(networks: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
@@ -131,7 +152,7 @@ def _sorted(networks: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
   if not networks:
     return 'needs --sync_expert', {}
   try:
-    return pretrained.expert_of(next(iter(_named(given.checkpoint, 'checkpoint', 'generated').values()))), networks
+    return pretrained.expert_of(next(iter(_checkpoints().values()))), networks
   except cli.UserError as error:
     return str(error), networks
 
@@ -157,7 +178,7 @@ def _protocol(generators: dict[str, Any], image_size: int) -> Any:
     chosen = held_out.Choice(given.dataset, given.split, given.seed, given.data_dir, given.max_clips)
     return held_out.protocol(chosen, generators, image_size)
   detector = {'detector': given.detector, 'detector_model': given.detector_model}
-  ready = {name: Path(path) for name, path in _named(given.videos, 'videos', 'videos').items()}
+  ready = {name: Path(path) for name, path in _videos().items()}
   if given.pairs:
     made = Path(given.output) / 'videos'
     listed = pairs.read_pairs(Path(given.pairs), Path(given.root), given.max_clips)

@@ -57,7 +57,7 @@ def run(main: Callable[[], None], *positional: str) -> None:
 
 def require_flags(*names: str) -> None:
   """Raises UserError unless each of the flags was given."""
-  missing = [f'--{name}' for name in names if flags.FLAGS[name].value in (None, '')]
+  missing = [f'--{name}' for name in names if flags.FLAGS[name].value in (None, '', [])]
   if missing:
     fail(f'missing {", ".join(missing)}: see --help')
 

@@ -185,6 +185,8 @@ def _find(checkpoint: str | Path) -> tuple[Path, str]:
   for directory, step in choices:
     if (directory / CONFIG_FILE).is_file() and has_steps(directory):
       return directory, step
+  if given.is_file() or (given / SAFETENSORS).is_file():
+    raise UserError(f'{checkpoint} is not a checkpoint directory: make one of it with lpips_jax.interop.convert')
   problem = 'is not a checkpoint directory' if given.exists() else 'does not exist'
   raise UserError(f'{checkpoint} {problem}: give the directory that train.py left as WORKDIR/checkpoint')
 

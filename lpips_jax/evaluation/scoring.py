@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import itertools
 import json
 from collections import deque
@@ -92,9 +93,10 @@ class Ledger:
   def add(self, row: Row, features: np.ndarray | None = None) -> None:
     """Keeps a row, after what belongs to it."""
     if features is not None:
-      path = self._features_of(row.key, row.clip)
+      path, coded = self._features_of(row.key, row.clip), io.BytesIO()
       path.parent.mkdir(parents=True, exist_ok=True)
-      np.save(path, features)
+      np.save(coded, features)
+      write_whole(path, coded.getvalue())
     with self._path.open('a') as file:
       file.write(_line(row))
     self._rows[row.key, row.clip] = row
@@ -109,7 +111,10 @@ class Ledger:
     for row in rows:
       path = self._features_of(row.key, row.clip)
       if path.is_file():
-        yield np.load(path)
+        try:
+          yield np.load(path)
+        except ValueError as error:
+          raise UserError(f'{path} is damaged: delete {self._path} and give the command again') from error
 
   def _features_of(self, key: str, clip: str) -> Path:
     return self._features / key / f'{digest(clip)}.npy'
@@ -189,11 +194,14 @@ def _ahead(items: Iterator[Any]) -> Iterator[Any]:
 def _read_rows(path: Path) -> Iterator[Row]:
   if not path.is_file():
     return
-  for line in path.read_text().splitlines():
+  for line in path.read_text(errors='replace').splitlines():
     try:
-      yield Row(**json.loads(line))
-    except (ValueError, TypeError):  # cut short
+      row = Row(**json.loads(line))
+      texts, numbers = [row.key, row.system, row.clip, row.skipped], row.scores.values()
+    except (ValueError, TypeError, AttributeError):  # cut short, or damaged
       continue
+    if all(isinstance(x, str) for x in texts) and all(x is None or isinstance(x, int | float) for x in numbers):
+      yield row
 
 
 def _line(row: Row) -> str:

@@ -29,6 +29,8 @@ MakeDetect = Callable[[], Detect]
 
 def find_videos(directory: Path) -> dict[str, Path]:
   """Videos below a directory by name: their path in it, without the suffix; raises UserError when there is none."""
+  if not directory.is_dir():
+    raise UserError(f'{directory} is no directory of videos')
   found = {
     path.relative_to(directory).with_suffix('').as_posix(): path
     for path in sorted(directory.rglob('*'))
@@ -94,7 +96,9 @@ def write_samples(entries: Sequence[Entry], systems: Sequence[str], output: Path
 
 def detector_maker(detector: str, detector_model: str | None) -> MakeDetect:
   """What makes detectors, one for each thread; raises UserError if there is none to be had."""
-  return partial(make_detector, *choose_detector(detector, detector_model))
+  make = partial(make_detector, *choose_detector(detector, detector_model))
+  make()  # a file that is none is told now, not of each video
+  return make
 
 
 def file_states(paths: Sequence[Path]) -> str:

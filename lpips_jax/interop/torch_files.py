@@ -83,7 +83,8 @@ def _saved(path: Path) -> Any:
     return torch.load(path, map_location='cpu', weights_only=True)
   except Exception as error:  # whatever PyTorch makes of files that are damaged, foreign or forbidden
     raise UserError(
-      f'{path} is damaged, or holds more than weights, which is never executed here ({first_line(error)})'
+      f'{path} is damaged, or no file of weights, or holds more than weights, which is never executed here '
+      f'({type(error).__name__}): get it again from where it was released'
     ) from error
 
 

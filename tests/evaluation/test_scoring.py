@@ -44,7 +44,9 @@ def test_a_second_run_does_what_is_left(tmp_path):
   score([entry(1), entry(2)], KEYS, judges, Ledger(tmp_path), progress=False)
   assert judges.judged == [1, 1, 2, 2]
   with (tmp_path / ROWS).open('a') as file:
-    file.write('{"key": "g", "system": "gener')  # cut short
+    file.write('{"key": "g", "system": "gener\n')  # cut short
+    file.write(json.dumps({'key': ['g'], 'system': 'generated', 'clip': 'clip1', 'scores': {}}) + '\n')
+    file.write(json.dumps({'key': 'g', 'system': 'generated', 'clip': 'clip1', 'scores': [1]}) + '\n')
   ledger = Ledger(tmp_path)
   score([entry(1), entry(2), entry(3)], KEYS, judges, ledger, progress=False)
   assert judges.judged == [1, 1, 2, 2, 3, 3]
@@ -54,6 +56,15 @@ def test_a_second_run_does_what_is_left(tmp_path):
   assert [(row.clip, row.system) for row in rows] == [(f'clip{n}', system) for n in (1, 2, 3) for system in KEYS]
   assert all(features.shape == (3, FEATURES) for features in ledger.features(rows))
   assert [json.loads(line)['clip'] for line in (tmp_path / ROWS).read_text().splitlines()].count('clip3') == 2
+
+
+def test_damaged_features_say_what_to_delete(tmp_path):
+  ledger = Ledger(tmp_path)
+  score([entry(1)], KEYS, Judges(), ledger, progress=False)
+  for path in tmp_path.rglob('*.npy'):
+    path.write_bytes(path.read_bytes()[:80])
+  with pytest.raises(UserError, match=r'clips\.jsonl and give the command again'):
+    list(ledger.features(ledger.rows(KEYS, ['clip1'])))
 
 
 def test_what_cannot_be_scored_says_why_and_is_tried_again(tmp_path):

@@ -122,8 +122,15 @@ def test_command(trained_checkpoint, directory, tmp_path):
   for name in ('samples.png', 'samples.mp4', 'page.html', 'metrics.md'):
     assert (tmp_path / name).stat().st_size > 0
 
-  bad = subprocess.run([*command[:3], f'--output={tmp_path / "no"}', '--dataset=lrs2', '--seed=5'], capture_output=True)
-  assert bad.returncode == 2 and len(bad.stderr.splitlines()) == 1 and not (tmp_path / 'no').exists()
+  for arguments, problem in {
+    (f'--checkpoint={trained_checkpoint}', '--dataset=lrs2', '--seed=5'): 'only talking_faces can',
+    (f'--checkpoint=../x={trained_checkpoint}', '--dataset=talking_faces/tiny'): 'is no name',
+    (f'--checkpoint=a={trained_checkpoint}', '--videos=a=.', '--pairs=.', '--root=.'): 'is the name of a --checkpoint',
+  }.items():
+    bad = [*command[:2], *arguments, f'--output={tmp_path / "no"}']
+    result = subprocess.run(bad, capture_output=True, text=True)
+    assert result.returncode == 2 and problem in result.stderr and len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / 'no').exists()
 
 
 def test_tiny_config_is_the_quickstart_shrunk(directory):

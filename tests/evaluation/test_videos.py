@@ -133,5 +133,7 @@ def test_bad_lists(filmed, tmp_path, content, message):
 
 
 def test_a_directory_without_videos(tmp_path):
+  with pytest.raises(UserError, match='is no directory of videos'):
+    videos.find_videos(tmp_path / 'none')
   with pytest.raises(UserError, match='holds no video'):
     videos.find_videos(tmp_path)
