@@ -15,8 +15,9 @@ LIBTPU := "from importlib.metadata import requires; print(*[r.split(';')[0] for 
 demo: $(STAMP)
 	$(VENV)/bin/python demo.py --output=runs/demo
 
+# Two at a time: compilers work on one core, and most of a test is that.
 test: $(TESTABLE)
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses=2 --dist=worksteal
 
 lint: $(STAMP)
 	$(VENV)/bin/pip install --quiet -e '.[dev]'

@@ -15,7 +15,7 @@ import pytest
 from conftest import run, tiny_config
 
 from data_pipeline import input as data
-from lpips_jax import models, pretrained
+from lpips_jax import cards, models, pretrained
 from lpips_jax.cli import UserError
 from lpips_jax.files import alone_in
 from lpips_jax.media.video import probe
@@ -321,7 +321,7 @@ def test_a_kill_while_an_old_step_is_deleted_leaves_no_half_of_it(directory, tmp
   for step in [child.name for child in checkpoint.iterdir() if child.name.isdigit()]:
     assert pretrained.load(checkpoint / step).step == int(step)
   run(config, tmp_path / 'run')
-  assert sorted(child.name for child in checkpoint.iterdir()) == ['3', 'config.json']
+  assert sorted(child.name for child in checkpoint.iterdir()) == ['3', cards.FILE, 'config.json']
 
 
 def test_a_checkpoint_that_cannot_be_read_is_set_aside_for_the_one_before(directory, tmp_path, caplog):
