@@ -1,0 +1,169 @@
+"""Frames as codecs hold them: brightness at full, colour at half resolution.
+
+A dubbed frame stays in this form from decoder to encoder. Only the face is ever converted to RGB, and what comes back
+is a change, added where it is: every other sample reaches the encoder as the decoder gave it.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import cv2
+import numpy as np
+
+UNSPECIFIED = 2  # H.273's number for "the file does not say"
+# The weights of red and blue in brightness, by H.273's number of the matrix.
+WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
+BT601 = {5: (0.299, 0.114), 6: (0.299, 0.114)}  # FFmpeg's choice, too, where the file does not say
+CHROMA_LEFT = np.array([[0.5, 0, 0], [0, 0.5, -0.25]])  # H.264 and MPEG-2 sample colour on even columns, between rows
+
+
+@dataclass(frozen=True)
+class Colours:
+  """How the samples of a video mean colours, by the numbers of H.273.
+
+  Attributes:
+    matrix: between RGB and Y'CbCr (1 is BT.709); 2 if the file does not say.
+    primaries: likewise.
+    transfer: the transfer characteristic, likewise.
+    full_range: whether brightness runs from 0 to 255, not from 16 to 235.
+  """
+
+  matrix: int = UNSPECIFIED
+  primaries: int = UNSPECIFIED
+  transfer: int = UNSPECIFIED
+  full_range: bool = False
+
+
+UNSPECIFIED_COLOURS = Colours()
+
+
+@dataclass(frozen=True, eq=False)
+class Planes:
+  """One frame in 4:2:0.
+
+  Attributes:
+    samples: (3 H / 2, W) uint8, H and W even: H rows of brightness, then both planes of colour, each (H / 2, W / 2),
+      row after row; FFmpeg's yuv420p.
+    colours: what they mean.
+  """
+
+  samples: np.ndarray
+  colours: Colours
+
+  @property
+  def size(self) -> tuple[int, int]:
+    """(height, width)."""
+    return self.samples.shape[0] * 2 // 3, self.samples.shape[1]
+
+  @property
+  def y(self) -> np.ndarray:
+    """(H, W), a view."""
+    return self.samples[: self.size[0]]
+
+  @property
+  def cb_cr(self) -> np.ndarray:
+    """(2, H / 2, W / 2), a view."""
+    height, width = self.size
+    return self.samples[height:].reshape(2, height // 2, width // 2)
+
+  def copy(self) -> 'Planes':
+    return Planes(self.samples.copy(), self.colours)
+
+
+@dataclass(frozen=True)
+class Region:
+  """A part of a frame, its edges even numbers of pixels: right and bottom exclusive."""
+
+  left: int
+  top: int
+  right: int
+  bottom: int
+
+
+def even_region(size: tuple[int, int], left: float, top: float, right: float, bottom: float) -> Region | None:
+  """Returns the smallest region of a frame of (height, width) that holds a box, or None if it lies outside."""
+  height, width = size
+  edges = np.clip([left, right], 0, width), np.clip([top, bottom], 0, height)
+  (x0, x1), (y0, y1) = ((int(low) // 2 * 2, -(-int(np.ceil(high)) // 2) * 2) for low, high in edges)
+  return Region(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
+def empty(height: int, width: int, colours: Colours) -> Planes:
+  """Returns planes, not yet filled, of a picture of this size; an odd side gets one more row or column."""
+  height, width = height + height % 2, width + width % 2
+  return Planes(np.empty((height * 3 // 2, width), np.uint8), colours)
+
+
+def to_rgb(planes: Planes, region: Region | None = None) -> np.ndarray:
+  """Returns a region of a frame, or all of it, as (h, w, 3) uint8 RGB."""
+  height, width = planes.size
+  part = region or Region(0, 0, width, height)
+  halves = slice(part.top // 2, part.bottom // 2), slice(part.left // 2, part.right // 2)
+  y = planes.y[part.top : part.bottom, part.left : part.right]
+  flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+  colour = [
+    cv2.warpAffine(np.ascontiguousarray(plane[halves]), CHROMA_LEFT, y.shape[::-1], None, flags, cv2.BORDER_REPLICATE)
+    for plane in planes.cb_cr
+  ]
+  return cv2.transform(cv2.merge([np.ascontiguousarray(y), *colour]), _to_rgb_matrix(planes.colours))
+
+
+def reduced_rgb(planes: Planes, longest_side: int) -> np.ndarray:
+  """Returns a frame reduced to this many pixels on its longer side, if it has more, as (h, w, 3) uint8 RGB."""
+  height, width = planes.size
+  shrink = min(1.0, longest_side / max(height, width))
+  if shrink == 1:
+    return to_rgb(planes)
+  size = max(1, round(width * shrink)), max(1, round(height * shrink))
+  parts = [cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (planes.y, *planes.cb_cr)]
+  return cv2.transform(cv2.merge(parts), _to_rgb_matrix(planes.colours))
+
+
+def add(planes: Planes, region: Region, change: np.ndarray) -> None:
+  """Adds a change of colour to a region, in place; where it is 0 the samples stay what they are.
+
+  Args:
+    planes: the frame.
+    region: where.
+    change: (h, w, 3) float RGB, in steps of 8 bits.
+  """
+  y, *colour = cv2.split(cv2.transform(change.astype(np.float32), _from_rgb_matrix(planes.colours)))
+  _add_to(planes.y[region.top : region.bottom, region.left : region.right], y)
+  halves = slice(region.top // 2, region.bottom // 2), slice(region.left // 2, region.right // 2)
+  for plane, part in zip(planes.cb_cr, colour, strict=True):
+    rows = (part[0::2] + part[1::2]) / 2
+    smooth = cv2.sepFilter2D(rows, -1, np.array([0.25, 0.5, 0.25]), np.ones(1), borderType=cv2.BORDER_REPLICATE)
+    _add_to(plane[halves], smooth[:, 0::2])
+
+
+def from_rgb(rgb: np.ndarray, colours: Colours) -> Planes:
+  """Returns planes of a picture, (H, W, 3) uint8 RGB; odd sides repeat their last row or column."""
+  height, width = rgb.shape[:2]
+  even = np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), 'edge')
+  planes = empty(height, width, colours)
+  planes.y[:] = 0 if colours.full_range else 16
+  planes.cb_cr[:] = 128
+  add(planes, Region(0, 0, even.shape[1], even.shape[0]), even)
+  return planes
+
+
+def _add_to(plane: np.ndarray, change: np.ndarray) -> None:
+  plane[:] = np.clip(np.rint(plane + change), 0, 255).astype(np.uint8)
+
+
+@cache
+def _from_rgb_matrix(colours: Colours) -> np.ndarray:
+  """(3, 3): steps of Y'CbCr for steps of RGB; H.273, equations 38 to 43."""
+  red, blue = (WEIGHTS | BT601).get(colours.matrix, BT601[6])
+  luma = np.array([red, 1 - red - blue, blue])
+  cb, cr = ((np.eye(3)[2] - luma) / (2 * (1 - blue)), (np.eye(3)[0] - luma) / (2 * (1 - red)))
+  scale = np.ones(3) if colours.full_range else np.array([219, 224, 224]) / 255
+  return np.stack([luma, cb, cr]) * scale[:, None]
+
+
+@cache
+def _to_rgb_matrix(colours: Colours) -> np.ndarray:
+  """(3, 4): RGB from Y'CbCr samples and 1."""
+  inverse = np.linalg.inv(_from_rgb_matrix(colours))
+  black = np.array([0 if colours.full_range else 16, 128, 128])
+  return np.column_stack([inverse, -inverse @ black])

@@ -1,0 +1,81 @@
+"""Frames as codecs hold them: the colours are FFmpeg's, and what is not changed is not touched."""
+
+import av
+import numpy as np
+import pytest
+
+from lpips_jax.media import ycbcr
+from lpips_jax.media.video import EXACT
+from lpips_jax.media.ycbcr import Colours, Region
+
+
+def smooth_picture(height=64, width=96, seed=0):
+  """Colours that change slowly enough for 4:2:0 to hold them."""
+  y, x = np.mgrid[:height, :width] / [[[height]], [[width]]]
+  phases = np.random.default_rng(seed).uniform(0, 6, 3)
+  waves = [0.5 + 0.4 * np.sin(3 * x + 4 * y + phase) for phase in phases]
+  return np.rint(255 * np.stack(waves, -1)).astype(np.uint8)
+
+
+@pytest.mark.parametrize('full_range', [False, True])
+@pytest.mark.parametrize('matrix', [1, 2, 4, 6, 7, 9])
+def test_colours_are_those_of_ffmpeg(matrix, full_range):
+  planes = ycbcr.from_rgb(smooth_picture(), Colours(matrix, full_range=full_range))
+  frame = av.VideoFrame.from_ndarray(planes.samples, format='yuv420p')
+  frame.colorspace, frame.color_range = matrix, 2 if full_range else 1
+  expected = frame.reformat(format='rgb24', interpolation=EXACT).to_ndarray()
+  found = ycbcr.to_rgb(planes)
+  assert abs(found.astype(int) - expected)[2:-2, 2:-2].max() <= 4
+  assert abs(found.astype(int) - expected)[2:-2, 2:-2].mean() < 1.2
+  assert abs(found.mean((0, 1)) - expected.mean((0, 1))).max() < 0.6  # FFmpeg takes colour samples for centred
+
+
+@pytest.mark.parametrize('colours', [Colours(1), Colours(6, full_range=True), Colours()])
+def test_rgb_comes_back(colours):
+  picture = smooth_picture()
+  back = ycbcr.to_rgb(ycbcr.from_rgb(picture, colours)).astype(int)
+  assert abs(back - picture)[2:-2, 2:-2].max() <= 3 and abs(back - picture).mean() < 1.2
+
+
+def test_a_region_is_part_of_the_whole():
+  planes = ycbcr.from_rgb(smooth_picture(), Colours(1))
+  region = ycbcr.even_region(planes.size, 10.3, 7, 55.5, 40)
+  assert region == Region(10, 6, 56, 40)
+  part = ycbcr.to_rgb(planes, region).astype(int)
+  assert abs(part - ycbcr.to_rgb(planes)[6:40, 10:56])[2:-2, 2:-2].max() == 0
+  assert ycbcr.even_region(planes.size, -9, -9, 500, 500) == Region(0, 0, 96, 64)
+  assert ycbcr.even_region(planes.size, 97, 0, 120, 20) is None
+
+
+def test_a_change_is_added_where_it_is_and_nowhere_else():
+  planes = ycbcr.from_rgb(smooth_picture(), Colours(1))
+  before, rgb = planes.copy(), ycbcr.to_rgb(planes).astype(int)
+  region = Region(20, 10, 60, 50)
+  change = np.zeros((40, 40, 3), np.float32)
+  change[10:30, 10:30] = [20, -10, 5]
+  ycbcr.add(planes, region, change)
+  after = ycbcr.to_rgb(planes).astype(int)
+  assert abs(after - rgb - [20, -10, 5])[24:36, 34:46].max() <= 2
+  untouched = np.ones(planes.y.shape, bool)
+  untouched[20:40, 30:50] = False
+  np.testing.assert_array_equal(planes.y[untouched], before.y[untouched])
+  untouched = np.ones(planes.cb_cr.shape, bool)
+  untouched[:, 10:20, 14:26] = False
+  np.testing.assert_array_equal(planes.cb_cr[untouched], before.cb_cr[untouched])
+  again = before.copy()
+  ycbcr.add(again, region, np.zeros_like(change))
+  np.testing.assert_array_equal(again.samples, before.samples)
+
+
+def test_odd_sides_get_one_more_row_or_column():
+  planes = ycbcr.from_rgb(smooth_picture(37, 51), Colours())
+  assert planes.size == (38, 52)
+  assert abs(ycbcr.to_rgb(planes)[36].astype(int) - ycbcr.to_rgb(planes)[37]).max() <= 6
+
+
+def test_reduced_frames_are_reduced():
+  planes = ycbcr.from_rgb(smooth_picture(), Colours(1))
+  small = ycbcr.reduced_rgb(planes, 48)
+  assert small.shape == (32, 48, 3)
+  assert abs(small.mean((0, 1)) - smooth_picture().mean((0, 1))).max() < 1
+  assert ycbcr.reduced_rgb(planes, 500).shape == (64, 96, 3)
