@@ -24,12 +24,12 @@ from data_pipeline.preparation.layouts import RawClip
 from lpips_jax import cli
 from lpips_jax.files import write_whole
 from lpips_jax.media.detect import Detect, choose_detector, make_detector
-from lpips_jax.media.mp4 import write_video
 from lpips_jax.media.people import follow_everybody
 from lpips_jax.media.sound import write_speech
 from lpips_jax.media.survey import Survey, survey
 from lpips_jax.media.track import overlap
 from lpips_jax.media.video import VideoInfo, probe, read_timed
+from lpips_jax.media.writing import write_video
 
 SIDES = 160, 720
 CLIPS, SECONDS = 6, 4

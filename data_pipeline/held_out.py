@@ -11,8 +11,8 @@ from data_pipeline import corpora
 from data_pipeline.input import DAMAGE, Source, whole_clip
 from data_pipeline.records import text
 from lpips_jax.cli import UserError
+from lpips_jax.devices import on_all_devices
 from lpips_jax.evaluation import samples, systems
-from lpips_jax.evaluation.batches import on_all_devices
 from lpips_jax.evaluation.scoring import Entry, Protocol
 from lpips_jax.media import pictures
 from lpips_jax.pretrained import Exported, Pretrained

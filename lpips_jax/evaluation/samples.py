@@ -10,8 +10,8 @@ from lpips_jax.evaluation.batches import at_size, in_batches
 from lpips_jax.evaluation.systems import Make
 from lpips_jax.evaluation.takes import Clip
 from lpips_jax.media.audio import mel_windows
-from lpips_jax.media.mp4 import write_clip
 from lpips_jax.media.pictures import to_bytes
+from lpips_jax.media.writing import write_clip
 from lpips_jax.models.inputs import generator_faces
 from lpips_jax.pretrained import Pretrained
 

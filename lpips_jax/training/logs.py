@@ -20,7 +20,7 @@ from tqdm import tqdm
 from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.files import write_whole
 from lpips_jax.media import pictures
-from lpips_jax.media.mp4 import write_clip
+from lpips_jax.media.writing import write_clip
 from lpips_jax.training import hardware
 
 SHOWN = 'loss', 'bce', 'sync', 'accuracy'  # of the scalars, in the progress line

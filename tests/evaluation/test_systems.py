@@ -12,6 +12,7 @@ from conftest import tiny_config
 from data_pipeline import corpora
 from data_pipeline import input as data
 from lpips_jax import perceptual, pretrained
+from lpips_jax.devices import on_all_devices
 from lpips_jax.evaluation import batches, systems
 from lpips_jax.evaluation.judges import OF_THE_EXPERT, Judges
 from lpips_jax.models.inputs import lower_half
@@ -101,7 +102,7 @@ def test_batches_are_filled_and_cut():
 def test_all_devices_find_what_one_does(generator, clips):
   faces = np.random.default_rng(0).random((60, 32, 32, 6), np.float32)
   mels = np.zeros((60, 80, 16), np.float32)
-  spread = batches.on_all_devices(generator)
+  spread = on_all_devices(generator)
   alone, together = (batches.in_batches(network, faces, mels) for network in (generator, spread))
   np.testing.assert_allclose(together, alone, atol=1e-5)
   assert spread.fingerprint == generator.fingerprint != systems.untrained(generator).fingerprint

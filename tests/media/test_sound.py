@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from lpips_jax.cli import UserError
-from lpips_jax.media.mp4 import write_video
 from lpips_jax.media.sound import load_speech
 from lpips_jax.media.video import VideoInfo
+from lpips_jax.media.writing import write_video
 
 
 def write_wav(path, samples, rate):

@@ -15,9 +15,9 @@ from absl import flags
 from data_pipeline.corpora.talking_faces.articulation import at_frames
 from data_pipeline.corpora.talking_faces.clips import Clip, draw_clip
 from lpips_jax import cli
-from lpips_jax.media.mp4 import write_clip
 from lpips_jax.media.pictures import grid, write_png
 from lpips_jax.media.sound import write_speech
+from lpips_jax.media.writing import write_clip
 
 _OUTPUT = flags.DEFINE_string('output', None, 'Directory to write to; made if it is not there.')
 _SEED = flags.DEFINE_integer('seed', 7, 'Draws the speakers and what they say.', lower_bound=0)

@@ -1,0 +1,158 @@
+"""The sound of a video that is written: the driving track, as it is wherever the container can hold it."""
+
+import itertools
+import os
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+import numpy as np
+
+from lpips_jax.cli import UserError
+from lpips_jax.media.containers import decode
+
+# What is copied packet by packet, by FFmpeg's name of the container.
+COPIED = {
+  'mp4': ('aac', 'mp3', 'alac', 'flac', 'opus', 'ac3', 'eac3'),
+  'mov': ('aac', 'mp3', 'alac', 'ac3', 'eac3', 'pcm_s16le', 'pcm_s24le', 'pcm_s32le', 'pcm_f32le'),
+  'matroska': ('aac', 'mp3', 'flac', 'opus', 'vorbis', 'ac3', 'eac3', 'pcm_s16le', 'pcm_s24le', 'pcm_s32le'),
+  'webm': ('opus', 'vorbis'),
+}
+AAC_RATES = 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000
+AAC_BITS = 96_000  # a second and channel: a generous choice, as the track is encoded once more
+AAC_BITS_PER_SAMPLE = 6  # the format's own limit, 6144 bits in each 1024 samples of a channel
+OPUS_RATE = 48000
+
+
+class SoundTrack:
+  """A sound stream that is written beside the frames of a video.
+
+  Args:
+    output: the container that is written, before its first frame.
+    source: a container whose first sound track is taken.
+    path: of the source, for messages.
+    delay: seconds after the first frame at which the sound starts; what comes before the first frame is not heard.
+
+  Raises:
+    UserError: the source has no sound track.
+  """
+
+  def __init__(
+    self,
+    output: av.container.OutputContainer,
+    source: av.container.InputContainer,
+    path: str | os.PathLike[str],
+    delay: Fraction,
+  ) -> None:
+    if not source.streams.audio:
+      raise UserError(f'{path} has no sound track')
+    track = source.streams.audio[0]
+    self._output, self._encoder = output, None
+    if _can_be_copied(track, output.format.name):
+      self._pieces = _copied(source, track, output.add_stream_from_template(track), delay)
+    else:
+      self._encoder = _add_encoder(output, track)
+      self._pieces = _decoded(source, track, self._encoder, delay)
+    self._waiting = next(self._pieces, None)
+
+  def write_until(self, time: Fraction) -> None:
+    """Writes what sounds before a time, in seconds from the first frame on; a piece that lasts longer waits."""
+    while self._waiting is not None and _end(self._waiting) <= time:
+      self._write(self._waiting)
+      self._waiting = next(self._pieces, None)
+
+  def finish(self, end: Fraction | None) -> None:
+    """Writes the rest, up to a time, to the sample; a track that is copied ends with the packet of that moment."""
+    if end is None:
+      while self._waiting is not None:
+        self._write(self._waiting)
+        self._waiting = next(self._pieces, None)
+    else:
+      self.write_until(end)
+      if self._waiting is not None and _begin(self._waiting) < end:
+        self._write(_shortened(self._waiting, end))
+    if self._encoder is not None:
+      self._output.mux(self._encoder.encode(None))
+
+  def _write(self, piece: av.AudioFrame | av.Packet) -> None:
+    self._output.mux(piece if self._encoder is None else self._encoder.encode(piece))
+
+
+def _can_be_copied(track: av.audio.stream.AudioStream, container: str) -> bool:
+  codec = track.codec_context
+  name = codec.codec.canonical_name
+  raw_aac = name == 'aac' and not codec.extradata_size  # ADTS frames, which other containers do not hold
+  return name in COPIED[container] and not raw_aac
+
+
+def _add_encoder(
+  output: av.container.OutputContainer, track: av.audio.stream.AudioStream
+) -> av.audio.stream.AudioStream:
+  layout = 'mono' if track.channels == 1 else 'stereo'
+  if output.format.name == 'webm':
+    return output.add_stream('libopus', rate=OPUS_RATE, layout=layout)
+  rate = min((r for r in AAC_RATES if r >= track.sample_rate), default=48000)
+  encoder = output.add_stream('aac', rate=rate, layout=layout)
+  encoder.bit_rate = min(AAC_BITS, AAC_BITS_PER_SAMPLE * rate) * (1 if layout == 'mono' else 2)
+  return encoder
+
+
+def _copied(
+  source: av.container.InputContainer,
+  track: av.audio.stream.AudioStream,
+  stream: av.audio.stream.AudioStream,
+  delay: Fraction,
+) -> Iterator[av.Packet]:
+  """Starts at the first sample that is heard: what an encoder needs before it lies at negative times."""
+  shift = round(delay / track.time_base) - (track.start_time or 0)
+  for packet in source.demux(track):
+    if packet.dts is not None and packet.pts is not None:
+      packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+      if delay >= 0 or _end(packet) > 0:
+        packet.stream = stream
+        yield packet
+
+
+def _decoded(
+  source: av.container.InputContainer,
+  track: av.audio.stream.AudioStream,
+  stream: av.audio.stream.AudioStream,
+  delay: Fraction,
+) -> Iterator[av.AudioFrame]:
+  context = stream.codec_context
+  resampler = av.AudioResampler(format='fltp', layout=context.layout, rate=context.sample_rate)
+  place = round(delay * context.sample_rate)
+  frames = (piece for frame in itertools.chain(decode(source, track), [None]) for piece in resampler.resample(frame))
+  for frame in frames:
+    frame.pts, frame.time_base = place, Fraction(1, context.sample_rate)
+    place += frame.samples
+    if frame.pts < 0:
+      frame = _part(frame, min(-frame.pts, frame.samples), frame.samples)
+    if frame is not None:
+      yield frame
+
+
+def _begin(piece: av.AudioFrame | av.Packet) -> Fraction:
+  return piece.pts * piece.time_base
+
+
+def _end(piece: av.AudioFrame | av.Packet) -> Fraction:
+  if isinstance(piece, av.AudioFrame):
+    return _begin(piece) + Fraction(piece.samples, piece.sample_rate)
+  return _begin(piece) + (piece.duration or 0) * piece.time_base
+
+
+def _shortened(piece: av.AudioFrame | av.Packet, end: Fraction) -> av.AudioFrame | av.Packet:
+  if isinstance(piece, av.Packet):
+    return piece
+  return _part(piece, 0, max(1, round((end - _begin(piece)) * piece.sample_rate)))
+
+
+def _part(frame: av.AudioFrame, first: int, end: int) -> av.AudioFrame | None:
+  """Samples first..end-1 of a frame; None if there is none."""
+  if first >= end:
+    return None
+  samples = np.ascontiguousarray(frame.to_ndarray()[:, first:end])
+  part = av.AudioFrame.from_ndarray(samples, format='fltp', layout=frame.layout.name)
+  part.sample_rate, part.pts, part.time_base = frame.sample_rate, frame.pts + first, frame.time_base
+  return part
