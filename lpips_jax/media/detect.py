@@ -13,9 +13,15 @@ import numpy as np
 from absl import logging
 
 from lpips_jax.cli import UserError
+from lpips_jax.files import user_cache
+from lpips_jax.media import ycbcr
+from lpips_jax.media.track import SAME_FACE, overlap
+from lpips_jax.media.ycbcr import Planes
 
 DETECTORS = 'auto', 'yunet', 'cascade'
 LONGEST_SIDE = 480  # pixels; YuNet then found the face in every frame looked at of six clips of real people
+CLOSER = 1.25  # reductions from which a face is looked at again
+SURROUNDINGS = 0.5  # of a face's width and height, on each side, in which it is found again
 SCORE = 0.6  # YuNet's confidence from which a face counts as one
 YUNET_VARIABLE = 'LIPSYNC_YUNET'
 YUNET_FILE = 'yunet_n_640_640.onnx'
@@ -53,6 +59,23 @@ def make_detector(
   """
   kind, file = choose_detector(kind, model)
   return _cascade(longest_side) if kind == 'cascade' else _yunet(file, longest_side)
+
+
+def in_planes(find: Detect, planes: Planes) -> np.ndarray:
+  """Returns the faces of a 4:2:0 frame, as a `Detect` does, in pixels of the frame.
+
+  They are found in a reduced picture; where that has lost detail, each is then found again in its own surroundings.
+  Boxes then differ less from those found at full size: in six clips of real people each edge by 1.0 % to 1.6 % of the
+  face's width in the mean, by 2.8 % in the largest pictures without the second look.
+  """
+  faces = find(ycbcr.reduced_rgb(planes, LONGEST_SIDE))
+  scale = max(planes.size) / LONGEST_SIDE
+  if scale <= 1:
+    return faces
+  faces = faces * np.float32([scale, scale, scale, scale, 1])
+  if scale < CLOSER:
+    return faces
+  return np.array([_seen_closer(find, planes, face) for face in faces], np.float32).reshape(-1, 5)
 
 
 def choose_detector(kind: str, model: str | os.PathLike[str] | None = None) -> tuple[str, Path | None]:
@@ -113,6 +136,18 @@ def _cascade(longest_side: int) -> Detect:
   return detect
 
 
+def _seen_closer(find: Detect, planes: Planes, face: np.ndarray) -> np.ndarray:
+  """The same face, (5,), found in the part of a frame around it; as it was if it is not found there."""
+  left, top, right, bottom, _ = face
+  margin_x, margin_y = SURROUNDINGS * (right - left), SURROUNDINGS * (bottom - top)
+  region = ycbcr.even_region(planes.size, left - margin_x, top - margin_y, right + margin_x, bottom + margin_y)
+  if region is None:
+    return face
+  found = find(ycbcr.to_rgb(planes, region)) + np.float32([region.left, region.top, region.left, region.top, 0])
+  shared = overlap(face[:4], found[:, :4])
+  return found[shared.argmax()] if len(found) and shared.max() >= SAME_FACE else face
+
+
 def _yunet_file(model: str | os.PathLike[str] | None) -> Path | None:
   """Returns YuNet's file, or None when it is not here and cannot be downloaded."""
   named = model or os.environ.get(YUNET_VARIABLE)
@@ -120,7 +155,7 @@ def _yunet_file(model: str | os.PathLike[str] | None) -> Path | None:
     if not Path(named).is_file():
       raise UserError(f'the detector model {named} does not exist: give another --detector_model or {YUNET_VARIABLE}')
     return Path(named)
-  cached = Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'lpips_jax' / YUNET_FILE
+  cached = user_cache() / YUNET_FILE
   if not cached.is_file():
     _download(cached)
   return cached if cached.is_file() else None

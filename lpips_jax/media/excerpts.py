@@ -13,9 +13,8 @@ from lpips_jax.media.audio import SAMPLE_RATE
 from lpips_jax.media.detect import Detect
 from lpips_jax.media.people import Person, follow_everybody
 from lpips_jax.media.sound import load_timed_speech
-from lpips_jax.media.survey import survey
+from lpips_jax.media.survey import LONGEST_STILL, survey
 
-LONGEST_STILL = 0.15  # seconds for which one frame may stand: else the picture would rest while speech goes on
 SILENT_ENDS = Fraction(1, 10)  # seconds by which an excerpt may begin before its sound, or end after it
 FRAME = Fraction(1, FRAME_RATE)
 

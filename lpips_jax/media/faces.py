@@ -15,6 +15,7 @@ import numpy as np
 # chosen by eye.
 MASK_CENTRE = 0.5, 0.73
 MASK_HALF = 0.44, 0.27
+CHANGED_FROM = MASK_CENTRE[1] - MASK_HALF[1]
 MASK_ROUNDNESS = 2.4  # the exponent: 2 is an ellipse
 MASK_SOLID = 0.62  # the part of its radius within which only the generated face is seen: the mouth; then it fades
 # Colours are compared in a band where the mask fades, which is skin in most faces, and carried inwards by a blur: wide
@@ -22,6 +23,7 @@ MASK_SOLID = 0.62  # the part of its radius within which only the generated face
 BAND = 0.65, 1.1
 BAND_EDGE = 0.15
 MATCH_BLUR = 0.12
+SHARPEN_BLUR = 0.012  # of the crop's side: a pixel or so of a 96-pixel crop
 
 
 def crop(frame: np.ndarray, box: Sequence[float], size: int) -> np.ndarray:
@@ -47,17 +49,31 @@ def crop(frame: np.ndarray, box: Sequence[float], size: int) -> np.ndarray:
 
 
 def paste(frame: np.ndarray, box: Sequence[float], face: np.ndarray) -> np.ndarray:
-  """Returns the frame with the lower half of a generated face in its box.
+  """Returns the frame with the lower half of a generated face in its box; see `change`.
+
+  Returns:
+    (H, W, 3) uint8, a new array, identical to `frame` outside the box and in the upper 45 % of it.
+  """
+  original = crop(frame, box, face.shape[0])
+  return np.clip(np.rint(frame + change(frame, box, face, original)), 0, 255).astype(np.uint8)
+
+
+def change(
+  frame: np.ndarray, box: Sequence[float], face: np.ndarray, original: np.ndarray, sharpen: float = 0.0
+) -> np.ndarray:
+  """Returns what is to be added to a frame so that it shows the lower half of a generated face in its box.
 
   The face is matched in colour to the skin around it and fades out before it reaches the sides of the box.
 
   Args:
-    frame: (H, W, 3) uint8.
+    frame: (H, W, 3) uint8; the part of it below `CHANGED_FROM` of the box's height will do.
     box: the box that `face` was cropped from.
-    face: (S, S, 3) uint8, what the generator made of `crop(frame, box, S)`.
+    face: (S, S, 3) uint8, what the generator made of `original`.
+    original: (S, S, 3) uint8, `crop(frame, box, S)`.
+    sharpen: how much of what a blur takes from the face is added to it; 0 leaves it as it is.
 
   Returns:
-    (H, W, 3) uint8, a new array, identical to `frame` outside the box and in the upper 45 % of it.
+    (H, W, 3) float32, 0 outside the box and in the upper 45 % of it.
 
   Raises:
     ValueError: the box is empty or not finite.
@@ -67,17 +83,20 @@ def paste(frame: np.ndarray, box: Sequence[float], face: np.ndarray) -> np.ndarr
   reach_x, reach_y = half_x * width, half_y * height
   first_row, last_row = _clipped(top + centre_y * height, reach_y, frame.shape[0])
   first_column, last_column = _clipped(left + centre_x * width, reach_x, frame.shape[1])
-  pasted = frame.copy()
+  changes = np.zeros(frame.shape, np.float32)
   if first_row >= last_row or first_column >= last_column:
-    return pasted
-  matched = _match_colours(face, crop(frame, box, face.shape[0]))
+    return changes
+  matched = _match_colours(face, original)
+  if sharpen:
+    blurred = cv2.GaussianBlur(matched, (0, 0), SHARPEN_BLUR * face.shape[0], borderType=cv2.BORDER_REPLICATE)
+    matched = np.clip(matched + sharpen * (matched - blurred), 0, 255)
   rows = (np.arange(first_row, last_row) + 0.5 - top) / height
   columns = (np.arange(first_column, last_column) + 0.5 - left) / width
   new = _stretch(matched, columns, rows)
   mask = _smooth_step(_radius(columns, rows), 1, MASK_SOLID)[..., None]
-  region = pasted[first_row:last_row, first_column:last_column]
-  region[:] = np.clip(np.rint(region + mask * (new - region)), 0, 255).astype(np.uint8)
-  return pasted
+  region = slice(first_row, last_row), slice(first_column, last_column)
+  changes[region] = mask * (np.clip(new, 0, 255) - frame[region])
+  return changes
 
 
 def _match_colours(face: np.ndarray, original: np.ndarray) -> np.ndarray:

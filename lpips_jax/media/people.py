@@ -1,14 +1,16 @@
 """Everybody in a video: faces found in some of its frames, joined into one smooth line of boxes for each person."""
 
+import bisect
 import itertools
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from lpips_jax.media.track import LONGEST_GAP, SAME_FACE, overlap, prominence, smooth
+from lpips_jax.media.track import LONGEST_GAP, REACH, SAME_FACE, Steady, overlap, prominence, smooth
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,13 +28,91 @@ class Person:
   prominence: float
 
 
+@dataclass(eq=False)
+class Sightings:
+  """One person as far as they have been seen.
+
+  Attributes:
+    frames: rising numbers of the frames in which they were found.
+    boxes: (4,) of each.
+    steady: holds what `box_at` says, frame by frame, still.
+  """
+
+  frames: list[int] = field(default_factory=list)
+  boxes: list[np.ndarray] = field(default_factory=list)
+  steady: Steady = field(default_factory=Steady)
+
+  def add(self, frame: int, box: np.ndarray) -> None:
+    self.frames.append(frame)
+    self.boxes.append(box)
+
+  def box_at(self, frame: int, rate: float) -> np.ndarray | None:
+    """Returns the smoothed box, (4,), in a frame, or None if the face is not seen for half a second there.
+
+    It is final once the frames up to `settling_frames(rate)` later have been looked at.
+    """
+    gap, reach = LONGEST_GAP * rate, math.ceil(REACH * rate - 1e-9)
+    frames = self.frames
+    last = bisect.bisect_left(frames, frame)
+    if last == len(frames) or frames[0] > frame:
+      return None
+    first = last if frames[last] == frame else last - 1
+    if not _bridged(frames, first, last, gap):
+      return None
+    while first > 0 and frames[first] > frame - reach and _bridged(frames, first - 1, first, gap):
+      first -= 1
+    while last < len(frames) - 1 and frames[last] < frame + reach and _bridged(frames, last, last + 1, gap):
+      last += 1
+    begin, end = max(frames[first], frame - reach), min(frames[last], frame + reach)
+    line = _straight(frames[first : last + 1], self.boxes[first : last + 1], begin, end)
+    return smooth(line, rate)[frame - begin]
+
+
+def settling_frames(rate: float) -> int:
+  """How many frames after one must be known before `Sightings.box_at` it is final."""
+  return math.ceil(REACH * rate) + math.ceil(LONGEST_GAP * rate) + 1
+
+
+class Crowd:
+  """Joins the faces of frames, as they come, into people.
+
+  Faces of two frames belong together where their boxes overlap most.
+
+  Args:
+    patience: frames after which somebody who was out of sight is somebody new.
+  """
+
+  def __init__(self, patience: float) -> None:
+    self.present: list[Sightings] = []
+    self._patience = max(patience, 1)
+
+  def cut(self) -> None:
+    """Nobody is followed into another shot."""
+    self.present = []
+
+  def see(self, frame: int, faces: np.ndarray) -> list[Sightings]:
+    """Takes the faces of the next frame that was looked at, (n, 4 or more), and returns who is new in it."""
+    self.present = [person for person in self.present if frame - person.frames[-1] <= self._patience]
+    faces = faces[:, :4]
+    matched = set()
+    if self.present and len(faces):
+      shared = np.stack([overlap(person.boxes[-1], faces) for person in self.present])
+      for person, face in zip(*linear_sum_assignment(shared, maximize=True), strict=True):
+        if shared[person, face] >= SAME_FACE:
+          self.present[person].add(frame, faces[face])
+          matched.add(face)
+    newcomers = [Sightings([frame], [box]) for k, box in enumerate(faces) if k not in matched]
+    self.present = self.present + newcomers
+    return newcomers
+
+
 def follow_everybody(
   detections: Sequence[np.ndarray | None], cuts: Sequence[int], rate: Fraction | float, frame_size: tuple[int, int]
 ) -> list[Person]:
   """Returns the people of a video, by their first frame; nobody is followed through a cut.
 
-  Faces of two frames belong together where their boxes overlap most. Who is out of sight for half a second is
-  somebody new after that; shorter gaps, and frames that were not looked at, are bridged in a straight line.
+  Who is out of sight for half a second is somebody new after that; shorter gaps, and frames that were not looked at,
+  are bridged in a straight line.
 
   Args:
     detections: for each frame (n, 5), left, top, right, bottom, score in pixels; None if it was not looked at.
@@ -40,36 +120,28 @@ def follow_everybody(
     rate: frames a second.
     frame_size: (width, height) of the frames in pixels.
   """
-  people = []
+  everybody: list[Sightings] = []
   for start, end in itertools.pairwise([0, *cuts, len(detections)]):
-    for sightings in _joined(detections, range(start, end), LONGEST_GAP * float(rate)):
-      people.append(_person(sightings, rate, frame_size))
+    crowd = Crowd(LONGEST_GAP * float(rate))
+    for frame in range(start, end):
+      if detections[frame] is not None:
+        everybody += crowd.see(frame, detections[frame])
+  people = [_person(person, rate, frame_size) for person in everybody]
   return sorted(people, key=lambda person: person.first)
 
 
-def _joined(detections: Sequence[np.ndarray | None], shot: range, longest_gap: float) -> list[list]:
-  """Returns for each person of a shot the list of (frame, box) sightings."""
-  everybody, present = [], []
-  for frame in shot:
-    if detections[frame] is None:
-      continue
-    present = [sightings for sightings in present if frame - sightings[-1][0] <= max(longest_gap, 1)]
-    faces = detections[frame][:, :4]
-    matched = set()
-    if present and len(faces):
-      shared = np.stack([overlap(sightings[-1][1], faces) for sightings in present])
-      for person, face in zip(*linear_sum_assignment(shared, maximize=True), strict=True):
-        if shared[person, face] >= SAME_FACE:
-          present[person].append((frame, faces[face]))
-          matched.add(face)
-    newcomers = [[(frame, box)] for k, box in enumerate(faces) if k not in matched]
-    everybody += newcomers
-    present += newcomers
-  return everybody
+def _person(seen: Sightings, rate: Fraction | float, frame_size: tuple[int, int]) -> Person:
+  line = _straight(seen.frames, seen.boxes, seen.frames[0], seen.frames[-1])
+  boxes = np.array([seen.steady(box) for box in smooth(line, rate)])
+  return Person(seen.frames[0], boxes, float(prominence(line, frame_size).sum()))
 
 
-def _person(sightings: list, rate: Fraction | float, frame_size: tuple[int, int]) -> Person:
-  frames, boxes = np.array([frame for frame, _ in sightings]), np.array([box for _, box in sightings], np.float64)
-  everything = np.arange(frames[0], frames[-1] + 1)
-  bridged = np.stack([np.interp(everything, frames, boxes[:, edge]) for edge in range(4)], axis=1)
-  return Person(int(frames[0]), smooth(bridged, rate), float(prominence(bridged, frame_size).sum()))
+def _bridged(frames: Sequence[int], before: int, after: int, gap: float) -> bool:
+  return after == before or frames[after] - frames[before] - 1 < gap
+
+
+def _straight(frames: Sequence[int], boxes: Sequence[np.ndarray], first: int, last: int) -> np.ndarray:
+  """Boxes of all frames from first to last, (n, 4): between two sightings on a straight line."""
+  known = np.array(boxes, np.float64)
+  wanted = np.arange(first, last + 1)
+  return np.stack([np.interp(wanted, frames, known[:, edge]) for edge in range(4)], axis=1)

@@ -5,11 +5,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from lpips_jax.media.mp4 import write_video
 from lpips_jax.media.people import follow_everybody
 from lpips_jax.media.shots import ChangeMeter, find_cuts
 from lpips_jax.media.survey import survey
 from lpips_jax.media.video import VideoInfo, read_chosen, read_frames, read_timed
+from lpips_jax.media.writing import write_video
 
 SIZE = 96, 64
 NOBODY = np.zeros((0, 5), np.float32)

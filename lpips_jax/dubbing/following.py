@@ -1,0 +1,170 @@
+"""Whose mouth is dubbed in which frame: people found and followed as a video plays, a second and a half behind it."""
+
+import bisect
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+
+from lpips_jax.cli import UserError
+from lpips_jax.media import detect, shots
+from lpips_jax.media.people import Crowd, Sightings, settling_frames
+from lpips_jax.media.playback import Shown
+from lpips_jax.media.survey import STRIDE, look
+from lpips_jax.media.track import PATIENCE, SHORTEST_TRACK, prominence
+from lpips_jax.media.video import VideoInfo
+
+MOST_HELD = 512 << 20  # bytes of frames
+
+
+class Present(NamedTuple):
+  """Somebody in a frame.
+
+  Attributes:
+    who: all that is known of them so far.
+    box: (4,) where their face is, smoothed.
+    prominence: how large and central the face is from now on, as far as is known.
+  """
+
+  who: Sightings
+  box: np.ndarray
+  prominence: float
+
+
+Choose = Callable[[int, list[Present]], list[Present]]
+
+
+def follow(
+  frames: Iterable[Shown], find: detect.Detect, info: VideoInfo, choose: Choose
+) -> Iterator[tuple[Shown, list[np.ndarray]]]:
+  """Yields each frame with the boxes, (4,) each, of the faces to be dubbed in it.
+
+  Faces are looked for at a stride, and in every frame where something unexpected happens. The frames of the next 1.3
+  seconds are held back meanwhile, or fewer where those take too much memory: smoothing then sees less of what comes.
+
+  Args:
+    frames: of a video, in order.
+    find: from `media.detect.make_detector`.
+    info: what `probe` says of the video.
+    choose: picks of those who are present in a frame, by its number, who is dubbed.
+  """
+  meter = shots.ChangeMeter()
+  looked = look(
+    frames,
+    lambda shown: meter(shown.planes.y),
+    lambda shown: detect.in_planes(find, shown.planes),
+    max(1, round(STRIDE * info.rate)),
+  )
+  rate, frame_size = float(info.rate), (info.width, info.height)
+  held = max(1, min(settling_frames(rate), MOST_HELD // (info.width * info.height * 3 // 2)))
+  crowd, known, waiting = Crowd(PATIENCE * rate), [], deque()
+  number = -1
+  for number, (shown, faces, cut) in enumerate(_with_cuts(looked)):
+    if cut:
+      crowd.cut()
+    if faces is not None:
+      known += crowd.see(number, faces)
+    waiting.append(shown)
+    if len(waiting) > held:
+      now = number - held
+      known = [who for who in known if who.frames[-1] >= now or who in crowd.present]
+      yield waiting.popleft(), _chosen(now, number, known, rate, frame_size, choose)
+  for now in range(number + 1 - len(waiting), number + 1):
+    yield waiting.popleft(), _chosen(now, number, known, rate, frame_size, choose)
+
+
+class One:
+  """The most prominent person, or the one in some place from the left, followed until they have left for a second."""
+
+  def __init__(self, from_left: int | None = None) -> None:
+    self._from_left = from_left
+    self._who: Sightings | None = None
+
+  def __call__(self, frame: int, present: list[Present]) -> list[Present]:
+    same = [one for one in present if one.who is self._who]
+    if same or not present or (self._who is not None and self._who.frames[-1] > frame):
+      return same
+    if self._from_left is None:
+      one = max(present, key=lambda one: one.prominence)
+    elif self._from_left < len(present):
+      one = sorted(present, key=lambda one: one.box[0] + one.box[2])[self._from_left]
+    else:
+      return []
+    self._who = one.who
+    return [one]
+
+
+class Only:
+  """Nobody but one person, known by where they were first seen."""
+
+  def __init__(self, first: tuple) -> None:
+    self._first = first
+
+  def __call__(self, frame: int, present: list[Present]) -> list[Present]:
+    return [one for one in present if first_sighting(one.who) == self._first]
+
+
+def everybody(frame: int, present: list[Present]) -> list[Present]:
+  """All faces are dubbed."""
+  return present
+
+
+def person_at(
+  frames: Iterable[Shown], find: detect.Detect, info: VideoInfo, x: float, y: float, time: Fraction
+) -> Only:
+  """Finds the person whose face is at a place, in pixels, in the frame shown at a time, in seconds.
+
+  Raises:
+    UserError: the video is shorter, or there is no face.
+  """
+  found: list[list[Present]] = []
+
+  def note(frame: int, present: list[Present]) -> list[Present]:
+    found.append(present)
+    return []
+
+  for shown, _ in follow(frames, find, info, note):
+    if shown.time + 1 / info.rate > time:
+      inside = [one for one in found[-1] if one.box[0] <= x < one.box[2] and one.box[1] <= y < one.box[3]]
+      if inside:
+        return Only(first_sighting(min(inside, key=lambda one: _distance(one.box, x, y)).who))
+      seen = '; '.join(','.join(f'{edge:.0f}' for edge in one.box) for one in found[-1]) or 'none'
+      raise UserError(f'there is no face at {x:g},{y:g} after {float(time):g} s; faces (left,top,right,bottom): {seen}')
+    found.clear()
+  raise UserError(f'the video ends before {float(time):g} s, where --face_at looks for a face')
+
+
+def first_sighting(who: Sightings) -> tuple:
+  """What tells a person from all others in a video, however often it is read."""
+  return who.frames[0], *map(float, who.boxes[0])
+
+
+def _with_cuts(looked: Iterable) -> Iterator[tuple[Shown, np.ndarray | None, bool]]:
+  """Tells of each frame whether it begins a new shot, which shows a few frames later."""
+  changes, waiting = [], deque()
+  for shown, change, faces in looked:
+    changes.append(change)
+    waiting.append((shown, faces))
+    if len(waiting) > shots.AROUND:
+      yield *waiting.popleft(), shots.is_cut(changes, len(changes) - 1 - shots.AROUND)
+  for k in range(len(changes) - len(waiting), len(changes)):
+    yield *waiting.popleft(), shots.is_cut(changes, k)
+
+
+def _chosen(
+  now: int, newest: int, known: list[Sightings], rate: float, frame_size: tuple[int, int], choose: Choose
+) -> list[np.ndarray]:
+  shortest = min(newest + 1, round(SHORTEST_TRACK * rate))
+  present = []
+  for who in known:
+    box = who.box_at(now, rate) if who.frames[-1] - who.frames[0] + 1 >= shortest else None
+    if box is not None:
+      ahead = np.array(who.boxes[bisect.bisect_left(who.frames, now) :])
+      present.append(Present(who, who.steady(box), float(prominence(ahead, frame_size).mean())))
+  return [one.box for one in choose(now, present)]
+
+
+def _distance(box: np.ndarray, x: float, y: float) -> float:
+  return float(np.hypot((box[0] + box[2]) / 2 - x, (box[1] + box[3]) / 2 - y))
