@@ -1,51 +1,83 @@
-"""Dubs a video: a face and speech in, a lip-synced mp4 out.
+"""Dubs a video: a face and speech in, a lip-synced video out.
 
   python infer.py --face=face.mp4 --audio=speech.wav --output=dubbed.mp4 --checkpoint=runs/demo/checkpoint
   python infer.py --jobs=jobs.csv --checkpoint=runs/demo/checkpoint
 
-The face is a video or a still image; the speech is any file with a sound track. A job list is a CSV file with the
-columns face, audio and output.
+The face is a video or a still image; the speech is any file with a sound track. A list of jobs is a CSV file with the
+columns face, audio and output, and any of the flags that concern one dub; `jobs.results.csv` says what became of each.
 """
+
+import dataclasses
+import os
 
 from absl import flags
 
 from lpips_jax import cli
-from lpips_jax.dubbing import dub
-from lpips_jax.dubbing.engine import BATCH_SIZE, LENGTHS
+from lpips_jax.dubbing.engine import BATCH_SIZE, PRECISIONS, Dubber
 from lpips_jax.dubbing.jobs import dub_all
+from lpips_jax.dubbing.options import LENGTHS, SILENCES, Options, from_text
+from lpips_jax.dubbing.stages import profile
+from lpips_jax.files import keep_compiled_programs, return_freed_memory
 from lpips_jax.media.detect import DETECTORS
+from lpips_jax.media.writing import CODECS, CONTAINERS
 
 flags.DEFINE_string('face', None, 'A video or a still image of somebody.')
 flags.DEFINE_string('audio', None, 'What to say: a sound file, or a video whose sound is taken.')
-flags.DEFINE_string('output', None, 'The mp4 to write.')
+flags.DEFINE_string('output', None, f'The video to write, ending in {", ".join(CONTAINERS)}.')
 flags.DEFINE_string('checkpoint', None, 'A generator: the checkpoint directory that train.py left.')
+flags.DEFINE_string('jobs', None, 'A CSV file with the columns face, audio, output, and any of the flags of one dub.')
+
+flags.DEFINE_enum('length', 'audio', LENGTHS, 'How long to be; a video shorter than the audio plays there and back.')
+flags.DEFINE_enum('silence', 'model', SILENCES, 'Mouths in pauses: as the generator makes them, or shut.')
 flags.DEFINE_enum('detector', 'auto', DETECTORS, 'What finds the face; auto is YuNet where its file can be had.')
 flags.DEFINE_string('detector_model', None, "YuNet's file, if not downloaded and not named by LIPSYNC_YUNET.")
+flags.DEFINE_integer('face_index', None, 'Whom to dub: 0 is the leftmost face; by default the most prominent.')
+flags.DEFINE_string('face_at', None, 'Whom to dub: whose face is at x,y (pixels) after t seconds, as x,y,t.')
+flags.DEFINE_bool('all_faces', False, 'Dub every face.')
 flags.DEFINE_string('boxes', None, 'A JSON list with [left, top, right, bottom] or null for each frame: no detector.')
-flags.DEFINE_list('pads', ['0', '0', '0', '0'], 'Pixels by which boxes grow: top,bottom,left,right.')
-flags.DEFINE_enum('length', 'audio', LENGTHS, 'How long to be; a video shorter than the audio plays there and back.')
-flags.DEFINE_string('jobs', None, 'A CSV file with the columns face, audio and output, dubbed by one warm model.')
-flags.DEFINE_integer('batch_size', BATCH_SIZE, 'Frames generated at once.')
+flags.DEFINE_string('save_boxes', None, 'Where to write the boxes that were used, for --boxes of a second run.')
+flags.DEFINE_string('pads', '0,0,0,0', 'Pixels by which boxes grow: top,bottom,left,right.')
+flags.DEFINE_float('sharpen', 0.0, 'How much to sharpen generated faces; 1 is a lot.')
+flags.DEFINE_string('preview', None, 'A second video to write: source, generated face and result, side by side.')
+flags.DEFINE_enum('codec', None, list(CODECS), 'By default h264, and vp9 in a .webm.')
+flags.DEFINE_integer('crf', None, "Constant quality, less is better; by default the codec's own.")
+flags.DEFINE_integer('max_pixels', Options.max_pixels, 'The largest picture, width times height, that is taken.')
+flags.DEFINE_float('max_minutes', Options.max_minutes, 'The longest speech that is taken.')
+
+flags.DEFINE_integer('batch_size', BATCH_SIZE, 'Faces generated at once.')
+flags.DEFINE_enum('precision', 'auto', PRECISIONS, 'What the generator computes in; auto: bfloat16 on GPUs and TPUs.')
+flags.DEFINE_bool('profile', False, 'Say at the end what each step took.')
+flags.DEFINE_integer('process', None, 'Of several that share --jobs: which this is, from 0. SLURM says it by itself.')
+flags.DEFINE_integer('processes', None, 'How many processes share --jobs.')
 
 
 def main() -> None:
   given = flags.FLAGS
-  names = 'detector', 'detector_model', 'boxes', 'length', 'batch_size'
-  options = {name: given[name].value for name in names} | {'pads': _whole_numbers(given.pads)}
+  keep_compiled_programs()
+  return_freed_memory()
+  options = {field.name: given[field.name].value for field in dataclasses.fields(Options)}
+  options |= from_text({name: given[name].value for name in ('pads', 'face_at') if given[name].value is not None})
   if given.jobs is not None:
     cli.require_flags('checkpoint')
-    dub_all(given.jobs, given.checkpoint, **options)
+    process, processes = _share()
+    dub_all(given.jobs, Dubber(given.checkpoint, given.batch_size, given.precision), options, process, processes)
   else:
     cli.require_flags('face', 'audio', 'output', 'checkpoint')
-    dub(given.face, given.audio, given.output, given.checkpoint, **options)
+    dubber = Dubber(given.checkpoint, given.batch_size, given.precision)
+    dubber.dub(given.face, given.audio, given.output, Options(**options))
     print(f'wrote {given.output}')
+    if given.profile:
+      print(profile(dubber.times, dubber.seconds))
 
 
-def _whole_numbers(pads: list[str]) -> list[int]:
-  try:
-    return [int(pad) for pad in pads]
-  except ValueError:
-    cli.fail(f'--pads must be four whole numbers, top,bottom,left,right, not {",".join(pads)}')
+def _share() -> tuple[int, int]:
+  """Which part of a list of jobs is this process's: what the flags say, else SLURM, else all of it."""
+  given = flags.FLAGS
+  if (given.process is None) != (given.processes is None):
+    cli.fail('--process and --processes belong together: give both')
+  if given.process is not None:
+    return given.process, given.processes
+  return int(os.environ.get('SLURM_PROCID', 0)), int(os.environ.get('SLURM_NTASKS', 1))
 
 
 if __name__ == '__main__':

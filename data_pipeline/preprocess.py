@@ -16,14 +16,12 @@ reasons in OUTPUT/rejected.csv, and OUTPUT/report.html shows what there is.
 import contextlib
 import csv
 import os
-import sys
 from collections.abc import Iterator
 from functools import partial
 from io import StringIO
 from pathlib import Path
 
 from absl import flags
-from tqdm import tqdm
 
 from data_pipeline.preparation import judging, layouts, store
 from data_pipeline.preparation.cluster import cut_on_cluster
@@ -97,9 +95,8 @@ def _settings(detector: str) -> dict[str, object]:
 
 def _with_progress(outcomes: Iterator[store.Outcome], total: int) -> Iterator[store.Outcome]:
   """Shows clips done, time left, seconds of video and rejects: as a bar on a terminal, else as a line a minute."""
-  where, interval = (sys.stderr, 0.2) if sys.stderr.isatty() else (sys.stdout, 60)
   rejected, seconds = 0, 0.0
-  with tqdm(total=total, desc='clips', unit='clip', mininterval=interval, file=where) as bar:
+  with cli.progress_bar('clips', total, 'clip') as bar:
     for outcome in outcomes:
       yield outcome
       rejected += not outcome.records

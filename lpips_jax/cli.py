@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from absl import flags, logging
+from tqdm import tqdm
 
 HELP = '--help', '-help', '-h', '--helpfull', '--helpshort'
+MINUTE = 60.0  # seconds
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130  # exit statuses; the last is a shell's for what Ctrl-C ended
 
 
@@ -64,6 +66,21 @@ def require_flags(*names: str) -> None:
 
 def fail(message: str) -> NoReturn:
   raise UserError(message)
+
+
+def progress_bar(title: str, total: int | None, unit: str, shown: bool = True) -> tqdm:
+  """Returns what shows how far long work is: a bar on a terminal, else a line a minute on stdout."""
+  terminal = sys.stderr.isatty()
+  return tqdm(
+    total=total,
+    desc=title,
+    unit=unit,
+    mininterval=0.2 if terminal else MINUTE,
+    delay=0 if terminal else MINUTE,
+    file=sys.stderr if terminal else sys.stdout,
+    disable=not shown,
+    dynamic_ncols=True,
+  )
 
 
 def first_line(error: Exception) -> str:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lpips_jax.media.mp4 import write_video
 from lpips_jax.media.video import VideoInfo
+from lpips_jax.media.writing import write_video
 
 ROOT = Path(__file__).parents[1]
 

@@ -1,99 +1,72 @@
-"""Where the face is in each frame of a source: found by a detector, or read from a file that says so."""
+"""Files that say where the faces to be dubbed are, frame by frame."""
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from lpips_jax.cli import UserError
-from lpips_jax.media import detect, video
-from lpips_jax.media.track import track
+from lpips_jax.files import write_whole
+from lpips_jax.media.video import VideoInfo
 
 LARGEST = 4  # times the longer side of the picture; a larger box is a mistake
+FORM = 'a JSON list with [left, top, right, bottom], a list of such boxes, or null for each frame'
+
+Boxes = list[np.ndarray]  # of one frame, (4,) float each: left, top, right, bottom in pixels
 
 
-def find_boxes(
-  face: str | os.PathLike[str],
-  info: video.VideoInfo,
-  detector: detect.Detect,
-  limit: int | None = None,
-  progress: bool = False,
-) -> np.ndarray:
-  """Detects and follows one person through a video or still image, reading it once.
-
-  Args:
-    face: the file.
-    info: what `probe` says of it.
-    detector: from `make_detector`.
-    limit: how many frames to look at; all by default.
-    progress: shows a bar, on a terminal.
-
-  Returns:
-    (T, 4) float left, top, right, bottom in pixels of the source, NaN where there is no face.
+def read_boxes(path: str | os.PathLike[str]) -> list[Boxes]:
+  """Reads the boxes of each frame from a JSON list with a box, a list of boxes or null for each.
 
   Raises:
-    UserError: there is no face in any frame.
-  """
-  expected = min(x for x in (info.frames, limit, 10**9) if x is not None)
-  frames = video.read_frames(face, longest_side=detect.LONGEST_SIDE)
-  bar = tqdm(_first(frames, limit), 'faces', expected, leave=False, unit='frame', disable=None if progress else True)
-  scale = max(1.0, max(info.width, info.height) / detect.LONGEST_SIDE)
-  found = [detector(frame) * [scale, scale, scale, scale, 1] for frame in bar]
-  boxes = track(found, info.rate, (info.width, info.height))
-  if np.isnan(boxes).all():
-    raise UserError(f'{face} shows no face in any of its {len(boxes)} frames')
-  return boxes
-
-
-def read_boxes(path: str | os.PathLike[str]) -> np.ndarray:
-  """Reads boxes from a JSON list with `[left, top, right, bottom]` or null for each frame.
-
-  Args:
-    path: the file.
-
-  Returns:
-    (T, 4) float, NaN for null.
-
-  Raises:
-    UserError: the file cannot be read, or does not hold such a list.
+    UserError: the file cannot be read, or does not hold such a list, or no box at all.
   """
   try:
     with open(path, encoding='utf-8') as file:
-      rows = json.load(file)
-    boxes = np.array([[np.nan] * 4 if row is None else row for row in rows], np.float64)
+      frames = json.load(file)
+    if not isinstance(frames, list):
+      raise ValueError
+    boxes = [_of_frame(frame) for frame in frames]
   except OSError as error:
     raise UserError(f'the boxes {path} cannot be read: {error.strerror}') from error
   except (ValueError, TypeError, OverflowError, RecursionError) as error:
-    raise UserError(f'{path} is not a JSON list with [left, top, right, bottom] or null for each frame') from error
-  if boxes.ndim != 2 or boxes.shape[1] != 4 or np.isnan(boxes).all():
-    raise UserError(f'{path} is not a JSON list with [left, top, right, bottom] for at least one frame')
+    raise UserError(f'{path} is not {FORM}') from error
+  if not any(boxes):
+    raise UserError(f'{path} is not {FORM}, with a box for at least one frame')
   return boxes
 
 
-def padded(boxes: np.ndarray, pads: Iterable[int], info: video.VideoInfo) -> np.ndarray:
-  """Grows boxes, (T, 4), by pixels at the top, bottom, left and right, in Wav2Lip's order.
+def write_boxes(path: str | os.PathLike[str], frames: Sequence[Boxes]) -> None:
+  """Writes what `read_boxes` reads, in hundredths of a pixel."""
+  rows = [[np.round(box, 2).tolist() for box in boxes] for boxes in frames]
+  lines = ',\n'.join(json.dumps(None if not row else row[0] if len(row) == 1 else row) for row in rows)
+  write_whole(Path(path), f'[\n{lines}\n]\n')
+
+
+def grown(box: np.ndarray, pads: Sequence[int], info: VideoInfo, frame: int) -> np.ndarray:
+  """Returns a box with pixels added at the top, bottom, left and right, in Wav2Lip's order.
 
   Raises:
-    UserError: one comes out less than a pixel wide or high, or much larger than the picture that `info` is of.
+    UserError: it comes out less than a pixel wide or high, or much larger than the picture that `info` is of.
   """
   top, bottom, left, right = pads
-  boxes = boxes + np.array([-left, -top, right, bottom], np.float64)
-  sides = boxes[:, 2:] - boxes[:, :2]
-  wrong = (sides < 1) | (sides > LARGEST * max(info.width, info.height)) | np.isinf(boxes).any(axis=1, keepdims=True)
-  if wrong.any():
-    frame = int(np.flatnonzero(wrong.any(axis=1))[0])
+  box = box + np.array([-left, -top, right, bottom], np.float64)
+  width, height = box[2:] - box[:2]
+  if not (min(width, height) >= 1 and max(width, height) <= LARGEST * max(info.width, info.height)):
     raise UserError(
-      f'the face box of frame {frame} is {sides[frame, 0]:.0f} x {sides[frame, 1]:.0f} pixels in a picture of '
-      f'{info.width} x {info.height}: give other --boxes or --pads'
+      f'the face box of frame {frame} is {width:.0f} x {height:.0f} pixels in a picture of {info.width} x '
+      f'{info.height}: give other --boxes or --pads'
     )
-  return boxes
+  return box
 
 
-def _first(frames, limit: int | None):
-  """Like islice, but does not decode the frame after the last."""
-  for count, frame in enumerate(frames, start=1):
-    yield frame
-    if count == limit:
-      return
+def _of_frame(frame: object) -> Boxes:
+  if frame is None:
+    return []
+  boxes = np.array(frame, np.float64)
+  boxes = boxes[None] if boxes.ndim == 1 and boxes.size else boxes
+  if boxes.size and (boxes.ndim != 2 or boxes.shape[1] != 4):
+    raise ValueError
+  return list(boxes)

@@ -1,32 +1,147 @@
-"""The dubbing engine: it reads the face twice, once to find it and once to give it a new mouth.
+"""The dubbing engine: frames flow one by one through decode | find | generate | composite | encode.
 
-Frames flow one batch at a time through decode | crop | generate | paste | encode, so memory does not grow with the
-length of the video, and while the device generates one batch the next is decoded.
+Each step runs in a thread of its own, a bounded number of frames ahead of the next, so memory does not grow with the
+length of the video, and the whole is as fast as its slowest step.
 """
 
-import itertools
+import contextlib
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from tqdm import tqdm
-
+from lpips_jax import cli
 from lpips_jax.cli import UserError
-from lpips_jax.dubbing.boxes import find_boxes, padded, read_boxes
-from lpips_jax.media import audio as mel
-from lpips_jax.media import faces, mp4, video
-from lpips_jax.media.detect import make_detector
-from lpips_jax.media.pictures import to_bytes
-from lpips_jax.media.sound import load_speech
+from lpips_jax.dubbing import following
+from lpips_jax.dubbing.locating import FoundBoxes, GivenBoxes, Locator
+from lpips_jax.dubbing.options import LARGEST_BATCH, Options, Path_
+from lpips_jax.dubbing.painting import Speech, composite, generate
+from lpips_jax.dubbing.preview import write_preview
+from lpips_jax.dubbing.stages import Stages, Times, opencv_on_one_thread
+from lpips_jax.media import sound, writing
+from lpips_jax.media.audio import SAMPLE_RATE
+from lpips_jax.media.detect import Detect, make_detector
+from lpips_jax.media.playback import Shown, play, play_there_and_back
+from lpips_jax.media.video import VideoInfo, probe
 
-LENGTHS = 'audio', 'video', 'shortest'
-BATCH_SIZE = 16  # frames; a batch of 1080p frames is 100 MB
-LARGEST_BATCH = 4096
+BATCH_SIZE = 8  # faces generated at once; more take memory, and are no faster on a CPU
+DEPTH = 4  # frames between two steps
+PRECISIONS = 'auto', 'float32', 'bfloat16'
 
-Path_ = str | os.PathLike[str]
+
+class Dubber:
+  """Dubs one video after another with one generator, which stays compiled.
+
+  Args:
+    checkpoint: a generator's checkpoint directory, or the generator that `lpips_jax.load` made of it.
+    batch_size: faces generated at once.
+    precision: what the generator computes in: `float32`, `bfloat16`, or `auto`, which is bfloat16 on GPUs and TPUs.
+    progress: shows how far a dub is: a bar on a terminal, else a line a minute.
+
+  Attributes:
+    times: what each step of the last dub took.
+    seconds: what the last dub took, from its first step to its last.
+
+  Raises:
+    UserError: there is no generator.
+  """
+
+  def __init__(
+    self,
+    checkpoint: Path_ | Callable[..., Any],
+    batch_size: int = BATCH_SIZE,
+    precision: str = 'auto',
+    progress: bool = True,
+  ) -> None:
+    if not 1 <= batch_size <= LARGEST_BATCH:
+      raise UserError(f'--batch_size must be from 1 to {LARGEST_BATCH}, not {batch_size}')
+    if precision not in PRECISIONS:
+      raise UserError(f'--precision must be one of {", ".join(PRECISIONS)}, not {precision!r}')
+    self.times: dict[str, Times] = {}
+    self.seconds = 0.0
+    self._checkpoint, self._batch_size, self._precision = checkpoint, batch_size, precision
+    self._progress = progress
+    self._made: Any = None
+    self._detectors: dict[tuple, Detect] = {}
+
+  @property
+  def generator(self) -> Any:
+    """Loaded when first asked for: bad input is told before."""
+    if self._made is None:
+      from lpips_jax.dubbing.generator import Generator, load_generator  # JAX takes seconds to import
+
+      self._made = Generator(load_generator(self._checkpoint), self._batch_size, self._precision)
+    return self._made
+
+  @property
+  def fingerprint(self) -> str:
+    """Twelve digits that other weights do not have, and what they compute in."""
+    return f'{getattr(self.generator.network, "fingerprint", "")} {self._precision}'
+
+  @property
+  def frames(self) -> int:
+    """How many frames the last dub has written."""
+    return self.times['encode'].items if 'encode' in self.times else 0
+
+  def dub(self, face: Path_, audio: Path_, output: Path_, options: Options | None = None) -> None:
+    """Makes a video in which a face speaks.
+
+    The output has the face's size, colours and frame times, and the driving track as its sound. Where sound and picture
+    of `audio` start at different times, the speech keeps its distance from the first frame.
+
+    Args:
+      face: a video or a still image (which becomes a video of 25 frames a second).
+      audio: a sound file, or a video whose sound is taken.
+      output: the video to write.
+      options: see there.
+
+    Raises:
+      UserError: an input is bad, or the output cannot be written; then nothing is left behind.
+    """
+    options = options or Options()
+    self.times = {}
+    _check_outputs(output, options, (face, audio))
+    info = probe(face, options.max_pixels)
+    delay, samples = sound.load_driving_speech(audio, 60 * options.max_minutes)
+    speech = Speech(samples, options.silence == 'closed')
+    end = None if options.length == 'video' else Fraction(len(samples), SAMPLE_RATE)
+    locate = self._locator(face, info, options)
+    source = (play_there_and_back if options.length == 'audio' else play)(face, info)
+    generator = self.generator
+    whole_sound = options.length == 'audio'
+
+    begun = time.perf_counter()
+    with opencv_on_one_thread(), contextlib.ExitStack() as outputs, Stages() as stages:
+      self.times = stages.times
+      watch = None if options.preview is None else outputs.enter_context(write_preview(options.preview, info))
+      write = outputs.enter_context(
+        writing.write_video(output, info, audio, whole_sound, delay, options.codec, options.crf)
+      )
+      frames = stages.ahead('decode', _until(source, end), DEPTH)
+      located = stages.ahead('find', locate(frames), DEPTH)
+      batches = stages.ahead('generate', generate(located, speech, generator), 1)
+      dubbed = stages.ahead('composite', composite(batches, options.sharpen, watch), DEPTH)
+      encoded = stages.here('encode', _encoded(dubbed, write))
+      total = _expected(info, end, options.length)
+      with cli.progress_bar('dubbing', total, 'frame', self._progress) as bar:
+        for _ in encoded:
+          bar.update()
+    self.seconds = time.perf_counter() - begun
+    locate.save()
+
+  def _locator(self, face: Path_, info: VideoInfo, options: Options) -> Locator:
+    if options.boxes is not None:
+      return GivenBoxes(options, info)
+    find = self._detector(options)
+    return FoundBoxes(face, info, find, _chooser(face, info, find, options), options)
+
+  def _detector(self, options: Options) -> Detect:
+    key = options.detector, options.detector_model
+    if key not in self._detectors:
+      self._detectors[key] = make_detector(*key)
+    return self._detectors[key]
 
 
 def dub(
@@ -35,151 +150,57 @@ def dub(
   output: Path_,
   checkpoint: Path_ | Callable[..., Any],
   *,
-  detector: str = 'auto',
-  detector_model: Path_ | None = None,
-  boxes: Path_ | None = None,
-  pads: Sequence[int] = (0, 0, 0, 0),
-  length: str = 'audio',
   batch_size: int = BATCH_SIZE,
+  precision: str = 'auto',
   progress: bool = True,
+  **options: Any,
 ) -> None:
-  """Makes a video in which a face speaks.
-
-  The output has the face's size and exact frame rate, and the driving track as its sound.
-
-  Args:
-    face: a video or a still image (which becomes a video of 25 frames a second).
-    audio: a sound file, or a video whose sound is taken.
-    output: the mp4 to write.
-    checkpoint: a generator's checkpoint directory, or the generator that `lpips_jax.load` made of it: it stays warm.
-    detector: `auto`, `yunet` or `cascade`; see `media.detect.make_detector`.
-    detector_model: YuNet's file.
-    boxes: a JSON list of face boxes, used in place of a detector.
-    pads: pixels by which boxes grow at the top, bottom, left and right. The crops of training are not padded.
-    length: `audio`: as long as the audio, the video being played there and back if it is the shorter; `video`: as long
-      as the video; `shortest`: as long as the shorter.
-    batch_size: frames generated at once.
-    progress: shows progress bars, on a terminal.
-
-  Raises:
-    UserError: an input is bad, or the output cannot be written; then nothing is left behind.
-  """
-  _check_options(length, pads, batch_size)
-  mp4.check_output(output)
-  _check_distinct(output, face, audio)
-  info, samples = video.probe(face), load_speech(audio)
-  given = None if boxes is None else padded(read_boxes(boxes), pads, info)
-  find = make_detector(detector, detector_model) if given is None else None
-  model = load_generator(checkpoint)
-
-  of_audio = frame_count(len(samples), info.rate)
-  limit = None if length == 'video' else of_audio
-  if given is None:
-    track = padded(find_boxes(face, info, find, limit, progress), pads, info)
-  else:
-    track = _fitted(given, video.count_frames(face, limit))
-  n_frames = {'audio': of_audio, 'video': len(track), 'shortest': min(of_audio, len(track))}[length]
-
-  seconds = n_frames / info.rate
-  speech = mel.melspectrogram(_with_silence(samples, seconds))
-  frames = video.read_frames(face) if n_frames <= len(track) else video.read_there_and_back(face)
-  source = zip(_there_and_back(track, n_frames), frames, strict=False)
-  dubbed = _dubbed(source, speech, info.rate, model, batch_size)
-  with mp4.write_video(output, info, audio, seconds) as write:
-    for frame in tqdm(dubbed, 'dubbing', n_frames, unit='frame', disable=None if progress else True):
-      write(frame)
+  """Makes a video in which a face speaks: `Dubber.dub` for one video, with the fields of `Options` as arguments."""
+  Dubber(checkpoint, batch_size, precision, progress).dub(face, audio, output, Options(**options))
 
 
-def frame_count(samples: int, rate: Fraction) -> int:
-  """Returns how many frames 16 kHz sound lasts: at least one, and enough for its last sample."""
-  return max(1, -(-samples * rate.numerator // (mel.SAMPLE_RATE * rate.denominator)))
+def _until(frames: Iterable[Shown], end: Fraction | None) -> Iterator[Shown]:
+  """The frames that are shown before a time, at least one."""
+  for number, shown in enumerate(frames):
+    if number and end is not None and shown.time >= end:
+      return
+    yield shown
 
 
-def load_generator(checkpoint: Path_ | Callable[..., Any]) -> Callable[..., Any]:
-  """Returns the generator of a checkpoint directory, or the one given; raises UserError when it is none."""
-  if callable(checkpoint):
-    return checkpoint
-  import lpips_jax
-
-  model = lpips_jax.load(checkpoint)
-  if model.config.task != 'generator':
-    raise UserError(f'{checkpoint} holds a {model.config.task}: dubbing needs a generator')
-  return model
+def _chooser(face: Path_, info: VideoInfo, find: Detect, options: Options) -> following.Choose:
+  if options.all_faces:
+    return following.everybody
+  if options.face_at is not None:
+    x, y, time = options.face_at
+    return following.person_at(play(face, info), find, info, x, y, time)
+  return following.One(options.face_index)
 
 
-def _dubbed(
-  source: Iterable[tuple[np.ndarray, np.ndarray]],
-  speech: np.ndarray,
-  rate: Fraction,
-  model: Callable[..., Any],
-  batch_size: int,
-) -> Iterator[np.ndarray]:
-  """Yields each frame of the source, (box, frame) pairs, with its mouth replaced; where the box is NaN, as it was."""
-  size, lead = model.config.model.image_size, Fraction(model.config.data.lead)
-  waiting = None
-  for first, batch in _batches(source, batch_size):
-    windows = mel.mel_windows(speech, rate, len(batch), lead - first)
-    begun = batch, _generate(model, batch, windows, size, batch_size)
-    if waiting is not None:
-      yield from _pasted(*waiting)
-    waiting = begun
-  if waiting is not None:
-    yield from _pasted(*waiting)
+def _encoded(frames: Iterable[Shown], write: writing.Write) -> Iterator[None]:
+  for shown in frames:
+    yield write(shown.planes, shown.time)
 
 
-def _generate(model: Callable[..., Any], batch: list, windows: np.ndarray, size: int, batch_size: int) -> Any:
-  """Starts the generator on the faces of a batch; always `batch_size` of them, so that it is compiled once."""
-  from lpips_jax.models.inputs import generator_faces  # here: bad input is told before JAX is waited for
-
-  shown = [k for k, (box, _) in enumerate(batch) if not np.isnan(box).any()]
-  if not shown:
-    return None
-  crops = np.zeros((batch_size, size, size, 3), np.uint8)
-  mels = np.zeros((batch_size, *windows.shape[1:]), np.float32)
-  for place, k in enumerate(shown):
-    box, frame = batch[k]
-    crops[place], mels[place] = faces.crop(frame, box, size), windows[k]
-  return model(generator_faces(crops, crops), mels)
+def _expected(info: VideoInfo, end: Fraction | None, length: str) -> int | None:
+  """How many frames there will be, as far as one can tell."""
+  of_sound = None if end is None else max(1, -(-end * info.rate // 1))
+  if length == 'audio' or info.frames is None:
+    return of_sound
+  return info.frames if of_sound is None else min(of_sound, info.frames)
 
 
-def _pasted(batch: list, generated: Any) -> Iterator[np.ndarray]:
-  new = iter(()) if generated is None else iter(to_bytes(generated))
-  for box, frame in batch:
-    yield frame if np.isnan(box).any() else faces.paste(frame, box, next(new))
-
-
-def _batches(items: Iterable, size: int) -> Iterator[tuple[int, list]]:
-  items = iter(items)
-  first = 0
-  while batch := list(itertools.islice(items, size)):
-    yield first, batch
-    first += len(batch)
-
-
-def _there_and_back(track: np.ndarray, n_frames: int) -> Iterator[np.ndarray]:
-  return (track[video.there_and_back(k, len(track))] for k in range(n_frames))
-
-
-def _with_silence(samples: np.ndarray, seconds: Fraction) -> np.ndarray:
-  """A mouth is shut after the last word: the sound goes on as silence to the end of the video."""
-  return np.pad(samples, (0, max(0, int(seconds * mel.SAMPLE_RATE) - len(samples))))
-
-
-def _fitted(boxes: np.ndarray, n_frames: int) -> np.ndarray:
-  """Frames for which no box was given are left alone."""
-  return np.concatenate([boxes[:n_frames], np.full((max(0, n_frames - len(boxes)), 4), np.nan)])
-
-
-def _check_options(length: str, pads: Sequence[int], batch_size: int) -> None:
-  if length not in LENGTHS:
-    raise UserError(f'--length must be one of {", ".join(LENGTHS)}, not {length!r}')
-  if len(pads) != 4:
-    raise UserError(f'--pads must be four numbers of pixels, top,bottom,left,right, not {len(pads)}')
-  if not 1 <= batch_size <= LARGEST_BATCH:
-    raise UserError(f'--batch_size must be from 1 to {LARGEST_BATCH}, not {batch_size}')
-
-
-def _check_distinct(output: Path_, *inputs: Path_) -> None:
-  for path in inputs:
-    if Path(output).exists() and Path(path).exists() and Path(output).samefile(path):
-      raise UserError(f'the output {output} is one of the inputs: choose another name')
+def _check_outputs(output: Path_, options: Options, inputs: Sequence[Path_]) -> None:
+  """Raises UserError unless all that is asked for can be written, and none of it is an input or the other output."""
+  writing.check_output(output, options.codec, options.crf)
+  outputs = [output]
+  if options.preview is not None:
+    writing.check_output(options.preview)
+    outputs.append(options.preview)
+  if options.save_boxes is not None:
+    writing.check_directory(options.save_boxes)
+    outputs.append(options.save_boxes)
+  if len({os.path.realpath(path) for path in outputs}) < len(outputs):
+    raise UserError('--output, --preview and --save_boxes must be different files')
+  for path in outputs:
+    if Path(path).exists() and any(Path(given).exists() and Path(path).samefile(given) for given in inputs):
+      raise UserError(f'the output {os.fspath(path)} is one of the inputs: choose another name')

@@ -1,54 +1,157 @@
-"""A list of dubs, done one after another by one warm model."""
+"""A list of dubs, done one after another by one warm generator; what is done stays done when the list is run again."""
 
 import csv
+import hashlib
+import io
+import json
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from lpips_jax.cli import UserError
-from lpips_jax.dubbing.engine import dub, load_generator
+from lpips_jax.cli import UserError, first_line
+from lpips_jax.dubbing.engine import Dubber
+from lpips_jax.dubbing.options import Options, from_text
+from lpips_jax.files import write_whole
 
 COLUMNS = 'face', 'audio', 'output'
+RESULTS = 'line', 'output', 'status', 'frames', 'seconds', 'note', 'key'
+DONE, FAILED = 'done', 'failed'
 
 
-def dub_all(jobs: str | os.PathLike[str], checkpoint: str | os.PathLike[str] | Callable[..., Any], **options) -> None:
-  """Dubs every row of a CSV file; a row that fails does not stop the rest.
+@dataclass(frozen=True)
+class Job:
+  """A row of the list: which line it is on, its three files, and options as text, those that it names."""
+
+  line: int
+  face: str
+  audio: str
+  output: str
+  options: dict[str, str]
+
+
+def dub_all(
+  jobs: str | os.PathLike[str], dubber: Dubber, options: Mapping[str, Any], process: int = 0, processes: int = 1
+) -> None:
+  """Dubs the rows of a CSV file; a row that fails does not stop the rest.
+
+  Beside the list, `NAME.results.csv` says what has become of each row. A row that it calls done is not done again,
+  unless its files, its options or the generator have changed, or its output is gone.
 
   Args:
-    jobs: the file, with the columns face, audio and output; relative paths start from the current directory.
-    checkpoint: a generator's checkpoint directory, or the generator itself.
-    **options: of `dub`, for all rows.
+    jobs: the file, with the columns face, audio and output, and any of the fields of `Options`; relative paths start
+      from the current directory.
+    dubber: does the work.
+    options: fields of `Options` for rows that do not name them.
+    process: which of several processes this is, from 0 on: it takes every row whose number leaves this remainder.
+    processes: how many share the list.
 
   Raises:
     UserError: the file cannot be read, or some rows failed: each has then said why in a line on stderr.
   """
-  rows = _read(jobs)
-  model = load_generator(checkpoint)
+  if not 0 <= process < processes:
+    raise UserError(f'--process must be from 0 to {processes - 1}, not {process}')
+  mine = read_jobs(jobs)[process::processes]
+  table = _results_file(jobs, process, processes)
+  results = _read_results(table)
   failed = 0
-  for number, row in enumerate(rows, start=2):  # the first line names the columns
-    try:
-      dub(*(row[column] for column in COLUMNS), model, **options)
-      print(f'{row["output"]}: done')
-    except UserError as error:
-      failed += 1
-      print(f'{jobs} line {number}: {error}', file=sys.stderr)
+  for number, job in enumerate(mine, start=1):
+    key = _key(job, options, dubber.fingerprint)
+    before = results.get(job.line, {})
+    if before.get('status') == DONE and before['key'] == key and Path(job.output).is_file():
+      print(f'{number}/{len(mine)} {job.output}: was done before')
+      continue
+    begun = time.perf_counter()
+    note = _dub(dubber, job, options)
+    seconds, frames = time.perf_counter() - begun, dubber.frames
+    failed += note is not None
+    values = job.line, job.output, DONE if note is None else FAILED, frames, f'{seconds:.2f}', note or '', key
+    results[job.line] = dict(zip(RESULTS, values, strict=True))
+    _write_results(table, results)
+    if note is None:
+      print(f'{number}/{len(mine)} {job.output}: {frames} frames in {seconds:.1f} s', flush=True)
+    else:
+      print(f'{jobs} line {job.line}: {note}', file=sys.stderr, flush=True)
   if failed:
-    raise UserError(f'{failed} of the {len(rows)} jobs in {jobs} failed')
+    raise UserError(f'{failed} of the {len(mine)} jobs in {jobs} failed: see {table}')
 
 
-def _read(jobs: str | os.PathLike[str]) -> list[dict[str, str]]:
+def read_jobs(path: str | os.PathLike[str]) -> list[Job]:
+  """Reads a list of jobs; raises UserError when it is none, or when two jobs have one output."""
   try:
-    with open(jobs, newline='', encoding='utf-8-sig') as file:
+    with open(path, newline='', encoding='utf-8-sig') as file:
       rows = list(csv.DictReader(file))
   except (OSError, UnicodeDecodeError, csv.Error) as error:
-    raise UserError(f'the job list {jobs} cannot be read: {getattr(error, "strerror", None) or error}') from error
+    raise UserError(f'the job list {path} cannot be read: {getattr(error, "strerror", None) or error}') from error
   if not rows:
-    raise UserError(f'the job list {jobs} has no rows')
-  for number, row in enumerate(rows, start=2):
+    raise UserError(f'the job list {path} has no rows')
+  jobs, outputs = [], {}
+  for line, row in enumerate(rows, start=2):  # the first line names the columns
     missing = [column for column in COLUMNS if not row.get(column)]
-    if missing:
-      raise UserError(
-        f'the job list {jobs} lacks a value of {", ".join(missing)} in line {number}: it needs {",".join(COLUMNS)}'
-      )
-  return rows
+    if missing or None in row:
+      problem = f'lacks a value of {", ".join(missing)}' if missing else 'has more values than columns'
+      raise UserError(f'the job list {path} {problem} in line {line}: it needs {",".join(COLUMNS)}')
+    options = {name: value for name, value in row.items() if name not in COLUMNS and value}
+    try:
+      from_text(options)
+    except UserError as error:
+      raise UserError(f'the job list {path} line {line}: {error}') from error
+    output = os.path.abspath(row['output'])
+    if output in outputs:
+      raise UserError(f'lines {outputs[output]} and {line} of the job list {path} have the same output')
+    outputs[output] = line
+    jobs.append(Job(line, *(row[column] for column in COLUMNS), options))
+  return jobs
+
+
+def _dub(dubber: Dubber, job: Job, options: Mapping[str, Any]) -> str | None:
+  """Does a job; returns what went wrong, if anything did."""
+  try:
+    dubber.dub(job.face, job.audio, job.output, Options(**{**options, **from_text(job.options)}))
+  except UserError as error:
+    return ' '.join(str(error).split())
+  except Exception as error:  # a fault of ours: the other jobs are done all the same
+    return first_line(error)
+  return None
+
+
+def _key(job: Job, options: Mapping[str, Any], fingerprint: str) -> str:
+  """Sixteen digits that change whenever the outcome of a job might."""
+  asked = {name: str(value) for name, value in options.items()} | job.options
+  states = [_state(path) for path in (job.face, job.audio, job.options.get('boxes') or options.get('boxes'))]
+  text = json.dumps([job.face, job.audio, job.output, asked, states, fingerprint], sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _state(path: str | None) -> list[int] | None:
+  try:
+    stat = os.stat(path or '')
+  except OSError:
+    return None
+  return [stat.st_size, stat.st_mtime_ns]
+
+
+def _results_file(jobs: str | os.PathLike[str], process: int, processes: int) -> Path:
+  path = Path(jobs)
+  return path.with_name(f'{path.stem}.results{f"-{process}-of-{processes}" if processes > 1 else ""}.csv')
+
+
+def _read_results(path: Path) -> dict[int, dict[str, Any]]:
+  """What an earlier run wrote; nothing where it cannot be read, as everything is then done again."""
+  try:
+    with open(path, newline='', encoding='utf-8') as file:
+      rows = [row for row in csv.DictReader(file) if set(RESULTS) <= set(row)]
+    return {int(row['line']): row for row in rows}
+  except (OSError, ValueError, TypeError, csv.Error):
+    return {}
+
+
+def _write_results(path: Path, results: Mapping[int, Mapping[str, Any]]) -> None:
+  text = io.StringIO()
+  writer = csv.DictWriter(text, RESULTS, extrasaction='ignore')
+  writer.writeheader()
+  writer.writerows(results[line] for line in sorted(results))
+  write_whole(path, text.getvalue())

@@ -1,18 +1,16 @@
 """Networks applied to as many frames as a clip has, in batches of one size, on all devices of this process."""
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 import cv2
 import jax
 import numpy as np
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
+from lpips_jax.devices import along_batch
 from lpips_jax.media.audio import mel_windows
 from lpips_jax.models.inputs import to_unit
-from lpips_jax.pretrained import Pretrained
 
 BATCH = 25  # frames or windows a call and device; the last call of a clip is filled up: each network compiles once
 
@@ -20,9 +18,9 @@ BATCH = 25  # frames or windows a call and device; the last call of a clip is fi
 def in_batches(network: Callable[..., Any], *inputs: np.ndarray) -> Any:
   """Applies a network to n examples, some at a time; returns its arrays with n rows.
 
-  A network that `on_all_devices` spread has its batches divided among them.
+  A network that `devices.on_all_devices` spread has its batches divided among them.
   """
-  sharding = _sharding_of(network)
+  sharding = along_batch(network)
   size = BATCH * (1 if sharding is None else sharding.mesh.size)
   n = len(inputs[0])
   results = []
@@ -33,14 +31,6 @@ def in_batches(network: Callable[..., Any], *inputs: np.ndarray) -> Any:
       filled = jax.device_put(filled, sharding)
     results.append(jax.device_get(network(*filled)))
   return jax.tree.map(lambda *parts: np.concatenate(parts)[:n], *results)
-
-
-def on_all_devices(network: Any) -> Any:
-  """The same network with its variables on every device of this process; exported programs stay where they are."""
-  if not isinstance(network, Pretrained) or jax.local_device_count() == 1:
-    return network
-  everywhere = NamedSharding(Mesh(np.array(jax.local_devices()), ('data',)), PartitionSpec())
-  return dataclasses.replace(network, variables=jax.device_put(network.variables, everywhere))
 
 
 def embeddings(expert: Callable[..., Any], frames: np.ndarray, mel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -63,11 +53,3 @@ def at_size(frames: np.ndarray, size: int) -> np.ndarray:
   how = cv2.INTER_AREA if size < frames.shape[1] else cv2.INTER_CUBIC
   resized = np.stack([cv2.resize(frame, (size, size), interpolation=how) for frame in frames])
   return resized if resized.dtype == np.uint8 else np.clip(resized, 0, 1)
-
-
-def _sharding_of(network: Any) -> NamedSharding | None:
-  """How to divide a batch for a network that lies on several devices."""
-  if not isinstance(network, Pretrained):
-    return None
-  where = jax.tree.leaves(network.variables)[0].sharding
-  return NamedSharding(where.mesh, PartitionSpec('data')) if len(where.device_set) > 1 else None

@@ -10,7 +10,8 @@ import numpy as np
 
 from lpips_jax import metrics, perceptual, pretrained
 from lpips_jax.cli import UserError
-from lpips_jax.evaluation.batches import at_size, embeddings, in_batches, on_all_devices
+from lpips_jax.devices import on_all_devices
+from lpips_jax.evaluation.batches import at_size, embeddings, in_batches
 from lpips_jax.evaluation.takes import Take
 from lpips_jax.media.pictures import to_bytes
 from lpips_jax.metrics.lse import lse

@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
-from lpips_jax.evaluation.batches import at_size, in_batches, on_all_devices
+from lpips_jax.devices import on_all_devices
+from lpips_jax.evaluation.batches import at_size, in_batches
 from lpips_jax.evaluation.takes import Clip, Take
 from lpips_jax.media.audio import MAX_VALUE, mel_windows
 from lpips_jax.models.inputs import generator_faces

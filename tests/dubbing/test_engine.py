@@ -14,11 +14,10 @@ from ml_collections import ConfigDict
 from data_pipeline.corpora.talking_faces.clips import draw_clip
 from lpips_jax.cli import UserError
 from lpips_jax.dubbing import dub
-from lpips_jax.dubbing.jobs import dub_all
 from lpips_jax.media.faces import crop
-from lpips_jax.media.mp4 import write_video
 from lpips_jax.media.sound import load_speech
 from lpips_jax.media.video import VideoInfo, probe, read_frames
+from lpips_jax.media.writing import write_video
 
 BOX = [30, 20, 90, 84]
 MOUTH = slice(60, 74), slice(50, 70)  # well inside the pasted part of the box
@@ -132,9 +131,9 @@ def test_what_the_generator_sees(media):
   model = Painter()
   dub(**media, checkpoint=model, length='video', batch_size=20)
   first = crop(next(read_frames(media['face'])), BOX, 32) / 255
-  np.testing.assert_allclose(model.faces[0, :16, :, :3], first[:16], atol=1e-6)
+  np.testing.assert_allclose(model.faces[0, :16, :, :3], first[:16], atol=1.01 / 255)
   np.testing.assert_array_equal(model.faces[:, 16:, :, :3], 0)
-  np.testing.assert_allclose(model.faces[0, ..., 3:], first, atol=1e-6)
+  np.testing.assert_allclose(model.faces[0, ..., 3:], first, atol=1.01 / 255)
 
 
 def test_pads_grow_boxes(media):
@@ -142,7 +141,7 @@ def test_pads_grow_boxes(media):
   dub(**media, checkpoint=model, length='video', batch_size=20, pads=(1, 2, 3, 4))
   grown = (BOX[0] - 3, BOX[1] - 1, BOX[2] + 4, BOX[3] + 2)
   np.testing.assert_allclose(
-    model.faces[0, ..., 3:], crop(next(read_frames(media['face'])), grown, 32) / 255, atol=1e-6
+    model.faces[0, ..., 3:], crop(next(read_frames(media['face'])), grown, 32) / 255, atol=1.01 / 255
   )
 
 
@@ -228,24 +227,3 @@ def test_a_file_with_a_likely_temporary_name_survives(media, tmp_path):
 def test_pads_that_swallow_the_box(media):
   with pytest.raises(UserError, match='give other --boxes or --pads'):
     dub(**(media | {'pads': (-60, -60, 0, 0)}), checkpoint=Painter())
-
-
-def test_a_list_of_jobs_goes_on_past_a_failure(media, tmp_path, capsys):
-  rows = [('face.mp4', 'a.mp4'), ('gone.mp4', 'b.mp4'), ('face.mp4', 'c.mp4')]
-  lines = [f'{tmp_path / face},{media["audio"]},{tmp_path / output}' for face, output in rows]
-  (tmp_path / 'jobs.csv').write_text('\n'.join(['face,audio,output', *lines]))
-  with pytest.raises(UserError, match='1 of the 3 jobs'):
-    dub_all(tmp_path / 'jobs.csv', Painter(), boxes=media['boxes'])
-  assert (tmp_path / 'a.mp4').exists() and (tmp_path / 'c.mp4').exists() and not (tmp_path / 'b.mp4').exists()
-  assert 'line 3' in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-  ('text', 'problem'), [('', 'no rows'), ('face,audio\na,b', 'lacks'), ('face,audio,output\na,,c', 'audio in line 2')]
-)
-def test_job_lists_that_are_none(tmp_path, text, problem):
-  (tmp_path / 'jobs.csv').write_text(text)
-  with pytest.raises(UserError, match=problem):
-    dub_all(tmp_path / 'jobs.csv', Painter())
-  with pytest.raises(UserError, match='cannot be read'):
-    dub_all(tmp_path / 'gone.csv', Painter())

@@ -1,0 +1,45 @@
+"""A second video beside a dub: source, generated faces and result, side by side."""
+
+import contextlib
+import dataclasses
+import os
+from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
+
+import cv2
+import numpy as np
+
+from lpips_jax.media.video import VideoInfo
+from lpips_jax.media.writing import write_video
+from lpips_jax.media.ycbcr import Colours
+
+HEIGHT = 360  # pixels
+
+Watch = Callable[[Fraction, np.ndarray, Sequence[np.ndarray], np.ndarray], None]
+
+
+@contextlib.contextmanager
+def write_preview(path: str | os.PathLike[str], info: VideoInfo) -> Iterator[Watch]:
+  """Opens the video; it appears once it is complete.
+
+  Args:
+    path: where.
+    info: what `probe` says of the source.
+
+  Yields:
+    A function of a time in seconds, a frame before, the generated faces (s, s, 3), and the frame after, all uint8 RGB.
+  """
+  width = max(2, round(info.width * HEIGHT / info.height))
+  layout = dataclasses.replace(info, width=2 * width + HEIGHT, height=HEIGHT, colours=Colours(), aspect=Fraction(1))
+  with write_video(path, layout) as write:
+
+    def watch(time: Fraction, before: np.ndarray, made: Sequence[np.ndarray], after: np.ndarray) -> None:
+      panel = np.zeros((HEIGHT, HEIGHT, 3), np.uint8)
+      if made:  # beside one another
+        side = HEIGHT // len(made)
+        for k, image in enumerate(made):
+          panel[:side, k * side : (k + 1) * side] = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
+      pictures = [cv2.resize(image, (width, HEIGHT), interpolation=cv2.INTER_AREA) for image in (before, after)]
+      write(np.concatenate([pictures[0], panel, pictures[1]], axis=1), time)
+
+    yield watch

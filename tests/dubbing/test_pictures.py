@@ -1,0 +1,169 @@
+"""What becomes of pixels: codecs, odd formats, colour ranges and rotation, and all that is not the mouth."""
+
+import os
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from test_engine import MOUTH, Painter, write_boxes, write_clip, write_speech
+
+from lpips_jax.cli import UserError
+from lpips_jax.dubbing import dub
+from lpips_jax.media.playback import play
+from lpips_jax.media.video import probe, read_frames
+from lpips_jax.media.writing import CODECS, check_output
+
+SOFTWARE = [codec for codec in CODECS if not codec.endswith('nvenc')]
+
+
+def textured(k, height=96, width=120):
+  rows, columns = np.mgrid[:height, :width]
+  return np.stack([(rows * 2 + k) % 200 + 30, (columns * 2) % 200 + 30, np.full_like(rows, 90)], -1).astype(np.uint8)
+
+
+def write_source(path, form, n=8, size=(96, 120), edit=lambda stream: None, codec='libx264', options=None):
+  """A clip in some pixel format."""
+  with av.open(str(path), 'w') as container:
+    stream = container.add_stream(codec, rate=25, options=options or {'crf': '4'})
+    stream.height, stream.width, stream.pix_fmt = *size, form
+    edit(stream)
+    for k in range(n):
+      frame = av.VideoFrame.from_ndarray(textured(k, *size), format='rgb24').reformat(
+        format=form, dst_color_range=stream.codec_context.color_range
+      )
+      frame.pts, frame.time_base = k, Fraction(1, 25)
+      container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+  return path
+
+
+def dubbed(tmp_path, face, suffix='.mp4', **options):
+  boxes, speech = write_boxes(tmp_path / 'boxes.json', 8), write_speech(tmp_path / 'speech.wav', 0, 0.32)
+  output = tmp_path / f'out{suffix}'
+  dub(face, speech, output, Painter(), boxes=boxes, length='video', **options)
+  return output
+
+
+def quality(a, b):
+  """PSNR in dB of the rows above any mouth."""
+  error = a[:40].astype(float) - b[:40]
+  return 10 * np.log10(255**2 / np.square(error).mean())
+
+
+@pytest.mark.parametrize('codec', SOFTWARE)
+@pytest.mark.parametrize('suffix', ['.mp4', '.mkv'])
+def test_codecs(tmp_path, codec, suffix):
+  face = write_source(tmp_path / 'face.mp4', 'yuv420p')
+  output = dubbed(tmp_path, face, suffix, codec=codec)
+  with av.open(str(output)) as container:
+    assert container.streams.video[0].codec_context.codec.canonical_name == codec
+  before, after = list(read_frames(face)), list(read_frames(output))
+  assert len(after) == 8 and min(quality(a, b) for a, b in zip(before, after, strict=True)) > 32
+  assert after[4][MOUTH].mean() > 180
+
+
+def test_encoders_leave_scheduling_alone(tmp_path):
+  before = os.sched_getscheduler(0)
+  dubbed(tmp_path, write_source(tmp_path / 'face.mp4', 'yuv420p'), codec='av1')
+  assert os.sched_getscheduler(0) == before
+
+
+def test_crf_is_quality(tmp_path):
+  face = write_source(tmp_path / 'face.mp4', 'yuv420p')
+  sizes = [dubbed(tmp_path, face, crf=crf).stat().st_size for crf in (4, 40)]
+  assert sizes[0] > 1.3 * sizes[1]
+
+
+def test_codecs_that_cannot_be():
+  with pytest.raises(UserError, match='h264 cannot be in a'):
+    check_output('out.webm', 'h264')
+  with pytest.raises(UserError, match='must be one of'):
+    check_output('out.mp4', 'mjpeg')
+  with pytest.raises(UserError, match='from 0 to'):
+    check_output('out.mp4', None, 99)
+
+
+@pytest.mark.parametrize(
+  ('form', 'suffix', 'codec'),
+  [
+    ('yuv420p', '.mp4', 'libx264'),
+    ('yuvj420p', '.mp4', 'libx264'),
+    ('yuv422p', '.mkv', 'libx264'),
+    ('yuv444p', '.mkv', 'libx264'),
+    ('yuv420p10le', '.mkv', 'libx265'),
+    ('gray', '.mkv', 'libx264'),
+    ('rgb24', '.mov', 'png'),
+    ('rgba', '.mov', 'png'),
+  ],
+)
+def test_pixel_formats(tmp_path, form, suffix, codec):
+  face = write_source(tmp_path / f'face{suffix}', form, codec=codec, options={})
+  output = dubbed(tmp_path, face, crf=2)
+  before, after = list(read_frames(face)), list(read_frames(output))
+  assert min(quality(a, b) for a, b in zip(before, after, strict=True)) > (28 if form in ('rgb24', 'rgba') else 34)
+  assert abs(before[0][:40].mean((0, 1)) - after[0][:40].mean((0, 1))).max() < 2
+  assert after[4][MOUTH].mean() > 180
+  assert probe(output).colours == probe(face).colours
+  assert probe(output).colours.full_range == (form == 'yuvj420p')
+
+
+def test_the_range_of_colours_is_kept(tmp_path):
+  face = write_source(tmp_path / 'face.mp4', 'yuvj420p')
+  assert probe(face).colours.full_range
+  assert probe(dubbed(tmp_path, face)).colours == probe(face).colours
+
+
+def test_samples_that_are_not_the_mouth_reach_the_encoder_as_they_were(tmp_path):
+  """Encoded without loss, they are identical."""
+  face = write_source(tmp_path / 'face.mp4', 'yuv420p')
+  output = dubbed(tmp_path, face, crf=0)
+  info = probe(face)
+  for before, after in zip(play(face, info), play(output, info), strict=True):
+    same_y = before.planes.y == after.planes.y
+    assert same_y[:48].all() and same_y[:, :28].all() and same_y[:, 92:].all() and not same_y[MOUTH].any()
+    same_colour = (before.planes.cb_cr == after.planes.cb_cr).all(0)
+    assert same_colour[:23].all() and same_colour[:, :13].all() and same_colour[:, 47:].all()
+
+
+def test_pixels_that_are_not_square(tmp_path):
+  def wide(stream):
+    stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
+
+  face = write_source(tmp_path / 'face.mp4', 'yuv420p', edit=wide)
+  assert probe(face).aspect == Fraction(4, 3)
+  assert probe(dubbed(tmp_path, face)).aspect == Fraction(4, 3)
+
+
+def test_a_picture_on_its_side_is_dubbed_upright(tmp_path):
+  """As phones write them: boxes, mouth and output are of the picture as it is shown."""
+  face = write_source(tmp_path / 'face.mp4', 'yuv420p', size=(120, 96))
+  content = bytearray(face.read_bytes())
+  matrix, one = content.index(b'tkhd') + 44, 0x10000
+  turned = [0, one, 0, -one, 0, 0, 120 * one, 0, 1 << 30]
+  content[matrix : matrix + 36] = b''.join(x.to_bytes(4, 'big', signed=True) for x in turned)
+  face.write_bytes(content)
+  output = dubbed(tmp_path, face)
+  info = probe(output)
+  assert (info.width, info.height) == (120, 96)
+  before, after = next(read_frames(face)), list(read_frames(output))
+  assert before.shape == (96, 120, 3) and quality(before, after[0]) > 32
+  assert after[4][MOUTH].mean() > 180
+
+
+@pytest.mark.parametrize('size', [(95, 120), (96, 119), (95, 119)])
+def test_odd_sides(tmp_path, size):
+  face = write_source(tmp_path / 'face.mov', 'rgb24', size=size, codec='png', options={})
+  output = dubbed(tmp_path, face)
+  before, after = next(read_frames(face)), next(read_frames(output))
+  assert after.shape == (96, 120, 3)
+  assert abs(after[: size[0], : size[1]].astype(float) - before)[:40].mean() < 6
+
+
+def test_a_face_that_hangs_over_the_edge(tmp_path):
+  face = write_clip(tmp_path / 'face.mp4', 8)
+  for box in ([-30, 20, 30, 84], [90, 50, 150, 114], [-20, -60, 40, 4], [200, 200, 260, 260]):
+    (tmp_path / 'boxes.json').write_text(str([box] * 8))
+    speech = write_speech(tmp_path / 'speech.wav', 0, 0.32)
+    dub(face, speech, tmp_path / 'out.mp4', Painter(), boxes=tmp_path / 'boxes.json', length='video')
+    assert probe(tmp_path / 'out.mp4').frames == 8
