@@ -1,0 +1,312 @@
+"""Dubbing measured: memory, how well its stages overlap, and how it stands beside the straightforward way.
+
+  python -m benchmarks.dub --output=dub.json                     # all parts; --parts=overlap,sequential for some
+  python -m benchmarks.dub --parts=sequential --faces=a.mp4,b.mp4 --audio=speech.wav
+
+The generator has the paper's size and random weights. `memory` runs infer.py on films of 1080p25, a short one played
+again and again, and looks for the clicks and flashes of what comes out. `overlap` runs each stage alone at 720p, its
+input at hand and its output dropped, and then all of them together. `sequential` sets it beside what peers do: read all
+frames, find the face in every one at full size, crop, generate and paste frame by frame, write.
+"""
+
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from absl import flags
+from tqdm import tqdm
+
+from benchmarks import films, random_weights
+from benchmarks.commands import ROOT
+from lpips_jax import cli, pretrained
+from lpips_jax.dubbing import following
+from lpips_jax.dubbing.engine import BATCH_SIZE, Dubber
+from lpips_jax.dubbing.generator import Generator
+from lpips_jax.dubbing.options import Options
+from lpips_jax.dubbing.painting import Batch, Speech, composite, generate
+from lpips_jax.dubbing.stages import opencv_on_one_thread, profile
+from lpips_jax.files import keep_compiled_programs, write_whole
+from lpips_jax.media import faces, sound
+from lpips_jax.media.detect import Detect, choose_detector, make_detector
+from lpips_jax.media.people import follow_everybody
+from lpips_jax.media.playback import Shown, play
+from lpips_jax.media.video import probe, read_frames
+from lpips_jax.media.writing import write_video
+
+PARTS = 'memory', 'overlap', 'sequential'
+LOOP = 20  # seconds of the film that is played again and again
+AS_LARGE = 100_000  # pixels: no frame is reduced to this
+
+
+def define_flags() -> None:
+  flags.DEFINE_string('output', None, 'Writes the figures there as JSON, too.')
+  flags.DEFINE_multi_enum('parts', PARTS, PARTS, 'What to measure.')
+  flags.DEFINE_list('minutes', ['1', '10'], 'memory: how long the films are.')
+  flags.DEFINE_integer('seconds', 20, 'overlap and sequential: how long what is made of each film is.', lower_bound=2)
+  flags.DEFINE_integer('rounds', 3, 'overlap: how often all is measured, in turns.', lower_bound=1)
+  flags.DEFINE_list('faces', [], 'sequential: films of one face each; by default procedural ones.')
+  flags.DEFINE_string('audio', None, 'sequential: speech; by default procedural, too.')
+  flags.DEFINE_string('detector', 'auto', 'yunet, cascade, or auto: the first of them that can be had.')
+  flags.DEFINE_string('detector_model', None, "YuNet's file; else LIPSYNC_YUNET, else a download.")
+  flags.DEFINE_string('directory', None, 'Where to put films and dubs, and leave them; else nothing is left.')
+  flags.DEFINE_integer('batch_size', BATCH_SIZE, 'Faces generated at once.', lower_bound=1)
+
+
+def main() -> None:
+  given = flags.FLAGS
+  kind, model = choose_detector(given.detector, given.detector_model)
+  network = random_weights.network()
+  figures: dict[str, Any] = {'device': jax.devices()[0].device_kind, 'cores': os.cpu_count(), 'detector': kind}
+  with tempfile.TemporaryDirectory() as temporary:
+    directory = Path(given.directory or temporary)
+    directory.mkdir(parents=True, exist_ok=True)
+    for part in PARTS:
+      if part in given.parts:
+        measure = {'memory': _memory, 'overlap': _overlap, 'sequential': _sequential}[part]
+        figures[part] = measure(directory, network, lambda side=None: _detector(kind, model, side))
+  print(json.dumps(figures, indent=2))
+  if given.output:
+    write_whole(Path(given.output), json.dumps(figures, indent=2) + '\n')
+
+
+def _detector(kind: str, model: Path | None, longest_side: int | None) -> Detect:
+  return make_detector(kind, model) if longest_side is None else make_detector(kind, model, longest_side)
+
+
+def _memory(directory: Path, network: pretrained.Pretrained, detector: Callable[..., Detect]) -> dict[str, Any]:
+  """Peak resident memory of infer.py by the length of the film, and how far clicks and flashes come to lie apart."""
+  given = flags.FLAGS
+  checkpoint = directory / 'checkpoint'
+  if not checkpoint.exists():
+    pretrained.save(checkpoint, network)
+  loop = films.film(directory / 'loop.mp4', 1920, 1080, LOOP)
+  figures = {}
+  for minutes in map(int, given.minutes):
+    face = films.repeated(directory / f'{minutes}.mp4', loop, minutes * 60 // LOOP)
+    audio = films.speech(directory / f'{minutes}.wav', minutes * 60, LOOP)
+    output = directory / f'{minutes}-dubbed.mp4'
+    line = [sys.executable, str(ROOT / 'infer.py'), f'--face={face}', f'--audio={audio}', f'--output={output}']
+    line += [f'--checkpoint={checkpoint}', f'--batch_size={given.batch_size}', f'--detector={given.detector}']
+    line += [f'--detector_model={given.detector_model}'] if given.detector_model else []
+    print(f'{minutes} minutes of 1080p25', flush=True)
+    begun = time.perf_counter()
+    seconds, peak = _peak(line)
+    clicks, flashes = films.clicks_and_flashes(output)
+    apart = 1000 * np.abs(clicks - flashes)
+    figures[f'{minutes}_minutes'] = {
+      'peak_resident_mib': peak,
+      'seconds': seconds,
+      'frames': round(minutes * 60 * 25),
+      'clicks': len(clicks),
+      'apart_ms_first_last_most': [float(x) for x in (apart[0], apart[-1], apart.max())],
+    }
+    print(figures[f'{minutes}_minutes'], f'{time.perf_counter() - begun:.0f} s', flush=True)
+  peaks = [entry['peak_resident_mib'] for entry in figures.values()]
+  return figures | {'growth': peaks[-1] / peaks[0] - 1}
+
+
+def _peak(line: Sequence[str]) -> tuple[float, float]:
+  """Runs a command; returns its seconds and its largest resident memory in MiB."""
+  begun = time.perf_counter()
+  process = subprocess.Popen(line, cwd=ROOT)
+  _, status, used = os.wait4(process.pid, 0)
+  if status:
+    cli.fail(f'infer.py failed with status {os.waitstatus_to_exitcode(status)}')
+  return time.perf_counter() - begun, used.ru_maxrss / 1024
+
+
+def _overlap(directory: Path, network: pretrained.Pretrained, detector: Callable[..., Detect]) -> dict[str, Any]:
+  """Each stage alone, from memory and into nothing; then all together, as infer.py has them."""
+  given = flags.FLAGS
+  face = films.film(directory / '720p.mp4', 1280, 720, given.seconds)
+  audio = films.speech(directory / '720p.wav', given.seconds, given.seconds)
+  dubber = Dubber(network, given.batch_size)
+  options = Options(detector=given.detector, detector_model=given.detector_model)
+  output = directory / '720p-dubbed.mp4'
+  dubber.dub(face, audio, output, options)  # once to warm up: all is compiled, files are in memory
+  rounds = []
+  for _ in tqdm(range(given.rounds), 'rounds', disable=None):
+    with opencv_on_one_thread():
+      alone = _stages_alone(face, audio, output, dubber.generator, detector())
+    cpu = time.process_time()
+    dubber.dub(face, audio, output, options)
+    rounds.append((alone, dubber.seconds, time.process_time() - cpu))
+  print(profile(dubber.times, dubber.seconds))
+  alone = {  # the middle one of each
+    name: tuple(float(np.median([alone[name][k] for alone, _, _ in rounds])) for k in (0, 1)) for name in rounds[0][0]
+  }
+  together, cpu_together = (float(np.median([entry[k] for entry in rounds])) for k in (1, 2))
+  slowest = max(seconds for seconds, _ in alone.values())
+  shared = sum(cpu for _, cpu in alone.values()) / os.cpu_count()
+  return {
+    'seconds_alone': {name: seconds for name, (seconds, _) in alone.items()},
+    'cpu_seconds_alone': {name: cpu for name, (_, cpu) in alone.items()},
+    'slowest_alone': slowest,
+    'cpu_of_all_over_cores': shared,
+    'cpu_together_over_cores': cpu_together / os.cpu_count(),
+    'together': together,
+    'one_after_another': sum(seconds for seconds, _ in alone.values()),
+    'together_over_floor': together / max(slowest, shared),
+    'frames_per_second': dubber.frames / together,
+  }
+
+
+def _stages_alone(
+  face: Path, audio: Path, output: Path, generator: Generator, find: Detect
+) -> dict[str, tuple[float, float]]:
+  """Seconds and CPU seconds that each stage takes by itself for all frames."""
+  info, spent = probe(face), {}
+  _, samples = sound.load_driving_speech(audio)
+
+  def timed(name: str, work: Callable[[], Any]) -> Any:
+    begun, cpu = time.perf_counter(), time.process_time()
+    result = work()
+    spent[name] = time.perf_counter() - begun, time.process_time() - cpu
+    return result
+
+  frames = timed('decode', lambda: list(play(face, info)))
+  located = timed('find', lambda: list(following.follow(frames, find, info, following.One())))
+  speech = Speech(samples, False)
+  batches = timed('generate', lambda: [_finished(batch) for batch in generate(located, speech, generator)])
+  dubbed = timed('composite', lambda: list(composite(batches)))
+
+  def encode() -> None:
+    with write_video(output, info, audio) as write:
+      for shown in dubbed:
+        write(shown.planes, shown.time)
+
+  timed('encode', encode)
+  return spent
+
+
+def _finished(batch: Batch) -> Batch:
+  jax.block_until_ready([images for _, images in batch.generated])
+  return batch
+
+
+def _sequential(directory: Path, network: pretrained.Pretrained, detector: Callable[..., Detect]) -> dict[str, Any]:
+  """Beside the straightforward way, film by film: faces found, cropped and pasted, and everything end to end."""
+  given = flags.FLAGS
+  films_ = [Path(path) for path in given.faces] or [
+    films.film(directory / f'{width}x{height}.mp4', width, height, given.seconds, speaker)
+    for speaker, (width, height) in enumerate([(640, 480), (1280, 720), (1920, 1080)])
+  ]
+  audio = Path(given.audio) if given.audio else films.speech(directory / 'speech.wav', given.seconds, given.seconds)
+  dubber = Dubber(network, given.batch_size)
+  output = directory / 'dubbed.mp4'
+  figures = {}
+  for face in tqdm(films_, 'films', disable=None):
+    options = Options(detector=given.detector, detector_model=given.detector_model, length='shortest')
+    dubber.dub(face, audio, output, options)  # compiles
+    begun = time.perf_counter()
+    dubber.dub(face, audio, output, options)
+    ours = {'end_to_end': time.perf_counter() - begun}
+    ours['faces'], our_boxes = _our_faces(face, audio, dubber.frames, dubber.generator, detector())
+    theirs, their_boxes = _straightforward(face, audio, output, dubber.frames, dubber.generator, detector(AS_LARGE))
+    off = np.abs(our_boxes - their_boxes) / (their_boxes[:, 2:3] - their_boxes[:, :1])
+    info = probe(face)
+    figures[face.name] = {
+      'size': f'{info.width} x {info.height}',
+      'frames': dubber.frames,
+      'ours_seconds': ours,
+      'straightforward_seconds': theirs,
+      'faces_ratio': theirs['faces'] / ours['faces'],
+      'end_to_end_ratio': theirs['end_to_end'] / ours['end_to_end'],
+      'edges_apart_in_face_widths_mean_95th_most': [
+        float(x) for x in (np.nanmean(off), np.nanpercentile(off, 95), np.nanmax(off))
+      ],
+    }
+    print(face.name, json.dumps(figures[face.name]), flush=True)
+  total = {
+    kind: sum(entry['straightforward_seconds'][kind] for entry in figures.values())
+    / sum(entry['ours_seconds'][kind] for entry in figures.values())
+    for kind in ('faces', 'end_to_end')
+  }
+  return figures | {'ratio': total['end_to_end'], 'faces_ratio': total['faces']}
+
+
+def _our_faces(face: Path, audio: Path, count: int, generator: Generator, find: Detect) -> tuple[float, np.ndarray]:
+  """Seconds to find, crop and paste the faces of frames at hand, with a generator that takes none; and the boxes."""
+  info = probe(face)
+  speech = Speech(sound.load_driving_speech(audio)[1], False)
+  echo = _Echo(generator.batch_size, generator.image_size, generator.lead)
+  frames = list(itertools.islice(play(face, info), count))
+  boxes = []
+
+  def noted(located: Iterable[tuple[Shown, list[np.ndarray]]]) -> Iterator[tuple[Shown, list[np.ndarray]]]:
+    for shown, found in located:
+      boxes.append(found[0] if found else np.full(4, np.nan))
+      yield shown, found
+
+  begun = time.perf_counter()
+  for _ in composite(generate(noted(following.follow(frames, find, info, following.One())), speech, echo)):
+    pass
+  return time.perf_counter() - begun, np.array(boxes)
+
+
+class _Echo:
+  """In place of a generator: the faces as they are, at once."""
+
+  def __init__(self, batch_size: int, image_size: int, lead: Fraction) -> None:
+    self.batch_size, self.image_size, self.lead = batch_size, image_size, lead
+
+  def __call__(self, crops: Sequence[np.ndarray], references: Sequence[np.ndarray], windows: np.ndarray) -> np.ndarray:
+    return np.stack(crops)
+
+
+def _straightforward(
+  face: Path, audio: Path, output: Path, count: int, generator: Generator, find: Detect
+) -> tuple[dict[str, float], np.ndarray]:
+  """Seconds by step of the way that most code takes, and its boxes (frames, 4), NaN where there are none."""
+  info = probe(face)
+  speech = Speech(sound.load_driving_speech(audio)[1], False)
+  begun = marks = time.perf_counter()
+  seconds = {}
+
+  def lap(name: str) -> None:
+    nonlocal marks
+    now = time.perf_counter()
+    seconds[name] = seconds.get(name, 0.0) + now - marks
+    marks = now
+
+  frames = list(itertools.islice(read_frames(face), count))
+  lap('decode')
+  people = follow_everybody([find(frame) for frame in frames], [], info.rate, (info.width, info.height))
+  one = max(people, key=lambda person: person.prominence)
+  boxes = np.full((count, 4), np.nan)
+  boxes[one.first : one.first + len(one.boxes)] = one.boxes
+  lap('find')
+  shown = [k for k in range(count) if np.isfinite(boxes[k, 0])]
+  for first in range(0, len(shown), generator.batch_size):
+    some = shown[first : first + generator.batch_size]
+    crops = [faces.crop(frames[k], boxes[k], generator.image_size) for k in some]
+    lap('crop')
+    windows, _ = speech([k / info.rate for k in some], generator.lead)
+    made = np.asarray(generator(crops, crops, windows))[: len(some)]
+    lap('generate')
+    for k, image in zip(some, np.round(255 * np.clip(made, 0, 1)).astype(np.uint8), strict=True):
+      frames[k] = faces.paste(frames[k], boxes[k], image)
+    lap('paste')
+  with write_video(output, info, audio, whole_sound=False) as write:
+    for frame in frames:
+      write(frame)
+  lap('encode')
+  seconds['faces'] = seconds['find'] + seconds['crop'] + seconds['paste']
+  seconds['end_to_end'] = time.perf_counter() - begun
+  return seconds, boxes
+
+
+if __name__ == '__main__':
+  define_flags()
+  keep_compiled_programs()
+  cli.run(main)
