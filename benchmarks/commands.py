@@ -2,11 +2,13 @@
 
 import contextlib
 import json
+import math
 import os
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +137,24 @@ def tiny_runs(data_dir: str) -> Iterator[TinyRuns]:
     runs = TinyRuns(Path(directory), str(Path(data_dir).absolute()))
     runs.train('expert', 'sync_expert', steps=40)
     yield runs
+
+
+def waited(process: subprocess.Popen, longest: float = math.inf) -> tuple[int | None, float, float]:
+  """Waits for a process, and kills it after `longest` seconds.
+
+  Returns:
+    Its exit status, None if it was killed; seconds; and the most memory that it had resident, in MiB.
+  """
+  begun = time.monotonic()
+  pid = 0
+  while not pid and time.monotonic() - begun < longest:
+    time.sleep(0.05)
+    pid, status, used = os.wait4(process.pid, os.WNOHANG)
+  if not pid:
+    process.kill()
+    _, status, used = os.wait4(process.pid, 0)
+  process.returncode = os.waitstatus_to_exitcode(status)
+  return process.returncode if pid else None, time.monotonic() - begun, used.ru_maxrss / 1024
 
 
 def end(process: subprocess.Popen, sent: signal.Signals) -> int:

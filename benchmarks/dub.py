@@ -1,6 +1,6 @@
 """Dubbing measured: memory, how well its stages overlap, and how it stands beside the straightforward way.
 
-  python -m benchmarks.dub --output=dub.json                     # all parts; --parts=overlap,sequential for some
+  python -m benchmarks.dub --output=dub.json                     # all parts; --parts=overlap for one
   python -m benchmarks.dub --parts=sequential --faces=a.mp4,b.mp4 --audio=speech.wav
 
 The generator has the paper's size and random weights. `memory` runs infer.py on films of 1080p25, a short one played
@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from absl import flags
 from tqdm import tqdm
 
 from benchmarks import films, random_weights
-from benchmarks.commands import ROOT
+from benchmarks.commands import ROOT, waited
 from lpips_jax import cli, pretrained
 from lpips_jax.dubbing import following
 from lpips_jax.dubbing.engine import BATCH_SIZE, Dubber
@@ -73,14 +74,10 @@ def main() -> None:
     for part in PARTS:
       if part in given.parts:
         measure = {'memory': _memory, 'overlap': _overlap, 'sequential': _sequential}[part]
-        figures[part] = measure(directory, network, lambda side=None: _detector(kind, model, side))
+        figures[part] = measure(directory, network, partial(make_detector, kind, model))
   print(json.dumps(figures, indent=2))
   if given.output:
     write_whole(Path(given.output), json.dumps(figures, indent=2) + '\n')
-
-
-def _detector(kind: str, model: Path | None, longest_side: int | None) -> Detect:
-  return make_detector(kind, model) if longest_side is None else make_detector(kind, model, longest_side)
 
 
 def _memory(directory: Path, network: pretrained.Pretrained, detector: Callable[..., Detect]) -> dict[str, Any]:
@@ -100,29 +97,21 @@ def _memory(directory: Path, network: pretrained.Pretrained, detector: Callable[
     line += [f'--detector_model={given.detector_model}'] if given.detector_model else []
     print(f'{minutes} minutes of 1080p25', flush=True)
     begun = time.perf_counter()
-    seconds, peak = _peak(line)
+    status, seconds, peak = waited(subprocess.Popen(line, cwd=ROOT))
+    if status:
+      cli.fail(f'infer.py failed with status {status}')
     clicks, flashes = films.clicks_and_flashes(output)
     apart = 1000 * np.abs(clicks - flashes)
     figures[f'{minutes}_minutes'] = {
       'peak_resident_mib': peak,
       'seconds': seconds,
-      'frames': round(minutes * 60 * 25),
+      'frames': minutes * 60 * 25,
       'clicks': len(clicks),
       'apart_ms_first_last_most': [float(x) for x in (apart[0], apart[-1], apart.max())],
     }
     print(figures[f'{minutes}_minutes'], f'{time.perf_counter() - begun:.0f} s', flush=True)
   peaks = [entry['peak_resident_mib'] for entry in figures.values()]
   return figures | {'growth': peaks[-1] / peaks[0] - 1}
-
-
-def _peak(line: Sequence[str]) -> tuple[float, float]:
-  """Runs a command; returns its seconds and its largest resident memory in MiB."""
-  begun = time.perf_counter()
-  process = subprocess.Popen(line, cwd=ROOT)
-  _, status, used = os.wait4(process.pid, 0)
-  if status:
-    cli.fail(f'infer.py failed with status {os.waitstatus_to_exitcode(status)}')
-  return time.perf_counter() - begun, used.ru_maxrss / 1024
 
 
 def _overlap(directory: Path, network: pretrained.Pretrained, detector: Callable[..., Detect]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from data_pipeline.corpora.talking_faces.clips import draw_clip
-from lpips_jax.conventions import FRAME_RATE
+from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
+from lpips_jax.media.audio import SAMPLE_RATE
 from lpips_jax.media.sound import write_speech
 from lpips_jax.media.video import VideoInfo
 from lpips_jax.media.writing import write_video
@@ -51,8 +52,8 @@ def repeated(path: Path, source: Path, times: int) -> Path:
 def speech(path: Path, seconds: int, every: int, speaker: int = 1) -> Path:
   """Writes procedural speech as WAV, with a click in every so many seconds, where films of that length flash."""
   words = np.concatenate([draw_clip(0, 'train', speaker, k, 20).audio for k in range(-(-seconds // 20))])
-  words = (SPEECH * words[: seconds * 16000]).astype(np.int16)
-  words[FLASHING * 640 :: every * 16000] = CLICK
+  words = (SPEECH * words[: seconds * SAMPLE_RATE]).astype(np.int16)
+  words[FLASHING * SAMPLES_A_FRAME :: every * SAMPLE_RATE] = CLICK
   write_speech(path, words)
   return path
 

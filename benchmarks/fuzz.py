@@ -13,7 +13,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,7 +25,7 @@ import numpy as np
 from absl import flags
 
 from benchmarks import random_weights
-from benchmarks.commands import ROOT, TINY
+from benchmarks.commands import ROOT, TINY, waited
 from data_pipeline.corpora.talking_faces.clips import draw_clip
 from lpips_jax import cli, pretrained
 from lpips_jax.files import write_whole
@@ -197,34 +196,17 @@ def _run(case: Case, output: Path, checkpoint: Path) -> dict[str, object]:
   video = output / 'dubbed.mp4'
   line = [sys.executable, str(ROOT / 'infer.py'), f'--face={case.face}', f'--audio={case.audio}', f'--output={video}']
   line += [f'--checkpoint={checkpoint}', '--detector=cascade']
-  begun = time.monotonic()
   with tempfile.TemporaryFile('w+') as said:
     process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=said)
-    status, mib = _waited(process)
+    status, seconds, mib = waited(process, LONGEST)
     said.seek(0)
     lines = said.read().splitlines()
-  seconds = time.monotonic() - begun
   return {
     'status': status,
     'seconds': seconds,
     'mib': mib,
     'problem': _problem(status, lines, video, sorted(path.name for path in output.iterdir())),
   }
-
-
-def _waited(process: subprocess.Popen) -> tuple[int | None, float]:
-  """Returns the exit status, None if it took too long, and the most resident memory in MiB."""
-  deadline = time.monotonic() + LONGEST
-  while time.monotonic() < deadline:
-    pid, status, used = os.wait4(process.pid, os.WNOHANG)
-    if pid:
-      process.returncode = os.waitstatus_to_exitcode(status)
-      return process.returncode, used.ru_maxrss / 1024
-    time.sleep(0.05)
-  process.kill()
-  _, _, used = os.wait4(process.pid, 0)
-  process.returncode = -9
-  return None, used.ru_maxrss / 1024
 
 
 def _problem(status: int | None, said: Sequence[str], video: Path, files: Sequence[str]) -> str:

@@ -15,8 +15,9 @@ from typing import Any
 from lpips_jax import cli
 from lpips_jax.cli import UserError
 from lpips_jax.dubbing import following
+from lpips_jax.dubbing.boxes import write_boxes
 from lpips_jax.dubbing.locating import FoundBoxes, GivenBoxes, Locator
-from lpips_jax.dubbing.options import LARGEST_BATCH, Options, Path_
+from lpips_jax.dubbing.options import Options, Path_
 from lpips_jax.dubbing.painting import Speech, composite, generate
 from lpips_jax.dubbing.preview import write_preview
 from lpips_jax.dubbing.stages import Stages, Times, opencv_on_one_thread
@@ -27,6 +28,7 @@ from lpips_jax.media.playback import Shown, play, play_there_and_back
 from lpips_jax.media.video import VideoInfo, probe
 
 BATCH_SIZE = 8  # faces generated at once; more take memory, and are no faster on a CPU
+LARGEST_BATCH = 4096
 DEPTH = 4  # frames between two steps
 PRECISIONS = 'auto', 'float32', 'bfloat16'
 
@@ -106,11 +108,11 @@ class Dubber:
     info = probe(face, options.max_pixels)
     delay, samples = sound.load_driving_speech(audio, 60 * options.max_minutes)
     speech = Speech(samples, options.silence == 'closed')
+    whole_sound = options.length == 'audio'
     end = None if options.length == 'video' else Fraction(len(samples), SAMPLE_RATE)
     locate = self._locator(face, info, options)
-    source = (play_there_and_back if options.length == 'audio' else play)(face, info)
+    source = (play_there_and_back if whole_sound else play)(face, info)
     generator = self.generator
-    whole_sound = options.length == 'audio'
 
     begun = time.perf_counter()
     with opencv_on_one_thread(), contextlib.ExitStack() as outputs, Stages() as stages:
@@ -129,7 +131,8 @@ class Dubber:
         for _ in encoded:
           bar.update()
     self.seconds = time.perf_counter() - begun
-    locate.save()
+    if options.save_boxes is not None:
+      write_boxes(options.save_boxes, locate.found)
 
   def _locator(self, face: Path_, info: VideoInfo, options: Options) -> Locator:
     if options.boxes is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from lpips_jax.cli import UserError
-from lpips_jax.dubbing.boxes import Boxes, grown, read_boxes, write_boxes
+from lpips_jax.dubbing.boxes import Boxes, grown, read_boxes
 from lpips_jax.dubbing.following import Choose, follow
 from lpips_jax.dubbing.options import Options
 from lpips_jax.media.detect import Detect
@@ -15,13 +15,16 @@ from lpips_jax.media.video import VideoInfo
 
 
 class Locator(Protocol):
-  """Says where faces are; for one video, once."""
+  """Says where faces are; for one video, once.
+
+  Attributes:
+    found: the boxes of each frame of the source, before they grew.
+  """
+
+  found: list[Boxes]
 
   def __call__(self, frames: Iterable[Shown]) -> Iterator[tuple[Shown, Boxes]]:
     """Yields frames with their boxes, grown by `Options.pads`."""
-
-  def save(self) -> None:
-    """Writes the boxes, as they were before they grew, where `Options.save_boxes` says."""
 
 
 class GivenBoxes:
@@ -32,17 +35,12 @@ class GivenBoxes:
   """
 
   def __init__(self, options: Options, info: VideoInfo) -> None:
-    self._options = options
-    self._given = read_boxes(options.boxes)
-    self._grown = [[grown(box, options.pads, info, frame) for box in boxes] for frame, boxes in enumerate(self._given)]
+    self.found = read_boxes(options.boxes)
+    self._grown = [[grown(box, options.pads, info, frame) for box in boxes] for frame, boxes in enumerate(self.found)]
 
   def __call__(self, frames: Iterable[Shown]) -> Iterator[tuple[Shown, Boxes]]:
     for shown in frames:
       yield shown, self._grown[shown.index] if shown.index < len(self._grown) else []
-
-  def save(self) -> None:
-    if self._options.save_boxes is not None:
-      write_boxes(self._options.save_boxes, self._given)
 
 
 class FoundBoxes:
@@ -52,7 +50,7 @@ class FoundBoxes:
     self, face: str | os.PathLike[str], info: VideoInfo, find: Detect, choose: Choose, options: Options
   ) -> None:
     self._face, self._info, self._find, self._choose, self._options = face, info, find, choose, options
-    self._found: list[Boxes] = []  # of each frame of the source
+    self.found: list[Boxes] = []
 
   def __call__(self, frames: Iterable[Shown]) -> Iterator[tuple[Shown, Boxes]]:
     """As `Locator` says; raises UserError when no frame has shown a face."""
@@ -67,16 +65,12 @@ class FoundBoxes:
         yield shown
 
     for shown, boxes in follow(fresh(), self._find, self._info, self._choose):
-      self._found.append(boxes)
+      self.found.append(boxes)
       yield shown, self._grown(shown.index)
-    if not any(self._found):
-      raise UserError(f'{os.fspath(self._face)} shows no face in any of its {len(self._found)} frames')
+    if not any(self.found):
+      raise UserError(f'{os.fspath(self._face)} shows no face in any of its {len(self.found)} frames')
     for shown in itertools.chain(repeated, frames):
       yield shown, self._grown(shown.index)
 
-  def save(self) -> None:
-    if self._options.save_boxes is not None:
-      write_boxes(self._options.save_boxes, self._found)
-
   def _grown(self, frame: int) -> Boxes:
-    return [grown(box, self._options.pads, self._info, frame) for box in self._found[frame]]
+    return [grown(box, self._options.pads, self._info, frame) for box in self.found[frame]]

@@ -10,7 +10,6 @@ from lpips_jax.media.detect import DETECTORS
 
 LENGTHS = 'audio', 'video', 'shortest'
 SILENCES = 'model', 'closed'
-LARGEST_BATCH = 4096
 MOST_SHARPENING = 4.0
 
 Path_ = str | os.PathLike[str]

@@ -30,11 +30,15 @@ class Speech:
   Args:
     samples: (S,) float in [-1, 1] at 16 kHz, from the first frame on; after their end there is silence.
     pauses: whether mouths are shut where the speech pauses, or left to the generator.
+
+  Attributes:
+    pauses: likewise.
   """
 
   def __init__(self, samples: np.ndarray, pauses: bool) -> None:
     self._mel = audio.melspectrogram(np.pad(samples, (0, int(CLOSING_SILENCE * audio.SAMPLE_RATE))))
-    self._pauses = silence.find_pauses(samples) if pauses else None
+    self.pauses = pauses
+    self._resting = silence.find_pauses(samples) if pauses else None
 
   def __call__(self, times: Sequence[Fraction], lead: Fraction) -> tuple[np.ndarray, np.ndarray]:
     """Returns the windows of n frames, (n, 80, 16), and of which their mouths are shut, (n,) bool.
@@ -44,9 +48,9 @@ class Speech:
       lead: seconds by which a window starts before its frame.
     """
     windows = audio.mel_windows_at(self._mel, [time - lead for time in times])
-    if self._pauses is None:
+    if self._resting is None:
       return windows, np.zeros(len(times), bool)
-    rests = silence.is_pause(self._pauses, times)
+    rests = silence.is_pause(self._resting, times)
     windows[rests] = -audio.MAX_VALUE
     return windows, rests
 
@@ -75,7 +79,7 @@ class Batch:
   """Frames whose faces are generated together; the result may not be there yet."""
 
   frames: list[tuple[Shown, list[Face]]] = field(default_factory=list)
-  people: list[Known] = field(default_factory=list)  # whose the faces are
+  people: list[Known | None] = field(default_factory=list)  # whose the faces are, where mouths are shut in pauses
   generated: list[tuple[int, Any]] = field(default_factory=list)  # how many of the images count, and the images
 
   @property
@@ -93,10 +97,12 @@ def generate(
     speech: what is said.
     generator: the network.
   """
-  batch, mouths = Batch(), ShutMouths()
+  batch, mouths = Batch(), ShutMouths() if speech.pauses else None
   for shown, boxes in frames:
     found = [face for box in boxes if (face := _cut_out(shown, box, generator.image_size)) is not None]
-    people = mouths.see([face.box_in_frame for face in found], [face.crop for face in found])
+    people = [None] * len(found)
+    if mouths is not None:
+      people = mouths.see([face.box_in_frame for face in found], [face.crop for face in found])
     most = min(generator.batch_size, max(1, MOST_HELD // shown.planes.samples.nbytes))
     if batch.frames and (len(batch.frames) >= most or len(batch.faces) + len(found) > generator.batch_size):
       yield _begun(batch, speech, generator)

@@ -72,8 +72,10 @@ def mel_windows(mel: np.ndarray, frame_rate: Fraction | float, n_frames: int, le
   Raises:
     ValueError: the spectrogram is empty or does not have 80 bands.
   """
-  rate, lead = Fraction(frame_rate), Fraction(lead)
-  return mel_windows_at(mel, [(k - lead) / rate for k in range(n_frames)])
+  # In whole numbers, which are exact, and quicker than fractions: floor((k - lead) * steps / frames).
+  lead, per_frame = Fraction(lead), MEL_RATE / Fraction(frame_rate)
+  steps, frames = per_frame.numerator, per_frame.denominator * lead.denominator
+  return _windows_from(mel, [(k * lead.denominator - lead.numerator) * steps // frames for k in range(n_frames)])
 
 
 def mel_windows_at(mel: np.ndarray, starts: Sequence[Fraction]) -> np.ndarray:
@@ -89,11 +91,14 @@ def mel_windows_at(mel: np.ndarray, starts: Sequence[Fraction]) -> np.ndarray:
   Raises:
     ValueError: the spectrogram is empty or does not have 80 bands.
   """
+  return _windows_from(mel, [start.numerator * MEL_RATE // start.denominator for start in starts])
+
+
+def _windows_from(mel: np.ndarray, first: Sequence[int]) -> np.ndarray:
   mel = np.asarray(mel, np.float32)
   if mel.ndim != 2 or mel.shape[0] == 0 or mel.shape[1] != MEL_BANDS:
     raise ValueError(f'a mel spectrogram has shape (frames >= 1, {MEL_BANDS}), not {mel.shape}')
-  first = np.array([start.numerator * MEL_RATE // start.denominator for start in starts], np.int64)
-  index = np.clip(first[:, None] + np.arange(WINDOW), 0, len(mel) - 1)
+  index = np.clip(np.array(first, np.int64)[:, None] + np.arange(WINDOW), 0, len(mel) - 1)
   return mel[index].transpose(0, 2, 1)
 
 
