@@ -78,14 +78,6 @@ def play_there_and_back(path: str | os.PathLike[str], info: VideoInfo) -> Iterat
       yield Shown(index, time, planes)
 
 
-def there_and_back(index: int, length: int) -> int:
-  """Returns which of `length` frames `play_there_and_back` yields as its `index`-th."""
-  if length == 1:
-    return 0
-  position = index % (2 * length - 2)
-  return min(position, 2 * length - 2 - position)
-
-
 def to_planes(frame: av.VideoFrame, info: VideoInfo) -> Planes:
   """Returns a decoded frame as 4:2:0 of the size and colours that `info` names, turned upright; a copy."""
   quarters = round(frame.rotation / 90) % 4  # counter-clockwise, as FFmpeg counts

@@ -9,7 +9,7 @@ import pytest
 
 from lpips_jax.cli import UserError
 from lpips_jax.media import playback
-from lpips_jax.media.playback import play_there_and_back, there_and_back
+from lpips_jax.media.playback import play_there_and_back
 from lpips_jax.media.sound import load_speech
 from lpips_jax.media.video import VideoInfo, count_frames, probe, read_frames
 from lpips_jax.media.writing import write_video
@@ -30,6 +30,14 @@ def write_numbered(path, n, rate=Fraction(25), sound=None, width=64, height=48):
     for k in range(n):
       write(numbered(k, width, height))
   return path
+
+
+def there_and_back(index: int, length: int) -> int:
+  """Returns which of `length` frames `play_there_and_back` yields as its `index`-th."""
+  if length == 1:
+    return 0
+  position = index % (2 * length - 2)
+  return min(position, 2 * length - 2 - position)
 
 
 def there_and_back_frames(path):
