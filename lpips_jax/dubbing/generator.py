@@ -14,6 +14,7 @@ from lpips_jax import pretrained
 from lpips_jax.cli import UserError
 from lpips_jax.conventions import FRAME_RATE
 from lpips_jax.devices import along_batch, on_all_devices
+from lpips_jax.media.audio import MEL_BANDS, WINDOW
 from lpips_jax.models.inputs import generator_faces
 
 _faces = jax.jit(generator_faces)
@@ -35,13 +36,17 @@ class Generator:
   """
 
   def __init__(self, network: Callable[..., Any], batch_size: int, precision: str) -> None:
-    if isinstance(network, pretrained.Pretrained):
+    ours = isinstance(network, pretrained.Pretrained)
+    if ours:
       network = on_all_devices(_computing_in(pretrained.folded(network), precision))
     self.network, self._split = network, along_batch(network)
     devices = 1 if self._split is None else self._split.mesh.size
     self.batch_size = -(-batch_size // devices) * devices
     self.image_size = network.config.model.image_size
     self.lead = Fraction(network.config.data.lead) / FRAME_RATE
+    if ours:  # compiled before there are frames to hold: compilers take memory, too
+      face = np.zeros((self.image_size, self.image_size, 3), np.uint8)
+      jax.block_until_ready(self([face], [face], np.zeros((1, MEL_BANDS, WINDOW), np.float32)))
 
   def __call__(self, crops: Sequence[np.ndarray], references: Sequence[np.ndarray], windows: np.ndarray) -> Any:
     """Begins to generate, and returns what will be (batch_size, s, s, 3) in [0, 1]; the first n of them count.
