@@ -59,10 +59,14 @@ def main() -> None:
   options |= from_text({name: given[name].value for name in ('pads', 'face_at') if given[name].value is not None})
   if given.jobs is not None:
     cli.require_flags('checkpoint')
+    if given.face or given.audio or given.output:
+      cli.fail('--face, --audio and --output are columns of --jobs: give those or a list')
     process, processes = _share()
     dub_all(given.jobs, Dubber(given.checkpoint, given.batch_size, given.precision), options, process, processes)
   else:
     cli.require_flags('face', 'audio', 'output', 'checkpoint')
+    if given.process is not None or given.processes is not None:
+      cli.fail('--process and --processes share a list of --jobs: give one, or leave them out')
     dubber = Dubber(given.checkpoint, given.batch_size, given.precision)
     dubber.dub(given.face, given.audio, given.output, Options(**options))
     print(f'wrote {given.output}')
@@ -77,7 +81,9 @@ def _share() -> tuple[int, int]:
     cli.fail('--process and --processes belong together: give both')
   if given.process is not None:
     return given.process, given.processes
-  return int(os.environ.get('SLURM_PROCID', 0)), int(os.environ.get('SLURM_NTASKS', 1))
+  if 'SLURM_STEP_NUM_TASKS' in os.environ:  # not in a shell of an allocation, where srun has started no tasks
+    return int(os.environ['SLURM_PROCID']), int(os.environ['SLURM_STEP_NUM_TASKS'])
+  return 0, 1
 
 
 if __name__ == '__main__':

@@ -3,9 +3,11 @@
 import ast
 import logging as python_logging
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import NoReturn
 
 from absl import flags, logging
@@ -13,7 +15,7 @@ from tqdm import tqdm
 
 HELP = '--help', '-help', '-h', '--helpfull', '--helpshort'
 MINUTE = 60.0  # seconds
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130  # exit statuses; the last is a shell's for what Ctrl-C ended
+FAILED, BAD_INPUT, BY_SIGNAL = 1, 2, 128  # exit statuses; to the last, as shells do, the signal's number is added
 
 
 class UserError(Exception):
@@ -24,8 +26,8 @@ def run(main: Callable[[], None], *positional: str) -> None:
   """Parses this process's flags and runs `main`.
 
   Bad flags, `UserError`s and files that the system refuses become one line on stderr and exit status 2, Ctrl-C one line
-  and status 130, numbers that are no longer finite one line and status 1; other errors are ours, and keep their
-  traceback. Logs go to stdout, so that stderr says nothing but what went wrong.
+  and status 130, SIGTERM and SIGHUP likewise 143 and 129, numbers that are no longer finite one line and status 1;
+  other errors are ours, and keep their traceback. Logs go to stdout, so that stderr says nothing but what went wrong.
 
   Args:
     main: does the command's work; reads absl's flags.
@@ -34,6 +36,7 @@ def run(main: Callable[[], None], *positional: str) -> None:
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # XLA's remarks on the machine
   _log_to_stdout()
   threading.excepthook = _log_failed_thread
+  _interrupt_on(signal.SIGTERM, signal.SIGHUP)
   try:
     if any(argument in HELP for argument in sys.argv[1:]):
       print(_help(everything='--helpfull' in sys.argv))
@@ -42,19 +45,21 @@ def run(main: Callable[[], None], *positional: str) -> None:
     if 'verbosity' not in flags.FLAGS or not flags.FLAGS['verbosity'].present:
       logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell much
     main()
+    sys.stdout.flush()
   except UserError as error:
     _exit(error, BAD_INPUT)
+  except BrokenPipeError:
+    _leave('nobody reads the output any more', signal.SIGPIPE)
   except OSError as error:
     if error.filename is None:
       raise
     _exit(f'{error.filename}: {error.strerror}', BAD_INPUT)
   except FloatingPointError as error:
     _exit(error, FAILED)
-  except KeyboardInterrupt:
-    _say('interrupted')
+  except KeyboardInterrupt as interrupt:
     sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(INTERRUPTED)  # at once: devices may be at work, and the interpreter's own end has crashed under them
+    number = interrupt.args[0] if interrupt.args else signal.SIGINT
+    _leave('interrupted' if number == signal.SIGINT else f'ended by {number.name}', number)
 
 
 def require_flags(*names: str) -> None:
@@ -89,6 +94,7 @@ def first_line(error: Exception) -> str:
 
 
 def _log_to_stdout() -> None:
+  sys.stdout.reconfigure(errors='backslashreplace')  # names of files may be no text
   logging.use_absl_handler()
   logging.get_absl_handler().python_handler.stream = sys.stdout
   python_logging.captureWarnings(True)  # the libraries' too
@@ -100,6 +106,17 @@ def _log_failed_thread(failed: threading.ExceptHookArgs) -> None:
   trace = failed.exc_type, failed.exc_value, failed.exc_traceback
   logging.warning('%s ended: %s', name, first_line(failed.exc_value or failed.exc_type()))
   logging.debug('%s ended', name, exc_info=trace)
+
+
+def _interrupt_on(*numbers: signal.Signals) -> None:
+  """Has these signals end the command as Ctrl-C does, after tidying up, unless whoever started it ignores them."""
+
+  def interrupt(number: int, _: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt(signal.Signals(number))
+
+  for number in numbers:
+    if signal.getsignal(number) == signal.SIG_DFL:
+      signal.signal(number, interrupt)
 
 
 def _parse(positional: Sequence[str]) -> None:
@@ -146,6 +163,13 @@ def _help(everything: bool) -> str:
 def _exit(error: object, status: int) -> NoReturn:
   _say(error)
   sys.exit(status)
+
+
+def _leave(what: str, number: signal.Signals) -> NoReturn:
+  """At once: devices may be at work, and the interpreter's own end has crashed under them."""
+  _say(what)
+  sys.stderr.flush()
+  os._exit(BY_SIGNAL + number)
 
 
 def _say(error: object) -> None:

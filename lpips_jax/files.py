@@ -18,8 +18,10 @@ def write_whole(path: Path, content: bytes | str) -> None:
   """Writes beside and renames, so that nobody ever sees half of it; text as UTF-8.
 
   Raises:
+    UserError: there is something that is no file, such as a directory or a device.
     OSError: it cannot be written, such as to a full disk; then nothing is left behind, and the error names the file.
   """
+  check_replaceable(path)
   beside = path.with_name(path.name + '.part')
   try:
     beside.write_bytes(content.encode() if isinstance(content, str) else content)
@@ -27,6 +29,12 @@ def write_whole(path: Path, content: bytes | str) -> None:
   except OSError as error:
     beside.unlink(missing_ok=True)
     raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def check_replaceable(path: Path) -> None:
+  """Raises UserError where a new file would take the place of what is no file."""
+  if path.exists() and not path.is_file():
+    raise UserError(f'{path} is {"a directory" if path.is_dir() else "no regular file"}: give another name')
 
 
 @contextlib.contextmanager

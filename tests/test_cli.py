@@ -2,9 +2,12 @@
 
 import logging
 import os
+import signal
+import subprocess
 import sys
 import threading
 import warnings
+from pathlib import Path
 
 import pytest
 from absl import flags
@@ -13,6 +16,7 @@ from ml_collections import config_flags
 
 from lpips_jax import cli
 
+ROOT = str(Path(__file__).parents[1])
 CONFIG = """
 from ml_collections import ConfigDict
 
@@ -38,6 +42,7 @@ def command(monkeypatch, tmp_path, capsys):
   handlers = list(logging.root.handlers)
   stream = absl_logging.get_absl_handler().python_handler.stream
   hook = threading.excepthook
+  signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
 
   def run(*arguments, main=lambda: None, positional=()):
     status = 0
@@ -51,6 +56,8 @@ def command(monkeypatch, tmp_path, capsys):
   yield run
   logging.captureWarnings(False)
   threading.excepthook = hook
+  for number, handler in signals.items():
+    signal.signal(number, handler)
   logging.root.handlers[:] = handlers
   absl_logging.get_absl_handler().python_handler.stream = stream
 
@@ -139,6 +146,31 @@ def test_ctrl_c_is_one_line_and_status_130(command, monkeypatch):
     raise KeyboardInterrupt
 
   assert command(main=main) == (130, '', 'command.py: interrupted\n')
+
+
+@pytest.mark.parametrize(('number', 'name'), [(signal.SIGTERM, 'SIGTERM'), (signal.SIGHUP, 'SIGHUP')])
+def test_other_signals_end_a_command_after_tidying_up(command, monkeypatch, number, name):
+  monkeypatch.setattr(os, '_exit', sys.exit)
+  tidied = []
+
+  def main():
+    try:
+      signal.raise_signal(number)
+    finally:
+      tidied.append(True)
+
+  assert command(main=main) == (128 + number, '', f'command.py: ended by {name}\n')
+  assert tidied
+
+
+def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
+  script = tmp_path / 'command.py'
+  script.write_text("from lpips_jax import cli\ncli.run(lambda: print('x' * 100_000))\n")
+  command = f'"{sys.executable}" "{script}" | true; exit ${{PIPESTATUS[0]}}'
+  result = subprocess.run(
+    ['bash', '-c', command], capture_output=True, text=True, env=os.environ | {'PYTHONPATH': ROOT}
+  )
+  assert (result.returncode, result.stderr) == (141, 'command.py: nobody reads the output any more\n')
 
 
 def test_our_own_errors_keep_their_traceback(command):

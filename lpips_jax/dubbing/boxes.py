@@ -24,7 +24,7 @@ def read_boxes(path: str | os.PathLike[str]) -> list[Boxes]:
     UserError: the file cannot be read, or does not hold such a list, or no box at all.
   """
   try:
-    with open(path, encoding='utf-8') as file:
+    with open(path, encoding='utf-8-sig') as file:
       frames = json.load(file)
     if not isinstance(frames, list):
       raise ValueError
@@ -67,6 +67,6 @@ def _of_frame(frame: object) -> Boxes:
     return []
   boxes = np.array(frame, np.float64)
   boxes = boxes[None] if boxes.ndim == 1 and boxes.size else boxes
-  if boxes.size and (boxes.ndim != 2 or boxes.shape[1] != 4):
+  if boxes.shape != (0,) and (boxes.shape[1:] != (4,) or not np.isfinite(boxes).all()):
     raise ValueError
   return list(boxes)

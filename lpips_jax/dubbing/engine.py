@@ -117,10 +117,10 @@ class Dubber:
     begun = time.perf_counter()
     with opencv_on_one_thread(), contextlib.ExitStack() as outputs, Stages() as stages:
       self.times = stages.times
-      watch = None if options.preview is None else outputs.enter_context(write_preview(options.preview, info))
-      write = outputs.enter_context(
+      write = outputs.enter_context(  # first, to be finished last: where it is, everything is
         writing.write_video(output, info, audio, whole_sound, delay, options.codec, options.crf)
       )
+      watch = None if options.preview is None else outputs.enter_context(write_preview(options.preview, info))
       frames = stages.ahead('decode', _until(source, end), DEPTH)
       located = stages.ahead('find', locate(frames), DEPTH)
       batches = stages.ahead('generate', generate(located, speech, generator), 1)
@@ -130,9 +130,9 @@ class Dubber:
       with cli.progress_bar('dubbing', total, 'frame', self._progress) as bar:
         for _ in encoded:
           bar.update()
+      if options.save_boxes is not None:
+        write_boxes(options.save_boxes, locate.found)
     self.seconds = time.perf_counter() - begun
-    if options.save_boxes is not None:
-      write_boxes(options.save_boxes, locate.found)
 
   def _locator(self, face: Path_, info: VideoInfo, options: Options) -> Locator:
     if options.boxes is not None:
@@ -200,7 +200,7 @@ def _check_outputs(output: Path_, options: Options, inputs: Sequence[Path_]) -> 
     writing.check_output(options.preview)
     outputs.append(options.preview)
   if options.save_boxes is not None:
-    writing.check_directory(options.save_boxes)
+    writing.check_place(options.save_boxes)
     outputs.append(options.save_boxes)
   if len({os.path.realpath(path) for path in outputs}) < len(outputs):
     raise UserError('--output, --preview and --save_boxes must be different files')

@@ -54,9 +54,15 @@ def dub_all(
   """
   if not 0 <= process < processes:
     raise UserError(f'--process must be from 0 to {processes - 1}, not {process}')
-  mine = read_jobs(jobs)[process::processes]
+  listed = read_jobs(jobs)
+  if len(listed) > 1 and (options.get('preview') or options.get('save_boxes')):
+    raise UserError('--preview and --save_boxes are for one dub: make them columns of the list')
+  mine = listed[process::processes]
+  if processes > 1:
+    print(f'process {process} of {processes}: {len(mine)} of the {len(listed)} jobs in {jobs}', flush=True)
   table = _results_file(jobs, process, processes)
   results = _read_results(table)
+  _write_results(table, results)  # now, as it may not be possible
   failed = 0
   for number, job in enumerate(mine, start=1):
     key = _key(job, options, dubber.fingerprint)
@@ -83,13 +89,14 @@ def read_jobs(path: str | os.PathLike[str]) -> list[Job]:
   """Reads a list of jobs; raises UserError when it is none, or when two jobs have one output."""
   try:
     with open(path, newline='', encoding='utf-8-sig') as file:
-      rows = list(csv.DictReader(file))
+      reader = csv.DictReader(file)
+      rows = [(reader.line_num, row) for row in reader]
   except (OSError, UnicodeDecodeError, csv.Error) as error:
     raise UserError(f'the job list {path} cannot be read: {getattr(error, "strerror", None) or error}') from error
   if not rows:
     raise UserError(f'the job list {path} has no rows')
   jobs, outputs = [], {}
-  for line, row in enumerate(rows, start=2):  # the first line names the columns
+  for line, row in rows:
     missing = [column for column in COLUMNS if not row.get(column)]
     if missing or None in row:
       problem = f'lacks a value of {", ".join(missing)}' if missing else 'has more values than columns'
@@ -99,10 +106,10 @@ def read_jobs(path: str | os.PathLike[str]) -> list[Job]:
       from_text(options)
     except UserError as error:
       raise UserError(f'the job list {path} line {line}: {error}') from error
-    output = os.path.abspath(row['output'])
-    if output in outputs:
-      raise UserError(f'lines {outputs[output]} and {line} of the job list {path} have the same output')
-    outputs[output] = line
+    for output in filter(None, (row['output'], row.get('preview'), row.get('save_boxes'))):
+      before = outputs.setdefault(os.path.abspath(output), line)
+      if before != line:
+        raise UserError(f'lines {before} and {line} of the job list {path} both write {output}')
     jobs.append(Job(line, *(row[column] for column in COLUMNS), options))
   return jobs
 
@@ -129,7 +136,7 @@ def _key(job: Job, options: Mapping[str, Any], fingerprint: str) -> str:
 def _state(path: str | None) -> list[int] | None:
   try:
     stat = os.stat(path or '')
-  except OSError:
+  except (OSError, ValueError):  # ValueError: that can be no name
     return None
   return [stat.st_size, stat.st_mtime_ns]
 

@@ -68,7 +68,9 @@ class FoundBoxes:
       self.found.append(boxes)
       yield shown, self._grown(shown.index)
     if not any(self.found):
-      raise UserError(f'{os.fspath(self._face)} shows no face in any of its {len(self.found)} frames')
+      index, frames = self._options.face_index, f'in any of its {len(self.found)} frames'
+      who = f'face number {index} from the left (0 is the first)' if index else 'face'
+      raise UserError(f'{os.fspath(self._face)} shows no {who} {frames}')
     for shown in itertools.chain(repeated, frames):
       yield shown, self._grown(shown.index)
 

@@ -75,6 +75,8 @@ class Options:
       raise UserError(f'--face_index counts faces from the left, from 0 on; {self.face_index} is none')
     if not 0 <= self.sharpen <= MOST_SHARPENING:
       raise UserError(f'--sharpen must be from 0 to {MOST_SHARPENING:g}, not {self.sharpen:g}')
+    if self.max_pixels < 1 or not self.max_minutes > 0:
+      raise UserError('--max_pixels and --max_minutes must be more than 0')
     given = [self.boxes is not None, self.face_index is not None, self.face_at is not None, self.all_faces]
     if sum(given) > 1:
       raise UserError('--boxes, --face_index, --face_at and --all_faces each say whom to dub: give one of them')

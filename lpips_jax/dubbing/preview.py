@@ -36,8 +36,8 @@ def write_preview(path: str | os.PathLike[str], info: VideoInfo) -> Iterator[Wat
     def watch(time: Fraction, before: np.ndarray, made: Sequence[np.ndarray], after: np.ndarray) -> None:
       panel = np.zeros((HEIGHT, HEIGHT, 3), np.uint8)
       if made:  # beside one another
-        side = HEIGHT // len(made)
-        for k, image in enumerate(made):
+        side = max(1, HEIGHT // len(made))
+        for k, image in enumerate(made[:HEIGHT]):
           panel[:side, k * side : (k + 1) * side] = cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC)
       pictures = [cv2.resize(image, (width, HEIGHT), interpolation=cv2.INTER_AREA) for image in (before, after)]
       write(np.concatenate([pictures[0], panel, pictures[1]], axis=1), time)

@@ -16,6 +16,7 @@ from lpips_jax.media.containers import decode, open_media
 from lpips_jax.media.video import picture_start
 
 MOST_CHANNELS = 7  # FFmpeg's resampler crashes on more
+LOUDEST = 1000.0  # times full scale, from which samples are in some other unit
 LONGEST_PADDING = 2048  # samples by which a decoder may overrun the end: a block of AAC at 8 kHz
 SHORTEST_HOLE, LONGEST_HOLE = Fraction(1, 50), Fraction(60)  # seconds; longer ones are mistakes of the clock
 LONGEST_DELAY = 600  # seconds between the starts of sound and picture; more is a mistake of the clock
@@ -32,7 +33,8 @@ def load_speech(path: str | os.PathLike[str]) -> np.ndarray:
     is missing on the way, such as in a damaged file, there is silence of the same length.
 
   Raises:
-    UserError: the file cannot be read, has no sound track, no samples in it, or samples that are not finite.
+    UserError: the file cannot be read, has no sound track, no samples in it, or some that are not finite or far beyond
+      full scale.
   """
   return load_timed_speech(path)[1]
 
@@ -58,6 +60,8 @@ def load_timed_speech(path: str | os.PathLike[str], longest: float = math.inf) -
     raise UserError(f'{path} has a sound track without samples')
   if not np.isfinite(samples).all():
     raise UserError(f'{path} has samples that are not finite numbers')
+  if np.abs(samples).max() > LOUDEST:
+    raise UserError(f'{path} has samples of {np.abs(samples).max():.3g} times full scale: scale them to [-1, 1]')
   padding = len(samples) - length
   return start, samples[:length] if 0 < padding <= LONGEST_PADDING else samples
 

@@ -32,7 +32,7 @@ class VideoInfo:
   Attributes:
     width: of the picture as shown, in pixels: after the rotation that the file asks for.
     height: likewise.
-    rate: frames a second, exactly; their mean where frames come at uneven times; 25 for a still image.
+    rate: frames a second, exactly; their mean where frames come at uneven times; 25 where there is but one.
     frames: how many there are, as far as the file says.
     still: whether this is one image.
     colours: what its samples mean.
@@ -170,10 +170,13 @@ def _with_timing(info: VideoInfo, path: str | os.PathLike[str]) -> VideoInfo:
   """Adds the frame rate, or what else the times of the packets show, by reading them without decoding."""
   with open_media(path) as container:
     stream = picture(container, path)
-    times = sorted({packet.pts for packet in container.demux(stream) if packet.pts is not None})
+    packets = [packet.pts for packet in container.demux(stream) if packet.size]
+    times = sorted({pts for pts in packets if pts is not None})
     tick = Fraction(stream.time_base or 1)
     guesses = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
     frames = stream.frames or len(times) or None
+  if len(packets) == 1:  # such as a still image in a video's container, AVIF
+    return info
   rates = [rate for guess in guesses for rate in _usual(guess)] + guesses
   constant = [rate for rate in rates if _is_constant(times, tick, rate)]
   if constant or len(times) < 2:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 import numpy as np
@@ -14,6 +15,7 @@ from av.video.reformatter import ColorRange
 
 from lpips_jax.cli import UserError
 from lpips_jax.conventions import FRAME_RATE
+from lpips_jax.files import check_replaceable
 from lpips_jax.media.containers import open_media, reason
 from lpips_jax.media.sound import write_speech
 from lpips_jax.media.soundtrack import SoundTrack
@@ -21,22 +23,41 @@ from lpips_jax.media.video import VideoInfo
 from lpips_jax.media.ycbcr import Planes, from_rgb
 
 CONTAINERS = {'.mp4': 'mp4', '.m4v': 'mp4', '.mov': 'mov', '.mkv': 'matroska', '.webm': 'webm'}
-# FFmpeg's encoder, its options, and what it calls constant quality. h264: measured on the first 60 frames of six clips
-# of real faces against their decoded source, the worst frame keeps 40 dB in the noisiest of them and 43 dB to 47 dB in
-# the others. The preset buys speed: at crf 16 the next slower one gave 0.6 dB to 1 dB more at much the same size
-# (three clips), and was a fifth to a third slower. The others are a choice.
+
+
+class Encoder(NamedTuple):
+  """How FFmpeg encodes a codec.
+
+  Attributes:
+    name: FFmpeg's.
+    options: of the encoder.
+    quality: which of them is constant quality.
+    worst: its largest value.
+  """
+
+  name: str
+  options: dict[str, str]
+  quality: str
+  worst: int
+
+
+# h264: measured on the first 60 frames of six clips of real faces against their decoded source, the worst frame keeps
+# 40 dB in the noisiest of them and 43 dB to 47 dB in the others. The preset buys speed: at crf 16 the next slower one
+# gave 0.6 dB to 1 dB more at much the same size (three clips), and was a fifth to a third slower. The others are a
+# choice.
 CODECS = {
-  'h264': ('libx264', {'crf': '14', 'preset': 'veryfast'}, 'crf'),
-  'hevc': ('libx265', {'crf': '17', 'preset': 'veryfast', 'x265-params': 'log-level=error'}, 'crf'),
-  'vp9': ('libvpx-vp9', {'crf': '20', 'b': '0', 'deadline': 'realtime', 'cpu-used': '6', 'row-mt': '1'}, 'crf'),
-  'av1': ('libsvtav1', {'crf': '22', 'preset': '10', 'svtav1-params': 'enable-overlays=0'}, 'crf'),
-  'h264_nvenc': ('h264_nvenc', {'cq': '16', 'rc': 'vbr', 'preset': 'p4', 'b': '0'}, 'cq'),
-  'hevc_nvenc': ('hevc_nvenc', {'cq': '18', 'rc': 'vbr', 'preset': 'p4', 'b': '0'}, 'cq'),
-  'av1_nvenc': ('av1_nvenc', {'cq': '24', 'rc': 'vbr', 'preset': 'p4', 'b': '0'}, 'cq'),
+  'h264': Encoder('libx264', {'crf': '14', 'preset': 'veryfast'}, 'crf', 51),
+  'hevc': Encoder('libx265', {'crf': '17', 'preset': 'veryfast', 'x265-params': 'log-level=error'}, 'crf', 51),
+  'vp9': Encoder(
+    'libvpx-vp9', {'crf': '20', 'b': '0', 'deadline': 'realtime', 'cpu-used': '6', 'row-mt': '1'}, 'crf', 63
+  ),
+  'av1': Encoder('libsvtav1', {'crf': '22', 'preset': '10', 'svtav1-params': 'enable-overlays=0'}, 'crf', 63),
+  'h264_nvenc': Encoder('h264_nvenc', {'cq': '16', 'rc': 'vbr', 'preset': 'p4', 'b': '0'}, 'cq', 51),
+  'hevc_nvenc': Encoder('hevc_nvenc', {'cq': '18', 'rc': 'vbr', 'preset': 'p4', 'b': '0'}, 'cq', 51),
+  'av1_nvenc': Encoder('av1_nvenc', {'cq': '24', 'rc': 'vbr', 'preset': 'p4', 'b': '0'}, 'cq', 51),
 }
 CODEC_OF_WEBM = 'vp9'
 IN_WEBM = 'vp9', 'av1', 'av1_nvenc'
-WORST_QUALITY = 63  # the largest crf of any codec
 
 Write = Callable[..., None]
 
@@ -123,17 +144,17 @@ def check_output(path: str | os.PathLike[str], codec: str | None = None, crf: in
     raise UserError(f'--codec must be one of {", ".join(CODECS)}, not {codec!r}')
   if path.suffix.lower() == '.webm' and codec not in (None, *IN_WEBM):
     raise UserError(f'{codec} cannot be in a .webm: choose another suffix, or --codec={CODEC_OF_WEBM}')
-  if crf is not None and not 0 <= crf <= WORST_QUALITY:
-    raise UserError(f'--crf must be from 0 to {WORST_QUALITY}, not {crf}')
-  if path.is_dir():
-    raise UserError(f'the output {path} is a directory')
-  check_directory(path)
-  _check_encoder(codec or default_codec(path))
+  codec = codec or default_codec(path)
+  if crf is not None and not 0 <= crf <= CODECS[codec].worst:
+    raise UserError(f'--crf must be from 0 to {CODECS[codec].worst} for {codec}, not {crf}')
+  check_place(path)
+  _check_encoder(codec)
 
 
-def check_directory(path: str | os.PathLike[str]) -> None:
-  """Raises UserError unless a file can be written in the directory of this path."""
+def check_place(path: str | os.PathLike[str]) -> None:
+  """Raises UserError unless a file can be written at this path."""
   path = Path(path)
+  check_replaceable(path)
   if not path.parent.is_dir():
     raise UserError(f'the output directory {path.parent} does not exist: create it first')
   try:
@@ -145,12 +166,12 @@ def check_directory(path: str | os.PathLike[str]) -> None:
 
 def _check_encoder(codec: str) -> None:
   """Hardware may be missing: whether it is there shows when the encoder is opened."""
-  encoder, options, _ = CODECS[codec]
+  encoder = CODECS[codec]
   try:
-    context = av.CodecContext.create(encoder, 'w')
-    if encoder.endswith('nvenc'):
+    context = av.CodecContext.create(encoder.name, 'w')
+    if codec.endswith('nvenc'):
       context.width, context.height, context.pix_fmt = 256, 256, 'yuv420p'
-      context.time_base, context.options = Fraction(1, FRAME_RATE), options
+      context.time_base, context.options = Fraction(1, FRAME_RATE), encoder.options
       context.open()
   except (av.FFmpegError, ValueError) as error:
     raise UserError(f'--codec={codec} does not work on this machine ({reason(error)}): choose another') from error
@@ -159,9 +180,9 @@ def _check_encoder(codec: str) -> None:
 def _add_picture(
   output: av.container.OutputContainer, info: VideoInfo, codec: str, crf: int | None
 ) -> av.video.stream.VideoStream:
-  encoder, options, quality = CODECS[codec]
-  options = options if crf is None else options | {quality: str(crf)}
-  stream = output.add_stream(encoder, rate=info.rate, options=options)
+  encoder = CODECS[codec]
+  options = encoder.options if crf is None else encoder.options | {encoder.quality: str(crf)}
+  stream = output.add_stream(encoder.name, rate=info.rate, options=options)
   stream.width, stream.height = info.width + info.width % 2, info.height + info.height % 2
   stream.pix_fmt = 'yuv420p'
   context = stream.codec_context
@@ -174,7 +195,11 @@ def _add_picture(
   context.colorspace = info.colours.matrix
   context.color_primaries, context.color_trc = info.colours.primaries, info.colours.transfer
   context.color_range = ColorRange.JPEG if info.colours.full_range else ColorRange.MPEG
-  _open_politely(context)
+  try:
+    _open_politely(context)
+  except av.FFmpegError as error:
+    size = f'{info.width} x {info.height}'
+    raise UserError(f'{codec} takes no pictures of {size} ({reason(error)}): give another codec or size') from error
   return stream
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shutil
 import wave
 from fractions import Fraction
@@ -191,7 +192,9 @@ def test_a_generator_that_fails_leaves_nothing(media, tmp_path):
     ('[null, null]', 'at least one frame'),
     ('[]', 'not a JSON list'),
     ('[[10, 10, 10, 40]]', 'frame 0 is 0 x 30 pixels'),
-    ('[null, [0, 0, Infinity, 40]]', 'frame 1 is inf x 40 pixels'),
+    ('[null, [0, 0, Infinity, 40]]', 'not a JSON list'),
+    ('[[10, NaN, 60, 60]]', 'not a JSON list'),
+    ('[[[]]]', 'not a JSON list'),
     ('[[0, 0, 1e7, 1e7]]', 'give other --boxes or --pads'),
     ('[' * 100_000, 'is not a JSON list'),
   ],
@@ -203,11 +206,29 @@ def test_boxes_that_are_none(media, boxes, problem):
 
 
 @pytest.mark.parametrize(
-  'options', [{'length': 'long'}, {'pads': (1, 2)}, {'batch_size': 0}, {'detector': 'eyes', 'boxes': None}]
+  'options',
+  [
+    {'length': 'long'},
+    {'pads': (1, 2)},
+    {'batch_size': 0},
+    {'detector': 'eyes', 'boxes': None},
+    {'max_pixels': 0},
+    {'max_minutes': float('nan')},
+    {'codec': 'hevc', 'crf': 52},
+  ],
 )
 def test_options_that_are_none(media, options):
   with pytest.raises(UserError, match='must be'):
     dub(**(media | options), checkpoint=Painter())
+
+
+def test_what_is_no_file_is_not_replaced(media, tmp_path):
+  os.mkfifo(tmp_path / 'pipe.mp4')
+  for option in ('output', 'preview', 'save_boxes'):
+    for place, problem in ((tmp_path / 'pipe.mp4', 'no regular file'), (tmp_path, 'is a directory|must end in')):
+      with pytest.raises(UserError, match=problem):
+        dub(**(media | {option: place}), checkpoint=Painter())
+  assert (tmp_path / 'pipe.mp4').is_fifo() and not media['output'].exists()
 
 
 def test_the_output_may_not_be_an_input(media):

@@ -93,6 +93,16 @@ def test_processes_share_a_list(media, tmp_path):  # noqa: F811
     dub_all(jobs, Dubber(Painter()), {}, 2, 2)
 
 
+def test_what_would_be_lost_is_told_at_once(media, tmp_path):  # noqa: F811
+  jobs = write_jobs(media, ['a.mp4', 'b.mp4'])
+  with pytest.raises(UserError, match='columns of the list'):
+    dub_all(jobs, Dubber(Painter()), {'boxes': media['boxes'], 'preview': tmp_path / 'preview.mp4'})
+  (tmp_path / 'jobs.results.csv').mkdir()
+  with pytest.raises(UserError, match=r'jobs\.results\.csv is a directory'):
+    dub_all(jobs, Dubber(Painter()), {'boxes': media['boxes']})
+  assert not (tmp_path / 'a.mp4').exists()
+
+
 @pytest.mark.parametrize(
   ('text', 'problem'),
   [
@@ -102,7 +112,8 @@ def test_processes_share_a_list(media, tmp_path):  # noqa: F811
     ('face,audio,output\na,b,c,d', 'more values than columns'),
     ('face,audio,output,speed\na,b,c.mp4,2', "line 2: there is no option 'speed'"),
     ('face,audio,output,crf\na,b,c.mp4,good', 'line 2: --crf must be a whole number'),
-    ('face,audio,output\na,b,c.mp4\nd,e,c.mp4', 'lines 2 and 3 .* have the same output'),
+    ('face,audio,output\na,b,c.mp4\n\nd,e,c.mp4', 'lines 2 and 4 .* both write c.mp4'),
+    ('face,audio,output,preview\na,b,c.mp4,\nd,e,f.mp4,c.mp4', 'lines 2 and 3 .* both write c.mp4'),
   ],
 )
 def test_lists_that_are_none(tmp_path, text, problem):

@@ -1,5 +1,6 @@
 """What a dub leaves beside its video, what it refuses, and mouths that rest."""
 
+import contextlib
 import json
 import re
 from fractions import Fraction
@@ -11,7 +12,7 @@ from test_engine import BOX, MOUTH, Painter, media, write_clip, write_speech  # 
 
 from data_pipeline.corpora.talking_faces.clips import draw_clip
 from lpips_jax.cli import UserError
-from lpips_jax.dubbing import dub
+from lpips_jax.dubbing import dub, engine
 from lpips_jax.dubbing.engine import Dubber
 from lpips_jax.dubbing.options import Options
 from lpips_jax.dubbing.stages import profile
@@ -52,6 +53,8 @@ def test_all_faces_or_one_of_them(tmp_path):
   assert changed(all_faces=True) == (True, True)
   assert changed(face_index=0) == (True, False) and changed(face_index=1) == (False, True)
   assert changed(face_at=(256 + 128, 128, 0.1)) == (False, True)
+  with pytest.raises(UserError, match='no face number 2 from the left'):
+    changed(face_index=2)
   with pytest.raises(UserError, match='there is no face at 2,3'):
     changed(face_at=(2, 3, 0))
   with pytest.raises(UserError, match='ends before 9 s'):
@@ -67,6 +70,27 @@ def test_a_preview_shows_source_face_and_result(media, tmp_path):  # noqa: F811
   source, result = last[rows, columns], last[rows, columns.start + 810 : columns.stop + 810]
   assert source.mean() < 150 and result.mean() > 230
   assert last[240:290, 450 + 130 : 450 + 240].mean() > 230  # the generated mouth
+
+
+def test_a_preview_of_a_crowd(media):  # noqa: F811
+  crowd = [[x, y, x + 8, y + 8] for x in range(0, 110, 5) for y in range(0, 80, 5)]
+  media['boxes'].write_text(json.dumps([crowd]))
+  dub(**media, checkpoint=Painter(), length='video', preview=media['output'].with_name('preview.mp4'))
+  assert len(crowd) > 350 and probe(media['output']).frames == 20
+
+
+def test_a_preview_that_fails_leaves_no_dub(media, tmp_path, monkeypatch):  # noqa: F811
+  before = sorted(tmp_path.iterdir())
+
+  @contextlib.contextmanager
+  def full(path, info):
+    yield lambda *_: None
+    raise UserError('no space left')
+
+  monkeypatch.setattr(engine, 'write_preview', full)
+  with pytest.raises(UserError, match='no space left'):
+    dub(**media, checkpoint=Painter(), preview=tmp_path / 'preview.mp4')
+  assert sorted(tmp_path.iterdir()) == before
 
 
 def test_outputs_must_differ(media, tmp_path):  # noqa: F811

@@ -65,6 +65,7 @@ def test_files_without_speech(tmp_path):
   (tmp_path / 'empty.wav').touch()
   (tmp_path / 'text.mp4').write_text('not a video\n' * 100)
   wavfile.write(tmp_path / 'nan.wav', 16000, np.full(1000, np.nan, np.float32))
+  wavfile.write(tmp_path / 'integers.wav', 16000, np.full(1000, 20000, np.float32))
   write_wav(tmp_path / 'none.wav', np.zeros(0), 16000)
   with write_video(tmp_path / 'silent.mp4', VideoInfo(32, 32, Fraction(25))) as write:
     write(np.zeros((32, 32, 3), np.uint8))
@@ -73,6 +74,7 @@ def test_files_without_speech(tmp_path):
     'empty.wav': 'is empty',
     'text.mp4': 'is not a media file',
     'nan.wav': 'not finite',
+    'integers.wav': '2e.04 times full scale: scale them',
     'none.wav': 'without samples',
     'silent.mp4': 'no sound track',
     '.': 'is not a file',

@@ -69,6 +69,11 @@ def test_rate_and_count_are_exact(tmp_path, rate):
     assert [f.time for f in container.decode(video=0)] == pytest.approx([float(k / rate) for k in range(37)], abs=1e-6)
 
 
+def test_one_frame_is_a_still_image_whatever_its_file(tmp_path):
+  info = probe(write_numbered(tmp_path / 'v.mp4', 1, Fraction(1)))
+  assert (info.rate, info.frames, info.tick) == (25, 1, None)
+
+
 def test_the_rotation_a_phone_asks_for_is_done(tmp_path):
   path = write_numbered(tmp_path / 'v.mp4', 3)
   content = bytearray(path.read_bytes())
