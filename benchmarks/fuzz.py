@@ -29,6 +29,7 @@ from benchmarks.commands import ROOT, TINY, waited
 from data_pipeline.corpora.talking_faces.clips import draw_clip
 from lpips_jax import cli, pretrained
 from lpips_jax.files import write_whole
+from lpips_jax.media.containers import decode, open_media
 from lpips_jax.media.sound import write_speech
 from lpips_jax.media.video import VideoInfo, count_frames
 from lpips_jax.media.writing import write_video
@@ -224,8 +225,9 @@ def _problem(status: int | None, said: Sequence[str], video: Path, files: Sequen
 
 
 def _has_sound(video: Path) -> bool:
-  with av.open(str(video)) as container:
-    return any(container.decode(audio=0))
+  """As players do, without the packets that were damaged before they were copied."""
+  with open_media(video) as container:
+    return any(decode(container, container.streams.audio[0]))
 
 
 if __name__ == '__main__':
