@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -143,18 +144,27 @@ def waited(process: subprocess.Popen, longest: float = math.inf) -> tuple[int | 
   """Waits for a process, and kills it after `longest` seconds.
 
   Returns:
-    Its exit status, None if it was killed; seconds; and the most memory that it had resident, in MiB.
+    Its exit status, None if it was killed; seconds; and the most memory that it had resident, in MiB, as far as was
+    seen every twentieth of a second. (What Linux tells of a process that has ended counts what its parent had when it
+    was started.)
   """
-  begun = time.monotonic()
-  pid = 0
-  while not pid and time.monotonic() - begun < longest:
+  begun, peak = time.monotonic(), 0.0
+  while process.poll() is None and time.monotonic() - begun < longest:
+    peak = max(peak, _most_resident(process.pid))
     time.sleep(0.05)
-    pid, status, used = os.wait4(process.pid, os.WNOHANG)
-  if not pid:
+  status = process.returncode
+  if status is None:
     process.kill()
-    _, status, used = os.wait4(process.pid, 0)
-  process.returncode = os.waitstatus_to_exitcode(status)
-  return process.returncode if pid else None, time.monotonic() - begun, used.ru_maxrss / 1024
+    process.wait()
+  return status, time.monotonic() - begun, peak
+
+
+def _most_resident(pid: int) -> float:
+  """In MiB, so far; 0 where the process has just ended."""
+  with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+    found = re.search(r'VmHWM:\s+(\d+) kB', Path(f'/proc/{pid}/status').read_text())
+    return int(found[1]) / 1024 if found else 0.0
+  return 0.0
 
 
 def end(process: subprocess.Popen, sent: signal.Signals) -> int:
