@@ -1,6 +1,8 @@
 """What the commands share: flags that fail with one clear line, and bad input that exits with status 2."""
 
 import ast
+import contextlib
+import errno
 import logging as python_logging
 import os
 import signal
@@ -49,17 +51,20 @@ def run(main: Callable[[], None], *positional: str) -> None:
   except UserError as error:
     _exit(error, BAD_INPUT)
   except BrokenPipeError:
-    _leave('nobody reads the output any more', signal.SIGPIPE)
+    _leave('nobody reads the output any more', BY_SIGNAL + signal.SIGPIPE)
   except OSError as error:
+    if error.filename is None and error.errno == errno.ENOSPC:  # where stdout goes
+      _leave(error.strerror, BAD_INPUT)
     if error.filename is None:
       raise
     _exit(f'{error.filename}: {error.strerror}', BAD_INPUT)
   except FloatingPointError as error:
     _exit(error, FAILED)
   except KeyboardInterrupt as interrupt:
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):
+      sys.stdout.flush()
     number = interrupt.args[0] if interrupt.args else signal.SIGINT
-    _leave('interrupted' if number == signal.SIGINT else f'ended by {number.name}', number)
+    _leave('interrupted' if number == signal.SIGINT else f'ended by {number.name}', BY_SIGNAL + number)
 
 
 def require_flags(*names: str) -> None:
@@ -165,11 +170,11 @@ def _exit(error: object, status: int) -> NoReturn:
   sys.exit(status)
 
 
-def _leave(what: str, number: signal.Signals) -> NoReturn:
-  """At once: devices may be at work, and the interpreter's own end has crashed under them."""
+def _leave(what: str, status: int) -> NoReturn:
+  """At once: devices may be at work, and the interpreter's own end has crashed under them, or fails without stdout."""
   _say(what)
   sys.stderr.flush()
-  os._exit(BY_SIGNAL + number)
+  os._exit(status)
 
 
 def _say(error: object) -> None:

@@ -163,14 +163,17 @@ def test_other_signals_end_a_command_after_tidying_up(command, monkeypatch, numb
   assert tidied
 
 
-def test_a_reader_that_goes_away_is_no_traceback(tmp_path):
+def test_output_that_nobody_can_read_is_no_traceback(tmp_path):
   script = tmp_path / 'command.py'
   script.write_text("from lpips_jax import cli\ncli.run(lambda: print('x' * 100_000))\n")
-  command = f'"{sys.executable}" "{script}" | true; exit ${{PIPESTATUS[0]}}'
-  result = subprocess.run(
-    ['bash', '-c', command], capture_output=True, text=True, env=os.environ | {'PYTHONPATH': ROOT}
-  )
-  assert (result.returncode, result.stderr) == (141, 'command.py: nobody reads the output any more\n')
+  command = f'"{sys.executable}" "{script}"'
+  environment = os.environ | {'PYTHONPATH': ROOT}
+  for line, status, said in (
+    (f'{command} | true; exit ${{PIPESTATUS[0]}}', 141, 'nobody reads the output any more'),
+    (f'{command} > /dev/full', 2, 'No space left on device'),
+  ):
+    result = subprocess.run(['bash', '-c', line], capture_output=True, text=True, env=environment)
+    assert (result.returncode, result.stderr) == (status, f'command.py: {said}\n')
 
 
 def test_our_own_errors_keep_their_traceback(command):
