@@ -20,7 +20,7 @@ from lpips_jax.dubbing.locating import FoundBoxes, GivenBoxes, Locator
 from lpips_jax.dubbing.options import Options, Path_
 from lpips_jax.dubbing.painting import Speech, composite, generate
 from lpips_jax.dubbing.preview import write_preview
-from lpips_jax.dubbing.stages import Stages, Times, giving_way, opencv_on_one_thread
+from lpips_jax.dubbing.stages import Stages, Times, opencv_on_one_thread
 from lpips_jax.media import sound, writing
 from lpips_jax.media.audio import SAMPLE_RATE
 from lpips_jax.media.detect import Detect, make_detector
@@ -121,10 +121,10 @@ class Dubber:
         writing.write_video(output, info, audio, whole_sound, delay, options.codec, options.crf)
       )
       watch = None if options.preview is None else outputs.enter_context(write_preview(options.preview, info))
-      frames = stages.ahead('decode', giving_way(_until(source, end)), DEPTH)
-      located = stages.ahead('find', giving_way(locate(frames)), DEPTH)
+      frames = stages.ahead('decode', _until(source, end), DEPTH)
+      located = stages.ahead('find', locate(frames), DEPTH)
       batches = stages.ahead('generate', generate(located, speech, generator), 1)
-      dubbed = stages.ahead('composite', giving_way(composite(batches, options.sharpen, watch)), DEPTH)
+      dubbed = stages.ahead('composite', composite(batches, options.sharpen, watch), DEPTH)
       encoded = stages.here('encode', _encoded(dubbed, write))
       total = _expected(info, end, options.length)
       with cli.progress_bar('dubbing', total, 'frame', self._progress) as bar:

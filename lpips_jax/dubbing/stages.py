@@ -4,9 +4,7 @@ Reading, resizing, networks and encoding all release Python's lock while they wo
 """
 
 import contextlib
-import os
 import queue
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,7 +16,6 @@ import cv2
 
 _PATIENCE = 0.1  # seconds a thread waits before it looks whether it is still wanted
 _END = object()
-NICENESS = 10
 
 
 @dataclass
@@ -71,17 +68,6 @@ def opencv_on_one_thread() -> Iterator[None]:
     yield
   finally:
     cv2.setNumThreads(threads)
-
-
-def giving_way(items: Iterable[Any]) -> Iterator[Any]:
-  """The same items, for a stage that is not the slowest: its thread works when others, and what they start, do not.
-
-  With a generator that takes most of two cores, a dub of 720p took 17.7 s instead of 19.5 s.
-  """
-  if sys.platform == 'linux':  # elsewhere priorities are of processes
-    thread = threading.get_native_id()
-    os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICENESS)
-  yield from items
 
 
 class Stages:

@@ -1,13 +1,11 @@
 """Steps side by side: in order, a bounded way ahead, and ended together."""
 
-import os
-import sys
 import threading
 import time
 
 import pytest
 
-from lpips_jax.dubbing.stages import Stages, giving_way, profile
+from lpips_jax.dubbing.stages import Stages, profile
 
 
 def test_items_come_in_order_through_several_threads():
@@ -82,13 +80,3 @@ def test_waiting_is_not_work():
   with Stages() as stages:
     list(stages.here('quick', (x for x in stages.ahead('slow', slow(), 1))))
   assert stages.times['slow'].busy > 0.2 and stages.times['quick'].busy < 0.1
-
-
-@pytest.mark.skipif(sys.platform != 'linux', reason='priorities are of processes there')
-def test_a_stage_that_gives_way_has_a_lower_priority_than_its_consumer():
-  def priorities():
-    yield os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-
-  with Stages() as stages:
-    lower = next(stages.ahead('polite', giving_way(priorities()), 1))
-  assert lower > next(priorities())
