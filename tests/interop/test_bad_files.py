@@ -10,8 +10,7 @@ import pytest
 
 torch = pytest.importorskip('torch')
 
-import torch_networks
-
+from benchmarks.torch_reference.released import Discriminator
 from lpips_jax.cli import UserError
 from lpips_jax.interop.convert import convert
 
@@ -31,7 +30,7 @@ class Malicious:
 @pytest.fixture(scope='module')
 def state():
   torch.manual_seed(0)
-  return torch_networks.Discriminator().state_dict()
+  return Discriminator().state_dict()
 
 
 @pytest.fixture(scope='module')
@@ -127,7 +126,7 @@ def test_other_networks(change, said, state, tmp_path):
 
 
 def test_torchscript_needs_trust(state, tmp_path):
-  network = torch_networks.Discriminator()
+  network = Discriminator()
   network.load_state_dict(state)
   torch.jit.trace(network.eval(), torch.zeros(1, 3, 48, 96)).save(tmp_path / 'file.pt')
   assert '--trust_torchscript' in refused(tmp_path / 'file.pt', tmp_path / 'out')

@@ -9,6 +9,7 @@ torch = pytest.importorskip('torch')
 
 import torch_networks
 
+from benchmarks.torch_reference.released import Discriminator, SyncExpert, Vgg16
 from lpips_jax import models, perceptual
 from lpips_jax.interop import convert, torch_files
 
@@ -62,7 +63,7 @@ def test_wav2lip(tmp_path):
 
 @torch.no_grad()
 def test_expert(tmp_path):
-  theirs = released(torch_networks.Expert(), tmp_path / 'expert.pth', global_step=7)
+  theirs = released(SyncExpert(), tmp_path / 'expert.pth', global_step=7)
   frames, mels = uniform(2, 5, 96, 96, 3), 8 * uniform(2, 80, 16) - 4
   mouths = frames[:, :, 48:].transpose(0, 2, 3, 1, 4).reshape(2, 48, 96, 15)
   speech, faces = theirs(torch.from_numpy(mels[:, None]), bgr(mouths))
@@ -73,7 +74,7 @@ def test_expert(tmp_path):
 
 @torch.no_grad()
 def test_discriminator(tmp_path):
-  theirs = released(torch_networks.Discriminator(), tmp_path / 'discriminator.pth')
+  theirs = released(Discriminator(), tmp_path / 'discriminator.pth')
   frames = uniform(2, 96, 96, 3)
   np.testing.assert_allclose(apply(tmp_path / 'discriminator.pth', frames), theirs(bgr(frames[:, 48:])), atol=1e-5)
 
@@ -100,7 +101,7 @@ def test_inception(tmp_path):
 @torch.no_grad()
 def test_lpips(tmp_path, monkeypatch):
   monkeypatch.setattr(perceptual.weights, 'TORCH_FILES', ('vgg16.pth', 'vgg.pth'))  # a digest has no random weights
-  vgg = released(torch_networks.Vgg16(), tmp_path / 'vgg16.pth')
+  vgg = released(Vgg16(), tmp_path / 'vgg16.pth')
   linear = torch_networks.LinearWeights().eval()
   for parameter in linear.parameters():
     parameter.uniform_(0, 1)

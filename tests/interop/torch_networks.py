@@ -1,52 +1,12 @@
-"""The released networks in PyTorch, written from their layer tables, with the released names of their tensors."""
+"""The released networks in PyTorch, written from their layer tables, with the released names of their tensors.
+
+Those that are measured against, too, are in `benchmarks.torch_reference.released`.
+"""
 
 from torch import cat, nn, tensor
 from torch.nn import functional
 
-
-class Block(nn.Module):
-  """Convolution, BatchNorm, ReLU, with the input added where it is residual."""
-
-  def __init__(self, inputs, outputs, kernel=3, stride=1, padding=1, residual=False, transposed=None):
-    super().__init__()
-    if transposed is None:
-      convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding)
-    else:
-      convolution = nn.ConvTranspose2d(inputs, outputs, kernel, stride, padding, output_padding=transposed)
-    self.conv_block = nn.Sequential(convolution, nn.BatchNorm2d(outputs))
-    self.residual = residual
-
-  def forward(self, x):
-    y = self.conv_block(x)
-    return functional.relu(y + x if self.residual else y)
-
-
-class Leaky(nn.Module):
-  def __init__(self, inputs, outputs, kernel, stride=1, padding=0):
-    super().__init__()
-    self.conv_block = nn.Sequential(nn.Conv2d(inputs, outputs, kernel, stride, padding))
-
-  def forward(self, x):
-    return functional.leaky_relu(self.conv_block(x), 0.01)
-
-
-def residuals(width, count):
-  return [Block(width, width, residual=True) for _ in range(count)]
-
-
-def audio_encoder(at_256):
-  return nn.Sequential(
-    Block(1, 32),
-    *residuals(32, 2),
-    Block(32, 64, stride=(3, 1)),
-    *residuals(64, 2),
-    Block(64, 128, stride=3),
-    *residuals(128, 2),
-    Block(128, 256, stride=(3, 2)),
-    *residuals(256, at_256),
-    Block(256, 512, padding=0),
-    Block(512, 512, 1, padding=0),
-  )
+from benchmarks.torch_reference.released import Block, residual_blocks, speech_encoder
 
 
 class Wav2Lip(nn.Module):
@@ -56,17 +16,17 @@ class Wav2Lip(nn.Module):
     super().__init__()
     levels = [(16, 32, 2), (32, 64, 3), (64, 128, 2), (128, 256, 2), (256, 512, 1)]
     encoder = [nn.Sequential(Block(6, 16, 7, padding=3))]
-    encoder += [nn.Sequential(Block(a, b, stride=2), *residuals(b, n)) for a, b, n in levels]
+    encoder += [nn.Sequential(Block(a, b, stride=2), *residual_blocks(b, n)) for a, b, n in levels]
     self.face_encoder_blocks = nn.ModuleList(
       [*encoder, nn.Sequential(Block(512, 512, padding=0), Block(512, 512, 1, padding=0))]
     )
-    self.audio_encoder = audio_encoder(1)
+    self.audio_encoder = speech_encoder((32, 64, 128, 256, 512), (2, 2, 2, 1))
     levels = [(1024, 512, 2), (768, 384, 2), (512, 256, 2), (320, 128, 2), (160, 64, 2)]
     self.face_decoder_blocks = nn.ModuleList(
       [
         nn.Sequential(Block(512, 512, 1, padding=0)),
-        nn.Sequential(Block(1024, 512, padding=0, transposed=0), *residuals(512, 1)),
-        *(nn.Sequential(Block(a, b, stride=2, transposed=1), *residuals(b, n)) for a, b, n in levels),
+        nn.Sequential(Block(1024, 512, padding=0, transposed=0), *residual_blocks(512, 1)),
+        *(nn.Sequential(Block(a, b, stride=2, transposed=1), *residual_blocks(b, n)) for a, b, n in levels),
       ]
     )
     self.output_block = nn.Sequential(Block(80, 32), nn.Conv2d(32, 3, 1), nn.Sigmoid())
@@ -80,52 +40,6 @@ class Wav2Lip(nn.Module):
     for block in self.face_decoder_blocks:
       x = cat([block(x), features.pop()], 1)
     return self.output_block(x)
-
-
-class Expert(nn.Module):
-  """mels (n, 1, 80, 16), mouths (n, 15, 48, 96) BGR -> unit embeddings of speech and of faces, (n, 512) each."""
-
-  def __init__(self):
-    super().__init__()
-    self.face_encoder = nn.Sequential(
-      Block(15, 32, 7, padding=3),
-      Block(32, 64, 5, (1, 2), 1),
-      *residuals(64, 2),
-      Block(64, 128, stride=2),
-      *residuals(128, 3),
-      Block(128, 256, stride=2),
-      *residuals(256, 2),
-      Block(256, 512, stride=2),
-      *residuals(512, 2),
-      Block(512, 512, stride=2),
-      Block(512, 512, padding=0),
-      Block(512, 512, 1, padding=0),
-    )
-    self.audio_encoder = audio_encoder(2)
-
-  def forward(self, mels, mouths):
-    return tuple(functional.normalize(y.flatten(1)) for y in (self.audio_encoder(mels), self.face_encoder(mouths)))
-
-
-class Discriminator(nn.Module):
-  """mouths (n, 3, 48, 96) BGR -> log-odds (n,), before the sigmoid."""
-
-  def __init__(self):
-    super().__init__()
-    levels = [(32, 64, 5, (1, 2)), (64, 128, 5, 2), (128, 256, 5, 2), (256, 512, 3, 2), (512, 512, 3, 2)]
-    self.face_encoder_blocks = nn.ModuleList(
-      [
-        nn.Sequential(Leaky(3, 32, 7, padding=3)),
-        *(nn.Sequential(Leaky(a, b, k, s, k // 2), Leaky(b, b, k, 1, k // 2)) for a, b, k, s in levels),
-        nn.Sequential(Leaky(512, 512, 3), Leaky(512, 512, 1)),
-      ]
-    )
-    self.binary_pred = nn.Sequential(nn.Conv2d(512, 1, 1), nn.Sigmoid())
-
-  def forward(self, x):
-    for block in self.face_encoder_blocks:
-      x = block(x)
-    return self.binary_pred[0](x).flatten()
 
 
 def normalised(convolution, norm):
@@ -322,28 +236,6 @@ class Inception(nn.Module):
     for name in self.layers:
       x = getattr(self, name)(x)
     return x.mean((2, 3))
-
-
-class Vgg16(nn.Module):
-  """The convolutions of torchvision's VGG16: images -> the five maps that LPIPS compares."""
-
-  def __init__(self):
-    super().__init__()
-    layers, inputs = [], 3
-    for width, count in ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3)):
-      for _ in range(count):
-        layers += [nn.Conv2d(inputs, width, 3, padding=1), nn.ReLU()]
-        inputs = width
-      layers.append(nn.MaxPool2d(2))
-    self.features = nn.Sequential(*layers)
-
-  def forward(self, x):
-    maps = []
-    for layer in self.features:
-      if isinstance(layer, nn.MaxPool2d):
-        maps.append(x)
-      x = layer(x)
-    return maps
 
 
 class Linear(nn.Module):

@@ -1,0 +1,102 @@
+"""Our variables into the modules, by name."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from benchmarks.torch_reference.networks import Generator
+from benchmarks.torch_reference.released import Block, Discriminator, Lpips
+
+Tree = Mapping[str, Any]
+NORM = {'scale': 'weight', 'bias': 'bias', 'mean': 'running_mean', 'var': 'running_var'}
+LEVELS = {'stem': -1, 'collapse': 98, 'head': 99}  # of an encoder's blocks that have no number
+
+
+@torch.no_grad()
+def load(module: nn.Module, variables: Tree) -> nn.Module:
+  """Fills a module with the arrays of one of ours, and returns it.
+
+  Args:
+    module: of `networks` or `released`.
+    variables: `params` and, if there are any, `batch_stats`, nested dicts of arrays. Of LPIPS, what
+      `perceptual.load_weights` returns.
+
+  Raises:
+    ValueError: shapes differ, or parameters are left over on either side.
+  """
+  filled = set()
+  if isinstance(module, Lpips):
+    _fill_lpips(module, variables, filled)
+  else:
+    _fill(module, variables['params'], filled)
+    _fill(module, variables.get('batch_stats', {}), filled)
+  missing = [name for name, parameter in module.named_parameters() if id(parameter) not in filled]
+  if missing:
+    raise ValueError(f'no weights for {", ".join(missing)}')
+  return module
+
+
+def _fill(module: nn.Module, tree: Tree, filled: set[int]) -> None:
+  for name, value in tree.items():
+    if isinstance(value, Mapping):
+      _fill(_child(module, name, tree), value, filled)
+    else:
+      _put(*_tensor(module, name, np.array(value, np.float32)), filled)
+
+
+def _fill_lpips(lpips: Lpips, weights: Tree, filled: set[int]) -> None:
+  convolutions = [layer for layer in lpips.vgg.features if isinstance(layer, nn.Conv2d)]
+  for convolution, name in zip(convolutions, sorted(weights['vgg']), strict=True):
+    _fill(convolution, weights['vgg'][name], filled)
+  for parameter, name in zip(lpips.linear, sorted(weights['linear']), strict=True):
+    _put(parameter, np.array(weights['linear'][name]), filled)
+
+
+def _child(module: nn.Module, name: str, tree: Tree) -> nn.Module:
+  """The submodule that has what ours has under that name."""
+  if isinstance(module, Block):
+    return module.conv_block[{'conv': 0, 'norm': 1}[name]]
+  if isinstance(module, nn.Sequential):
+    return module[sorted(tree, key=_place).index(name)]
+  if isinstance(module, Discriminator):
+    path = re.sub(r'_(?=\d)', '.', name)
+    return module.get_submodule(path if name == 'binary_pred_0' else f'{path}.conv_block.0')
+  if isinstance(module, Generator):
+    for pattern, path in (
+      (r'down_(\d)', r'encoder.\1.down'),
+      (r'up_(\d)', r'decoder.\1.up'),
+      (r'fusion_(\d)', r'decoder.\1.fusion'),
+      (r'(encoder|decoder)_(\d)_(\d)', r'\1.\2.blocks.\3'),
+      (r'bottleneck_(\d)', r'bottleneck.\1'),
+    ):
+      name = re.sub(f'^{pattern}$', path, name)
+  return module.get_submodule(name)
+
+
+def _place(name: str) -> tuple[int, ...]:
+  """What sorts an encoder's blocks by their order: stem, down_0, residual_0_0, ..., down_1, ..., collapse, head."""
+  return (LEVELS[name],) if name in LEVELS else tuple(map(int, re.findall(r'\d+', name)))
+
+
+def _tensor(module: nn.Module, name: str, value: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
+  """The tensor that a variable of a layer goes into, and in which order its numbers go there."""
+  if isinstance(module, nn.BatchNorm2d):
+    return getattr(module, NORM[name]), value
+  if name != 'kernel':
+    return getattr(module, name), value
+  if isinstance(module, nn.ConvTranspose2d):
+    return module.weight, value[::-1, ::-1].transpose(2, 3, 0, 1)  # (h, w, in, out) turned -> (in, out, h, w)
+  if isinstance(module, nn.Conv2d) and value.ndim == 2:  # what is a dense layer in ours
+    value = value[None, None]
+  return module.weight, value.T if value.ndim == 2 else value.transpose(3, 2, 0, 1)
+
+
+def _put(tensor: torch.Tensor, value: np.ndarray, filled: set[int]) -> None:
+  if tensor.shape != value.shape:
+    raise ValueError(f'{value.shape} does not go into {tuple(tensor.shape)}')
+  tensor.copy_(torch.from_numpy(np.array(value)))  # contiguous: PyTorch takes no negative strides
+  filled.add(id(tensor))
