@@ -1,0 +1,149 @@
+"""Batch inference of the generator beside PyTorch's, at 96, 192 and 256 pixels.
+
+  python -m benchmarks.generator --output=generator.json
+  python -m benchmarks.generator --sizes=96 --batch_sizes=64,128,256 --compile_mode=max-autotune
+
+The network of the paper's size, with random weights and statistics; crops, references and mels are on the device
+already, images stay there. Ours is what dubbing runs: BatchNorm folded, jitted, in bfloat16 on a GPU, else in float32.
+PyTorch's is in `benchmarks/torch_reference`, under inference mode: `released_recipe` is as Wav2Lip's code runs it, in
+float32, eager, not channels_last; the others are at its best: channels last, BatchNorm folded, bfloat16 by autocast,
+torch.compile with frozen weights. Their images must agree.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from absl import flags
+from ml_collections import ConfigDict
+
+from benchmarks import side_by_side
+from benchmarks.commands import TINY
+from benchmarks.side_by_side import OURS, Case, Contender, Outputs, Side
+from configs import lrs2
+from lpips_jax import cli
+
+BATCH_SIZES = {'cpu': [8], 'gpu': [16, 64, 256]}
+TOLERANCES = {'float32': 1e-3, 'bf16': 0.1}  # of 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+  """What is generated: so many faces at once, of so many pixels; `tiny` for a network of a few channels."""
+
+  image_size: int
+  batch_size: int
+  tiny: bool = False
+
+  def config(self) -> ConfigDict:
+    config = lrs2.get_config()
+    if self.tiny:
+      config.update_from_flattened_dict(TINY['generator'])
+    config.model.image_size = self.image_size
+    return config
+
+
+def main() -> None:
+  given = flags.FLAGS
+
+  def cases(platform: str) -> list[Case]:
+    batch_sizes = list(map(int, given.batch_sizes)) or BATCH_SIZES[platform]
+    return [
+      Case(f'{size} px', batch_size, batch_size, Frames(int(size), batch_size, given.tiny))
+      for size in given.sizes
+      for batch_size in batch_sizes
+    ]
+
+  side_by_side.compare(cases, ours, reference, 'frames', TOLERANCES)
+
+
+def make_batch(frames: Frames) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Crops and references, (n, s, s, 3) uint8, and mels, (n, 80, 16), of noise."""
+  rng = np.random.default_rng(0)
+  shape = frames.batch_size, frames.image_size, frames.image_size, 3
+  crops, references = (rng.integers(256, size=shape, dtype=np.uint8) for _ in range(2))
+  return crops, references, rng.uniform(-4, 4, (frames.batch_size, 80, 16)).astype(np.float32)
+
+
+def ours(frames: Frames) -> Side:
+  """The generator as `lpips_jax.dubbing` has it."""
+  import jax
+
+  from benchmarks.random_weights import with_statistics
+  from lpips_jax import models
+  from lpips_jax.dubbing.generator import Generator
+  from lpips_jax.models.inputs import generator_faces
+  from lpips_jax.pretrained import Pretrained
+  from lpips_jax.training.state import init_variables
+
+  config = frames.config()
+  model = models.build(config.model)
+  variables = with_statistics(init_variables(model, config.model, 0))
+  generator = Generator(Pretrained(config, model, variables, 0), frames.batch_size, 'auto')
+  faces = jax.jit(generator_faces)
+  crops, references, mels = jax.device_put(make_batch(frames))
+
+  def run(repeats: int) -> None:
+    for _ in range(repeats):
+      images = generator.network(faces(crops, references), mels)
+    jax.block_until_ready(images)
+
+  def outputs() -> Outputs:
+    return {'images': np.asarray(generator.network(faces(crops, references), mels))}
+
+  return Side(
+    jax.default_backend(),
+    jax.devices()[0].device_kind,
+    jax.__version__,
+    {OURS: Contender(outputs, run)},
+    jax.device_get(variables),
+  )
+
+
+def reference(frames: Frames, variables: dict[str, Any], rows: Sequence[str], compile_mode: str) -> Side:
+  """PyTorch's generator in each of the ways."""
+  import torch
+
+  from benchmarks.torch_reference import recipes
+  from benchmarks.torch_reference.inference import make_generate
+  from benchmarks.torch_reference.networks import build
+  from benchmarks.torch_reference.weights import load
+
+  device = recipes.start()
+  batch = [torch.from_numpy(x).to(device) for x in make_batch(frames)]
+  contenders = {}
+  for row in rows:
+    recipe = recipes.recipe(row, device, compile_mode)
+    generate = make_generate(load(build(frames.config().model), variables), recipe)
+    contenders[row] = _torch_contender(generate, batch, recipe)
+  name = torch.cuda.get_device_name() if device == 'cuda' else 'cpu'
+  return Side('gpu' if device == 'cuda' else 'cpu', name, torch.__version__, contenders)
+
+
+def _torch_contender(generate: Any, batch: Sequence[Any], recipe: Any) -> Contender:
+  import torch
+
+  def outputs() -> Outputs:
+    recipe.use()
+    return {'images': generate(*batch).numpy(force=True)}
+
+  def run(repeats: int) -> None:
+    recipe.use()
+    for _ in range(repeats):
+      generate(*batch)
+    if recipe.device == 'cuda':
+      torch.cuda.synchronize()
+
+  return Contender(outputs, run)
+
+
+def define_flags() -> None:
+  side_by_side.define_flags()
+  flags.DEFINE_list('sizes', ['96', '192', '256'], 'Sides of the crops in pixels.')
+  flags.register_validator('sizes', lambda sizes: all(s.isdigit() and int(s) for s in sizes), 'positive numbers')
+
+
+if __name__ == '__main__':
+  define_flags()
+  cli.run(main)

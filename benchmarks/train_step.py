@@ -1,0 +1,234 @@
+"""Training steps beside PyTorch's: of the sync expert, of the generator, and of the generator with its adversary.
+
+  python -m benchmarks.train_step --output=train_step.json
+  python -m benchmarks.train_step --tasks=generator --batch_sizes=16,32,64,128 --compile_mode=max-autotune-no-cudagraphs
+
+Networks of the paper's size, with random weights, on random batches that are on the device already: all that a step of
+train.py does but reading data. `benchmarks/torch_reference` does the same in PyTorch, in several ways. The row
+`released_recipe` is Wav2Lip's way (float32, eager, not channels_last, Adam not fused), the others are PyTorch at its
+best: channels last, fused Adam, and bfloat16 by autocast or torch.compile as they say. Ours computes in bfloat16 on a
+GPU, else in float32. Losses of the first three steps must agree. Rates are of windows of five frames; a batch is of
+windows, and the expert's of clips with four windows each.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from absl import flags
+from ml_collections import ConfigDict
+
+from benchmarks import side_by_side
+from benchmarks.commands import TINY
+from benchmarks.side_by_side import OURS, Case, Contender, Outputs, Side
+from configs import lrs2, lrs2_gan, lrs2_sync_expert
+from lpips_jax import cli
+from lpips_jax.conventions import WINDOW_FRAMES
+
+CONFIGS = {'sync_expert': lrs2_sync_expert, 'generator': lrs2, 'generator_gan': lrs2_gan}
+BATCH_SIZES = {'cpu': {'sync_expert': [4]}, 'gpu': {'sync_expert': [16, 64, 128]}}
+GENERATOR_BATCH_SIZES = {'cpu': [2], 'gpu': [16, 64, 128]}
+CHECKED_STEPS = 3
+# Gradients of bfloat16 are far from each other from the second step on; what is compared of them are losses.
+TOLERANCES = {'float32': 1e-2, 'bf16': 0.2}
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+  """What is trained: a task of `CONFIGS`, on so many clips or windows; `tiny` for networks of a few channels."""
+
+  task: str
+  batch_size: int
+  tiny: bool = False
+
+  def config(self, dtype: str = 'float32') -> ConfigDict:
+    """As in configs/, with every loss from the first step on, and without a schedule."""
+    config = CONFIGS[self.task].get_config()
+    if self.tiny:
+      config.update_from_flattened_dict(TINY[config.task])
+      if config.task == 'generator':
+        config.model.update(blocks=1, bottleneck=1)
+    config.data.batch_size = config.optimizer.batch_size = self.batch_size
+    config.optimizer.update(warmup_steps=0, cosine=False)
+    config.model.dtype = dtype
+    if config.task == 'generator':
+      config.losses.adversarial_start = 0
+      config.losses.warmup_steps.adversarial = 0
+      config.discriminator.dtype = dtype
+      config.perceptual.width = 1 / 16 if self.tiny else 1.0
+    return config
+
+  def expert_config(self) -> ConfigDict:
+    """Of the expert that judges a generator."""
+    return Trained('sync_expert', self.batch_size, self.tiny).config()
+
+
+def main() -> None:
+  given = flags.FLAGS
+
+  def cases(platform: str) -> list[Case]:
+    found = []
+    for task in given.tasks:
+      sizes = given.batch_sizes or BATCH_SIZES[platform].get(task, GENERATOR_BATCH_SIZES[platform])
+      for size in map(int, sizes):
+        trained = Trained(task, size, given.tiny)
+        windows = trained.config().data.windows if task == 'sync_expert' else 1
+        found.append(Case(task, size, size * windows, trained))
+    return found
+
+  side_by_side.compare(cases, ours, reference, 'windows', TOLERANCES)
+
+
+def make_batch(config: ConfigDict) -> dict[str, np.ndarray]:
+  """A batch of noise, as the input pipeline shapes them, without the names of clips."""
+  rng = np.random.default_rng(0)
+  clips, size = config.data.batch_size, config.model.image_size
+
+  def images(*shape: int) -> np.ndarray:
+    return rng.integers(256, size=(*shape, WINDOW_FRAMES, size, size, 3), dtype=np.uint8)
+
+  def mels(*shape: int) -> np.ndarray:
+    return rng.uniform(-4, 4, (*shape, 80, 16)).astype(np.float32)
+
+  if config.task == 'generator':
+    return {
+      'target': images(clips),
+      'reference': images(clips),
+      'mel': mels(clips, WINDOW_FRAMES),
+      'window_mel': mels(clips),
+    }
+  windows = config.data.windows
+  start = rng.integers(50, size=(clips, windows), dtype=np.int32)
+  return {'frames': images(clips, windows), 'mel': mels(clips, windows), 'start': start}
+
+
+def ours(trained: Trained) -> Side:
+  """The step of train.py, compiled for one device."""
+  import jax
+
+  from lpips_jax.training import sharding
+  from lpips_jax.training.tasks import make_task
+
+  platform = jax.default_backend()
+  config = trained.config('float32' if platform == 'cpu' else 'bfloat16')
+  frozen = make_frozen(trained, config)
+  task = make_task(config, frozen)
+  mesh = sharding.make_mesh(trained.batch_size)
+  state = task.init()
+  state = state.replace(sync_opened=state.step + 0)  # every loss counts from the start
+  weights = jax.device_get({'variables': state.variables, **frozen.weights})
+  if state.adversary:
+    weights['discriminator'] = jax.device_get({'params': state.adversary.params})
+  state, frozen_weights = (sharding.put_replicated(tree, mesh) for tree in (state, frozen.weights))
+  batch = sharding.put_batch(make_batch(config), mesh)
+  step, _ = sharding.jitted(task, mesh)
+
+  def outputs() -> Outputs:
+    nonlocal state
+    metrics = []
+    for _ in range(CHECKED_STEPS):
+      state, of_step = step(state, batch, frozen_weights)
+      metrics.append(jax.device_get(of_step))
+    return _stacked(metrics)
+
+  def run(repeats: int) -> None:
+    nonlocal state
+    for _ in range(repeats):
+      state, _ = step(state, batch, frozen_weights)
+    jax.block_until_ready(state)
+
+  device = jax.devices()[0].device_kind
+  return Side(platform, device, jax.__version__, {OURS: Contender(outputs, run)}, weights)
+
+
+def make_frozen(trained: Trained, config: ConfigDict) -> Any:
+  """An untrained expert and VGG with random weights: what they say takes no longer or shorter to compute."""
+  import jax.numpy as jnp
+
+  from lpips_jax import models, perceptual
+  from lpips_jax.training.state import init_variables
+  from lpips_jax.training.tasks import Frozen
+
+  if config.task == 'sync_expert':
+    return Frozen()
+  of_expert = trained.expert_config().model
+  expert = models.build(of_expert)
+  weights = {'expert': init_variables(expert, of_expert, 1), 'lpips': None}
+  weights['lpips'] = perceptual.random_weights(0, config.perceptual.width)
+  return Frozen(expert.clone(dtype=jnp.dtype(config.model.dtype)), weights)
+
+
+def reference(trained: Trained, weights: dict[str, Any], rows: Sequence[str], compile_mode: str) -> Side:
+  """PyTorch's step in each of the ways, from the same weights."""
+  import torch
+
+  from benchmarks.torch_reference import recipes
+
+  device = recipes.start()
+  config = trained.config()
+  batch = {name: torch.from_numpy(x).to(device) for name, x in make_batch(config).items()}
+  contenders = {}
+  for row in rows:
+    recipe = recipes.recipe(row, device, compile_mode)
+    step = make_reference_step(trained, config, weights, recipe)[0]
+    contenders[row] = _torch_contender(step, batch, recipe)
+  name = torch.cuda.get_device_name() if device == 'cuda' else 'cpu'
+  return Side('gpu' if device == 'cuda' else 'cpu', name, torch.__version__, contenders)
+
+
+def make_reference_step(trained: Trained, config: ConfigDict, weights: dict[str, Any], recipe: Any) -> tuple:
+  """Returns the step, the network that it trains, its average, and the discriminator, None if there is none."""
+  import copy
+
+  from benchmarks.torch_reference import steps
+  from benchmarks.torch_reference.networks import build
+  from benchmarks.torch_reference.released import Lpips
+  from benchmarks.torch_reference.weights import load
+
+  network = recipe.placed(load(build(config.model), weights['variables']))
+  average = copy.deepcopy(network).requires_grad_(False)
+  if config.task == 'sync_expert':
+    return steps.make_expert_step(network, average, config, recipe), network, average, None
+  expert = recipe.placed(load(build(trained.expert_config().model), weights['expert']))
+  lpips = recipe.placed(load(Lpips(config.perceptual.width), weights['lpips']))
+  discriminator = None
+  if config.losses.adversarial:
+    discriminator = recipe.placed(load(build(config.discriminator), weights['discriminator']))
+  networks = steps.Networks(network, expert, lpips, discriminator)
+  return steps.make_generator_step(networks, average, config, recipe), network, average, discriminator
+
+
+def _torch_contender(step: Any, batch: Any, recipe: Any) -> Contender:
+  import torch
+
+  def outputs() -> Outputs:
+    recipe.use()
+    metrics = [step(batch) for _ in range(CHECKED_STEPS)]
+    return _stacked([{name: x.numpy(force=True) for name, x in of_step.items()} for of_step in metrics])
+
+  def run(repeats: int) -> None:
+    recipe.use()
+    for _ in range(repeats):
+      step(batch)
+    if recipe.device == 'cuda':
+      torch.cuda.synchronize()
+
+  return Contender(outputs, run)
+
+
+def _stacked(metrics: list[dict[str, Any]]) -> Outputs:
+  """By name, of all steps: what both sides report of their losses."""
+  told = metrics[0].keys() - {'sync_open', 'learning_rate', 'gradient_norm', 'accuracy'}
+  return {name: np.array([float(of_step[name]) for of_step in metrics]) for name in told}
+
+
+def define_flags() -> None:
+  side_by_side.define_flags()
+  flags.DEFINE_list('tasks', list(CONFIGS), 'What to train.')
+  flags.register_validator('tasks', lambda tasks: set(tasks) <= set(CONFIGS), f'choose of {", ".join(CONFIGS)}')
+
+
+if __name__ == '__main__':
+  define_flags()
+  cli.run(main)

@@ -1,0 +1,84 @@
+"""What is measured in turns, and what is made of it."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from benchmarks import side_by_side
+from benchmarks.side_by_side import OURS, Case, Contender, Measured, Side
+
+
+def measured(group, batch_size, **medians):
+  rates = {name: [0.9 * rate, rate, 1.3 * rate] for name, rate in medians.items()}
+  return Measured(Case(group, batch_size, batch_size, None), rates=rates)
+
+
+def test_best_batch_size_of_each_counts():
+  results = [
+    measured('a', 1, ours=10, eager_float32=8, released_recipe=2),
+    measured('a', 2, ours=12, eager_float32=6, released_recipe=3),
+    measured('b', 1, ours=6, eager_float32=9, released_recipe=1),
+  ]
+  figures = side_by_side.summary(results)
+  assert figures['groups']['a']['best']['eager_float32'] == {'median': 8, 'low': 7.2, 'high': 10.4, 'batch_size': 1}
+  assert figures['groups']['a']['ratios'] == {'eager_float32': 1.5, 'released_recipe': 4.0}
+  assert figures['ratio'] == pytest.approx((1.5 * 6 / 9) ** 0.5)  # over the fastest row of each
+  assert figures['ratios'] == pytest.approx({'released_recipe': 24**0.5, 'eager_float32': 1.0})
+  shown = side_by_side.table(figures | {'unit': 'frames/s'})
+  assert (
+    '| a, ours | 2 | 12 | 10.8 to 15.6 |  |' in shown and '| b, eager_float32 | 1 | 9 | 8.1 to 11.7 | 0.67 x |' in shown
+  )
+
+
+def test_a_row_without_memory_is_left_out():
+  figures = side_by_side.summary([measured('a', 1, ours=10, eager_float32=5), measured('b', 1, ours=10)])
+  assert figures['ratio'] == 2.0 and figures['groups']['b']['ratios'] == {}
+
+
+def test_turns_alternate_and_other_work_is_noticed():
+  said = []
+
+  def contender(name, value, seconds):
+    def run(repeats):
+      said.append(name)
+      time.sleep(repeats * seconds)
+
+    return Contender(lambda: {'x': np.array([1.0, value])}, run)
+
+  contenders = {OURS: contender(OURS, 2.0, 0.002), 'eager_float32': contender('eager_float32', 2.01, 0.004)}
+  made = side_by_side._make(lambda: Side('cpu', 'cpu', '0', contenders), ())
+  assert made['platform'] == 'cpu'
+  result = Measured(Case('a', 1, 1, None))
+  with ThreadPoolExecutor(1) as worker:
+    workers = {OURS: worker, 'eager_float32': worker}
+    side_by_side._check(result, workers, made, {'float32': 0.01, 'bf16': 1.0})
+    assert result.differences == pytest.approx({'eager_float32': 0.005})
+    side_by_side._measure(result, workers, rounds=2, seconds=0.0)
+    assert (
+      said[4:] == [OURS] * 2 + ['eager_float32'] * 4 + [OURS] * 2
+    )  # each turn begins with one run that is not timed
+    assert result.rates.keys() == workers.keys() and all(len(rates) == 2 for rates in result.rates.values())
+    assert 0 < min(result.rates[OURS]) <= max(result.rates[OURS]) < 500
+    with pytest.raises(RuntimeError, match='not the same work'):
+      side_by_side._check(result, workers, made, {'float32': 0.001, 'bf16': 1.0})
+
+
+def test_lack_of_memory_is_no_error():
+  def run(repeats):
+    raise RuntimeError('CUDA out of memory. Tried to allocate 2 GiB')
+
+  def broken(repeats):
+    raise RuntimeError('something else')
+
+  for name, work in {OURS: run, 'eager_float32': broken}.items():
+    side_by_side._make(lambda work=work, name=name: Side('cpu', 'cpu', '0', {name: Contender(dict, work)}), ())
+    result = Measured(Case('a', 1, 1, None))
+    with ThreadPoolExecutor(1) as worker:
+      if name == OURS:
+        side_by_side._measure(result, {name: worker}, rounds=1, seconds=0.0)
+        assert result.failed == [OURS] and result.rates == {}
+      else:
+        with pytest.raises(RuntimeError, match='something else'):
+          side_by_side._measure(result, {name: worker}, rounds=1, seconds=0.0)
