@@ -53,8 +53,8 @@ class Recipe:
 def start() -> str:
   """Says which device there is: 'cpu' or 'cuda'; to be called before PyTorch computes anything.
 
-  Numbers too small to be normal become zero, as in XLA: Adam's moments of units that are never active decay to such, and
-  a CPU then takes a hundred times as long.
+  Numbers too small to be normal become zero, as in XLA: Adam's moments of units that are never active decay to such,
+  and a CPU then takes a hundred times as long.
   """
   torch.set_flush_denormal(True)  # of this thread and those that it starts
   return 'cuda' if torch.cuda.is_available() else 'cpu'
