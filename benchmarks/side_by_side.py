@@ -89,12 +89,14 @@ class Case:
 class Measured:
   """Attributes:
   case: what was measured.
+  ready: by contender, seconds until its first outputs: most of them compiling, where nothing was kept from before.
   differences: by row, how far outputs are from ours: the greatest difference of any, over its greatest value.
   rates: by contender, examples a second in each round.
   failed: contenders that had not enough memory.
   """
 
   case: Case
+  ready: dict[str, float] = field(default_factory=dict)
   differences: dict[str, float] = field(default_factory=dict)
   rates: dict[str, list[float]] = field(default_factory=dict)
   failed: list[str] = field(default_factory=list)
@@ -148,7 +150,7 @@ def compare(
       _check(result, workers, about, tolerances)
       _measure(result, workers, given.rounds, given.seconds)
     measured.append(result)
-    print(f'{case.group}, batch of {case.batch_size}: {_line(result, unit)}', flush=True)
+    print(f'{_title(result)}: {_line(result, unit)}', flush=True)
   figures = about | {'unit': f'{unit}/s', 'tiny': given.tiny, 'compile_mode': given.compile_mode} | summary(measured)
   print('\n' + table(figures))
   if given.output:
@@ -178,6 +180,7 @@ def summary(measured: Sequence[Measured]) -> dict[str, Any]:
       {
         'group': result.case.group,
         'batch_size': result.case.batch_size,
+        'ready_after_seconds': result.ready,
         'differences': result.differences,
         'rates': result.rates,
         'out_of_memory': result.failed,
@@ -206,6 +209,10 @@ def _ratios(best: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
 
 def _geometric_mean(values: Sequence[float]) -> float | None:
   return math.exp(statistics.fmean(map(math.log, values))) if values else None
+
+
+def _title(result: Measured) -> str:
+  return f'{result.case.group}, batch of {result.case.batch_size}'
 
 
 def _line(result: Measured, unit: str) -> str:
@@ -248,10 +255,15 @@ def _check(
   tolerances: Mapping[str, float],
 ) -> None:
   """Compares outputs with ours; raises RuntimeError if they are not those of the same work."""
-  expected = _guarded(result, OURS, workers[OURS].submit(_outputs, OURS))
-  for name in [name for name in workers if name != OURS]:
-    found = _guarded(result, name, workers[name].submit(_outputs, name))
-    if expected is None or found is None:
+  expected = None
+  for name, worker in workers.items():  # ours first
+    begun = time.perf_counter()
+    found = _guarded(result, name, worker.submit(_outputs, name))
+    result.ready[name] = time.perf_counter() - begun
+    print(f'{_title(result)}: {name} ready after {result.ready[name]:.0f} s', flush=True)
+    if name == OURS:
+      expected = found
+    if name == OURS or expected is None or found is None:
       continue
     result.differences[name] = difference(expected, found)
     exact = about['platform'] == 'cpu' and not name.endswith('bf16')  # ours is in bfloat16 on a GPU
