@@ -1,7 +1,8 @@
 """The training steps: what `lpips_jax.training.generator_step` and `expert_step` do, as PyTorch code would do it.
 
 Batches are theirs, as tensors: images (..., h, w, 3) uint8, which are scaled, masked and stacked on the device. A step
-changes the networks, their average and the optimisers' states in place.
+changes the networks, their average and the optimisers' states in place. All is the same but the running variances of
+BatchNorm, from which PyTorch takes the bias, and Flax does not.
 """
 
 import itertools
