@@ -2,7 +2,7 @@
 
 Batches are theirs, as tensors: images (..., h, w, 3) uint8, which are scaled, masked and stacked on the device. A step
 changes the networks, their average and the optimisers' states in place. All is the same but the running variances of
-BatchNorm, from which PyTorch takes the bias, and Flax does not.
+BatchNorm: PyTorch's are unbiased, Flax's are not.
 """
 
 import itertools
