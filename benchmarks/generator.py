@@ -11,7 +11,8 @@ torch.compile with frozen weights. Their images must agree.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -116,26 +117,12 @@ def reference(frames: Frames, variables: dict[str, Any], rows: Sequence[str], co
   for row in rows:
     recipe = recipes.recipe(row, device, compile_mode)
     generate = make_generate(load(build(frames.config().model), variables), recipe)
-    contenders[row] = _torch_contender(generate, batch, recipe)
-  name = torch.cuda.get_device_name() if device == 'cuda' else 'cpu'
-  return Side('gpu' if device == 'cuda' else 'cpu', name, torch.__version__, contenders)
+    contenders[row] = recipe.contender(partial(generate, *batch), partial(_images, generate, batch))
+  return recipes.side(device, contenders)
 
 
-def _torch_contender(generate: Any, batch: Sequence[Any], recipe: Any) -> Contender:
-  import torch
-
-  def outputs() -> Outputs:
-    recipe.use()
-    return {'images': generate(*batch).numpy(force=True)}
-
-  def run(repeats: int) -> None:
-    recipe.use()
-    for _ in range(repeats):
-      generate(*batch)
-    if recipe.device == 'cuda':
-      torch.cuda.synchronize()
-
-  return Contender(outputs, run)
+def _images(generate: Callable[..., Any], batch: Sequence[Any]) -> Outputs:
+  return {'images': generate(*batch).numpy(force=True)}
 
 
 def define_flags() -> None:

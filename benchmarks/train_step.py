@@ -13,6 +13,7 @@ windows, and the expert's of clips with four windows each.
 
 import dataclasses
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -172,9 +173,13 @@ def reference(trained: Trained, weights: dict[str, Any], rows: Sequence[str], co
   for row in rows:
     recipe = recipes.recipe(row, device, compile_mode)
     step = make_reference_step(trained, config, weights, recipe)[0]
-    contenders[row] = _torch_contender(step, batch, recipe)
-  name = torch.cuda.get_device_name() if device == 'cuda' else 'cpu'
-  return Side('gpu' if device == 'cuda' else 'cpu', name, torch.__version__, contenders)
+    contenders[row] = recipe.contender(partial(step, batch), partial(_first_steps, step, batch))
+  return recipes.side(device, contenders)
+
+
+def _first_steps(step: Any, batch: Any) -> Outputs:
+  # Read step by step: CUDA graphs write into the same memory each time.
+  return _stacked([{name: x.numpy(force=True) for name, x in step(batch).items()} for _ in range(CHECKED_STEPS)])
 
 
 def make_reference_step(trained: Trained, config: ConfigDict, weights: dict[str, Any], recipe: Any) -> tuple:
@@ -197,25 +202,6 @@ def make_reference_step(trained: Trained, config: ConfigDict, weights: dict[str,
     discriminator = recipe.placed(load(build(config.discriminator), weights['discriminator']))
   networks = steps.Networks(network, expert, lpips, discriminator)
   return steps.make_generator_step(networks, average, config, recipe), network, average, discriminator
-
-
-def _torch_contender(step: Any, batch: Any, recipe: Any) -> Contender:
-  import torch
-
-  def outputs() -> Outputs:
-    recipe.use()
-    # Read step by step: CUDA graphs write into the same memory each time.
-    metrics = [{name: x.numpy(force=True) for name, x in step(batch).items()} for _ in range(CHECKED_STEPS)]
-    return _stacked(metrics)
-
-  def run(repeats: int) -> None:
-    recipe.use()
-    for _ in range(repeats):
-      step(batch)
-    if recipe.device == 'cuda':
-      torch.cuda.synchronize()
-
-  return Contender(outputs, run)
 
 
 def _stacked(metrics: list[dict[str, Any]]) -> Outputs:

@@ -53,11 +53,11 @@ def run(main: Callable[[], None], *positional: str) -> None:
   except BrokenPipeError:
     _leave('nobody reads the output any more', BY_SIGNAL + signal.SIGPIPE)
   except OSError as error:
-    if error.filename is None and error.errno == errno.ENOSPC:  # where stdout goes
-      _leave(error.strerror, BAD_INPUT)
-    if error.filename is None:
+    if error.filename is not None:
+      _exit(f'{error.filename}: {error.strerror}', BAD_INPUT)
+    if error.errno != errno.ENOSPC:
       raise
-    _exit(f'{error.filename}: {error.strerror}', BAD_INPUT)
+    _leave(error.strerror, BAD_INPUT)  # where stdout goes
   except FloatingPointError as error:
     _exit(error, FAILED)
   except KeyboardInterrupt as interrupt:

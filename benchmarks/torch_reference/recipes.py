@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.side_by_side import Contender, Outputs, Side
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -44,7 +46,23 @@ class Recipe:
     modes = torch._inductor.list_mode_options(self.compile_mode)
     return torch.compile(function, options=modes | {'freezing': frozen})
 
-  def use(self) -> None:
+  def contender(self, once: Callable[[], Any], outputs: Callable[[], Outputs]) -> Contender:
+    """Work that is run this way: `once` is what is measured, `outputs` what is compared."""
+
+    def run(repeats: int) -> None:
+      self._use()
+      for _ in range(repeats):
+        once()
+      if self.device == 'cuda':
+        torch.cuda.synchronize()
+
+    def compared() -> Outputs:
+      self._use()
+      return outputs()
+
+    return Contender(compared, run)
+
+  def _use(self) -> None:
     """Sets what PyTorch keeps for the whole process."""
     torch.backends.cudnn.benchmark = self.tuned
     torch.set_float32_matmul_precision('high' if self.tuned else 'highest')
@@ -58,6 +76,13 @@ def start() -> str:
   """
   torch.set_flush_denormal(True)  # of this thread and those that it starts
   return 'cuda' if torch.cuda.is_available() else 'cpu'
+
+
+def side(device: str, contenders: dict[str, Contender]) -> Side:
+  """What PyTorch's worker holds."""
+  on_gpu = device == 'cuda'
+  name = torch.cuda.get_device_name() if on_gpu else 'cpu'
+  return Side('gpu' if on_gpu else 'cpu', name, torch.__version__, contenders)
 
 
 def recipe(row: str, device: str, compile_mode: str = 'default') -> Recipe:

@@ -58,10 +58,11 @@ def load_timed_speech(path: str | os.PathLike[str], longest: float = math.inf) -
     raise UserError(f'{path} is longer than {longest / 60:g} minutes: cut it, or raise --max_minutes')
   if samples.size == 0:
     raise UserError(f'{path} has a sound track without samples')
-  if not np.isfinite(samples).all():
+  peak = np.abs(samples).max()
+  if not np.isfinite(peak):
     raise UserError(f'{path} has samples that are not finite numbers')
-  if np.abs(samples).max() > LOUDEST:
-    raise UserError(f'{path} has samples of {np.abs(samples).max():.3g} times full scale: scale them to [-1, 1]')
+  if peak > LOUDEST:
+    raise UserError(f'{path} has samples of {peak:.3g} times full scale: scale them to [-1, 1]')
   padding = len(samples) - length
   return start, samples[:length] if 0 < padding <= LONGEST_PADDING else samples
 
