@@ -1,6 +1,7 @@
 """Networks on all devices of this process: variables on each, batches divided among them."""
 
 import dataclasses
+import os
 from typing import Any
 
 import jax
@@ -16,6 +17,11 @@ def on_all_devices(network: Any) -> Any:
     return network
   everywhere = NamedSharding(Mesh(np.array(jax.local_devices()), ('data',)), PartitionSpec())
   return dataclasses.replace(network, variables=jax.device_put(network.variables, everywhere))
+
+
+def available_cores() -> int:
+  """How many CPU cores this process may use."""
+  return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def along_batch(network: Any) -> NamedSharding | None:

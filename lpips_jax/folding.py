@@ -11,6 +11,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lpips_jax import winograd
+
 Tree = Mapping[str, Any]
 PAIRS = {'norm': ('conv', 'reduce'), 'bn': ('conv',)}  # BatchNorms, and by which names their convolutions go
 EPSILON = {'norm': 1e-5, 'bn': 1e-3}
@@ -26,8 +28,8 @@ def fold(variables: Tree) -> dict[str, Any]:
 
 
 def apply(module: nn.Module, variables: Tree, *inputs: jax.Array, **options: Any) -> Any:
-  """`module.apply` with variables from `fold`."""
-  with nn.intercept_methods(_shift_alone):
+  """`module.apply` with variables from `fold`, also with kernels from `winograd.transform_kernels`."""
+  with nn.intercept_methods(_shift_alone), nn.intercept_methods(winograd.instead):
     return module.apply(variables, *inputs, **options)
 
 

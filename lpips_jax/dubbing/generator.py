@@ -3,19 +3,23 @@
 import dataclasses
 import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lpips_jax import pretrained
+from lpips_jax import folding, models, pretrained, winograd
 from lpips_jax.cli import UserError
 from lpips_jax.conventions import FRAME_RATE
-from lpips_jax.devices import along_batch, on_all_devices
+from lpips_jax.devices import along_batch, available_cores, on_all_devices
 from lpips_jax.media.audio import MEL_BANDS, WINDOW
 from lpips_jax.models.inputs import generator_faces
+
+AHEAD = 2  # batches that an accelerator is given at once, so that it need not wait for the next
 
 _faces = jax.jit(generator_faces)
 
@@ -23,44 +27,59 @@ _faces = jax.jit(generator_faces)
 class Generator:
   """A network that gives faces new mouths.
 
+  On a CPU a batch is divided among threads, each of which generates a part of it: XLA's convolutions, one after the
+  other, leave all cores but one idle half of the time.
+
   Args:
     network: from `load_generator`.
-    batch_size: faces at once; rounded up to a multiple of the number of devices.
+    batch_size: faces at once.
     precision: `float32`, `bfloat16`, or `auto`: bfloat16 where there is hardware for it, GPU or TPU.
 
   Attributes:
     network: as it is used.
-    batch_size: faces at once.
+    batch_size: faces at once, by all threads together.
+    part: faces at once, by one thread; a multiple of the number of devices.
     image_size: sides of a face crop in pixels.
     lead: seconds by which the speech window of a frame starts before it.
+    workers: the threads.
   """
 
   def __init__(self, network: Callable[..., Any], batch_size: int, precision: str) -> None:
     ours = isinstance(network, pretrained.Pretrained)
     if ours:
-      network = on_all_devices(_computing_in(pretrained.folded(network), precision))
+      network = on_all_devices(_made_fast(network, precision))
     self.network, self._split = network, along_batch(network)
     devices = 1 if self._split is None else self._split.mesh.size
-    self.batch_size = -(-batch_size // devices) * devices
+    on_cpu = jax.default_backend() == 'cpu'
+    parts = max(1, available_cores() // devices) if ours and on_cpu else 1
+    self.batch_size = batch_size
+    self.part = -(-batch_size // (parts * devices)) * devices
     self.image_size = network.config.model.image_size
     self.lead = Fraction(network.config.data.lead) / FRAME_RATE
+    self.workers = ThreadPoolExecutor(parts if on_cpu else AHEAD, 'generator')
     if ours:  # compiled before there are frames to hold: compilers take memory, too
       face = np.zeros((self.image_size, self.image_size, 3), np.uint8)
-      jax.block_until_ready(self([face], [face], np.zeros((1, MEL_BANDS, WINDOW), np.float32)))
+      self([face], [face], np.zeros((1, MEL_BANDS, WINDOW), np.float32)).result()
 
-  def __call__(self, crops: Sequence[np.ndarray], references: Sequence[np.ndarray], windows: np.ndarray) -> Any:
-    """Begins to generate, and returns what will be (batch_size, s, s, 3) in [0, 1]; the first n of them count.
+  def __call__(
+    self, crops: Sequence[np.ndarray], references: Sequence[np.ndarray], windows: np.ndarray
+  ) -> Future[np.ndarray]:
+    """Begins to generate, and returns what will be (n, s, s, 3) in [0, 1].
 
     Args:
-      crops: n <= batch_size, each (s, s, 3) uint8: the faces.
+      crops: n <= part, each (s, s, 3) uint8: the faces.
       references: likewise, showing a mouth of the same person.
       windows: (n, 80, 16), the speech of each.
     """
-    faces = np.zeros((2, self.batch_size, self.image_size, self.image_size, 3), np.uint8)
-    mels = np.zeros((self.batch_size, *windows.shape[1:]), np.float32)
+    faces = np.zeros((2, self.part, self.image_size, self.image_size, 3), np.uint8)
+    mels = np.zeros((self.part, *windows.shape[1:]), np.float32)
     faces[0, : len(crops)], faces[1, : len(crops)], mels[: len(crops)] = crops, references, windows
-    target, reference, mels = jax.device_put((*faces, mels), self._split)
-    return self.network(_faces(target, reference), mels)
+    return self.workers.submit(lambda: np.asarray(self.generate(*faces, mels))[: len(crops)])
+
+  def generate(self, targets: Any, references: Any, mels: Any) -> jax.Array:
+    """Generates one part in this thread, and waits for it: (part, s, s, 3) uint8, twice, (part, 80, 16) -> images."""
+    targets, references, mels = jax.device_put((targets, references, mels), self._split)
+    return jax.block_until_ready(self.network(_faces(targets, references), mels))
 
 
 def load_generator(checkpoint: str | os.PathLike[str] | Callable[..., Any]) -> Callable[..., Any]:
@@ -77,8 +96,17 @@ def load_generator(checkpoint: str | os.PathLike[str] | Callable[..., Any]) -> C
   return network
 
 
-def _computing_in(network: pretrained.Pretrained, precision: str) -> pretrained.Pretrained:
-  """Parameters stay in float32, and so do statistics and Fourier transforms, whatever the convolutions compute in."""
+def _made_fast(network: pretrained.Pretrained, precision: str) -> pretrained.Pretrained:
+  """BatchNorm folded, and convolutions in bfloat16 if that is wanted, by Winograd's algorithm where that is faster.
+
+  Parameters stay in float32, and so do statistics and Fourier transforms, whatever the convolutions compute in.
+  """
+  on_cpu = jax.default_backend() == 'cpu'
   if precision == 'auto':
-    precision = 'float32' if jax.default_backend() == 'cpu' else 'bfloat16'
+    precision = 'float32' if on_cpu else 'bfloat16'
+  network = pretrained.folded(network)
+  if on_cpu and precision == 'float32':
+    apply = partial(folding.apply, network.model)
+    variables = winograd.transform_kernels(apply, network.variables, *models.example_inputs(network.config.model))
+    network = dataclasses.replace(network, variables=variables)
   return dataclasses.replace(network, model=network.model.clone(dtype=jnp.dtype(precision)))

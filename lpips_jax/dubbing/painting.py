@@ -1,9 +1,10 @@
 """Frames with boxes in, frames with new mouths out: crop, generate, composite."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -80,7 +81,7 @@ class Batch:
 
   frames: list[tuple[Shown, list[Face]]] = field(default_factory=list)
   people: list[Known | None] = field(default_factory=list)  # whose the faces are, where mouths are shut in pauses
-  generated: list[tuple[int, Any]] = field(default_factory=list)  # how many of the images count, and the images
+  generated: list[Future[np.ndarray]] = field(default_factory=list)  # their images, in parts
 
   @property
   def faces(self) -> list[tuple[Shown, Face]]:
@@ -122,7 +123,7 @@ def composite(batches: Iterable[Batch], sharpen: float = 0.0, watch: Watch | Non
     watch: sees each frame before and after; from `preview.write_preview`.
   """
   for batch in batches:
-    made = (image for count, images in batch.generated for image in to_bytes(images)[:count])
+    made = (image for images in batch.generated for image in to_bytes(images.result()))
     for shown, found in batch.frames:
       before = None if watch is None else ycbcr.reduced_rgb(shown.planes, PREVIEW_SIDE)
       images = [next(made) for _ in found]
@@ -150,11 +151,11 @@ def _seen_from(region: Region, box: np.ndarray) -> np.ndarray:
 
 
 def _begun(batch: Batch, speech: Speech, generator: 'Generator') -> Batch:
-  for first in range(0, len(batch.faces), generator.batch_size):
-    last = first + generator.batch_size
+  for first in range(0, len(batch.faces), generator.part):
+    last = first + generator.part
     some, people = batch.faces[first:last], batch.people[first:last]
     windows, rests = speech([shown.time for shown, _ in some], generator.lead)
     crops = [face.crop for _, face in some]
     references = [shut_mouth(person) if rest else crop for crop, person, rest in zip(crops, people, rests, strict=True)]
-    batch.generated.append((len(some), generator(crops, references, windows)))
+    batch.generated.append(generator(crops, references, windows))
   return batch
