@@ -107,6 +107,7 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
   return jax.lax.map(strip, jnp.arange(n * strips)).reshape(n, height - 2, width - 2, -1)
 
 
+@jax.jit  # traced once for all layers of a shape
 def _convolve_at_once(x: jax.Array, kernel: jax.Array) -> jax.Array:
   n, height, width, channels = x.shape
   down, across = (height - 2) // TILE, (width - 2) // TILE

@@ -5,14 +5,13 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lpips_jax import folding, models, pretrained, winograd
+from lpips_jax import pretrained
 from lpips_jax.cli import UserError
 from lpips_jax.conventions import FRAME_RATE
 from lpips_jax.devices import along_batch, available_cores, on_all_devices
@@ -106,7 +105,5 @@ def _made_fast(network: pretrained.Pretrained, precision: str) -> pretrained.Pre
     precision = 'float32' if on_cpu else 'bfloat16'
   network = pretrained.folded(network)
   if on_cpu and precision == 'float32':
-    apply = partial(folding.apply, network.model)
-    variables = winograd.transform_kernels(apply, network.variables, *models.example_inputs(network.config.model))
-    network = dataclasses.replace(network, variables=variables)
+    network = pretrained.with_fewer_multiplications(network)
   return dataclasses.replace(network, model=network.model.clone(dtype=jnp.dtype(precision)))

@@ -198,6 +198,17 @@ def test_a_damaged_checkpoint_is_named(trained_checkpoint, tmp_path):
       pretrained.load(copy)
 
 
+def test_weights_of_another_network_are_told_when_they_are_used(trained_checkpoint, tmp_path):
+  copy = shutil.copytree(trained_checkpoint, tmp_path / 'copy')
+  config = pretrained.read_config(copy)
+  config.model.stem_kernel = 5
+  (copy / 'config.json').write_text(config.to_json())
+  network = pretrained.load(copy)
+  inputs = [np.zeros(x.shape, x.dtype) for x in models.example_inputs(config.model)]
+  with pytest.raises(UserError, match='not of the network'):
+    network(*inputs)
+
+
 def test_a_loss_that_is_not_finite_stops_before_it_is_saved_and_names_the_clips(directory, tmp_path):
   config = tiny_config('sync_expert', directory)
   config.update(steps=9, eval_every=9, checkpoint_every=1)
