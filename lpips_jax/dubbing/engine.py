@@ -112,17 +112,17 @@ class Dubber:
     end = None if options.length == 'video' else Fraction(len(samples), SAMPLE_RATE)
     locate = self._locator(face, info, options)
     source = (play_there_and_back if whole_sound else play)(face, info)
-    generator = self.generator
 
     begun = time.perf_counter()
     with opencv_on_one_thread(), contextlib.ExitStack() as outputs, Stages() as stages:
       self.times = stages.times
+      frames = stages.ahead('decode', _until(source, end), DEPTH)
+      located = stages.ahead('find', locate(frames), DEPTH)
+      generator = self.generator  # the first time this takes seconds, in which the first faces are found
       write = outputs.enter_context(  # first, to be finished last: where it is, everything is
         writing.write_video(output, info, audio, whole_sound, delay, options.codec, options.crf)
       )
       watch = None if options.preview is None else outputs.enter_context(write_preview(options.preview, info))
-      frames = stages.ahead('decode', _until(source, end), DEPTH)
-      located = stages.ahead('find', locate(frames), DEPTH)
       batches = stages.ahead('generate', generate(located, speech, generator), 1)
       dubbed = stages.ahead('composite', composite(batches, options.sharpen, watch), DEPTH)
       encoded = stages.here('encode', _encoded(dubbed, write))
