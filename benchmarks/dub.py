@@ -1,12 +1,14 @@
-"""Dubbing measured: memory, how well its stages overlap, and how it stands beside the straightforward way.
+"""Dubbing measured: beside PyTorch, memory, how well its stages overlap, and beside the straightforward way.
 
   python -m benchmarks.dub --output=dub.json                     # all parts; --parts=overlap for one
+  python -m benchmarks.dub --parts=torch --rows=released_recipe,compiled_float32 --rounds=3
   python -m benchmarks.dub --parts=sequential --faces=a.mp4,b.mp4 --audio=speech.wav
 
-The generator has the paper's size and random weights. `memory` runs infer.py on films of 1080p25, a short one played
-again and again, and looks for the clicks and flashes of what comes out. `overlap` runs each stage alone at 720p, its
-input at hand and its output dropped, and then all of them together. `sequential` sets it beside what peers do: read all
-frames, find the face in every one at full size, crop, generate and paste frame by frame, write.
+The generator has the paper's size and random weights. `torch` (see `benchmarks.dub_beside_torch`) prints a table, and
+gives `ratio` and `ratios`: ours over PyTorch, end to end. `memory` runs infer.py on films of 1080p25, a short one
+played again and again, and looks for the clicks and flashes of what comes out. `overlap` runs each stage alone at 720p,
+its input at hand and its output dropped, and then all of them together. `sequential` sets the engine beside what peers
+do (see `benchmarks.sequential`), both with our generator.
 """
 
 import itertools
@@ -17,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from fractions import Fraction
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,8 +29,9 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from benchmarks import films, random_weights
+from benchmarks import dub_beside_torch, films, sequential, side_by_side
 from benchmarks.commands import ROOT, waited
+from benchmarks.generator import Frames, make_network
 from lpips_jax import cli, pretrained
 from lpips_jax.dubbing import following
 from lpips_jax.dubbing.engine import BATCH_SIZE, Dubber
@@ -37,47 +40,65 @@ from lpips_jax.dubbing.options import Options
 from lpips_jax.dubbing.painting import Batch, Speech, composite, generate
 from lpips_jax.dubbing.stages import opencv_on_one_thread, profile
 from lpips_jax.files import keep_compiled_programs, write_whole
-from lpips_jax.media import faces, sound
+from lpips_jax.media import sound
 from lpips_jax.media.detect import Detect, choose_detector, make_detector
-from lpips_jax.media.people import follow_everybody
 from lpips_jax.media.playback import Shown, play
-from lpips_jax.media.video import probe, read_frames
+from lpips_jax.media.video import probe
 from lpips_jax.media.writing import write_video
 
-PARTS = 'memory', 'overlap', 'sequential'
+PARTS = 'torch', 'memory', 'overlap', 'sequential'
+SECONDS = 20  # of films
 LOOP = 20  # seconds of the film that is played again and again
-AS_LARGE = 100_000  # pixels: no frame is reduced to this
 
 
 def define_flags() -> None:
-  flags.DEFINE_string('output', None, 'Writes the figures there as JSON, too.')
-  flags.DEFINE_multi_enum('parts', PARTS, PARTS, 'What to measure.')
+  side_by_side.define_flags()
+  flags.DEFINE_multi_enum('parts', PARTS, PARTS, 'What to measure; torch needs PyTorch.')
   flags.DEFINE_list('minutes', ['1', '10'], 'memory: how long the films are.')
-  flags.DEFINE_integer('seconds', 20, 'overlap and sequential: how long what is made of each film is.', lower_bound=2)
-  flags.DEFINE_integer('rounds', 3, 'overlap: how often all is measured, in turns.', lower_bound=1)
-  flags.DEFINE_list('faces', [], 'sequential: films of one face each; by default procedural ones.')
-  flags.DEFINE_string('audio', None, 'sequential: speech; by default procedural, too.')
+  flags.DEFINE_integer(
+    'film_seconds', None, 'torch, overlap, sequential: how long what is made of each film is.', lower_bound=2
+  )
+  flags.DEFINE_list('faces', [], 'torch, sequential: films of one face each; by default procedural ones.')
+  flags.DEFINE_string('audio', None, 'torch, sequential: speech; by default procedural, too.')
   flags.DEFINE_string('detector', 'auto', 'yunet, cascade, or auto: the first of them that can be had.')
   flags.DEFINE_string('detector_model', None, "YuNet's file; else LIPSYNC_YUNET, else a download.")
   flags.DEFINE_string('directory', None, 'Where to put films and dubs, and leave them; else nothing is left.')
-  flags.DEFINE_integer('batch_size', BATCH_SIZE, 'Faces generated at once.', lower_bound=1)
 
 
 def main() -> None:
   given = flags.FLAGS
   kind, model = choose_detector(given.detector, given.detector_model)
-  network = random_weights.network()
-  figures: dict[str, Any] = {'device': jax.devices()[0].device_kind, 'cores': os.cpu_count(), 'detector': kind}
+  figures: dict[str, Any] = {}
   with tempfile.TemporaryDirectory() as temporary:
-    directory = Path(given.directory or temporary)
+    directory = Path(given.directory or temporary).absolute()
     directory.mkdir(parents=True, exist_ok=True)
-    for part in PARTS:
-      if part in given.parts:
-        measure = {'memory': _memory, 'overlap': _overlap, 'sequential': _sequential}[part]
-        figures[part] = measure(directory, network, partial(make_detector, kind, model))
-  print(json.dumps(figures, indent=2))
+    if 'torch' in given.parts:  # first: its processes share a device with each other, but not with this one
+      figures |= dub_beside_torch.measure(directory, kind, model)
+    others = {'memory': _memory, 'overlap': _overlap, 'sequential': _sequential}
+    others = {part: measure for part, measure in others.items() if part in given.parts}
+    if others:
+      figures |= _measure_others(others, directory, partial(make_detector, kind, model))
+  figures |= {'cores': os.cpu_count(), 'detector': kind}
+  if others:
+    print(json.dumps({part: figures[part] for part in others}, indent=2))
+  if 'torch' in given.parts:
+    print('\n' + side_by_side.table(figures))
   if given.output:
     write_whole(Path(given.output), json.dumps(figures, indent=2) + '\n')
+
+
+def _measure_others(
+  parts: dict[str, Callable[..., Any]], directory: Path, detector: Callable[..., Detect]
+) -> dict[str, Any]:
+  if flags.FLAGS.device == 'cpu':
+    jax.config.update('jax_platforms', 'cpu')
+  network = make_network(Frames(dub_beside_torch.IMAGE_SIZE, _batch_size(), flags.FLAGS.tiny))
+  figures = {part: measure(directory, network, detector) for part, measure in parts.items()}
+  return {'device': jax.devices()[0].device_kind} | figures
+
+
+def _batch_size() -> int:
+  return int(flags.FLAGS.batch_sizes[0]) if flags.FLAGS.batch_sizes else BATCH_SIZE
 
 
 def _memory(directory: Path, network: pretrained.Pretrained, detector: Callable[..., Detect]) -> dict[str, Any]:
@@ -93,7 +114,7 @@ def _memory(directory: Path, network: pretrained.Pretrained, detector: Callable[
     audio = films.speech(directory / f'{minutes}.wav', minutes * 60, LOOP)
     output = directory / f'{minutes}-dubbed.mp4'
     line = [sys.executable, str(ROOT / 'infer.py'), f'--face={face}', f'--audio={audio}', f'--output={output}']
-    line += [f'--checkpoint={checkpoint}', f'--batch_size={given.batch_size}', f'--detector={given.detector}']
+    line += [f'--checkpoint={checkpoint}', f'--batch_size={_batch_size()}', f'--detector={given.detector}']
     line += [f'--detector_model={given.detector_model}'] if given.detector_model else []
     print(f'{minutes} minutes of 1080p25', flush=True)
     begun = time.perf_counter()
@@ -117,9 +138,10 @@ def _memory(directory: Path, network: pretrained.Pretrained, detector: Callable[
 def _overlap(directory: Path, network: pretrained.Pretrained, detector: Callable[..., Detect]) -> dict[str, Any]:
   """Each stage alone, from memory and into nothing; then all together, as infer.py has them."""
   given = flags.FLAGS
-  face = films.film(directory / '720p.mp4', 1280, 720, given.seconds)
-  audio = films.speech(directory / '720p.wav', given.seconds, given.seconds)
-  dubber = Dubber(network, given.batch_size)
+  seconds = given.film_seconds or SECONDS
+  face = films.film(directory / '720p.mp4', 1280, 720, seconds)
+  audio = films.speech(directory / '720p.wav', seconds, seconds)
+  dubber = Dubber(network, _batch_size())
   options = Options(detector=given.detector, detector_model=given.detector_model)
   output = directory / '720p-dubbed.mp4'
   dubber.dub(face, audio, output, options)  # once to warm up: all is compiled, files are in memory
@@ -179,19 +201,21 @@ def _stages_alone(
 
 
 def _finished(batch: Batch) -> Batch:
-  jax.block_until_ready([images for _, images in batch.generated])
+  for images in batch.generated:
+    images.result()
   return batch
 
 
 def _sequential(directory: Path, network: pretrained.Pretrained, detector: Callable[..., Detect]) -> dict[str, Any]:
   """Beside the straightforward way, film by film: faces found, cropped and pasted, and everything end to end."""
   given = flags.FLAGS
+  seconds = given.film_seconds or SECONDS
   films_ = [Path(path) for path in given.faces] or [
-    films.film(directory / f'{width}x{height}.mp4', width, height, given.seconds, speaker)
+    films.film(directory / f'{width}x{height}.mp4', width, height, seconds, speaker)
     for speaker, (width, height) in enumerate([(640, 480), (1280, 720), (1920, 1080)])
   ]
-  audio = Path(given.audio) if given.audio else films.speech(directory / 'speech.wav', given.seconds, given.seconds)
-  dubber = Dubber(network, given.batch_size)
+  audio = Path(given.audio) if given.audio else films.speech(directory / 'speech.wav', seconds, seconds)
+  dubber = Dubber(network, _batch_size())
   output = directory / 'dubbed.mp4'
   options = Options(detector=given.detector, detector_model=given.detector_model, length='shortest')
   dubber.dub(films_[0], audio, output, options)  # once to warm up
@@ -201,8 +225,9 @@ def _sequential(directory: Path, network: pretrained.Pretrained, detector: Calla
     dubber.dub(face, audio, output, options)
     ours = {'end_to_end': time.perf_counter() - begun}
     ours['faces'], our_boxes = _our_faces(face, audio, dubber.frames, dubber.generator, detector())
-    theirs, their_boxes = _straightforward(face, audio, output, dubber.frames, dubber.generator, detector(AS_LARGE))
-    off = np.abs(our_boxes - their_boxes) / (their_boxes[:, 2:3] - their_boxes[:, :1])
+    their_detector = detector(sequential.AS_LARGE)
+    theirs, their_boxes = sequential.dub(face, audio, output, dubber.frames, dubber.generator, their_detector)
+    off = sequential.edges_apart(our_boxes, their_boxes)
     info = probe(face)
     figures[face.name] = {
       'size': f'{info.width} x {info.height}',
@@ -228,7 +253,7 @@ def _our_faces(face: Path, audio: Path, count: int, generator: Generator, find: 
   """Seconds to find, crop and paste the faces of frames at hand, with a generator that takes none; and the boxes."""
   info = probe(face)
   speech = Speech(sound.load_driving_speech(audio)[1], False)
-  echo = _Echo(generator.batch_size, generator.image_size, generator.lead)
+  echo = _Echo(generator)
   frames = list(itertools.islice(play(face, info), count))
   boxes = []
 
@@ -246,53 +271,15 @@ def _our_faces(face: Path, audio: Path, count: int, generator: Generator, find: 
 class _Echo:
   """In place of a generator: the faces as they are, at once."""
 
-  def __init__(self, batch_size: int, image_size: int, lead: Fraction) -> None:
-    self.batch_size, self.image_size, self.lead = batch_size, image_size, lead
+  def __init__(self, like: Generator) -> None:
+    self.batch_size, self.part, self.image_size, self.lead = like.batch_size, like.part, like.image_size, like.lead
 
-  def __call__(self, crops: Sequence[np.ndarray], references: Sequence[np.ndarray], windows: np.ndarray) -> np.ndarray:
-    return np.stack(crops)
-
-
-def _straightforward(
-  face: Path, audio: Path, output: Path, count: int, generator: Generator, find: Detect
-) -> tuple[dict[str, float], np.ndarray]:
-  """Seconds by step of the way that most code takes, and its boxes (frames, 4), NaN where there are none."""
-  info = probe(face)
-  speech = Speech(sound.load_driving_speech(audio)[1], False)
-  begun = marks = time.perf_counter()
-  seconds = {}
-
-  def lap(name: str) -> None:
-    nonlocal marks
-    now = time.perf_counter()
-    seconds[name] = seconds.get(name, 0.0) + now - marks
-    marks = now
-
-  frames = list(itertools.islice(read_frames(face), count))
-  lap('decode')
-  people = follow_everybody([find(frame) for frame in frames], [], info.rate, (info.width, info.height))
-  one = max(people, key=lambda person: person.prominence)
-  boxes = np.full((count, 4), np.nan)
-  boxes[one.first : one.first + len(one.boxes)] = one.boxes
-  lap('find')
-  shown = [k for k in range(count) if np.isfinite(boxes[k, 0])]
-  for first in range(0, len(shown), generator.batch_size):
-    some = shown[first : first + generator.batch_size]
-    crops = [faces.crop(frames[k], boxes[k], generator.image_size) for k in some]
-    lap('crop')
-    windows, _ = speech([k / info.rate for k in some], generator.lead)
-    made = np.asarray(generator(crops, crops, windows))[: len(some)]
-    lap('generate')
-    for k, image in zip(some, np.round(255 * np.clip(made, 0, 1)).astype(np.uint8), strict=True):
-      frames[k] = faces.paste(frames[k], boxes[k], image)
-    lap('paste')
-  with write_video(output, info, audio, whole_sound=False) as write:
-    for frame in frames:
-      write(frame)
-  lap('encode')
-  seconds['faces'] = seconds['find'] + seconds['crop'] + seconds['paste']
-  seconds['end_to_end'] = time.perf_counter() - begun
-  return seconds, boxes
+  def __call__(
+    self, crops: Sequence[np.ndarray], references: Sequence[np.ndarray], windows: np.ndarray
+  ) -> Future[np.ndarray]:
+    images = Future()
+    images.set_result(np.stack(crops))
+    return images
 
 
 if __name__ == '__main__':

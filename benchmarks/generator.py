@@ -14,7 +14,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import flags
@@ -25,6 +25,9 @@ from benchmarks.commands import TINY
 from benchmarks.side_by_side import OURS, Case, Contender, Outputs, Side
 from configs import lrs2
 from lpips_jax import cli
+
+if TYPE_CHECKING:  # PyTorch's process imports no JAX
+  from lpips_jax.pretrained import Pretrained
 
 BATCH_SIZES = {'cpu': [8], 'gpu': [16, 64, 256]}
 TOLERANCES = {'float32': 1e-3, 'bf16': 0.1}  # of 1
@@ -68,20 +71,26 @@ def make_batch(frames: Frames) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   return crops, references, rng.uniform(-4, 4, (frames.batch_size, 80, 16)).astype(np.float32)
 
 
-def ours(frames: Frames) -> Side:
-  """The generator as `lpips_jax.dubbing` has it."""
-  import jax
-
+def make_network(frames: Frames) -> 'Pretrained':
+  """Ours, with random weights and statistics."""
   from benchmarks.random_weights import with_statistics
   from lpips_jax import models
-  from lpips_jax.dubbing.generator import Generator
   from lpips_jax.pretrained import Pretrained
   from lpips_jax.training.state import init_variables
 
   config = frames.config()
   model = models.build(config.model)
-  variables = with_statistics(init_variables(model, config.model, 0))
-  generator = Generator(Pretrained(config, model, variables, 0), frames.batch_size, 'auto')
+  return Pretrained(config, model, with_statistics(init_variables(model, config.model, 0)), 0)
+
+
+def ours(frames: Frames) -> Side:
+  """The generator as `lpips_jax.dubbing` has it."""
+  import jax
+
+  from lpips_jax.dubbing.generator import Generator
+
+  network = make_network(frames)
+  generator = Generator(network, frames.batch_size, 'auto')
   batch = make_batch(frames)
   # A last part that is not full is filled up with faces that do not count.
   parts = [
@@ -104,7 +113,7 @@ def ours(frames: Frames) -> Side:
     jax.devices()[0].device_kind,
     jax.__version__,
     {OURS: Contender(outputs, run)},
-    jax.device_get(variables),
+    jax.device_get(network.variables),
   )
 
 

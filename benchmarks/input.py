@@ -1,12 +1,14 @@
-"""Training windows a second, beside a PyTorch DataLoader that does what Wav2Lip's does; needs PyTorch.
+"""Training windows a second, beside PyTorch's DataLoader; needs PyTorch and librosa.
 
   python -m benchmarks.input --output=input.json
 
-Both read the same clips of the embedded corpus at 96 pixels with the same number of workers, in turns: ours from array
-records, the other from directories of .jpg files and a .wav, of which it makes the mel spectrogram by librosa at each
-item. `ratio` is ours over theirs on clips of 3 seconds, a window a read on either side; a rate `per_core` is divided by
-the cores that the workers have, which on shared hardware are less than cores: hence one worker by itself, too. The last
-figures say how much memory our reader takes early and late.
+All read the same clips of the embedded corpus at 96 pixels with the same number of workers, in turns: ours from array
+records, PyTorch's from directories of .jpg files and a .wav. `released_recipe` does what Wav2Lip's code does, and makes
+the mel spectrogram by librosa at each item; `tuned` is PyTorch at its best (see `benchmarks.torch_reference.loaders`).
+`ratios` are ours over each, and `ratio` ours over the faster one, on clips of 3 seconds, a window a read on every side.
+Pictures and mels of a window must agree first. A rate `per_core` is divided by the cores that the workers have, which
+on shared hardware are less than cores: hence one worker by itself, too. The last figures say how much memory our reader
+takes early and late.
 """
 
 import json
@@ -17,8 +19,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import grain
@@ -26,22 +28,28 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
+from benchmarks import side_by_side
+from benchmarks.side_by_side import OURS, Case, Measured
 from data_pipeline import corpora
 from data_pipeline import input as data
 from data_pipeline.corpora.folder.folder_dataset_builder import Builder
 from data_pipeline.corpora.talking_faces.clips import draw_clip
 from data_pipeline.preparation import store
-from data_pipeline.records import decode_frames, encode_frame, make_record
-from data_pipeline.windows import GeneratorWindows
+from data_pipeline.records import decode_frames, encode_frame, make_record, text
+from data_pipeline.windows import GeneratorWindows, window_frames
 from lpips_jax import cli
+from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.files import write_whole
+from lpips_jax.media.audio import mel_windows
 from lpips_jax.media.sound import write_speech
 
 SIZE, BATCH = 96, 16
 CLIPS = {3: 40, 20: 8}  # seconds -> how many clips of that length
-MEL_STEP = 16
 RECORDS = 50_000
+WAITING = 16  # batches, at least what readers have ready
 WINDOWS_A_READ = 1, 2  # the second is what configs/lrs2.py asks for
+# Ways to code JPEGs, and to make mels, differ by so much in the mean: of 255, and of the 8 that mels range over.
+PICTURES_APART, MELS_APART = 3.0, 0.01
 
 
 def define_flags() -> None:
@@ -53,43 +61,83 @@ def define_flags() -> None:
 
 
 def main() -> None:
+  from benchmarks.torch_reference import loaders
+
   given = flags.FLAGS
   cores = min(given.workers, os.cpu_count())
   with tempfile.TemporaryDirectory() as temporary:
     directories = {seconds: _make_corpus(Path(temporary) / str(seconds), seconds, n) for seconds, n in CLIPS.items()}
     readers = {
-      f'ours_{seconds}s_{windows}_a_read': _ours(directory, windows, given.workers)
+      (_group(seconds, windows), OURS): _ours(directory, windows, given.workers)
       for seconds, directory in directories.items()
       for windows in WINDOWS_A_READ
     }
-    readers['wav2lip_3s'] = _theirs(directories[3] / 'wav2lip', given.workers)
+    theirs = directories[3] / 'wav2lip'
+    for row, loader in {'released_recipe': loaders.released, 'tuned': loaders.tuned}.items():
+      readers[_group(3, 1), row] = loader(theirs, SIZE, BATCH, given.workers)
+    record = corpora.source('folder', 'train', str(directories[3]))[0]
+    check_window(record, theirs / text(record['id']))
     rates = _in_turns(readers, given.windows, given.turns)
-    figures = {'workers': given.workers, 'cores': cores, 'ratio': rates['ours_3s_1_a_read'] / rates['wav2lip_3s']}
-    figures |= {'windows_per_second': rates, 'per_core': {name: rate / cores for name, rate in rates.items()}}
+    figures = {'workers': given.workers, 'cores': cores, 'unit': 'windows/s'} | summary(rates, cores)
     alone = {f'ours_{seconds}s': _ours(directory, WINDOWS_A_READ[-1], 1) for seconds, directory in directories.items()}
-    figures['windows_per_second_of_one_worker'] = _in_turns(alone, given.windows // 2, given.turns)
+    alone = _in_turns(alone, given.windows // 2, given.turns)
+    figures['windows_per_second_of_one_worker'] = {name: statistics.median(values) for name, values in alone.items()}
     figures['milliseconds_of_one_core'] = _pieces(directories[3])
     if given.soak:
       figures['resident_megabytes'] = _soak(directories[20], given.soak)
-  print(json.dumps(figures, indent=2))
+  print(json.dumps({name: x for name, x in figures.items() if name not in ('groups', 'cases')}, indent=2))
+  print('\n' + side_by_side.table(figures))
   if given.output:
     write_whole(Path(given.output), json.dumps(figures, indent=2) + '\n')
 
 
-def _in_turns(readers: dict[str, Iterator], windows: int, turns: int) -> dict[str, float]:
-  """Returns the median windows a second of each reader; all of them have warmed up first."""
+def summary(rates: dict[tuple[str, str], list[float]], cores: int) -> dict[str, Any]:
+  """Returns `side_by_side.summary` of windows a second, by group and reader, and the medians divided by the cores."""
+  groups: dict[str, Measured] = {}
+  for (group, name), values in rates.items():
+    groups.setdefault(group, Measured(Case(group, BATCH, BATCH, None))).rates[name] = values
+  per_core = {f'{group}, {name}': statistics.median(values) / cores for (group, name), values in rates.items()}
+  return side_by_side.summary(list(groups.values())) | {'per_core': per_core}
+
+
+def _group(seconds: int, windows: int) -> str:
+  return f'clips of {seconds} s, {windows} a read'
+
+
+def _in_turns(readers: dict[Any, Iterator], windows: int, turns: int) -> dict[Any, list[float]]:
+  """Returns windows a second of each reader in each turn, which go the other way round every second time.
+
+  All of them have warmed up first.
+  """
   batches = windows // BATCH
   rates = {name: [] for name in readers}
-  for turn in tqdm(range(turns + 1), 'turns', leave=False, disable=None):
-    for name, reader in readers.items():
-      if turn == 0:
-        _drain(reader, batches // 4)
-        continue
-      _drain(reader, 4)  # what waits in queues since its last turn
+  for reader in readers.values():
+    _drain(reader, batches // 4)
+  for turn in tqdm(range(turns), 'turns', leave=False, disable=None):
+    for name in list(readers) if turn % 2 == 0 else list(readers)[::-1]:
+      _drain(readers[name], WAITING)  # what waits in queues since its last turn
       begin = time.perf_counter()
-      _drain(reader, batches)
+      _drain(readers[name], batches)
       rates[name].append(batches * BATCH / (time.perf_counter() - begin))
-  return {name: statistics.median(values) for name, values in rates.items()}
+  return rates
+
+
+def check_window(record: dict[str, Any], clip: Path) -> None:
+  """Compares a window as it is read of our record and of their clip; raises RuntimeError if it is not the same."""
+  from benchmarks.torch_reference import loaders
+
+  start, other = 7, 30
+  target, reference, mels, window_mel = loaders.tuned_window(clip, start, other, SIZE)
+  ours = {  # with their lead, which is a frame
+    'pictures': [window_frames(record, first, SIZE)[..., ::-1] for first in (start, other)],
+    'mels': mel_windows(record['mel'], FRAME_RATE, WINDOW_FRAMES, lead=1 - start),
+    'the mel': mel_windows(record['mel'], FRAME_RATE, 1, lead=-start)[0],
+  }
+  theirs = {'pictures': [target, reference], 'mels': mels, 'the mel': window_mel}
+  for name, expected in ours.items():
+    apart = np.abs(np.float64(expected) - np.float64(theirs[name])).mean()
+    if not apart <= (PICTURES_APART if name == 'pictures' else MELS_APART):
+      raise RuntimeError(f'{name} of a window are {apart:.2g} from ours: not the same work')
 
 
 def _drain(reader: Iterator, batches: int) -> None:
@@ -133,71 +181,13 @@ def _soak(directory: Path, windows: int) -> dict[str, float]:
   return resident
 
 
-# ---- Wav2Lip's way
-
-
-def _theirs(directory: Path, workers: int) -> Iterator:
-  import torch
-  from torch.utils.data import DataLoader
-
-  class Clips(torch.utils.data.Dataset):
-    def __init__(self) -> None:
-      self.clips = sorted(directory.iterdir())
-
-    def __len__(self) -> int:
-      return 1_000_000  # it draws a clip at random, as theirs does, and an epoch should not end meanwhile
-
-    def __getitem__(self, _: int) -> tuple:
-      return tuple(torch.from_numpy(x) for x in _their_item(self.clips[np.random.randint(len(self.clips))]))
-
-  return iter(DataLoader(Clips(), batch_size=BATCH, num_workers=workers))
-
-
-def _their_item(clip: Path) -> tuple[np.ndarray, ...]:
-  """The input pictures, the mels, the window's mel and the target of five frames, as float32 arrays."""
-  last = len(list(clip.glob('*.jpg'))) - 5
-  start, other = np.random.randint(last + 1), np.random.randint(last + 1)
-  window, wrong = (_their_frames(clip, first) for first in (start, other))
-  mel = _their_mel(clip / 'audio.wav')
-  starts = [max(0, int(80 * (frame - 1) / 25)) for frame in range(start, start + 5)]
-  mels = np.stack([_filled(mel[first : first + MEL_STEP]).T for first in starts])[:, None]
-  first = int(80 * start / 25)
-  target = window.copy()
-  window[:, :, SIZE // 2 :] = 0
-  return np.concatenate([window, wrong]), mels, _filled(mel[first : first + MEL_STEP]).T[None], target
-
-
-def _their_frames(clip: Path, start: int) -> np.ndarray:
-  frames = [cv2.resize(cv2.imread(str(clip / f'{k}.jpg')), (SIZE, SIZE)) for k in range(start, start + 5)]
-  return np.transpose(np.float32(frames) / 255, (3, 0, 1, 2))
-
-
-def _their_mel(path: Path) -> np.ndarray:
-  import librosa
-
-  samples, _ = librosa.load(path, sr=16000)
-  emphasised = np.append(samples[:1], samples[1:] - 0.97 * samples[:-1])
-  magnitude = np.abs(librosa.stft(emphasised, n_fft=800, hop_length=200, win_length=800))
-  level = 20 * np.log10(np.maximum(1e-5, _filters() @ magnitude)) - 20
-  return np.clip(8 * (level + 100) / 100 - 4, -4, 4).T.astype(np.float32)
-
-
-@cache
-def _filters() -> np.ndarray:
-  import librosa
-
-  return librosa.filters.mel(sr=16000, n_fft=800, n_mels=80, fmin=55, fmax=7600)
-
-
-def _filled(mel: np.ndarray) -> np.ndarray:
-  return np.pad(mel, ((0, MEL_STEP - len(mel)), (0, 0)), 'edge')
-
-
 # ---- pieces of both, and what they read
 
 
 def _pieces(directory: Path) -> dict[str, float]:
   """Milliseconds of one core: the least of several rounds, so that what else runs here counts for little."""
+  from benchmarks.torch_reference import loaders
+
   source = corpora.source('folder', 'train', str(directory))
   clip = next((directory / 'wav2lip').iterdir())
   record, picture = source[0], (clip / '0.jpg').read_bytes()
@@ -207,8 +197,9 @@ def _pieces(directory: Path) -> dict[str, float]:
     'a window of it': lambda: window.random_map(record, rng),
     'a JPEG of 96 px, ours': lambda: decode_frames(record['frames'], [0]),
     'a JPEG of 96 px, theirs': lambda: cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR),
-    'a mel of 3 s by librosa': lambda: _their_mel(clip / 'audio.wav'),
-    'an item of theirs': lambda: _their_item(clip),
+    'a mel of 3 s by librosa': lambda: loaders.mel_of(clip / 'audio.wav'),
+    'an item of theirs': lambda: loaders.released_item(clip, 75, SIZE),
+    'an item of theirs, tuned': lambda: loaders.tuned_item(clip, 75, SIZE),
   }
   return {name: min(_milliseconds(piece) for _ in range(7)) for name, piece in pieces.items()}
 
@@ -230,7 +221,7 @@ def _make_corpus(directory: Path, seconds: int, clips: int) -> Path:
       frames = list(clip.crops(SIZE))
       record = make_record(name, name, [encode_frame(frame) for frame in frames], clip.audio, clip.boxes)
       store.write_outcome(prepared, store.Outcome(name, [record], [{'face': float(SIZE)}], seconds=seconds))
-      _write_their_clip(directory / 'wav2lip' / name, frames, clip.audio)
+      write_their_clip(directory / 'wav2lip' / name, frames, clip.audio)
     store.write_splits(prepared, {'train': names})
     (prepared / store.FINISHED).touch()
   config = corpora.tfds.download.DownloadConfig(manual_dir=prepared)
@@ -239,7 +230,8 @@ def _make_corpus(directory: Path, seconds: int, clips: int) -> Path:
   return directory
 
 
-def _write_their_clip(directory: Path, frames: list[np.ndarray], audio: np.ndarray) -> None:
+def write_their_clip(directory: Path, frames: list[np.ndarray], audio: np.ndarray) -> None:
+  """As Wav2Lip's preprocessing leaves clips: (s, s, 3) uint8 RGB frames as .jpg files, (S,) int16 speech as .wav."""
   directory.mkdir(parents=True)
   for k, frame in enumerate(frames):
     cv2.imwrite(str(directory / f'{k}.jpg'), frame[..., ::-1])

@@ -77,12 +77,14 @@ class Case:
     batch_size: of one run.
     examples: that one run takes.
     details: what `ours` and `reference` need to know.
+    beside: contenders of the reference's that are measured, too, but count for no ratio over PyTorch.
   """
 
   group: str
   batch_size: int
   examples: int
   details: Any
+  beside: Sequence[str] = ()
 
 
 @dataclass
@@ -122,12 +124,26 @@ def compare(
   unit: str,
   tolerances: Mapping[str, float],
 ) -> None:
-  """Measures all cases as the flags say, prints a table and writes the figures.
+  """Measures all cases, prints a table and writes the figures; see `measure`."""
+  figures = measure(cases, ours, reference, unit, tolerances)
+  print('\n' + table(figures))
+  if flags.FLAGS.output:
+    write_whole(Path(flags.FLAGS.output), json.dumps(figures, indent=2) + '\n')
+
+
+def measure(
+  cases: Callable[[str], Sequence[Case]],
+  ours: Callable[[Any], Side],
+  reference: Callable[[Any, Any, Sequence[str], str], Side],
+  unit: str,
+  tolerances: Mapping[str, float],
+) -> dict[str, Any]:
+  """Measures all cases as the flags say, and returns the figures: `summary`'s, and what they were measured on.
 
   Args:
     cases: what to measure on a platform, 'cpu' or 'gpu'.
     ours: makes our side of a case's details; run in a process of its own, and so importable.
-    reference: likewise PyTorch's, of details, our weights, rows and torch.compile's mode.
+    reference: likewise PyTorch's, of details, our weights, names of contenders and torch.compile's mode.
     unit: of an example, in the plural.
     tolerances: how far outputs may be from ours, by the type of numbers: `float32` and `bf16`.
   """
@@ -140,28 +156,30 @@ def compare(
     platform = probe.submit(_jax_platform).result()
   if platform not in DEFAULT_ROWS:
     cli.fail(f'PyTorch is measured on CPUs and NVIDIA GPUs, not on a {platform}: give --device=cpu')
-  rows = given.rows or DEFAULT_ROWS[platform]
   measured, about = [], {}
   for case in cases(platform):
+    names = [*rows(platform), *case.beside]
     with _worker() as jax_worker, _worker() as torch_worker:
-      about = _start(case, jax_worker, torch_worker, ours, reference, rows)
+      about = _start(case, jax_worker, torch_worker, ours, reference, names)
       result = Measured(case)
-      workers = {OURS: jax_worker} | dict.fromkeys(rows, torch_worker)
+      workers = {OURS: jax_worker} | dict.fromkeys(names, torch_worker)
       _check(result, workers, about, tolerances)
       _measure(result, workers, given.rounds, given.seconds)
     measured.append(result)
     print(f'{_title(result)}: {_line(result, unit)}', flush=True)
-  figures = about | {'unit': f'{unit}/s', 'tiny': given.tiny, 'compile_mode': given.compile_mode} | summary(measured)
-  print('\n' + table(figures))
-  if given.output:
-    write_whole(Path(given.output), json.dumps(figures, indent=2) + '\n')
+  return about | {'unit': f'{unit}/s', 'tiny': given.tiny, 'compile_mode': given.compile_mode} | summary(measured)
+
+
+def rows(platform: str) -> Sequence[str]:
+  """PyTorch's, as the flags say; the last is the one that is tuned most."""
+  return flags.FLAGS.rows or DEFAULT_ROWS[platform]
 
 
 def summary(measured: Sequence[Measured]) -> dict[str, Any]:
   """Returns what is written of all cases: the ratios, the best of each group, and every measurement.
 
   `ratios` are ours over each row, of the best batch sizes of either, and `ratio` is ours over the fastest row; both are
-  geometric means over the groups. Spread is the least and the most of all rounds.
+  geometric means over the groups, and leave out what is `beside`. Spread is the least and the most of all rounds.
   """
   groups: dict[str, dict[str, dict[str, float]]] = {}
   for result in measured:
@@ -171,10 +189,13 @@ def summary(measured: Sequence[Measured]) -> dict[str, Any]:
       entry['batch_size'] = result.case.batch_size
       best[name] = max(best.get(name, entry), entry, key=lambda x: x['median'])
   of_groups = {group: _ratios(best) for group, best in groups.items() if OURS in best and len(best) > 1}
-  names = [name for name in ROWS if of_groups and all(name in ratios for ratios in of_groups.values())]
+  beside = {name for result in measured for name in result.case.beside}
+  counted = [{name: ratio for name, ratio in of.items() if name not in beside} for of in of_groups.values()]
+  counted = [ratios for ratios in counted if ratios]
+  names = [name for name in counted[0] if all(name in ratios for ratios in counted)] if counted else []
   return {
-    'ratio': _geometric_mean([min(ratios.values()) for ratios in of_groups.values()]),
-    'ratios': {name: _geometric_mean([ratios[name] for ratios in of_groups.values()]) for name in names},
+    'ratio': _geometric_mean([min(ratios.values()) for ratios in counted]),
+    'ratios': {name: _geometric_mean([ratios[name] for ratios in counted]) for name in names},
     'groups': {group: {'best': best, 'ratios': of_groups.get(group, {})} for group, best in groups.items()},
     'cases': [
       {
@@ -234,11 +255,11 @@ def _start(
   torch_worker: concurrent.futures.Executor,
   ours: Callable[[Any], Side],
   reference: Callable[..., Side],
-  rows: Sequence[str],
+  names: Sequence[str],
 ) -> dict[str, Any]:
   """Has both workers make their sides; returns what there is to say of them."""
   jax_side = jax_worker.submit(_make, ours, (case.details,)).result()
-  arguments = case.details, jax_side.pop('weights'), rows, flags.FLAGS.compile_mode
+  arguments = case.details, jax_side.pop('weights'), names, flags.FLAGS.compile_mode
   torch_side = torch_worker.submit(_make, reference, arguments).result()
   if jax_side['platform'] != torch_side['platform']:
     cli.fail(
@@ -266,7 +287,7 @@ def _check(
     if name == OURS or expected is None or found is None:
       continue
     result.differences[name] = difference(expected, found)
-    exact = about['platform'] == 'cpu' and not name.endswith('bf16')  # ours is in bfloat16 on a GPU
+    exact = about['platform'] == 'cpu' and 'bf16' not in name  # ours is in bfloat16 on a GPU
     tolerance = tolerances['float32' if exact else 'bf16']
     if not result.differences[name] <= tolerance:
       raise RuntimeError(f'{result.case.group}: {name} is {result.differences[name]:.2g} from ours: not the same work')

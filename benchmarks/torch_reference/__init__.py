@@ -1,4 +1,5 @@
-"""The project's networks, losses and training steps in PyTorch, written from the layer tables, to be measured against.
+"""The project's networks, losses, training steps and input in PyTorch, to be measured against.
 
-Nothing but the benchmarks and the tests uses it. Images are (n, c, h, w) here, mels (n, 1, 80, 16).
+Networks are written from the layer tables. Nothing but the benchmarks and the tests uses any of it. Images are
+(n, c, h, w) here, mels (n, 1, 80, 16).
 """

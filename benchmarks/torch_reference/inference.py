@@ -1,7 +1,11 @@
 """Batch inference with the generator."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from fractions import Fraction
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -9,6 +13,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from benchmarks.torch_reference.networks import Generator
 from benchmarks.torch_reference.recipes import Recipe
 from benchmarks.torch_reference.steps import generator_faces, images
+from lpips_jax.conventions import FRAME_RATE
 
 PAIRS = ('0', '1'), ('conv', 'norm'), ('reduce', 'norm')  # a convolution and the BatchNorm after it, by name
 
@@ -29,6 +34,37 @@ def make_generate(generator: Generator, recipe: Recipe) -> Callable[[Tensor, Ten
       return generator(faces, mels[:, None]).permute(0, 2, 3, 1)
 
   return torch.inference_mode()(recipe.translated(generate, frozen=True))
+
+
+class FaceGenerator:
+  """PyTorch's generator as dubbing calls one: see `lpips_jax.dubbing.generator.Generator`.
+
+  Args:
+    generate: from `make_generate`, by the same recipe. What is compiled for one shape sees no other: batches that are
+      not full are filled up.
+    recipe: how it runs.
+    config: of the run that the network is of.
+    batch_size: faces at once.
+  """
+
+  def __init__(self, generate: Callable[..., Tensor], recipe: Recipe, config: Any, batch_size: int) -> None:
+    self.batch_size = self.part = batch_size
+    self.image_size = config.model.image_size
+    self.lead = Fraction(config.data.lead) / FRAME_RATE
+    self._generate, self._recipe = generate, recipe
+    self._worker = ThreadPoolExecutor(1, 'generator', torch.set_flush_denormal, (True,))  # which is of a thread
+
+  def __call__(
+    self, crops: Sequence[np.ndarray], references: Sequence[np.ndarray], windows: np.ndarray
+  ) -> Future[np.ndarray]:
+    return self._worker.submit(self._generated, crops, references, windows)
+
+  def _generated(self, *batch: Sequence[np.ndarray]) -> np.ndarray:
+    count = len(batch[0])
+    tensors = [torch.from_numpy(np.stack(x)) for x in batch]
+    if self._recipe.compiled and count < self.part:
+      tensors = [torch.cat([x, x.new_zeros(self.part - count, *x.shape[1:])]) for x in tensors]
+    return self._generate(*(x.to(self._recipe.device) for x in tensors)).numpy(force=True)[:count]
 
 
 def fold(network: nn.Module) -> nn.Module:

@@ -32,6 +32,14 @@ def test_best_batch_size_of_each_counts():
   )
 
 
+def test_what_is_beside_counts_for_no_ratio():
+  case = Case('a', 1, 1, None, beside=('eager_float32_in_our_engine',))
+  rates = {OURS: [6.0], 'eager_float32': [2.0], 'eager_float32_in_our_engine': [4.0]}
+  figures = side_by_side.summary([Measured(case, rates=rates)])
+  assert figures['ratio'] == pytest.approx(3.0) and figures['ratios'] == pytest.approx({'eager_float32': 3.0})
+  assert figures['groups']['a']['ratios']['eager_float32_in_our_engine'] == 1.5
+
+
 def test_a_row_without_memory_is_left_out():
   figures = side_by_side.summary([measured('a', 1, ours=10, eager_float32=5), measured('b', 1, ours=10)])
   assert figures['ratio'] == 2.0 and figures['groups']['b']['ratios'] == {}

@@ -1,0 +1,67 @@
+"""Dubbing end to end beside PyTorch: both sides dub the same film, and make the same of the same faces."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip('torch')
+
+from benchmarks import dub_beside_torch, films, sequential, side_by_side
+from benchmarks.dub_beside_torch import IN_OUR_ENGINE, Dub
+from benchmarks.generator import Frames
+from benchmarks.side_by_side import OURS
+from lpips_jax.media.video import read_frames
+
+ROWS = 'released_recipe', 'eager_float32'
+
+
+@pytest.fixture
+def dub(tmp_path):
+  speech = films.speech(tmp_path / 'speech.wav', 2, 2)
+  face = films.film(tmp_path / 'face.mp4', 192, 160, 1)
+  return Dub(face, speech, tmp_path, Frames(32, 4, tiny=True), 'cascade', None)
+
+
+def test_both_sides_dub_the_same(dub, monkeypatch):
+  assert sequential.frames_to_dub(dub.face, dub.audio) == 25  # the film is the shorter
+  config = dub.network.config()
+  config.model.update(blocks=1, bottleneck=1)  # compiled sooner
+  monkeypatch.setattr(Frames, 'config', lambda self: config)
+  side = dub_beside_torch.ours(dub)
+  names = [*ROWS, ROWS[-1] + IN_OUR_ENGINE]
+  theirs = dub_beside_torch.reference(dub, side.weights, names, 'default')
+  expected = side.contenders[OURS].outputs()
+  assert expected['frames'] == 25 and expected['images'].std() > 0.01
+  source = np.stack(list(read_frames(dub.face))).astype(float)
+  for name in names:
+    assert side_by_side.difference(expected, theirs.contenders[name].outputs()) < 1e-3
+    dubbed = np.stack(list(read_frames(dub.output(name))))
+    changed = np.abs(dubbed - source).mean((1, 2, 3))
+    assert changed.min() > 0.5, name  # every frame has a new mouth
+
+
+def test_boxes_are_compared(dub, monkeypatch):
+  apart = dub_beside_torch.edges_apart(dub, 12, ROWS)
+  assert apart.keys() == {480, sequential.AS_LARGE} and max(apart.values()) < 0.02
+  moved = sequential.find_boxes
+  monkeypatch.setattr(sequential, 'find_boxes', lambda *inputs: moved(*inputs) + 20.0)
+  with pytest.raises(RuntimeError, match='not the same work'):
+    dub_beside_torch.edges_apart(dub, 12, ROWS)
+
+
+def test_batches_that_are_not_full_are_filled_up_where_compiled():
+  from benchmarks.torch_reference.inference import FaceGenerator
+  from benchmarks.torch_reference.recipes import recipe
+
+  seen = []
+
+  def generate(crops, references, mels):
+    seen.append(len(crops))
+    return references.float() / 255
+
+  crops = list(np.random.default_rng(0).integers(256, size=(3, 8, 8, 3), dtype=np.uint8))
+  windows = np.zeros((3, 80, 16), np.float32)
+  for row, count in {'eager_float32': 3, 'compiled_float32': 4}.items():
+    network = FaceGenerator(generate, recipe(row, 'cpu'), Frames(32, 4, tiny=True).config(), 4)
+    images = network(crops, crops, windows).result()
+    assert seen[-1] == count and images.shape == (3, 8, 8, 3)
+    np.testing.assert_allclose(images, np.stack(crops) / 255, atol=1e-6)
