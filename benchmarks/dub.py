@@ -188,7 +188,7 @@ def _stages_alone(
   frames = timed('decode', lambda: list(play(face, info)))
   located = timed('find', lambda: list(following.follow(frames, find, info, following.One())))
   speech = Speech(samples, False)
-  batches = timed('generate', lambda: [_finished(batch) for batch in generate(located, speech, generator)])
+  batches = timed('generate', lambda: _finished(list(generate(located, speech, generator))))
   dubbed = timed('composite', lambda: list(composite(batches)))
 
   def encode() -> None:
@@ -200,10 +200,11 @@ def _stages_alone(
   return spent
 
 
-def _finished(batch: Batch) -> Batch:
-  for images in batch.generated:
-    images.result()
-  return batch
+def _finished(batches: list[Batch]) -> list[Batch]:
+  for batch in batches:
+    for images in batch.generated:
+      images.result()
+  return batches
 
 
 def _sequential(directory: Path, network: pretrained.Pretrained, detector: Callable[..., Detect]) -> dict[str, Any]:
