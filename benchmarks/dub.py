@@ -5,10 +5,11 @@
   python -m benchmarks.dub --parts=sequential --faces=a.mp4,b.mp4 --audio=speech.wav
 
 The generator has the paper's size and random weights. `torch` (see `benchmarks.dub_beside_torch`) prints a table, and
-gives `ratio` and `ratios`: ours over PyTorch, end to end. `memory` runs infer.py on films of 1080p25, a short one
-played again and again, and looks for the clicks and flashes of what comes out. `overlap` runs each stage alone at 720p,
-its input at hand and its output dropped, and then all of them together. `sequential` sets the engine beside what peers
-do (see `benchmarks.sequential`), both with our generator.
+gives `ratio` and `ratios`: ours over PyTorch, end to end. `start` is what infer.py takes for a second of film, imports
+and model included: the first time, when all is compiled, and later. `memory` runs infer.py on films of 1080p25, a short
+one played again and again, and looks for the clicks and flashes of what comes out. `overlap` runs each stage alone at
+720p, its input at hand and its output dropped, and then all of them together. `sequential` sets the engine beside what
+peers do (see `benchmarks.sequential`), both with our generator.
 """
 
 import itertools
@@ -46,7 +47,7 @@ from lpips_jax.media.playback import Shown, play
 from lpips_jax.media.video import probe
 from lpips_jax.media.writing import write_video
 
-PARTS = 'torch', 'memory', 'overlap', 'sequential'
+PARTS = 'torch', 'start', 'memory', 'overlap', 'sequential'
 SECONDS = 20  # of films
 LOOP = 20  # seconds of the film that is played again and again
 
@@ -74,7 +75,7 @@ def main() -> None:
     directory.mkdir(parents=True, exist_ok=True)
     if 'torch' in given.parts:  # first: its processes share a device with each other, but not with this one
       figures |= dub_beside_torch.measure(directory, kind, model)
-    others = {'memory': _memory, 'overlap': _overlap, 'sequential': _sequential}
+    others = {'start': _start, 'memory': _memory, 'overlap': _overlap, 'sequential': _sequential}
     others = {part: measure for part, measure in others.items() if part in given.parts}
     if others:
       figures |= _measure_others(others, directory, partial(make_detector, kind, model))
@@ -103,24 +104,16 @@ def _batch_size() -> int:
 
 def _memory(directory: Path, network: pretrained.Pretrained, detector: Callable[..., Detect]) -> dict[str, Any]:
   """Peak resident memory of infer.py by the length of the film, and how far clicks and flashes come to lie apart."""
-  given = flags.FLAGS
-  checkpoint = directory / 'checkpoint'
-  if not checkpoint.exists():
-    pretrained.save(checkpoint, network)
+  checkpoint = _checkpoint(directory, network)
   loop = films.film(directory / 'loop.mp4', 1920, 1080, LOOP)
   figures = {}
-  for minutes in map(int, given.minutes):
+  for minutes in map(int, flags.FLAGS.minutes):
     face = films.repeated(directory / f'{minutes}.mp4', loop, minutes * 60 // LOOP)
     audio = films.speech(directory / f'{minutes}.wav', minutes * 60, LOOP)
     output = directory / f'{minutes}-dubbed.mp4'
-    line = [sys.executable, str(ROOT / 'infer.py'), f'--face={face}', f'--audio={audio}', f'--output={output}']
-    line += [f'--checkpoint={checkpoint}', f'--batch_size={_batch_size()}', f'--detector={given.detector}']
-    line += [f'--detector_model={given.detector_model}'] if given.detector_model else []
     print(f'{minutes} minutes of 1080p25', flush=True)
     begun = time.perf_counter()
-    status, seconds, peak = waited(subprocess.Popen(line, cwd=ROOT))
-    if status:
-      cli.fail(f'infer.py failed with status {status}')
+    seconds, peak = _infer(face, audio, output, checkpoint)
     clicks, flashes = films.clicks_and_flashes(output)
     apart = 1000 * np.abs(clicks - flashes)
     figures[f'{minutes}_minutes'] = {
@@ -133,6 +126,41 @@ def _memory(directory: Path, network: pretrained.Pretrained, detector: Callable[
     print(figures[f'{minutes}_minutes'], f'{time.perf_counter() - begun:.0f} s', flush=True)
   peaks = [entry['peak_resident_mib'] for entry in figures.values()]
   return figures | {'growth': peaks[-1] / peaks[0] - 1}
+
+
+def _start(directory: Path, network: pretrained.Pretrained, detector: Callable[..., Detect]) -> dict[str, Any]:
+  """Seconds from the start of infer.py to its end, for a second of 720p; nothing is compiled before the first time."""
+  face = films.film(directory / 'second.mp4', 1280, 720, 1)
+  audio = films.speech(directory / 'second.wav', 1, 1)
+  checkpoint = _checkpoint(directory, network)
+  with tempfile.TemporaryDirectory() as programs:
+    environment = os.environ | {'JAX_COMPILATION_CACHE_DIR': programs}
+    first, *others = [
+      _infer(face, audio, directory / 'second-dubbed.mp4', checkpoint, environment)[0]
+      for _ in range(1 + flags.FLAGS.rounds)
+    ]
+  return {'first_seconds': first, 'later_seconds': others}
+
+
+def _checkpoint(directory: Path, network: pretrained.Pretrained) -> Path:
+  checkpoint = directory / 'checkpoint'
+  if not checkpoint.exists():
+    pretrained.save(checkpoint, network)
+  return checkpoint
+
+
+def _infer(
+  face: Path, audio: Path, output: Path, checkpoint: Path, environment: dict[str, str] | None = None
+) -> tuple[float, float]:
+  """Runs infer.py to its end; returns seconds, and the most memory that it had resident, in MiB."""
+  given = flags.FLAGS
+  line = [sys.executable, str(ROOT / 'infer.py'), f'--face={face}', f'--audio={audio}', f'--output={output}']
+  line += [f'--checkpoint={checkpoint}', f'--batch_size={_batch_size()}', f'--detector={given.detector}']
+  line += [f'--detector_model={given.detector_model}'] if given.detector_model else []
+  status, seconds, peak = waited(subprocess.Popen(line, cwd=ROOT, env=environment))
+  if status:
+    cli.fail(f'infer.py failed with status {status}')
+  return seconds, peak
 
 
 def _overlap(directory: Path, network: pretrained.Pretrained, detector: Callable[..., Detect]) -> dict[str, Any]:
