@@ -8,7 +8,6 @@ matrix units do the multiplying, as on GPUs and TPUs, or where numbers are short
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -63,7 +62,7 @@ def transform_kernels(apply: Callable[..., Any], variables: Mapping[str, Any], *
   suited = []
 
   def look(call: Callable[..., Any], arguments: tuple[Any, ...], options: dict[str, Any], context: Any) -> Any:
-    if context.method_name == '__call__' and _suits(context.module, *arguments):
+    if isinstance(context.module, nn.Conv) and context.method_name == '__call__' and _suits(context.module, *arguments):
       suited.append(context.module.path)
     return call(*arguments, **options)
 
@@ -111,9 +110,8 @@ def convolve(x: jax.Array, kernel: jax.Array) -> jax.Array:
 def _convolve_at_once(x: jax.Array, kernel: jax.Array) -> jax.Array:
   n, height, width, channels = x.shape
   down, across = (height - 2) // TILE, (width - 2) // TILE
-  every = partial(range, PATCH)
-  rows = _combined(OF_PATCHES, [x[:, i : i + TILE * down - 3 : TILE] for i in every()], 0)
-  patches = _combined(OF_PATCHES, [rows[:, :, :, j : j + TILE * across - 3 : TILE] for j in every()], 0)
+  rows = _combined(OF_PATCHES, [x[:, i : i + TILE * down - 3 : TILE] for i in range(PATCH)], 0)
+  patches = _combined(OF_PATCHES, [rows[:, :, :, j : j + TILE * across - 3 : TILE] for j in range(PATCH)], 0)
   products = jnp.einsum('kpc,kcf->kpf', patches.reshape(PATCH * PATCH, -1, channels), kernel)
   products = jax.lax.optimization_barrier(products.reshape(PATCH, PATCH, n, down, across, -1))
   columns = _combined(OF_PRODUCTS, list(products), 4)
@@ -132,8 +130,8 @@ def transform_kernel(kernel: jax.Array) -> np.ndarray:
   return (np.kron(OF_KERNELS, OF_KERNELS) @ taps).reshape(PATCH * PATCH, *kernel.shape[2:])
 
 
-def _suits(module: nn.Module, x: Any = None, *_: Any) -> bool:
-  if not isinstance(module, nn.Conv) or tuple(module.kernel_size) != (3, 3) or module.strides not in (1, (1, 1)):
+def _suits(module: nn.Conv, x: jax.ShapeDtypeStruct) -> bool:
+  if tuple(module.kernel_size) != (3, 3) or module.strides not in (1, (1, 1)):
     return False
   outputs = [size + sum(padding) - 2 for size, padding in zip(x.shape[1:3], _padding(module), strict=True)]
   return math.gcd(*outputs) % TILE == 0 and min(x.shape[-1], module.features) >= FEWEST_CHANNELS
