@@ -46,7 +46,7 @@ class Generator:
   def __init__(self, network: Callable[..., Any], batch_size: int, precision: str) -> None:
     ours = isinstance(network, pretrained.Pretrained)
     if ours:
-      network = on_all_devices(_made_fast(network, precision))
+      network = on_all_devices(made_fast(network, precision))
     self.network, self._split = network, along_batch(network)
     devices = 1 if self._split is None else self._split.mesh.size
     on_cpu = jax.default_backend() == 'cpu'
@@ -95,7 +95,7 @@ def load_generator(checkpoint: str | os.PathLike[str] | Callable[..., Any]) -> C
   return network
 
 
-def _made_fast(network: pretrained.Pretrained, precision: str) -> pretrained.Pretrained:
+def made_fast(network: pretrained.Pretrained, precision: str) -> pretrained.Pretrained:
   """BatchNorm folded, and convolutions in bfloat16 if that is wanted, by Winograd's algorithm where that is faster.
 
   Parameters stay in float32, and so do statistics and Fourier transforms, whatever the convolutions compute in.

@@ -45,4 +45,5 @@ class Discriminator(nn.Module):
 
   def _conv(self, x: jax.Array, features: int, kernel: Size, stride: Size, padding: int, name: str) -> jax.Array:
     conv = nn.Conv(features, pair(kernel), pair(stride), symmetric(padding), dtype=self.dtype, name=name)
-    return leaky_relu(conv(x))
+    with jax.named_scope(name):
+      return leaky_relu(conv(x))

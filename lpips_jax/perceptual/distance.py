@@ -18,6 +18,7 @@ DEVIATION = np.array([0.458, 0.448, 0.450], np.float32)
 EPSILON = 1e-20
 
 
+@jax.named_scope('lpips')
 def lpips(x: jax.Array, y: jax.Array, weights: Weights, dtype: jnp.dtype = jnp.float32) -> jax.Array:
   """Returns the perceptual distance between two batches of images.
 

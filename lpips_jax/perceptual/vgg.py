@@ -48,7 +48,9 @@ def vgg16_features(params: Params, images: jax.Array, dtype: jnp.dtype = jnp.flo
     if block > 1:
       x = _max_pool(x)
     for layer in range(1, len(widths) + 1):
-      x = jax.nn.relu(_convolve(x, **params[f'conv{block}_{layer}']))
+      name = f'conv{block}_{layer}'
+      with jax.named_scope(name):
+        x = jax.nn.relu(_convolve(x, **params[name]))
     features.append(x)
   return features
 

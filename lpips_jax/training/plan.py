@@ -8,7 +8,6 @@ of this machine. Nothing is run, and no weights or data are read.
 """
 
 import json
-import os
 from pathlib import Path
 
 from absl import flags
@@ -16,6 +15,7 @@ from ml_collections import ConfigDict, config_flags
 
 from lpips_jax import cli
 from lpips_jax.files import write_whole
+from lpips_jax.training.planning import environment
 
 config_flags.DEFINE_config_file('config', None, 'What to train: a file of configs/.', lock_config=True)
 flags.DEFINE_string('topology', 'local', "TPU generation and grid of chips, such as v5e:4x4, or 'local'.")
@@ -28,18 +28,6 @@ flags.DEFINE_enum(
 flags.DEFINE_string('output', None, 'Writes the figures there as JSON, too.')
 flags.DEFINE_string('hlo', None, 'Writes the optimised program there, as text.')
 
-# That libtpu asks no metadata server, shares the machine with other compilations, and keeps quiet about having no TPU.
-ALONE = {
-  'JAX_PLATFORMS': 'cpu',
-  'TPU_SKIP_MDS_QUERY': '1',
-  'ALLOW_MULTIPLE_LIBTPU_LOAD': '1',
-  'TPU_WORKER_ID': '0',
-  'TPU_WORKER_HOSTNAMES': 'localhost',
-  'TPU_HOST_BOUNDS': '1,1,1',
-  'TPU_CHIPS_PER_HOST_BOUNDS': '2,2,1',
-  'TPU_LOG_DIR': 'disabled',
-}
-
 
 def main() -> None:
   cli.require_flags('config')
@@ -48,8 +36,7 @@ def main() -> None:
     if written and not Path(written).parent.is_dir():  # told now, not after minutes
       cli.fail(f'{written}: there is no such directory')
   if topology != 'local':
-    for name, value in ALONE.items():
-      os.environ.setdefault(name, value)
+    environment.set_apart()
 
   from lpips_jax.training.checking import check_config  # here, so that JAX sees that environment
   from lpips_jax.training.planning import estimates, programs

@@ -27,6 +27,7 @@ class Adversary:
   def create(cls, params: Any, optimizer: optax.GradientTransformation) -> Self:
     return cls(params, optimizer.init(params))
 
+  @jax.named_scope('optimizer')
   def updated(self, gradients: Any, optimizer: optax.GradientTransformation) -> Self:
     updates, optimizer_state = optimizer.update(gradients, self.optimizer, self.params)
     return Adversary(optax.apply_updates(self.params, updates), optimizer_state)
@@ -64,6 +65,7 @@ class TrainState:
       adversary=adversary,
     )
 
+  @jax.named_scope('optimizer')
   def updated(self, gradients: Any, batch_stats: Any, optimizer: optax.GradientTransformation, decay: float) -> Self:
     """The state after one step down the gradients; the average forgets at `decay`, faster at the start of a run."""
     updates, optimizer_state = optimizer.update(gradients, self.optimizer, self.variables['params'])

@@ -74,6 +74,14 @@ def test_a_fusion_reads_all_of_what_it_needs_whole():
   assert traffic(FUSED.replace('slice(%b), slice={[2:3], [0:10]}', 'reduce(%b)')) == 4000 + 2 * 40
 
 
+def test_of_what_is_computed_element_by_element_only_slices_are_read():
+  sliced = '%n = f32[10,100]{1,0} negate(%b)\n  %s = f32[1,10]{1,0} slice(%n)'
+  text = FUSED.replace('%s = f32[1,10]{1,0} slice(%b), slice={[2:3], [0:10]}', sliced)
+  assert traffic(text) == 3 * 40
+  assert traffic(text.replace('negate', 'reverse')) == 4000 + 2 * 40  # anything from anywhere
+  assert traffic(text.replace('ROOT %m = f32[10]{0} multiply(%c, %p1)', 'ROOT %m = f32[10]{0} dot(%n, %p1)')) > 4000
+
+
 def test_a_loop_moves_what_its_rounds_move():
   def f(x):
     return jax.lax.fori_loop(0, 7, lambda i, x: jnp.sin(x) @ x, x)

@@ -3,6 +3,7 @@
 import math
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _COMPUTATION = re.compile(r'(ENTRY )?%?([\w.\-]+) .*\{$')
@@ -17,6 +18,13 @@ _SOURCE = re.compile(r'op_name="([^"]*)"')
 _FREE = 'parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast', 'after-all', 'partition-id', 'opt-barrier'
 _RUNS_OTHERS = 'call', 'while', 'conditional', 'async-start'
 _SLICES = 'slice', 'dynamic-slice', 'gather'
+# fmt: off
+_ELEMENTWISE = {
+  'abs', 'add', 'and', 'ceil', 'clamp', 'compare', 'convert', 'copy', 'cosine', 'divide', 'exponential',
+  'exponential-minus-one', 'floor', 'log', 'log-plus-one', 'logistic', 'maximum', 'minimum', 'multiply', 'negate',
+  'not', 'or', 'power', 'rsqrt', 'select', 'sign', 'sine', 'sqrt', 'subtract', 'tanh', 'xor',
+}
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,7 @@ class Instruction:
     rounds: how often it runs them: 1, except loops; None of a loop that does not tell.
     source: JAX's name of the operation, or of one of those, that it was made of; '' if none.
     parameter: of a parameter its number, else None.
+    attributes: the text of the rest, such as a convolution's 'window={size=3x3}, dim_labels=b01f_01io->b01f'.
   """
 
   name: str
@@ -42,6 +51,7 @@ class Instruction:
   rounds: int | None
   source: str
   parameter: int | None
+  attributes: str = ''
 
 
 Computations = dict[str, list[Instruction]]
@@ -57,6 +67,11 @@ def parse(text: str) -> tuple[str, Computations]:
       current = computations.setdefault(header[2], [])
       entry = header[2] if header[1] else entry
   return entry, computations
+
+
+def dimensions(shape: str) -> list[int]:
+  """Returns the sizes of the first array of a shape; none of a scalar."""
+  return _numbers(_ARRAY.search(shape)[2])
 
 
 def shape_bytes(shape: str) -> dict[str, int]:
@@ -92,41 +107,64 @@ def memory_traffic(entry: str, computations: Computations, padded: bool = True) 
   (XLA's own 'bytes accessed' counts all of it), and loops count their rounds, if those are known. What a fusion keeps
   to itself counts nothing. With `padded` tiles move whole. A model of the program, not a measurement.
   """
-  total, stored = 0, {}
+  return sum(times * size for _, times, size in kernels(entry, computations, padded))
+
+
+def kernels(entry: str, computations: Computations, padded: bool = True) -> Iterator[tuple[Instruction, int, int]]:
+  """Yields what a program runs one after the other: instructions, how often each, and the bytes that once moves.
+
+  Those inside of loops, calls and branches are among them (all branches), those inside of fusions are not.
+  """
+  stored = {}
   for one in computations.get(entry, ()):
     stored[one.name] = stored_bytes(one.shape, padded)
     if one.opcode in _FREE or one.opcode.endswith('-done'):
       continue
     if one.opcode in _RUNS_OTHERS:
-      total += (one.rounds or 1) * sum(memory_traffic(called, computations, padded) for called in one.called)
-      continue
-    reads = [stored.get(name, 0) for name in one.operands]
-    if one.opcode in _SLICES:
-      reads[0] = stored[one.name]
-    elif one.opcode == 'dynamic-update-slice':
-      total += 2 * reads[1]
-      continue
-    elif one.opcode == 'fusion':
-      inside = computations[one.called[0]]
-      reads = [_read(inside, number, size) for number, size in enumerate(reads)]
-    total += sum(reads) + (sum(reads) if one.opcode.endswith('-start') else stored[one.name])
-  return total
+      for called in one.called:
+        for inner, times, size in kernels(called, computations, padded):
+          yield inner, (one.rounds or 1) * times, size
+    else:
+      yield one, 1, _moved(one, stored, computations)
+
+
+def _moved(one: Instruction, stored: dict[str, int], computations: Computations) -> int:
+  """The bytes that an instruction reads and writes, `stored` being those of all that came before, and of itself."""
+  reads = [stored.get(name, 0) for name in one.operands]
+  if one.opcode in _SLICES:
+    reads[0] = stored[one.name]
+  elif one.opcode == 'dynamic-update-slice':
+    return 2 * reads[1]
+  elif one.opcode == 'fusion':
+    inside = computations[one.called[0]]
+    reads = [_read(inside, number, size) for number, size in enumerate(reads)]
+  return sum(reads) + (sum(reads) if one.opcode.endswith('-start') else stored[one.name])
 
 
 def _read(fused: list[Instruction], number: int, size: int) -> int:
-  """How much of its operand of that number and size a fusion reads: all, or the slices it takes."""
+  """How much of its operand of that number and size a fusion reads: all, or what is needed for the slices it takes.
+
+  That of what was computed element by element only a slice is taken is the rule in optimisers that work on one long
+  vector of all parameters: each parameter's new value is a fusion of its own.
+  """
   parameter = next((one.name for one in fused if one.parameter == number), None)
-  names, slices = {parameter}, 0
-  for one in fused:
-    if names.isdisjoint(one.operands):
-      continue
-    if one.opcode == 'bitcast':
-      names.add(one.name)
-    elif one.opcode in _SLICES and one.operands[0] in names:
-      slices += sum(shape_bytes(one.shape).values())
-    else:
-      return size
-  return min(size, slices)
+  shapes = {one.name: one.shape for one in fused}
+  needed: dict[str, float] = {}  # shares of arrays, from the results back to the operands
+  for one in reversed(fused):
+    share = needed.get(one.name, 0 if needed else 1)
+    for place, name in enumerate(one.operands):
+      if one.opcode in _SLICES and place == 0:
+        taken = share * math.prod(dimensions(one.shape)) / max(1, math.prod(dimensions(shapes[name])))
+      elif one.opcode in ('bitcast', 'tuple') or (one.opcode in _ELEMENTWISE and _alike(one.shape, shapes[name])):
+        taken = share
+      else:
+        taken = 1 if share else 0
+      needed[name] = needed.get(name, 0) + taken
+  return min(size, round(size * needed.get(parameter, 0)))
+
+
+def _alike(first: str, second: str) -> bool:
+  return dimensions(first) == dimensions(second)
 
 
 def _instruction(name: str, shape: str, opcode: str, rest: str) -> Instruction:
@@ -138,7 +176,7 @@ def _instruction(name: str, shape: str, opcode: str, rest: str) -> Instruction:
   rounds = (int(trips[1]) if trips else None) if opcode == 'while' else 1
   names = re.findall(r'%([\w.\-]+)', operands)
   number = int(re.match(r'\d+', rest)[0]) if opcode == 'parameter' else None
-  return Instruction(name, opcode, shape, names, called, rounds, source[1] if source else '', number)
+  return Instruction(name, opcode, shape, names, called, rounds, source[1] if source else '', number, attributes)
 
 
 def _numbers(text: str) -> list[int]:

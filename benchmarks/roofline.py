@@ -1,0 +1,282 @@
+"""A roofline by groups of kernels: operations, bytes, the least time, and the time that each group took.
+
+  python -m benchmarks.roofline --of=generator_training --batch_size=2 --output=roofline.json
+  python -m benchmarks.roofline --of=gan_training --batch_size=64 --topology=v5e:4x4
+
+Compiles a training step, or what dubbing infers with, for this machine's device, runs it, and runs it again under JAX's
+profiler, whose times of XLA's kernels are added up by group. Networks are of the paper's size, with random weights.
+With --topology it compiles for TPUs that need not be there (it takes minutes, and libtpu), and nothing is run. What
+floors mean, and what they leave out, `lpips_jax/training/planning/roofline.py` says.
+
+Peaks are from data sheets, on GPUs and TPUs in bfloat16, which is computed in there. Of a CPU they are what a large
+product, a convolution and a copy reach here, so other work on the machine lowers them, and groups may do better.
+
+On a CPU Eigen's convolutions return before they are done, and so have no times here; and kernels that run side by side
+on its cores count each, so that their sum may be more than the run takes. On a GPU kernels are launched one by one,
+without CUDA graphs, which would hide their names.
+"""
+
+import dataclasses
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from benchmarks import traces
+from benchmarks.generator import Frames
+from benchmarks.train_step import Trained, make_batch, make_frozen
+from lpips_jax import cli
+from lpips_jax.files import write_whole
+from lpips_jax.training.planning import environment
+
+TRAINING = {
+  'sync_expert_training': 'sync_expert',
+  'generator_training': 'generator',
+  'gan_training': 'generator_gan',
+}
+NO_GRAPHS = '--xla_gpu_enable_command_buffer='
+UNSEEN = {'cpu': ('convolution',)}  # opcodes whose kernels go on after the profiler takes them to be done
+PRODUCT, CHANNELS, NUMBERS = 1024, 256, 1 << 26  # side of a matrix; of a convolution; more than any cache holds
+ROUNDS = 10
+
+Run = Callable[[int], None]  # so many times, and until all of it is done
+
+
+def main() -> None:
+  cli.require_flags('of')
+  given = flags.FLAGS
+  if given.output and not Path(given.output).parent.is_dir():  # told now, not after minutes
+    cli.fail(f'{given.output}: there is no such directory')
+  if given.topology != 'local':
+    environment.set_apart()
+  elif NO_GRAPHS not in os.environ.get('XLA_FLAGS', ''):
+    os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {NO_GRAPHS}'.strip()
+
+  figures = measure(given.of, given.batch_size, given.topology, given.tiny, given.image_size, given.runs)
+  print(table(figures))
+  if given.output:
+    write_whole(Path(given.output), json.dumps(figures, indent=2) + '\n')
+
+
+def measure(of: str, batch_size: int, topology: str, tiny: bool, image_size: int, runs: int) -> dict[str, Any]:
+  """Returns all figures by name, ready for JSON: `rows` by group, times in seconds.
+
+  Raises:
+    UserError: no such topology, or no data sheet of its chips, or a batch that does not divide among them.
+  """
+  import jax
+
+  from lpips_jax.training import hardware
+  from lpips_jax.training.planning import hlo, programs, roofline
+
+  local = topology == 'local'
+  mesh = programs.mesh_of(topology)
+  mesh = one_device(mesh) if local else mesh
+  device = mesh.devices.flat[0]
+  if batch_size % mesh.devices.size:
+    cli.fail(f'--batch_size={batch_size} does not divide among {mesh.devices.size} chips')
+  chip = hardware.chip(device.device_kind)
+  if chip is None and device.platform != 'cpu':
+    cli.fail(f'no data sheet of {device.device_kind} in lpips_jax/training/hardware.py')
+  dtype = 'float32' if device.platform == 'cpu' else 'bfloat16'
+  if of in TRAINING:
+    compiled, make_run = training(Trained(TRAINING[of], batch_size, tiny), mesh, dtype)
+  else:
+    compiled, make_run = inference(Frames(image_size, batch_size, tiny), mesh, dtype)
+  module = hlo.parse(compiled.as_text())
+
+  wall, times = None, {}
+  if local:
+    run = make_run(compiled)
+    wall, times = timed(run, runs)
+  peak = roofline.Peak(chip.flops, chip.bandwidth) if chip else measured_peak()
+  rows = roofline.rows(*module, peak, times, UNSEEN.get(device.platform, ()))
+  return {
+    'of': of,
+    'batch_size': batch_size,
+    'tiny': tiny,
+    'topology': topology,
+    'chips': mesh.devices.size,
+    'device_kind': device.device_kind,
+    'dtype': dtype,
+    'jax': jax.__version__,
+    'peak': dataclasses.asdict(peak) | {'from': 'data sheet' if chip else 'measured in this run'},
+    'xla_flops': (compiled.cost_analysis() or {}).get('flops'),  # with all that is done element by element
+    'seconds': wall,
+    'rows': [dataclasses.asdict(row) | {'binds': row.binds, 'share': row.share} for row in rows],
+  }
+
+
+def one_device(mesh: Any) -> Any:
+  from jax.sharding import Mesh
+
+  return Mesh(mesh.devices[:1], mesh.axis_names, axis_types=mesh.axis_types)
+
+
+def training(trained: Trained, mesh: Any, dtype: str) -> tuple[Any, Callable[[Any], Run]]:
+  """The step of train.py, compiled for a mesh, and what makes of it something to run."""
+  import jax
+
+  from lpips_jax.training import sharding
+  from lpips_jax.training.planning import programs
+
+  config = trained.config(dtype)
+  frozen = make_frozen(trained, config)
+  task, shapes = programs.arguments(config, frozen)
+  step, _ = sharding.jitted(task, mesh)
+
+  def make_run(compiled: Any) -> Run:
+    state = task.init()
+    state = state.replace(sync_opened=state.step + 0)  # every loss counts from the start
+    state, weights = (sharding.put_replicated(tree, mesh) for tree in (state, frozen.weights))
+    batch = sharding.put_batch(make_batch(config), mesh)
+
+    def run(repeats: int) -> None:
+      nonlocal state
+      for _ in range(repeats):
+        state, _ = compiled(state, batch, weights)
+      jax.block_until_ready(state)
+
+    return run
+
+  return step.lower(*shapes).compile(), make_run
+
+
+def inference(frames: Frames, mesh: Any, dtype: str) -> tuple[Any, Callable[[Any], Run]]:
+  """The generator as `lpips_jax.dubbing` has it, one batch by one thread, and what makes of it something to run."""
+  from functools import partial
+
+  import jax
+  import numpy as np
+
+  from lpips_jax import folding, models
+  from lpips_jax.dubbing.generator import made_fast
+  from lpips_jax.pretrained import Pretrained
+  from lpips_jax.training import sharding
+  from lpips_jax.training.state import init_variables
+
+  config = frames.config()
+  model = models.build(config.model)
+  network = made_fast(Pretrained(config, model, init_variables(model, config.model, 0), 0), dtype)
+  rng = np.random.default_rng(0)
+  inputs = [
+    rng.uniform(0, 1, (frames.batch_size, *x.shape[1:])).astype(np.float32) for x in models.example_inputs(config.model)
+  ]
+  copies, shares = sharding.replicated(mesh), sharding.along_batch(mesh)
+  generate = jax.jit(partial(folding.apply, network.model), in_shardings=(copies, shares, shares), out_shardings=shares)
+
+  def make_run(compiled: Any) -> Run:
+    placed = jax.device_put(network.variables, copies), *jax.device_put(inputs, shares)
+
+    def run(repeats: int) -> None:
+      for _ in range(repeats):
+        images = compiled(*placed)
+      jax.block_until_ready(images)
+
+    return run
+
+  shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (network.variables, *inputs))
+  return generate.lower(*shapes).compile(), make_run
+
+
+def timed(run: Run, runs: int) -> tuple[float, dict[str, float]]:
+  """Seconds of one run, warm and without the profiler: the median; and of its kernels, by name, under the profiler."""
+  import jax
+  import numpy as np
+
+  run(2)
+  seconds = []
+  for _ in range(runs):
+    begun = time.perf_counter()
+    run(1)
+    seconds.append(time.perf_counter() - begun)
+  options = jax.profiler.ProfileOptions()
+  options.python_tracer_level = 0
+  with tempfile.TemporaryDirectory() as directory:
+    with jax.profiler.trace(directory, profiler_options=options):
+      run(runs)
+    times = traces.kernel_seconds(Path(directory))
+  return float(np.median(seconds)), {name: total / runs for name, total in times.items()}
+
+
+def measured_peak() -> Any:
+  """What this CPU reaches in float32: the faster of a product of matrices and a convolution; and numbers in place."""
+  import jax
+  import jax.numpy as jnp
+
+  from lpips_jax.training.planning.roofline import Peak
+
+  matrix, vector = jnp.ones((PRODUCT, PRODUCT)), jnp.ones(NUMBERS)
+  images, kernel = jnp.ones((4, 34, 34, CHANNELS)), jnp.ones((3, 3, CHANNELS, CHANNELS))
+  product = jax.jit(jnp.matmul)
+  convolve = jax.jit(
+    lambda x, k: jax.lax.conv_general_dilated(x, k, (1, 1), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+  )
+  negate = jax.jit(jnp.negative, donate_argnums=0)  # in memory that is there: the system is slow to give new
+  flops, bandwidths = [], []
+  for _ in range(ROUNDS):
+    flops.append(2 * PRODUCT**3 / _seconds(lambda: product(matrix, matrix)))
+    flops.append(2 * 4 * 32 * 32 * kernel.size / _seconds(lambda: convolve(images, kernel)))
+    begun = time.perf_counter()
+    vector = negate(vector).block_until_ready()
+    bandwidths.append(2 * vector.nbytes / (time.perf_counter() - begun))
+  return Peak(max(flops), max(bandwidths))
+
+
+def _seconds(compute: Callable[[], Any]) -> float:
+  begun = time.perf_counter()
+  compute().block_until_ready()
+  return time.perf_counter() - begun
+
+
+def table(figures: dict[str, Any]) -> str:
+  """The groups in Markdown, those first that took longest, or would take."""
+  rows = sorted(figures['rows'], key=lambda row: (row['measured'] or 0, row['floor']), reverse=True)
+  peak, measured = figures['peak'], figures['seconds'] is not None
+  of_chip = ' of each chip' if figures['chips'] > 1 else ''
+  lines = [
+    f'{figures["of"]}, batch of {figures["batch_size"]}, {figures["dtype"]}, {figures["chips"]} x '
+    f'{figures["device_kind"]}; peaks{of_chip}, {peak["from"]}: {peak["flops"] / 1e12:.3g} TFLOP/s, '
+    f'{peak["bandwidth"] / 1e9:.4g} GB/s\n',
+    '| group | kernels | GFLOP | MB | floor, ms | binds | measured, ms | floor / measured | of the floor seen |',
+    '|---|---:|---:|---:|---:|---|---:|---:|---:|',
+  ]
+  total = {name: sum(row[name] or 0 for row in rows) for name in _SUMMED}
+  total['share'] = total['measured_floor'] / total['measured'] if total['measured'] else None
+  total |= {'group': 'all', 'binds': 'arithmetic' if total['arithmetic'] > total['floor'] / 2 else 'memory'}
+  lines += [_line(row, measured) for row in [*rows, total]]
+  if measured:
+    wall = figures['seconds']
+    lines.append(f'\nOne run takes {1e3 * wall:.4g} ms; the profiler saw kernels of {1e3 * total["measured"]:.4g} ms.')
+  return '\n'.join(lines)
+
+
+_SUMMED = 'kernels', 'flops', 'bytes', 'floor', 'arithmetic', 'measured', 'measured_floor'
+
+
+def _line(row: dict[str, Any], measured: bool) -> str:
+  took = f'{1e3 * row["measured"]:.4g}' if row['measured'] else ''
+  share = '' if row['share'] is None else f'{row["share"]:.0%}'
+  seen = f'{row["measured_floor"] / row["floor"]:.0%}' if measured and row['floor'] else ''
+  cells = [f'{row["kernels"]:,}', f'{row["flops"] / 1e9:.4g}', f'{row["bytes"] / 1e6:.4g}', f'{1e3 * row["floor"]:.4g}']
+  return f'| {row["group"]} | {" | ".join(cells)} | {row["binds"]} | {took} | {share} | {seen} |'
+
+
+def define_flags() -> None:
+  flags.DEFINE_enum('of', None, [*TRAINING, 'inference'], 'What to compile.')
+  flags.DEFINE_integer('batch_size', 2, 'Clips, windows or, of inference, faces; of all chips together.', lower_bound=1)
+  flags.DEFINE_integer('image_size', 96, 'Of inference: sides of the crops in pixels.', lower_bound=16)
+  flags.DEFINE_string('topology', 'local', "TPU generation and grid of chips, such as v5e:4x4, or 'local'.")
+  flags.DEFINE_integer('runs', 3, 'How often it runs, without the profiler and under it.', lower_bound=1)
+  flags.DEFINE_boolean('tiny', False, 'Networks of a few channels: to try the command out, not to measure.')
+  flags.DEFINE_string('output', None, 'Writes the figures there as JSON, too.')
+
+
+if __name__ == '__main__':
+  define_flags()
+  cli.run(main)
