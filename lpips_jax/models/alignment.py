@@ -4,7 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lpips_jax.models.blocks import ConvBlock, Dtype, leaky_relu
+from lpips_jax.activations import leaky_relu, relu
+from lpips_jax.models.blocks import ConvBlock, Dtype
 from lpips_jax.models.fourier import FastFourierConv
 from lpips_jax.precision import at_least_float32
 
@@ -21,7 +22,7 @@ class AdaIN(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, z: jax.Array) -> jax.Array:
-    code = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name='hidden')(z))
+    code = relu(nn.Dense(self.hidden, dtype=self.dtype, name='hidden')(z))
     gamma = nn.Dense(x.shape[-1], dtype=self.dtype, name='gamma')(code)[:, None, None, :]
     beta = nn.Dense(x.shape[-1], dtype=self.dtype, name='beta')(code)[:, None, None, :]
     features = at_least_float32(x)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 from einops import rearrange
 
+from lpips_jax.activations import relu
 from lpips_jax.models.blocks import BatchNorm, Dtype, SubpixelConv, symmetric
 
 
@@ -49,7 +50,7 @@ class ChannelGate(nn.Module):
     positions = rearrange(x, 'n h w c -> n (h w) c')
     # Stacked, so that the shared MLP runs once and its gradients are reduced across devices once.
     pooled = jnp.concatenate([positions.mean(1, keepdims=True), peak(positions, 1)], 1)
-    hidden = nn.relu(nn.Dense(max(channels // self.reduction, 4), dtype=self.dtype, name='squeeze')(pooled))
+    hidden = relu(nn.Dense(max(channels // self.reduction, 4), dtype=self.dtype, name='squeeze')(pooled))
     gate = nn.sigmoid(nn.Dense(channels, dtype=self.dtype, name='excite')(hidden).sum(1))
     return x * gate[:, None, None, :]
 
@@ -80,4 +81,4 @@ class ResidualCBAM(nn.Module):
     if self.attention:
       y = ChannelGate(dtype=self.dtype, name='channel_gate')(y)
       y = SpatialGate(dtype=self.dtype, name='spatial_gate')(y, train)
-    return nn.relu(x + y)
+    return relu(x + y)

@@ -6,7 +6,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lpips_jax.models.blocks import Dtype, Size, leaky_relu, pair, symmetric
+from lpips_jax.activations import leaky_relu
+from lpips_jax.models.blocks import Dtype, Size, pair, symmetric
 from lpips_jax.models.inputs import lower_half_at
 from lpips_jax.precision import at_least_float32
 

@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lpips_jax.activations import relu
 from lpips_jax.models.blocks import BatchNorm, Dtype
 from lpips_jax.precision import at_least_float32
 
@@ -21,7 +22,7 @@ class FourierUnit(nn.Module):
     width, channels = x.shape[-2:]
     parts = jnp.concatenate(self.spectrum(at_least_float32(x)), -1)
     parts = nn.Conv(2 * channels, (1, 1), use_bias=False, dtype=self.dtype, name='conv')(parts)
-    parts = nn.relu(BatchNorm(use_running_average=not train, name='norm')(parts))
+    parts = relu(BatchNorm(use_running_average=not train, name='norm')(parts))
     return self.image(*jnp.split(at_least_float32(parts), 2, -1), width).astype(x.dtype)
 
   def spectrum(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -44,7 +45,7 @@ class SpectralTransform(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     hidden = nn.Conv(self.features // 2, (1, 1), use_bias=False, dtype=self.dtype, name='reduce')(x)
-    hidden = nn.relu(BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(hidden))
+    hidden = relu(BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(hidden))
     hidden = hidden + FourierUnit(dtype=self.dtype, name='fourier_unit')(hidden, train)
     return nn.Conv(self.features, (1, 1), use_bias=False, dtype=self.dtype, name='expand')(hidden)
 

@@ -47,6 +47,7 @@ def lpips(x: jax.Array, y: jax.Array, weights: Weights, dtype: jnp.dtype = jnp.f
   return jnp.stack(distances).sum(0)
 
 
+@jax.custom_vjp
 def feature_distance(x: jax.Array, y: jax.Array, weight: jax.Array) -> jax.Array:
   """Returns the weighted squared distance of unit features, averaged over places: one term of LPIPS.
 
@@ -57,15 +58,36 @@ def feature_distance(x: jax.Array, y: jax.Array, weight: jax.Array) -> jax.Array
 
   Returns:
     (n,), float32 or better.
+
+  Its gradient is written out: JAX's own keeps unit features and their differences, in float32, for the way back. Of
+  these maps, the largest of a training step, it is cheaper to read x and y again.
   """
-  squares = (_unit(x) - _unit(y)) ** 2
-  return jnp.einsum('nhwc,c->n', squares, at_least_float32(weight)) / (x.shape[1] * x.shape[2])
+  return _compare(x, y, weight)[0]
 
 
-def _unit(features: jax.Array) -> jax.Array:
-  """Scales to unit length over channels; the published y / (|y| + 1e-10) has no gradient where all features are 0."""
-  features = at_least_float32(features)
-  return features * lax.rsqrt((features**2).sum(-1, keepdims=True) + EPSILON)
+def _compare(x: jax.Array, y: jax.Array, weight: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
+  """All sums over channels of both maps at once: one reading of each."""
+  x32, y32, weight = map(at_least_float32, (x, y, weight))
+  inverse_x, inverse_y = (lax.rsqrt((z * z).sum(-1) + EPSILON) for z in (x32, y32))
+  xx, yy = ((weight * z * z).sum(-1) * inverse**2 for z, inverse in ((x32, inverse_x), (y32, inverse_y)))
+  xy = (weight * x32 * y32).sum(-1) * inverse_x * inverse_y
+  distance = jnp.maximum(xx - 2 * xy + yy, 0).mean((1, 2))
+  return distance, (x, y, weight, inverse_x, inverse_y, xx - xy, yy - xy)
+
+
+def _pull_apart(kept: tuple[jax.Array, ...], gradient: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """Lengths do not count, so of what pulls a unit feature away from the other, the part along itself is left out."""
+  x, y, weight, inverse_x, inverse_y, along_x, along_y = kept
+  inverse_x, inverse_y, along_x, along_y = (z[..., None] for z in (inverse_x, inverse_y, along_x, along_y))
+  a, b = at_least_float32(x) * inverse_x, at_least_float32(y) * inverse_y
+  scale = gradient[:, None, None, None] / (x.shape[1] * x.shape[2])
+  pull = weight * (a - b)
+  of_x = 2 * scale * inverse_x * (pull - along_x * a)
+  of_y = -2 * scale * inverse_y * (pull + along_y * b)
+  return of_x.astype(x.dtype), of_y.astype(y.dtype), (scale * (a - b) ** 2).sum((0, 1, 2))
+
+
+feature_distance.defvjp(_compare, _pull_apart)
 
 
 def _standardise(images: jax.Array) -> jax.Array:

@@ -4,6 +4,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from lpips_jax.activations import relu
+
 Params = dict[str, dict[str, jax.Array]]
 
 # Output channels of the convolutions of each block; a block ends in the ReLU whose output LPIPS compares.
@@ -50,7 +52,7 @@ def vgg16_features(params: Params, images: jax.Array, dtype: jnp.dtype = jnp.flo
     for layer in range(1, len(widths) + 1):
       name = f'conv{block}_{layer}'
       with jax.named_scope(name):
-        x = jax.nn.relu(_convolve(x, **params[name]))
+        x = relu(_convolve(x, **params[name]))
     features.append(x)
   return features
 
