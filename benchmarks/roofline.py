@@ -1,12 +1,12 @@
 """A roofline by groups of kernels: operations, bytes, the least time, and the time that each group took.
 
   python -m benchmarks.roofline --of=generator_training --batch_size=2 --output=roofline.json
-  python -m benchmarks.roofline --of=gan_training --batch_size=64 --topology=v5e:4x4
+  python -m benchmarks.roofline --of=gan_training --batch_size=64 --topology=h200:1
 
 Compiles a training step, or what dubbing infers with, for this machine's device, runs it, and runs it again under JAX's
 profiler, whose times of XLA's kernels are added up by group. Networks are of the paper's size, with random weights.
-With --topology it compiles for TPUs that need not be there (it takes minutes, and libtpu), and nothing is run. What
-floors mean, and what they leave out, `lpips_jax/training/planning/roofline.py` says.
+With --topology it compiles for GPUs or TPUs that need not be there (it takes minutes, and JAX's plugin for CUDA, or
+libtpu), and nothing is run. What floors mean, and what they leave out, `lpips_jax/training/planning/roofline.py` says.
 
 Peaks are from data sheets, on GPUs and TPUs in bfloat16, which is computed in there. Of a CPU they are what a large
 product, a convolution and a copy reach here, so other work on the machine lowers them, and groups may do better.
@@ -72,10 +72,10 @@ def measure(of: str, batch_size: int, topology: str, tiny: bool, image_size: int
   import jax
 
   from lpips_jax.training import hardware
-  from lpips_jax.training.planning import hlo, programs, roofline
+  from lpips_jax.training.planning import hlo, roofline, topologies
 
   local = topology == 'local'
-  mesh = programs.mesh_of(topology)
+  mesh = topologies.mesh_of(topology)
   mesh = one_device(mesh) if local else mesh
   device = mesh.devices.flat[0]
   if batch_size % mesh.devices.size:
@@ -271,7 +271,7 @@ def define_flags() -> None:
   flags.DEFINE_enum('of', None, [*TRAINING, 'inference'], 'What to compile.')
   flags.DEFINE_integer('batch_size', 2, 'Clips, windows or, of inference, faces; of all chips together.', lower_bound=1)
   flags.DEFINE_integer('image_size', 96, 'Of inference: sides of the crops in pixels.', lower_bound=16)
-  flags.DEFINE_string('topology', 'local', "TPU generation and grid of chips, such as v5e:4x4, or 'local'.")
+  flags.DEFINE_string('topology', 'local', "TPUs and their grid, such as v5e:4x4, GPUs, such as h200:1, or 'local'.")
   flags.DEFINE_integer('runs', 3, 'How often it runs, without the profiler and under it.', lower_bound=1)
   flags.DEFINE_boolean('tiny', False, 'Networks of a few channels: to try the command out, not to measure.')
   flags.DEFINE_string('output', None, 'Writes the figures there as JSON, too.')

@@ -2,9 +2,10 @@
 
   python -m lpips_jax.training.plan --config=configs/lrs2.py --topology=v5e:4x4 --batch_per_chip=4 --output=plan.json
 
-Compiles the step that train.py would run, sharded over the topology's chips, on a machine that has none of them (it
-takes minutes at full size and needs libtpu: pip install -e '.[tpu]'). Without --topology it is compiled for the devices
-of this machine. Nothing is run, and no weights or data are read.
+Compiles the step that train.py would run, sharded over the topology's chips, on a machine that has none of them. It
+takes minutes at full size, and needs the compiler: pip install -e '.[tpu]', or '.[cuda]' for topologies such as h200:8,
+of GPUs in one machine. Without --topology it is compiled for the devices of this machine. Nothing is run, and no
+weights or data are read.
 """
 
 import json
@@ -18,7 +19,7 @@ from lpips_jax.files import write_whole
 from lpips_jax.training.planning import environment
 
 config_flags.DEFINE_config_file('config', None, 'What to train: a file of configs/.', lock_config=True)
-flags.DEFINE_string('topology', 'local', "TPU generation and grid of chips, such as v5e:4x4, or 'local'.")
+flags.DEFINE_string('topology', 'local', "TPUs and their grid, such as v5e:4x4, GPUs, such as h200:8, or 'local'.")
 flags.DEFINE_integer('batch_per_chip', None, 'Sets config.data.batch_size to so many a chip.', lower_bound=1)
 flags.DEFINE_boolean('largest', True, 'Finds the largest batch that fits, which takes a second compilation.')
 flags.DEFINE_boolean('verify', False, 'Compiles at that batch, too, to see that it fits.')
@@ -39,9 +40,9 @@ def main() -> None:
     environment.set_apart()
 
   from lpips_jax.training.checking import check_config  # here, so that JAX sees that environment
-  from lpips_jax.training.planning import estimates, programs
+  from lpips_jax.training.planning import estimates, programs, topologies
 
-  mesh = programs.mesh_of(topology)
+  mesh = topologies.mesh_of(topology)
   if flags.FLAGS.batch_per_chip:
     config.data.batch_size = flags.FLAGS.batch_per_chip * mesh.devices.size
   check_config(config)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 from jax.sharding import NamedSharding, PartitionSpec
 
-from lpips_jax.training.planning import collectives, hlo, programs
+from lpips_jax.training.planning import collectives, hlo, topologies
 from lpips_jax.training.planning.collectives import Collective
 
 SUM = """HloModule jit_step, is_scheduled=true
@@ -105,7 +105,7 @@ def test_the_chain_is_of_small_ones_that_wait_for_each_other():
 
 
 def test_a_program_for_two_devices():
-  mesh = programs.mesh_of('local')
+  mesh = topologies.mesh_of('local')
   assert mesh.devices.size == 2
   rows = NamedSharding(mesh, PartitionSpec('data'))
   columns = NamedSharding(mesh, PartitionSpec(None, 'data'))

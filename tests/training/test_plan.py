@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from lpips_jax import models
 from lpips_jax.cli import UserError
-from lpips_jax.training.planning import estimates, programs
+from lpips_jax.training.planning import estimates, programs, topologies
 from lpips_jax.training.state import init_variables
 
 COMPILER = Path(sys.prefix) / 'tpu'  # where `make test` puts libtpu
@@ -41,7 +41,7 @@ def config(directory):
 
 @pytest.fixture(scope='module')
 def figures(config):
-  mesh = programs.mesh_of('local')
+  mesh = topologies.mesh_of('local')
   return estimates.figures(config, mesh, programs.compile_step(config, mesh)) | {
     'topology': 'local',
     'level': 'default',
@@ -110,7 +110,7 @@ def test_the_largest_batch(config, monkeypatch):
   chip = estimates.hardware.Chip('toy', flops=1, memory=1000, bandwidth=1)
   monkeypatch.setattr(estimates.hardware, 'chip', lambda kind: chip)
   monkeypatch.setattr(programs, 'compile_step', compiled)
-  mesh, limit = programs.mesh_of('local'), 8
+  mesh, limit = topologies.mesh_of('local'), 8
   found = estimates.largest_batch(config, mesh, compiled(config, mesh, None), None, verify=True)
   assert found == {
     'largest_batch': 16,
@@ -131,11 +131,17 @@ def test_the_largest_batch(config, monkeypatch):
 def test_topologies_that_are_none():
   if importlib.util.find_spec('libtpu') is None:
     with pytest.raises(UserError, match=r"needs libtpu.*pip install -e '\.\[tpu\]'"):
-      programs.mesh_of('v5e:4x4')
-    return
-  for topology in ('v5e', 'v9:2x2', 'v5e:3x5', 'somewhere'):
-    with pytest.raises(UserError, match=f'--topology={topology}: '):
-      programs.mesh_of(topology)
+      topologies.mesh_of('v5e:4x4')
+  if not any(importlib.util.find_spec(f'jax_cuda{version}_plugin') for version in (12, 13)):
+    with pytest.raises(UserError, match=r"needs JAX's plugin for CUDA: pip install -e '\.\[cuda\]'"):
+      topologies.mesh_of('h200:1')
+  for topology in ('v5e', 'somewhere', 'h200', 'h200:0', 'h200:2x2', 'a100:1'):
+    with pytest.raises(UserError, match=f'--topology={topology}: give '):
+      topologies.mesh_of(topology)
+  if importlib.util.find_spec('libtpu') is not None:
+    for topology in ('v9:2x2', 'v5e:3x5'):
+      with pytest.raises(UserError, match=f'--topology={topology}: '):
+        topologies.mesh_of(topology)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""What a process that compiles for TPUs that it has not must know before it imports JAX."""
+"""What a process that compiles for devices that it has not must know before it imports JAX."""
 
 import os
 
@@ -13,9 +13,12 @@ _ALONE = {
   'TPU_CHIPS_PER_HOST_BOUNDS': '2,2,1',
   'TPU_LOG_DIR': 'disabled',
 }
+# That kernels for GPUs are chosen without trying them.
+_UNTRIED = '--xla_gpu_autotune_level=0'
 
 
 def set_apart() -> None:
   """Sets what is not set yet of the environment."""
   for name, value in _ALONE.items():
     os.environ.setdefault(name, value)
+  os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {_UNTRIED}'.strip()

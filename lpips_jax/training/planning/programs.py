@@ -1,6 +1,5 @@
 """The train step as a program for devices that need not be there: shapes in, compiled program and its figures out."""
 
-import importlib.util
 import re
 import time
 from dataclasses import dataclass
@@ -8,8 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from jax.sharding import AxisType, Mesh
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from lpips_jax.cli import UserError
@@ -50,16 +48,6 @@ class Program:
 
 class OutOfMemory(UserError):
   """The compiler finds that the step does not fit the device's memory."""
-
-
-def mesh_of(topology: str) -> Mesh:
-  """All devices of a TPU topology such as 'v5e:4x4', or of this machine ('local'), along the axis 'data'.
-
-  Raises:
-    UserError: there is no such topology, or nothing that knows of TPUs.
-  """
-  devices = jax.local_devices() if topology == 'local' else _tpu_devices(topology)
-  return Mesh(np.array(devices), ('data',), axis_types=(AxisType.Auto,))
 
 
 def arguments(config: ConfigDict, frozen: tasks.Frozen | None = None) -> tuple[tasks.Task, tuple[Any, Any, Any]]:
@@ -130,7 +118,7 @@ def compile_step(config: ConfigDict, mesh: Mesh, level: str | None = None) -> Pr
 
   Args:
     config: has passed `checking.check_config`; its batch divides among the devices.
-    mesh: from `mesh_of`.
+    mesh: from `topologies.mesh_of`.
     level: how much the compiler does, 'O0' to 'O3'; None leaves it to the compiler, as training does.
 
   Raises:
@@ -160,19 +148,6 @@ def compile_step(config: ConfigDict, mesh: Mesh, level: str | None = None) -> Pr
     collectives.read(*module, SMALL),
     text,
   )
-
-
-def _tpu_devices(topology: str) -> list[Any]:
-  from jax.experimental import topologies
-
-  if importlib.util.find_spec('libtpu') is None:
-    raise UserError(f"--topology={topology} needs libtpu, the compiler for TPUs: pip install -e '.[tpu]'")
-  if not re.fullmatch(r'v\d+\w*:\d+(x\d+)+', topology):
-    raise UserError(f"--topology={topology}: give local, or a TPU's generation and grid of chips, such as v5e:4x4")
-  try:
-    return topologies.get_topology_desc(platform='tpu', topology_name=topology).devices
-  except jax.errors.JaxRuntimeError as error:
-    raise UserError(f'--topology={topology}: {str(error).partition(": ")[2] or error}') from error
 
 
 def _options(level: str | None) -> dict[str, int]:
