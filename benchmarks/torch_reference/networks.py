@@ -180,21 +180,19 @@ class AdaIN(nn.Module):
 
 
 class FastFourierConv(nn.Module):
-  """local' = C(local) + C(global); global' = C(local) + ST(global) (Chi et al., NeurIPS 2020).
-
-  The two convolutions of the local map are one.
-  """
+  """local' = C(local) + C(global); global' = C(local) + ST(global) (Chi et al., NeurIPS 2020)."""
 
   def __init__(self, local: int, global_: int) -> None:
     super().__init__()
-    self.local_to_both = nn.Conv2d(local, local + global_, 3, bias=False)
+    self.local_to_local = nn.Conv2d(local, local, 3, bias=False)
     self.global_to_local = nn.Conv2d(global_, local, 3, bias=False)
+    self.local_to_global = nn.Conv2d(local, global_, 3, bias=False)
     self.global_to_global = SpectralTransform(global_)
 
   def forward(self, local: Tensor, global_: Tensor) -> tuple[Tensor, Tensor]:
     around_local, around_global = (F.pad(x, (1, 1, 1, 1), 'reflect') for x in (local, global_))
-    to_local, to_global = self.local_to_both(around_local).split([local.shape[1], global_.shape[1]], 1)
-    return to_local + self.global_to_local(around_global), to_global + self.global_to_global(global_)
+    local_out = self.local_to_local(around_local) + self.global_to_local(around_global)
+    return local_out, self.local_to_global(around_local) + self.global_to_global(global_)
 
 
 class SpectralTransform(nn.Module):

@@ -1,10 +1,13 @@
 """Fast Fourier convolution: one branch sees the neighbourhood, the other the whole map (Chi et al., NeurIPS 2020)."""
 
+from functools import partial
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
+from jax import lax
 
 from lpips_jax.activations import relu
 from lpips_jax.models.blocks import BatchNorm, Dtype
@@ -79,7 +82,7 @@ class FastFourierConv(nn.Module):
   """local' = C(local) + C(global); global' = C(local) + SpectralTransform(global).
 
   Takes and returns two maps, (n, h, w, c_local) and (n, h, w, c_global); C is a 3x3 convolution with reflect padding
-  and no bias (figure 2 of the paper, without the local Fourier unit). The two of the local map are one.
+  and no bias (figure 2 of the paper, without the local Fourier unit).
   """
 
   dtype: Dtype = jnp.float32
@@ -87,11 +90,30 @@ class FastFourierConv(nn.Module):
   @nn.compact
   def __call__(self, local: jax.Array, global_: jax.Array, train: bool) -> tuple[jax.Array, jax.Array]:
     n_local, n_global = local.shape[-1], global_.shape[-1]
-
-    def conv(x: jax.Array, features: int, name: str) -> jax.Array:
-      padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode='reflect')
-      return nn.Conv(features, (3, 3), padding='VALID', use_bias=False, dtype=self.dtype, name=name)(padded)
-
-    local_to_local, local_to_global = jnp.split(conv(local, n_local + n_global, 'local_to_both'), [n_local], -1)
+    around_local, around_global = _reflect_padded(local), _reflect_padded(global_)
+    conv = partial(nn.Conv, kernel_size=(3, 3), padding='VALID', use_bias=False, dtype=self.dtype)
+    local_out = conv(n_local, name='local_to_local')(around_local) + conv(n_local, name='global_to_local')(
+      around_global
+    )
     spectral = SpectralTransform(n_global, dtype=self.dtype, name='global_to_global')(global_, train)
-    return local_to_local + conv(global_, n_local, 'global_to_local'), local_to_global + spectral
+    return local_out, conv(n_global, name='local_to_global')(around_local) + spectral
+
+
+def _reflect_padded(x: jax.Array) -> jax.Array:
+  """(n, h, w, c) -> (n, h + 2, w + 2, c), NumPy's `reflect`.
+
+  As a sum of maps padded with zeros, which compilers make at once, and its gradient too; `jnp.pad` is two passes.
+  """
+  for axis in (1, 2):
+    size = x.shape[axis]
+    second, last_but_one = (lax.slice_in_dim(x, i, i + 1, axis=axis) for i in (1, size - 2))
+    x = (
+      _zero_padded(x, axis, 1, 1)
+      + _zero_padded(second, axis, 0, size + 1)
+      + _zero_padded(last_but_one, axis, size + 1, 0)
+    )
+  return x
+
+
+def _zero_padded(x: jax.Array, axis: int, before: int, after: int) -> jax.Array:
+  return lax.pad(x, jnp.zeros((), x.dtype), [(before, after, 0) if k == axis else (0, 0, 0) for k in range(x.ndim)])

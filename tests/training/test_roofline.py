@@ -103,7 +103,7 @@ def test_transforms():
     ),
     ('jit(f)/Generator/Generator._residual_blocks/encoder_1_0/channel_gate/excite', True, 'attention, channel gates'),
     ('jit(f)/Generator/bottleneck_0/first/ffc/global_to_global/fourier_unit/fft', True, 'alignment, Fourier units'),
-    ('jit(f)/Generator/fusion_3/first/ffc/local_to_both/conv', True, 'alignment, convolutions'),
+    ('jit(f)/Generator/fusion_3/first/ffc/local_to_local/conv', True, 'alignment, convolutions'),
     ('jit(f)/Generator/fusion_3/first/adain_local/gamma/dot', True, 'alignment, AdaIN'),
     ('jit(f)/Generator/audio_encoder/down_1/conv', True, 'generator, audio encoder'),
     ('jit(step)/jvp(SyncExpert.embed_speech)/audio_encoder/down_1/conv', True, 'expert, audio encoder'),
