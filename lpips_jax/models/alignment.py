@@ -26,8 +26,8 @@ class AdaIN(nn.Module):
     gamma = nn.Dense(x.shape[-1], dtype=self.dtype, name='gamma')(code)[:, None, None, :]
     beta = nn.Dense(x.shape[-1], dtype=self.dtype, name='beta')(code)[:, None, None, :]
     features = at_least_float32(x)
-    mean = features.mean((-3, -2), keepdims=True)
-    variance = features.var((-3, -2), keepdims=True)
+    mean, mean_square = (moment.mean((-3, -2), keepdims=True) for moment in (features, features**2))
+    variance = jnp.maximum(mean_square - mean**2, 0)  # in one pass over the map, as BatchNorm has it
     normalised = (features - mean) * jax.lax.rsqrt(variance + self.epsilon)
     return (normalised * (1 + gamma) + beta).astype(x.dtype)
 
