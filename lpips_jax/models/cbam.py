@@ -16,17 +16,19 @@ def peak(x: jax.Array, axis: int) -> jax.Array:
   """The maximum along an axis, which stays with size 1. Its gradient goes to the first place that has it.
 
   JAX's own gradient looks for the places that equal the maximum and divides by their number. A compiler may compute `x`
-  anew for that, and round it otherwise; then there is none, and 0 / 0 ends the run (compare jax-ml/jax#40564). Here the
-  place is looked for beside the maximum, and kept; should none be found, nothing gets the gradient.
+  anew for that, and round it otherwise; then there is none, and 0 / 0 ends the run (compare jax-ml/jax#40564). Here
+  what is as near as rounding may have brought it counts as equal: a place is found, and its gradient not lost.
   """
   return x.max(axis, keepdims=True)
 
 
 def _peak_and_place(x: jax.Array, axis: int) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
   highest = peak(x, axis)
+  tolerance = min(64 * float(jnp.finfo(x.dtype).eps), 2**-8)  # that of bfloat16's own rounding, at most
+  found = x >= highest - tolerance * (1 + jnp.abs(highest))
   places = jnp.arange(x.shape[axis]).reshape([-1 if k == axis else 1 for k in range(x.ndim)])
   # Not argmax: it is slower on CPUs, and over a full-size map the compiler for TPUs takes nearly twice as long.
-  place = jnp.where(x == highest, places, x.shape[axis]).min(axis, keepdims=True)
+  place = jnp.where(found, places, x.shape[axis]).min(axis, keepdims=True)
   return highest, (places, place)
 
 
