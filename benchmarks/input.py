@@ -46,7 +46,7 @@ from lpips_jax.media.sound import write_speech
 SIZE, BATCH = 96, 16
 CLIPS = {3: 40, 20: 8}  # seconds -> how many clips of that length
 RECORDS = 50_000
-WAITING = 16  # batches, at least what readers have ready
+WAITING = 8  # batches for each worker, more than readers have ready
 WINDOWS_A_READ = 1, 2  # the second is what configs/lrs2.py asks for
 # Ways to code JPEGs, and to make mels, differ by so much in the mean: of 255, and of the 8 that mels range over.
 PICTURES_APART, MELS_APART = 3.0, 0.01
@@ -115,7 +115,7 @@ def _in_turns(readers: dict[Any, Iterator], windows: int, turns: int) -> dict[An
     _drain(reader, batches // 4)
   for turn in tqdm(range(turns), 'turns', leave=False, disable=None):
     for name in list(readers) if turn % 2 == 0 else list(readers)[::-1]:
-      _drain(readers[name], WAITING)  # what waits in queues since its last turn
+      _drain(readers[name], WAITING * flags.FLAGS.workers)  # what waits in queues since its last turn
       begin = time.perf_counter()
       _drain(readers[name], batches)
       rates[name].append(batches * BATCH / (time.perf_counter() - begin))

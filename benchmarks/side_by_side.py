@@ -2,6 +2,7 @@
 
 A process each, because either framework would take a GPU's memory for itself; new ones for each case, so that none
 lives with what another left behind. Before anything is measured, outputs are compared: both must do the same work.
+What fails is said and left out, the rest is measured, and figures are kept at once: hours may have gone into them.
 """
 
 import concurrent.futures
@@ -13,6 +14,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +34,7 @@ DEFAULT_ROWS = {
 }
 COMPILE_MODES = 'default', 'reduce-overhead', 'max-autotune', 'max-autotune-no-cudagraphs'
 NO_MEMORY = 'out of memory', 'RESOURCE_EXHAUSTED'  # as PyTorch and XLA say it
+TOO_LITTLE = 'out of memory'  # as we do
 
 Outputs = dict[str, np.ndarray]
 
@@ -94,14 +97,14 @@ class Measured:
   ready: by contender, seconds until its first outputs: most of them compiling, where nothing was kept from before.
   differences: by row, how far outputs are from ours: the greatest difference of any, over its greatest value.
   rates: by contender, examples a second in each round.
-  failed: contenders that had not enough memory.
+  failed: by contender, why it has no figures: too little memory, an error, or other outputs than ours.
   """
 
   case: Case
   ready: dict[str, float] = field(default_factory=dict)
   differences: dict[str, float] = field(default_factory=dict)
   rates: dict[str, list[float]] = field(default_factory=dict)
-  failed: list[str] = field(default_factory=list)
+  failed: dict[str, str] = field(default_factory=dict)
 
 
 def define_flags() -> None:
@@ -124,11 +127,16 @@ def compare(
   unit: str,
   tolerances: Mapping[str, float],
 ) -> None:
-  """Measures all cases, prints a table and writes the figures; see `measure`."""
+  """Measures all cases, prints a table and writes the figures; see `measure`.
+
+  Raises:
+    UserError: something failed for other reasons than memory; it is told after all the rest.
+  """
   figures = measure(cases, ours, reference, unit, tolerances)
   print('\n' + table(figures))
-  if flags.FLAGS.output:
-    write_whole(Path(flags.FLAGS.output), json.dumps(figures, indent=2) + '\n')
+  told = [f'{case["group"]}, {name}: {why}' for case in figures['cases'] for name, why in case['failed'].items()]
+  if any(TOO_LITTLE not in line for line in told):
+    cli.fail('; '.join(told))
 
 
 def measure(
@@ -158,16 +166,34 @@ def measure(
     cli.fail(f'PyTorch is measured on CPUs and NVIDIA GPUs, not on a {platform}: give --device=cpu')
   measured, about = [], {}
   for case in cases(platform):
-    names = [*rows(platform), *case.beside]
-    with _worker() as jax_worker, _worker() as torch_worker:
-      about = _start(case, jax_worker, torch_worker, ours, reference, names)
-      result = Measured(case)
-      workers = {OURS: jax_worker} | dict.fromkeys(names, torch_worker)
-      _check(result, workers, about, tolerances)
-      _measure(result, workers, given.rounds, given.seconds)
+    result = Measured(case)
+    about = _measure_case(result, [*rows(platform), *case.beside], ours, reference, tolerances) or about
     measured.append(result)
     print(f'{_title(result)}: {_line(result, unit)}', flush=True)
-  return about | {'unit': f'{unit}/s', 'tiny': given.tiny, 'compile_mode': given.compile_mode} | summary(measured)
+    figures = about | {'unit': f'{unit}/s', 'tiny': given.tiny, 'compile_mode': given.compile_mode} | summary(measured)
+    if given.output:
+      write_whole(Path(given.output), json.dumps(figures, indent=2) + '\n')
+  return figures
+
+
+def _measure_case(
+  result: Measured,
+  names: Sequence[str],
+  ours: Callable[[Any], Side],
+  reference: Callable[[Any, Any, Sequence[str], str], Side],
+  tolerances: Mapping[str, float],
+) -> dict[str, Any]:
+  """Fills in the result; returns what there is to say of the sides, which is nothing where they could not be made."""
+  with _worker() as jax_worker, _worker() as torch_worker:
+    workers = {OURS: jax_worker} | dict.fromkeys(names, torch_worker)
+    try:
+      about = _start(result.case, jax_worker, torch_worker, ours, reference, names)
+    except Failure as failure:
+      result.failed = dict.fromkeys(workers, str(failure))
+      return {}
+    _check(result, workers, about, tolerances)
+    _measure(result, workers, flags.FLAGS.rounds, flags.FLAGS.seconds)
+  return about
 
 
 def rows(platform: str) -> Sequence[str]:
@@ -204,7 +230,7 @@ def summary(measured: Sequence[Measured]) -> dict[str, Any]:
         'ready_after_seconds': result.ready,
         'differences': result.differences,
         'rates': result.rates,
-        'out_of_memory': result.failed,
+        'failed': result.failed,
       }
       for result in measured
     ],
@@ -238,7 +264,8 @@ def _title(result: Measured) -> str:
 
 def _line(result: Measured, unit: str) -> str:
   medians = [f'{name} {statistics.median(rates):.4g}' for name, rates in result.rates.items()]
-  return f'{unit}/s: {", ".join(medians)}' + (f'; out of memory: {", ".join(result.failed)}' if result.failed else '')
+  failed = [f'{name}: {why.splitlines()[0]}' for name, why in result.failed.items()]
+  return '; '.join([f'{unit}/s: {", ".join(medians)}', *failed])
 
 
 def _prepare_environment(device: str) -> None:
@@ -275,7 +302,7 @@ def _check(
   about: Mapping[str, Any],
   tolerances: Mapping[str, float],
 ) -> None:
-  """Compares outputs with ours; raises RuntimeError if they are not those of the same work."""
+  """Compares outputs with ours; those that are not of the same work are not measured."""
   expected = None
   for name, worker in workers.items():  # ours first
     begun = time.perf_counter()
@@ -290,7 +317,7 @@ def _check(
     exact = about['platform'] == 'cpu' and 'bf16' not in name  # ours is in bfloat16 on a GPU
     tolerance = tolerances['float32' if exact else 'bf16']
     if not result.differences[name] <= tolerance:
-      raise RuntimeError(f'{result.case.group}: {name} is {result.differences[name]:.2g} from ours: not the same work')
+      result.failed[name] = f'{result.differences[name]:.2g} from ours: not the same work'
 
 
 def difference(expected: Outputs, found: Outputs) -> float:
@@ -311,16 +338,18 @@ def _measure(result: Measured, workers: Mapping[str, concurrent.futures.Executor
   result.rates = {name: [] for name in names}
   for turn in range(rounds):
     for name in names if turn % 2 == 0 else names[::-1]:
-      took = workers[name].submit(_seconds, name, repeats[name]).result()
-      result.rates[name].append(result.case.examples * repeats[name] / took)
+      took = _guarded(result, name, workers[name].submit(_seconds, name, repeats[name]))
+      if took:
+        result.rates[name].append(result.case.examples * repeats[name] / took)
+  result.rates = {name: rates for name, rates in result.rates.items() if name not in result.failed}
 
 
 def _guarded(result: Measured, name: str, future: concurrent.futures.Future) -> Any:
-  """The result; None for a contender that runs out of memory, which is noted."""
+  """The result; None for a contender that fails, which is noted."""
   try:
     return future.result()
-  except MemoryError:
-    result.failed.append(name)
+  except (Failure, BrokenProcessPool) as failure:
+    result.failed.setdefault(name, str(failure))
     return None
 
 
@@ -344,30 +373,32 @@ def _jax_platform() -> str:
 
 def _make(make: Callable[..., Side], arguments: Sequence[Any]) -> dict[str, Any]:
   global _side
-  _side = make(*arguments)
+  _side = _told(lambda: make(*arguments))
   return {'platform': _side.platform, 'device': _side.device, 'version': _side.version, 'weights': _side.weights}
 
 
 def _outputs(name: str) -> Outputs:
-  with _memory_errors():
-    return _side.contenders[name].outputs()
+  return _told(_side.contenders[name].outputs)
 
 
 def _seconds(name: str, repeats: int) -> float:
   """Once more than asked for: what the last turn of another left, such as emptied caches, is then made good."""
-  with _memory_errors():
-    _side.contenders[name].run(1)
-    begun = time.perf_counter()
-    _side.contenders[name].run(repeats)
-    return time.perf_counter() - begun
+  _told(lambda: _side.contenders[name].run(1))
+  begun = time.perf_counter()
+  _told(lambda: _side.contenders[name].run(repeats))
+  return time.perf_counter() - begun
 
 
-@contextmanager
-def _memory_errors() -> Iterator[None]:
-  """Frameworks' own errors as MemoryError; other errors pass."""
+class Failure(Exception):
+  """What went wrong in a worker, as text."""
+
+
+def _told(work: Callable[[], Any]) -> Any:
+  """What work returns; its errors as `Failure`, which keeps nothing alive, as their tracebacks would a GPU's memory."""
   try:
-    yield
-  except Exception as error:
-    if any(mark in str(error) for mark in NO_MEMORY):
-      raise MemoryError(str(error)) from None
+    return work()
+  except cli.UserError:
     raise
+  except Exception as error:
+    why = TOO_LITTLE if any(mark in str(error) for mark in NO_MEMORY) else f'{type(error).__name__}: {error}'
+  raise Failure(why)

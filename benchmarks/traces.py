@@ -11,7 +11,7 @@ from typing import Any
 def kernel_seconds(directory: Path) -> dict[str, float]:
   """Returns the seconds of all events together that say of which HLO instruction they are, by its name.
 
-  Of a GPU only its streams count: other lines repeat them.
+  Where there is a GPU only its streams count: its other lines repeat them, and the host's are of launching kernels.
 
   Args:
     directory: what `jax.profiler.trace` was given.
@@ -31,11 +31,11 @@ def of_events(events: list[dict[str, Any]]) -> dict[str, float]:
       processes[event['pid']] = event['args']['name']
     elif event.get('ph') == 'M' and event.get('name') == 'thread_name':
       lines[event['pid'], event['tid']] = event['args']['name']
+  gpus = {pid for pid, name in processes.items() if name.startswith('/device:GPU')}
   total = Counter()
   for event in events:
     name = event.get('args', {}).get('hlo_op') if event.get('ph') == 'X' else None
     line = lines.get((event.get('pid'), event.get('tid')), '')
-    on_device = processes.get(event.get('pid'), '').startswith('/device:')
-    if name and (not on_device or re.match(r'Stream #', line)):
+    if name and (not gpus or (event['pid'] in gpus and re.match(r'Stream #', line))):
       total[name] += event['dur'] / 1e6
   return dict(total)

@@ -118,7 +118,8 @@ class ChannelGate(nn.Module):
 
   def forward(self, x: Tensor) -> Tensor:
     pooled = torch.stack([x.mean((2, 3)), x.amax((2, 3))], 1)
-    gate = self.excite(F.relu(self.squeeze(pooled))).sum(1).sigmoid()
+    of_average, of_maximum = self.excite(F.relu(self.squeeze(pooled))).unbind(1)
+    gate = (of_average + of_maximum).sigmoid()  # not `sum`, which autocast makes in float32, and all after it
     return x * gate[:, :, None, None]
 
 

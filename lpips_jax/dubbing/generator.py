@@ -98,7 +98,7 @@ def load_generator(checkpoint: str | os.PathLike[str] | Callable[..., Any]) -> C
 def made_fast(network: pretrained.Pretrained, precision: str) -> pretrained.Pretrained:
   """BatchNorm folded, and convolutions in bfloat16 if that is wanted, by Winograd's algorithm where that is faster.
 
-  Parameters stay in float32, and so do statistics and Fourier transforms, whatever the convolutions compute in.
+  Parameters and statistics stay in float32, whatever convolutions and Fourier transforms compute in.
   """
   on_cpu = jax.default_backend() == 'cpu'
   if precision == 'auto':

@@ -1,6 +1,7 @@
 """What is measured in turns, and what is made of it."""
 
 import time
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -69,24 +70,42 @@ def test_turns_alternate_and_other_work_is_noticed():
     )  # each turn begins with one run that is not timed
     assert result.rates.keys() == workers.keys() and all(len(rates) == 2 for rates in result.rates.values())
     assert 0 < min(result.rates[OURS]) <= max(result.rates[OURS]) < 500
-    with pytest.raises(RuntimeError, match='not the same work'):
-      side_by_side._check(result, workers, made, {'float32': 0.001, 'bf16': 1.0})
+    side_by_side._check(result, workers, made, {'float32': 0.001, 'bf16': 1.0})
+    assert result.failed == {'eager_float32': '0.005 from ours: not the same work'}
+    side_by_side._measure(result, workers, rounds=1, seconds=0.0)
+    assert list(result.rates) == [OURS]
 
 
-def test_lack_of_memory_is_no_error():
-  def run(repeats):
+def test_what_fails_is_noted():
+  def full(repeats):
     raise RuntimeError('CUDA out of memory. Tried to allocate 2 GiB')
 
   def broken(repeats):
     raise RuntimeError('something else')
 
-  for name, work in {OURS: run, 'eager_float32': broken}.items():
-    side_by_side._make(lambda work=work, name=name: Side('cpu', 'cpu', '0', {name: Contender(dict, work)}), ())
-    result = Measured(Case('a', 1, 1, None))
-    with ThreadPoolExecutor(1) as worker:
-      if name == OURS:
-        side_by_side._measure(result, {name: worker}, rounds=1, seconds=0.0)
-        assert result.failed == [OURS] and result.rates == {}
-      else:
-        with pytest.raises(RuntimeError, match='something else'):
-          side_by_side._measure(result, {name: worker}, rounds=1, seconds=0.0)
+  contenders = {OURS: Contender(dict, lambda repeats: None)}
+  contenders |= {name: Contender(dict, run) for name, run in (('full', full), ('broken', broken))}
+  side_by_side._make(lambda: Side('cpu', 'cpu', '0', contenders), ())
+  result = Measured(Case('a', 1, 1, None))
+  with ThreadPoolExecutor(1) as worker:
+    side_by_side._measure(result, dict.fromkeys(contenders, worker), rounds=2, seconds=0.0)
+  assert result.failed == {'full': 'out of memory', 'broken': 'RuntimeError: something else'}
+  assert list(result.rates) == [OURS] and len(result.rates[OURS]) == 2
+
+
+def test_failures_keep_nothing_alive():
+  class Large:
+    pass
+
+  held = []
+
+  def work():
+    large = Large()
+    held.append(weakref.ref(large))
+    raise RuntimeError('CUDA out of memory')
+
+  try:
+    side_by_side._told(work)
+  except side_by_side.Failure as failure:
+    kept = failure
+  assert str(kept) == 'out of memory' and held[0]() is None
