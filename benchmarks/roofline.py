@@ -144,7 +144,7 @@ def training(trained: Trained, mesh: Any, dtype: str) -> tuple[Any, Callable[[An
 
     return run
 
-  return step.lower(*shapes).compile(), make_run
+  return programs.compile_lowered(step.lower(*shapes)), make_run
 
 
 def inference(frames: Frames, mesh: Any, dtype: str) -> tuple[Any, Callable[[Any], Run]]:
@@ -158,6 +158,7 @@ def inference(frames: Frames, mesh: Any, dtype: str) -> tuple[Any, Callable[[Any
   from lpips_jax.dubbing.generator import made_fast
   from lpips_jax.pretrained import Pretrained
   from lpips_jax.training import sharding
+  from lpips_jax.training.planning import programs
   from lpips_jax.training.state import init_variables
 
   config = frames.config()
@@ -181,7 +182,7 @@ def inference(frames: Frames, mesh: Any, dtype: str) -> tuple[Any, Callable[[Any
     return run
 
   shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (network.variables, *inputs))
-  return generate.lower(*shapes).compile(), make_run
+  return programs.compile_lowered(generate.lower(*shapes)), make_run
 
 
 def timed(run: Run, runs: int) -> tuple[float, dict[str, float]]:
