@@ -24,12 +24,15 @@ def peak(x: jax.Array, axis: int) -> jax.Array:
 
 def _peak_and_place(x: jax.Array, axis: int) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
   highest = peak(x, axis)
-  tolerance = min(64 * float(jnp.finfo(x.dtype).eps), 2**-8)  # that of bfloat16's own rounding, at most
-  found = x >= highest - tolerance * (1 + jnp.abs(highest))
   places = jnp.arange(x.shape[axis]).reshape([-1 if k == axis else 1 for k in range(x.ndim)])
   # Not argmax: it is slower on CPUs, and over a full-size map the compiler for TPUs takes nearly twice as long.
-  place = jnp.where(found, places, x.shape[axis]).min(axis, keepdims=True)
+  place = jnp.where(x >= highest - _slack(highest), places, x.shape[axis]).min(axis, keepdims=True)
   return highest, (places, place)
+
+
+def _slack(highest: jax.Array) -> jax.Array:
+  """By how much rounding may make a map of the size of BatchNorm's differ: a few bits, of bfloat16 its last one."""
+  return min(64 * float(jnp.finfo(highest.dtype).eps), 2**-8) * (1 + jnp.abs(highest))
 
 
 def _to_its_place(axis: int, kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array]:

@@ -8,7 +8,7 @@ from flax import linen as nn
 
 from lpips_jax.models.alignment import AdaIN
 from lpips_jax.models.blocks import SubpixelConv
-from lpips_jax.models.cbam import ResidualCBAM, peak
+from lpips_jax.models.cbam import ResidualCBAM, _slack, peak
 from lpips_jax.models.fourier import FastFourierConv, FourierUnit, image, spectrum
 from lpips_jax.models.generator import Generator
 from lpips_jax.models.inputs import generator_faces, lower_half_at
@@ -146,6 +146,15 @@ def test_peak_has_the_gradient_of_the_maximum(axis):
 def test_gradient_of_equal_peaks_goes_to_the_first():
   x = jnp.array([[1.0, 3.0, 3.0], [0.0, 0.0, 0.0]])
   np.testing.assert_array_equal(jax.grad(lambda x: peak(x, 1).sum())(x), [[0, 1, 0], [1, 0, 0]])
+
+
+@pytest.mark.parametrize(('dtype', 'rounding'), [(jnp.float32, 1e-6), (jnp.bfloat16, 2**-9)])
+def test_a_peak_is_found_where_the_map_is_rounded_otherwise(dtype, rounding):
+  x = jnp.array([1.0, 3.0, 2.0], dtype)
+  highest = peak(x, 0)
+  rounded_down = x.astype(jnp.float32) * (1 - rounding)
+  assert (rounded_down < highest).all()
+  assert (rounded_down >= highest - _slack(highest)).tolist() == [False, True, False]
 
 
 def test_transposed_convolution_is_that_of_flax_and_pytorch():

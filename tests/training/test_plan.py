@@ -144,6 +144,26 @@ def test_topologies_that_are_none():
         topologies.mesh_of(topology)
 
 
+def test_compiled_without_triton_where_that_has_no_product_that_fits():
+  asked = []
+
+  class Lowered:
+    def compile(self, options):
+      asked.append(options)
+      if len(asked) == 1:
+        raise jax.errors.JaxRuntimeError("INTERNAL: Couldn't find output tile sizes that satisfy hlo: %dot")
+      return 'compiled'
+
+  assert programs.compile_lowered(Lowered(), {'optimization_level': 19}) == 'compiled'
+  assert asked[1] == {'optimization_level': 19, 'xla_gpu_enable_triton_gemm': False}
+  with pytest.raises(jax.errors.JaxRuntimeError, match='other'):
+    programs.compile_lowered(type('Broken', (), {'compile': _fails})())
+
+
+def _fails(self, options):
+  raise jax.errors.JaxRuntimeError('other')
+
+
 @pytest.mark.parametrize(
   'flag, message',
   [
