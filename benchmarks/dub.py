@@ -68,6 +68,7 @@ def define_flags() -> None:
 
 def main() -> None:
   given = flags.FLAGS
+  side_by_side.prepare_environment(given.device)
   kind, model = choose_detector(given.detector, given.detector_model)
   figures: dict[str, Any] = {}
   with tempfile.TemporaryDirectory() as temporary:

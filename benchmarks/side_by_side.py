@@ -158,7 +158,7 @@ def measure(
   given = flags.FLAGS
   if importlib.util.find_spec('torch') is None:
     cli.fail("this needs PyTorch: pip install -e '.[convert]'")
-  _prepare_environment(given.device)
+  prepare_environment(given.device)
   keep_compiled_programs()
   with _worker() as probe:
     platform = probe.submit(_jax_platform).result()
@@ -268,8 +268,8 @@ def _line(result: Measured, unit: str) -> str:
   return '; '.join([f'{unit}/s: {", ".join(medians)}', *failed])
 
 
-def _prepare_environment(device: str) -> None:
-  """Of the workers, which inherit it."""
+def prepare_environment(device: str) -> None:
+  """Of this process and of those that it starts: they share a GPU, whose memory JAX would else take at once."""
   os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] = 'false'
   os.environ.setdefault('CUDA_VISIBLE_DEVICES', '0')  # one device on either side
   if device == 'cpu':
