@@ -18,7 +18,7 @@ def relu(x: jax.Array) -> jax.Array:
 @relu.defjvp
 def _relu_jvp(primals: tuple[jax.Array], tangents: tuple[jax.Array]) -> tuple[jax.Array, jax.Array]:
   y = relu(*primals)
-  return y, jnp.where(y != 0, *tangents, 0)
+  return y, jnp.where(y != 0, *tangents, 0)  # of y > 0 XLA would make x > 0, and keep x
 
 
 @jax.custom_jvp
