@@ -1,7 +1,7 @@
 """BatchNorm folded into the convolutions before it: the same function of an image, with less to compute.
 
 With running statistics BatchNorm is a scale and a shift of each channel. The scale goes into the kernel of the
-convolution before, the shift into its bias; where that has none, the shift is all that is left of BatchNorm.
+convolution before; the shift is all that is left of BatchNorm.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,12 +43,8 @@ def _folded(params: Tree, stats: Tree) -> dict[str, Any]:
   for name in params.keys() & PAIRS.keys() & stats.keys():
     [before] = [conv for conv in PAIRS[name] if conv in params]
     scale = params[name]['scale'] / (stats[name]['var'] + EPSILON[name]) ** 0.5  # NumPy's arrays stay NumPy's
-    shift = params[name]['bias'] - stats[name]['mean'] * scale
     folded[before] |= {'kernel': params[before]['kernel'] * scale}
-    if 'bias' in params[before]:
-      folded[before] |= {'bias': params[before]['bias'] * scale + shift}
-    else:
-      folded[name] = {'bias': shift}
+    folded[name] = {'bias': params[name]['bias'] - stats[name]['mean'] * scale}
   return folded
 
 

@@ -3,13 +3,11 @@
 import jax
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 from benchmarks import commands
 from configs import quickstart
 from lpips_jax import folding, models
 from lpips_jax.models.inception import MixedE
-from lpips_jax.models.wav2lip import Wav2Lip
 
 RNG = np.random.default_rng(0)
 
@@ -48,11 +46,3 @@ def test_the_same_function_without_batch_norm(module, inputs):
   expected = jax.jit(lambda v, x: module.apply(v, *x))(variables, inputs)
   for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True):
     np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max())
-
-
-def test_wav2lip_keeps_no_shift():
-  """Each of its convolutions has a bias to take it."""
-  inputs = models.example_inputs(ConfigDict({'name': 'wav2lip', 'image_size': 96}))
-  shapes = jax.eval_shape(Wav2Lip().init, jax.random.key(0), *inputs)
-  folded = jax.eval_shape(folding.fold, shapes)
-  assert 'norm' not in {key.key for path, _ in jax.tree.leaves_with_path(folded) for key in path}

@@ -99,7 +99,7 @@ class ResidualCBAM(nn.Module):
 
   def __init__(self, width: int) -> None:
     super().__init__()
-    self.conv = nn.Conv2d(width, width, 3, padding=1)
+    self.conv = nn.Conv2d(width, width, 3, padding=1, bias=False)
     self.norm = nn.BatchNorm2d(width)
     self.channel_gate = ChannelGate(width)
     self.spatial_gate = SpatialGate()

@@ -18,7 +18,7 @@ LEVELS = {'stem': -1, 'collapse': 98, 'head': 99}  # of an encoder's blocks that
 
 @torch.no_grad()
 def load(module: nn.Module, variables: Tree) -> nn.Module:
-  """Fills a module with the arrays of one of ours, and returns it.
+  """Fills a module with the arrays of one of ours, and returns it; biases before BatchNorm are taken away, as in ours.
 
   Args:
     module: of `networks` or `released`.
@@ -41,6 +41,8 @@ def load(module: nn.Module, variables: Tree) -> nn.Module:
 
 
 def _fill(module: nn.Module, tree: Tree, filled: set[int]) -> None:
+  if isinstance(module, Block):
+    module.conv_block[0].bias = None
   for name, value in tree.items():
     if isinstance(value, Mapping):
       _fill(_child(module, name, tree), value, filled)

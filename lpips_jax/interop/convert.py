@@ -42,7 +42,7 @@ class Kind(NamedTuple):
   Attributes:
     title: what to call it.
     mark: a key that no other has.
-    tensor_of: which of its tensors makes which of our variables.
+    source_of: which of its tensors makes which of our variables.
     config: of the checkpoint.
     origin: where the weights are from, and on what terms, as far as their owners say.
     unused: how keys begin that are not needed.
@@ -50,7 +50,7 @@ class Kind(NamedTuple):
 
   title: str
   mark: str
-  tensor_of: Callable[[correspondence.Path], correspondence.Tensor]
+  source_of: Callable[[correspondence.Path], correspondence.Source]
   config: dict[str, Any]
   origin: str
   unused: tuple[str, ...] = ()
@@ -172,7 +172,7 @@ def variables_of(kind: Kind, state: Mapping[str, np.ndarray]) -> dict[str, Any]:
   config = ConfigDict(kind.config).model
   shapes = jax.eval_shape(models.build(config).init, jax.random.key(0), *models.example_inputs(config))
   needed = {key: array for key, array in state.items() if not key.startswith(kind.unused)}
-  return correspondence.converted(shapes, kind.tensor_of, needed)
+  return correspondence.converted(shapes, kind.source_of, needed)
 
 
 if __name__ == '__main__':

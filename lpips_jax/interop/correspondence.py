@@ -1,7 +1,7 @@
 """Which tensor of a released file becomes which of our variables, for every network that can be converted.
 
 Ours are kernels (h, w, in, out) for images in RGB; PyTorch's are (out, in, h, w), transposed ones (in, out, h, w), and
-the released networks of Wav2Lip and SyncNet see BGR.
+the released networks of Wav2Lip and SyncNet see BGR. The biases that Wav2Lip has before BatchNorm go into its means.
 """
 
 import re
@@ -21,24 +21,24 @@ LISTED = 12  # keys that a message names
 FIVE_IMAGES = 15  # channels
 
 
-class Tensor(NamedTuple):
-  """A tensor of a file.
+class Source(NamedTuple):
+  """What of a file a variable is made of.
 
   Attributes:
-    key: its name there.
-    ours: makes our variable of it.
+    keys: names of tensors there.
+    ours: makes our variable of them.
   """
 
-  key: str
-  ours: Callable[[np.ndarray], np.ndarray]
+  keys: tuple[str, ...]
+  ours: Callable[..., np.ndarray]
 
 
-def converted(variables: Any, tensor_of: Callable[[Path], Tensor], state: Mapping[str, np.ndarray]) -> Any:
+def converted(variables: Any, source_of: Callable[[Path], Source], state: Mapping[str, np.ndarray]) -> Any:
   """Fills a network's variables from a state dict.
 
   Args:
     variables: the shapes to fill, a nested dict.
-    tensor_of: says which tensor a variable is made of.
+    source_of: says which tensors a variable is made of.
     state: arrays by key.
 
   Returns:
@@ -48,52 +48,49 @@ def converted(variables: Any, tensor_of: Callable[[Path], Tensor], state: Mappin
     UserError: keys are missing, too many, or of another shape; it names them.
   """
   leaves, structure = jax.tree_util.tree_flatten_with_path(variables)
-  tensors = [tensor_of(tuple(key.key for key in path)) for path, _ in leaves]
-  keys = {tensor.key for tensor in tensors}
-  problems = [('missing', sorted(keys - state.keys())), ('surplus', sorted(state.keys() - keys))]
-  arrays, misshapen = [], []
-  for tensor, (_, wanted) in zip(tensors, leaves, strict=True):
-    array = _changed(tensor, state)
-    if array is not None and array.shape != wanted.shape:
-      misshapen.append(tensor.key)
-    arrays.append(array)
-  problems.append(('of another shape', sorted(misshapen)))
+  sources = [source_of(tuple(key.key for key in path)) for path, _ in leaves]
+  keys = {key for source in sources for key in source.keys}
+  missing, surplus = keys - state.keys(), state.keys() - keys
+  arrays = [_made(source, state, leaf.shape) for source, (_, leaf) in zip(sources, leaves, strict=True)]
+  refused = [source.keys for source, array in zip(sources, arrays, strict=True) if array is None]
+  misshapen = {key for keys in refused if missing.isdisjoint(keys) for key in keys}
+  problems = [('missing', sorted(missing)), ('surplus', sorted(surplus)), ('of another shape', sorted(misshapen))]
   if any(found for _, found in problems):
     raise UserError('; '.join(f'{what}: {_listed(found)}' for what, found in problems if found))
   return jax.tree_util.tree_unflatten(structure, [np.ascontiguousarray(array, np.float32) for array in arrays])
 
 
-def wav2lip(path: Path) -> Tensor:
+def wav2lip(path: Path) -> Source:
   """Wav2Lip's generator."""
   block = path[1]
   if block == 'audio_encoder':
-    return _tensor(path, f'audio_encoder.{_SPEECH_OF_GENERATOR[path[2]]}')
+    return _source(path, f'audio_encoder.{_SPEECH_OF_GENERATOR[path[2]]}')
   if re.fullmatch('face_decoder_blocks_[1-6]_0', block):
-    return _tensor(path, _numbered(block), kernel=_transposed)
+    return _source(path, _numbered(block), kernel=_transposed)
   if block == 'face_encoder_blocks_0_0':
-    return _tensor(path, _numbered(block), kernel=lambda x: _rgb(_convolution(x), 2))
+    return _source(path, _numbered(block), kernel=lambda x: _rgb(_convolution(x), 2))
   if block == 'output_block_1':
-    return _tensor(path, _numbered(block), kernel=lambda x: _rgb(_convolution(x), 3), bias=lambda x: _rgb(x, 0))
-  return _tensor(path, _numbered(block))
+    return _source(path, _numbered(block), kernel=lambda x: _rgb(_convolution(x), 3), bias=lambda x: _rgb(x, 0))
+  return _source(path, _numbered(block))
 
 
-def sync_expert(path: Path) -> Tensor:
+def sync_expert(path: Path) -> Source:
   """Wav2Lip's SyncNet_color, which stacks five frames along the channels."""
   _, encoder, block, *_ = path
   place = (_SPEECH if encoder == 'audio_encoder' else _FACES)[block]
   kernel = (lambda x: _rgb(_convolution(x), 2)) if block == 'stem' else _convolution
-  return _tensor(path, f'{encoder}.{place}', kernel=kernel)
+  return _source(path, f'{encoder}.{place}', kernel=kernel)
 
 
-def discriminator(path: Path) -> Tensor:
+def discriminator(path: Path) -> Source:
   """Wav2Lip's quality discriminator."""
   block = path[1]
   key = _numbered(block) if block == 'binary_pred_0' else f'{_numbered(block)}.conv_block.0'
   kernel = (lambda x: _rgb(_convolution(x), 2)) if block == 'face_encoder_blocks_0_0' else _convolution
-  return _tensor(path, key, kernel=kernel)
+  return _source(path, key, kernel=kernel)
 
 
-def syncnet(path: Path) -> Tensor:
+def syncnet(path: Path) -> Source:
   """SyncNet v2, whose first convolution over space and time becomes one over five frames stacked along the channels."""
   _, side, layer, _ = path
   part, place = layer.split('_')
@@ -102,24 +99,27 @@ def syncnet(path: Path) -> Tensor:
     kernel = np.transpose
   elif side == 'lip':
     kernel = _over_time
-  return _tensor(path, f'net{part}{side}.{place}', kernel=kernel)
+  return _source(path, f'net{part}{side}.{place}', kernel=kernel)
 
 
-def inception(path: Path) -> Tensor:
+def inception(path: Path) -> Source:
   """The Inception of FID, named as torchvision names it."""
-  return _tensor(path, '.'.join(path[1:-1]))
+  return _source(path, '.'.join(path[1:-1]))
 
 
-def _tensor(
+def _source(
   path: Path,
   key: str,
   kernel: Callable[[np.ndarray], np.ndarray] | None = None,
   bias: Callable[[np.ndarray], np.ndarray] | None = None,
-) -> Tensor:
+) -> Source:
   """The tensor of a variable of a block; Wav2Lip's blocks have a convolution and a BatchNorm in them."""
   parts = {'conv': '.conv_block.0', 'norm': '.conv_block.1'} if key.partition('.')[0] in _BLOCKS else {}
-  change = {'kernel': kernel or _convolution, 'bias': bias}.get(path[-1])
-  return Tensor(f'{key}{parts.get(path[-2], "")}.{NAMES[path[-1]]}', change or np.asarray)
+  change = {'kernel': kernel or _convolution, 'bias': bias}.get(path[-1]) or np.asarray
+  name = f'{key}{parts.get(path[-2], "")}.{NAMES[path[-1]]}'
+  if parts and path[-1] == 'mean':
+    return Source((name, f'{key}{parts["conv"]}.bias'), _of_unbiased)
+  return Source((name,), change)
 
 
 def _places(residuals: Sequence[int], *before: str) -> dict[str, int]:
@@ -163,13 +163,18 @@ def _rgb(x: np.ndarray, axis: int) -> np.ndarray:
   return np.take(x, order, axis)
 
 
-def _changed(tensor: Tensor, state: Mapping[str, np.ndarray]) -> np.ndarray | None:
-  """Our variable; None if there is no such tensor; if it has not even as many axes as it should, as it is."""
-  array = state.get(tensor.key)
+def _of_unbiased(mean: np.ndarray, bias: np.ndarray) -> np.ndarray:
+  """The mean of what a convolution returns without its bias."""
+  return mean - bias.reshape(mean.shape)
+
+
+def _made(source: Source, state: Mapping[str, np.ndarray], shape: tuple[int, ...]) -> np.ndarray | None:
+  """Our variable; None if tensors are missing or of another shape."""
   try:
-    return None if array is None else tensor.ours(array)
-  except (ValueError, IndexError):
-    return array
+    array = source.ours(*(state[key] for key in source.keys))
+  except (KeyError, ValueError, IndexError):
+    return None
+  return array if array.shape == shape else None
 
 
 def _listed(keys: list[str]) -> str:

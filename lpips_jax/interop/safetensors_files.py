@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from lpips_jax import models, pretrained
 from lpips_jax.cli import UserError, first_line
-from lpips_jax.interop.correspondence import Tensor, converted
+from lpips_jax.interop.correspondence import Source, converted
 
 
 def read(path: Path) -> pretrained.Pretrained:
@@ -30,7 +30,7 @@ def read(path: Path) -> pretrained.Pretrained:
   except Exception as error:  # whatever safetensors, JSON and the networks make of what is damaged or not ours
     raise UserError(f'{path} is damaged, or was not exported here ({first_line(error)})') from error
   try:
-    variables = converted(shapes, lambda path: Tensor('.'.join(path), np.asarray), arrays)
+    variables = converted(shapes, lambda path: Source(('.'.join(path),), np.asarray), arrays)
   except UserError as error:
     raise UserError(f'{path} does not fit its own config: {error}') from error
   return pretrained.Pretrained(config, models.build(config.model), variables, step)

@@ -25,7 +25,7 @@ class AdaIN(nn.Module):
     code = relu(nn.Dense(self.hidden, dtype=self.dtype, name='hidden')(z))
     gamma = nn.Dense(x.shape[-1], dtype=self.dtype, name='gamma')(code)[:, None, None, :]
     beta = nn.Dense(x.shape[-1], dtype=self.dtype, name='beta')(code)[:, None, None, :]
-    features = at_least_float32(x)
+    features, gamma, beta = map(at_least_float32, (x, gamma, beta))  # 1 + gamma has few bits for gamma in bfloat16
     mean, mean_square = (moment.mean((-3, -2), keepdims=True) for moment in (features, features**2))
     variance = jnp.maximum(mean_square - mean**2, 0)  # in one pass over the map, as BatchNorm has it
     normalised = (features - mean) * jax.lax.rsqrt(variance + self.epsilon)

@@ -2,6 +2,10 @@
 
 Paddings are explicit because JAX's 'SAME' and PyTorch's `padding=1` disagree at stride 2, and released weights were
 trained with the latter. Parameters and statistics are float32; `dtype` is what convolutions compute in.
+
+Before BatchNorm convolutions have no bias, which it would take away again. PyTorch's layer tables have one, but its
+gradient is rounding and nothing else, which Adam makes as large as any: in bfloat16 such biases wander off until they
+cost the maps their precision, and the moving average lags behind them.
 """
 
 import math
@@ -32,7 +36,7 @@ def symmetric(padding: Size) -> tuple[tuple[int, int], tuple[int, int]]:
 
 
 class ConvBlock(nn.Module):
-  """Convolution with bias, BatchNorm, optional skip connection, ReLU: (n, h, w, c) -> (n, h', w', features)."""
+  """Convolution, BatchNorm, optional skip connection, ReLU: (n, h, w, c) -> (n, h', w', features)."""
 
   features: int
   kernel: Size = 3
@@ -44,7 +48,8 @@ class ConvBlock(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     kernel, stride = pair(self.kernel), pair(self.stride)
-    y = nn.Conv(self.features, kernel, stride, symmetric(self.padding), dtype=self.dtype, name='conv')(x)
+    convolution = partial(nn.Conv, use_bias=False, dtype=self.dtype)
+    y = convolution(self.features, kernel, stride, symmetric(self.padding), name='conv')(x)
     y = BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(y)
     return relu(x + y if self.residual else y)
 

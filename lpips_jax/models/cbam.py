@@ -81,7 +81,7 @@ class ResidualCBAM(nn.Module):
 
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
-    y = nn.Conv(x.shape[-1], (3, 3), padding=symmetric(1), dtype=self.dtype, name='conv')(x)
+    y = nn.Conv(x.shape[-1], (3, 3), padding=symmetric(1), use_bias=False, dtype=self.dtype, name='conv')(x)
     y = BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(y)
     if self.attention:
       y = ChannelGate(dtype=self.dtype, name='channel_gate')(y)

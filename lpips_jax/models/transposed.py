@@ -12,9 +12,10 @@ _LAYOUT = 'NHWC', 'HWIO', 'NHWC'
 
 
 class TransposedConv(nn.Module):
-  """PyTorch's ConvTranspose2d(3, stride=2, padding=1, output_padding=1): (n, h, w, c) -> (n, 2h, 2w, features).
+  """PyTorch's ConvTranspose2d(3, stride=2, padding=1, output_padding=1) without bias.
 
-  The kernel, (3, 3, c, features), is `nn.ConvTranspose`'s: PyTorch's, turned by 180 degrees.
+  (n, h, w, c) -> (n, 2h, 2w, features). The kernel, (3, 3, c, features), is `nn.ConvTranspose`'s: PyTorch's, turned by
+  180 degrees.
   """
 
   features: int
@@ -24,9 +25,7 @@ class TransposedConv(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     shape = (3, 3, x.shape[-1], self.features)
     kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
-    bias = self.param('bias', nn.initializers.zeros, (self.features,))
-    x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
-    return transposed_conv(x, kernel) + bias
+    return transposed_conv(*nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype))
 
 
 @jax.custom_vjp

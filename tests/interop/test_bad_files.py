@@ -5,6 +5,7 @@ import os
 import pickle
 import zipfile
 
+import jax
 import numpy as np
 import pytest
 
@@ -12,6 +13,7 @@ torch = pytest.importorskip('torch')
 
 from benchmarks.torch_reference.released import Discriminator
 from lpips_jax.cli import UserError
+from lpips_jax.interop import correspondence
 from lpips_jax.interop.convert import convert
 
 MARK = 'binary_pred.0.weight'
@@ -123,6 +125,18 @@ def test_other_networks(change, said, state, tmp_path):
   change(changed)
   torch.save(changed, tmp_path / 'file.pth')
   assert said in refused(tmp_path / 'file.pth', tmp_path / 'out')
+
+
+@pytest.mark.parametrize(('bias', 'said'), [({}, 'missing: {}'), ({'bias': np.zeros(2)}, 'of another shape: {}, ')])
+def test_a_mean_takes_the_bias_before_it(bias, said):
+  block = 'face_encoder.0.conv_block'
+  shapes = {'batch_stats': {'face_encoder': {'stem': {'norm': {'mean': jax.ShapeDtypeStruct((3,), np.float32)}}}}}
+  state = {f'{block}.1.running_mean': np.array([1, 2, 3]), f'{block}.0.bias': np.array([3, 0, 1])}
+  [mean] = jax.tree.leaves(correspondence.converted(shapes, correspondence.sync_expert, state))
+  assert mean.tolist() == [-2, 2, 2]
+  changed = {f'{block}.1.running_mean': np.zeros(3)} | {f'{block}.0.{name}': x for name, x in bias.items()}
+  with pytest.raises(UserError, match=f'^{said.format(f"{block}.0.bias")}'):
+    correspondence.converted(shapes, correspondence.sync_expert, changed)
 
 
 def test_torchscript_needs_trust(state, tmp_path):

@@ -75,8 +75,7 @@ def test_training_moves_every_parameter(directory, tmp_path):
     for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(start), jax.tree.leaves(moved), strict=True)
     if np.array_equal(a, b)
   ]
-  # A bias before BatchNorm has no effect, so no gradient but rounding.
-  assert not [name for name in still if 'bias' not in name], still
+  assert not still
 
 
 def test_checkpoint_stands_alone(trained_checkpoint, directory, tmp_path):
