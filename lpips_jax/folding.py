@@ -11,6 +11,8 @@ import flax.linen as nn
 import jax
 
 from lpips_jax import winograd
+from lpips_jax.activations import relu
+from lpips_jax.models.normalisation import BatchNorm
 
 Tree = Mapping[str, Any]
 PAIRS = {'norm': ('conv', 'reduce'), 'bn': ('conv',)}  # BatchNorms, and by which names their convolutions go
@@ -51,7 +53,8 @@ def _folded(params: Tree, stats: Tree) -> dict[str, Any]:
 def _shift_alone(
   call: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any], context: nn.module.InterceptorContext
 ) -> Any:
-  if not isinstance(context.module, nn.BatchNorm) or context.method_name != '__call__':
+  if not isinstance(context.module, BatchNorm) or context.method_name != '__call__':
     return call(*inputs, **options)
-  shift = context.module.get_variable('params', 'bias')
-  return inputs[0] if shift is None else inputs[0] + shift.astype(inputs[0].dtype)
+  x = inputs[0]
+  y = x + context.module.get_variable('params', 'bias').astype(x.dtype)
+  return relu(y) if context.module.rectify else y

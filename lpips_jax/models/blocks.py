@@ -18,12 +18,11 @@ import numpy as np
 from einops import rearrange
 
 from lpips_jax.activations import relu
+from lpips_jax.models.normalisation import BatchNorm
 from lpips_jax.models.transposed import TransposedConv
 
 Dtype = jnp.dtype
 Size = int | tuple[int, int]
-
-BatchNorm = partial(nn.BatchNorm, momentum=0.9, epsilon=1e-5)  # PyTorch's defaults
 
 
 def pair(size: Size) -> tuple[int, int]:
@@ -50,8 +49,8 @@ class ConvBlock(nn.Module):
     kernel, stride = pair(self.kernel), pair(self.stride)
     convolution = partial(nn.Conv, use_bias=False, dtype=self.dtype)
     y = convolution(self.features, kernel, stride, symmetric(self.padding), name='conv')(x)
-    y = BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(y)
-    return relu(x + y if self.residual else y)
+    y = BatchNorm(rectify=not self.residual, dtype=self.dtype, name='norm')(y, not train)
+    return relu(x + y) if self.residual else y
 
 
 class UpBlock(nn.Module):
@@ -63,7 +62,7 @@ class UpBlock(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     y = TransposedConv(self.features, dtype=self.dtype, name='conv')(x)
-    return relu(BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(y))
+    return BatchNorm(rectify=True, dtype=self.dtype, name='norm')(y, not train)
 
 
 class SubpixelConv(nn.Module):

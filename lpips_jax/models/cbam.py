@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from einops import rearrange
 
 from lpips_jax.activations import relu
-from lpips_jax.models.blocks import BatchNorm, Dtype, SubpixelConv, symmetric
+from lpips_jax.models.blocks import Dtype, SubpixelConv, symmetric
+from lpips_jax.models.normalisation import BatchNorm
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1,))
@@ -70,7 +71,7 @@ class SpatialGate(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     pooled = jnp.concatenate([peak(x, 3), x.mean(-1, keepdims=True)], -1)
     logits = SubpixelConv(1, self.kernel, dtype=self.dtype, name='conv')(pooled)
-    return x * nn.sigmoid(BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(logits))
+    return x * nn.sigmoid(BatchNorm(dtype=self.dtype, name='norm')(logits, not train))
 
 
 class ResidualCBAM(nn.Module):
@@ -82,7 +83,7 @@ class ResidualCBAM(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     y = nn.Conv(x.shape[-1], (3, 3), padding=symmetric(1), use_bias=False, dtype=self.dtype, name='conv')(x)
-    y = BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(y)
+    y = BatchNorm(dtype=self.dtype, name='norm')(y, not train)
     if self.attention:
       y = ChannelGate(dtype=self.dtype, name='channel_gate')(y)
       y = SpatialGate(dtype=self.dtype, name='spatial_gate')(y, train)

@@ -9,8 +9,8 @@ import numpy as np
 from einops import rearrange
 from jax import lax
 
-from lpips_jax.activations import relu
-from lpips_jax.models.blocks import BatchNorm, Dtype
+from lpips_jax.models.blocks import Dtype
+from lpips_jax.models.normalisation import BatchNorm
 
 
 def spectrum(x: jax.Array) -> jax.Array:
@@ -60,7 +60,7 @@ class FourierUnit(nn.Module):
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     parts = spectrum(x)
     parts = nn.Conv(parts.shape[-1], (1, 1), use_bias=False, dtype=self.dtype, name='conv')(parts)
-    parts = relu(BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(parts))
+    parts = BatchNorm(rectify=True, dtype=self.dtype, name='norm')(parts, not train)
     return image(parts, x.shape[-2])
 
 
@@ -73,7 +73,7 @@ class SpectralTransform(nn.Module):
   @nn.compact
   def __call__(self, x: jax.Array, train: bool) -> jax.Array:
     hidden = nn.Conv(self.features // 2, (1, 1), use_bias=False, dtype=self.dtype, name='reduce')(x)
-    hidden = relu(BatchNorm(use_running_average=not train, dtype=self.dtype, name='norm')(hidden))
+    hidden = BatchNorm(rectify=True, dtype=self.dtype, name='norm')(hidden, not train)
     hidden = hidden + FourierUnit(dtype=self.dtype, name='fourier_unit')(hidden, train)
     return nn.Conv(self.features, (1, 1), use_bias=False, dtype=self.dtype, name='expand')(hidden)
 

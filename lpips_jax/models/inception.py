@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from lpips_jax.models.blocks import Dtype, Size, pair, symmetric
+from lpips_jax.models.normalisation import BatchNorm
 
 IMAGE_SIZE = 299
 FEATURES = 2048
@@ -31,7 +32,7 @@ class BasicConv(nn.Module):
   def __call__(self, x: jax.Array) -> jax.Array:
     kernel, stride, padding = pair(self.kernel), pair(self.stride), symmetric(self.padding)
     x = nn.Conv(self.features, kernel, stride, padding, use_bias=False, name='conv')(x)
-    return nn.relu(nn.BatchNorm(use_running_average=True, epsilon=1e-3, name='bn')(x))
+    return BatchNorm(rectify=True, epsilon=1e-3, name='bn')(x, use_running_average=True)
 
 
 class Inception(nn.Module):

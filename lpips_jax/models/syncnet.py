@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 from einops import rearrange
 
-from lpips_jax.models.blocks import BatchNorm, Dtype, Size, pair, symmetric
+from lpips_jax.models.blocks import Dtype, Size, pair, symmetric
+from lpips_jax.models.normalisation import BatchNorm
 from lpips_jax.precision import at_least_float32
 
 IMAGE_SIZE = 224
@@ -99,4 +100,4 @@ class _Branch(nn.Module):
     return at_least_float32(nn.Dense(CODE, dtype=self.dtype, name='fc_3')(self._normalised(x, 'fc_1')))
 
   def _normalised(self, x: jax.Array, name: str) -> jax.Array:
-    return nn.relu(BatchNorm(use_running_average=True, dtype=self.dtype, name=name)(x))
+    return BatchNorm(rectify=True, dtype=self.dtype, name=name)(x, use_running_average=True)
