@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from absl import flags
 
 from lpips_jax import cli
 
@@ -42,6 +44,30 @@ TINY = {  # what shrinks the quickstart config of a task until its steps are a m
     'discriminator.widths': (2, 4, 4, 4, 4, 4, 4),
   },
 }
+
+
+def register_choices(flag: str, choices: Sequence[str], empty: bool = False) -> None:
+  """Has absl refuse a list with anything else in it, or with nothing."""
+
+  def suits(given: Sequence[str]) -> bool:
+    return set(given) <= set(choices) and bool(given or empty)
+
+  flags.register_validator(flag, suits, f'choose of {", ".join(choices)}')
+
+
+def register_numbers(flag: str, multiple: int = 1, empty: bool = False) -> None:
+  """Has absl refuse a list with anything else in it than positive multiples, or with nothing."""
+
+  def suits(given: Sequence[str]) -> bool:
+    return all(x.isdecimal() and int(x) and int(x) % multiple == 0 for x in given) and bool(given or empty)
+
+  flags.register_validator(flag, suits, 'give positive numbers' + (f', multiples of {multiple}' * (multiple > 1)))
+
+
+def require_directory_of(output: str | None) -> None:
+  """Raises UserError if a file could not be written, now and not after hours."""
+  if output and not Path(output).absolute().parent.is_dir():
+    cli.fail(f'{output}: there is no such directory')
 
 
 def command(*arguments: str) -> None:

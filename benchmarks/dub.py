@@ -15,6 +15,7 @@ peers do (see `benchmarks.sequential`), both with our generator.
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -30,7 +31,7 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from benchmarks import dub_beside_torch, films, sequential, side_by_side
+from benchmarks import commands, dub_beside_torch, films, sequential, side_by_side, workers
 from benchmarks.commands import ROOT, waited
 from benchmarks.generator import Frames, make_network
 from lpips_jax import cli, pretrained
@@ -40,7 +41,7 @@ from lpips_jax.dubbing.generator import Generator
 from lpips_jax.dubbing.options import Options
 from lpips_jax.dubbing.painting import Batch, Speech, composite, generate
 from lpips_jax.dubbing.stages import opencv_on_one_thread, profile
-from lpips_jax.files import keep_compiled_programs, write_whole
+from lpips_jax.files import write_whole
 from lpips_jax.media import sound
 from lpips_jax.media.detect import Detect, choose_detector, make_detector
 from lpips_jax.media.playback import Shown, play
@@ -63,12 +64,14 @@ def define_flags() -> None:
   flags.DEFINE_string('audio', None, 'torch, sequential: speech; by default procedural, too.')
   flags.DEFINE_string('detector', 'auto', 'yunet, cascade, or auto: the first of them that can be had.')
   flags.DEFINE_string('detector_model', None, "YuNet's file; else LIPSYNC_YUNET, else a download.")
+  commands.register_numbers('minutes')
   flags.DEFINE_string('directory', None, 'Where to put films and dubs, and leave them; else nothing is left.')
 
 
 def main() -> None:
   given = flags.FLAGS
-  side_by_side.prepare_environment(given.device)
+  commands.require_directory_of(given.output)
+  workers.prepare_environment(given.device)
   kind, model = choose_detector(given.detector, given.detector_model)
   figures: dict[str, Any] = {}
   with tempfile.TemporaryDirectory() as temporary:
@@ -87,6 +90,8 @@ def main() -> None:
     print('\n' + side_by_side.table(figures))
   if given.output:
     write_whole(Path(given.output), json.dumps(figures, indent=2) + '\n')
+  if 'torch' in given.parts:
+    side_by_side.require_all(figures)
 
 
 def _measure_others(
@@ -145,8 +150,8 @@ def _start(directory: Path, network: pretrained.Pretrained, detector: Callable[.
 
 def _checkpoint(directory: Path, network: pretrained.Pretrained) -> Path:
   checkpoint = directory / 'checkpoint'
-  if not checkpoint.exists():
-    pretrained.save(checkpoint, network)
+  shutil.rmtree(checkpoint, ignore_errors=True)  # it may be of another network
+  pretrained.save(checkpoint, network)
   return checkpoint
 
 
@@ -314,5 +319,4 @@ class _Echo:
 
 if __name__ == '__main__':
   define_flags()
-  keep_compiled_programs()
   cli.run(main)

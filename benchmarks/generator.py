@@ -1,7 +1,7 @@
 """Batch inference of the generator beside PyTorch's, at 96, 192 and 256 pixels.
 
   python -m benchmarks.generator --output=generator.json
-  python -m benchmarks.generator --sizes=96 --batch_sizes=64,128,256 --compile_mode=max-autotune
+  python -m benchmarks.generator --sizes=96 --batch_sizes=64,128,256 --compile_modes=max-autotune
 
 The network of the paper's size, with random weights and statistics; crops, references and mels are on the device
 already, images stay there. Ours is what dubbing runs: BatchNorm folded, jitted, in bfloat16 on a GPU, else in float32.
@@ -19,9 +19,9 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
-from benchmarks import side_by_side
-from benchmarks.commands import TINY
-from benchmarks.side_by_side import OURS, Case, Contender, Outputs, Side
+from benchmarks import commands, side_by_side
+from benchmarks.side_by_side import OURS, Case, Comparison
+from benchmarks.workers import Contender, Outputs, Side
 from configs import lrs2
 from lpips_jax import cli
 
@@ -43,7 +43,7 @@ class Frames:
   def config(self) -> ConfigDict:
     config = lrs2.get_config()
     if self.tiny:
-      config.update_from_flattened_dict(TINY['generator'])
+      config.update_from_flattened_dict(commands.TINY['generator'])
     config.model.image_size = self.image_size
     return config
 
@@ -59,7 +59,7 @@ def main() -> None:
       for batch_size in batch_sizes
     ]
 
-  side_by_side.compare(cases, ours, reference, 'frames', TOLERANCES)
+  side_by_side.compare(Comparison(cases, ours, reference, 'frames', TOLERANCES))
 
 
 def make_batch(frames: Frames) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -148,7 +148,7 @@ def _images(generate: Callable[..., Any], batch: Sequence[Any]) -> Outputs:
 def define_flags() -> None:
   side_by_side.define_flags()
   flags.DEFINE_list('sizes', ['96', '192', '256'], 'Sides of the crops in pixels.')
-  flags.register_validator('sizes', lambda sizes: all(s.isdigit() and int(s) for s in sizes), 'positive numbers')
+  commands.register_numbers('sizes', multiple=16)
 
 
 if __name__ == '__main__':

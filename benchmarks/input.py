@@ -11,6 +11,7 @@ on shared hardware are less than cores: hence one worker by itself, too. The las
 takes early and late.
 """
 
+import importlib.util
 import json
 import os
 import resource
@@ -28,7 +29,7 @@ import numpy as np
 from absl import flags
 from tqdm import tqdm
 
-from benchmarks import side_by_side
+from benchmarks import commands, side_by_side
 from benchmarks.side_by_side import OURS, Case, Measured
 from data_pipeline import corpora
 from data_pipeline import input as data
@@ -55,15 +56,18 @@ PICTURES_APART, MELS_APART = 3.0, 0.01
 def define_flags() -> None:
   flags.DEFINE_string('output', None, 'Writes the figures there as JSON, too.')
   flags.DEFINE_integer('workers', os.cpu_count(), 'Processes that read, on either side.', lower_bound=1)
-  flags.DEFINE_integer('windows', 1600, 'How many are read in a turn.', lower_bound=BATCH)
+  flags.DEFINE_integer('windows', 1600, 'How many are read in a turn.', lower_bound=2 * BATCH)
   flags.DEFINE_integer('turns', 5, 'How often each side is measured.', lower_bound=1)
   flags.DEFINE_integer('soak', 20_000, 'Windows over which memory is watched; 0 for none.', lower_bound=0)
 
 
 def main() -> None:
+  given = flags.FLAGS
+  commands.require_directory_of(given.output)
+  if missing := [name for name in ('torch', 'librosa') if not importlib.util.find_spec(name)]:
+    cli.fail(f"this needs {' and '.join(missing)}: pip install -e '.[convert,test]'")
   from benchmarks.torch_reference import loaders
 
-  given = flags.FLAGS
   cores = min(given.workers, os.cpu_count())
   with tempfile.TemporaryDirectory() as temporary:
     directories = {seconds: _make_corpus(Path(temporary) / str(seconds), seconds, n) for seconds, n in CLIPS.items()}
@@ -123,7 +127,7 @@ def _in_turns(readers: dict[Any, Iterator], windows: int, turns: int) -> dict[An
 
 
 def check_window(record: dict[str, Any], clip: Path) -> None:
-  """Compares a window as it is read of our record and of their clip; raises RuntimeError if it is not the same."""
+  """Compares a window as it is read of our record and of their clip; raises UserError if it is not the same."""
   from benchmarks.torch_reference import loaders
 
   start, other = 7, 30
@@ -137,7 +141,7 @@ def check_window(record: dict[str, Any], clip: Path) -> None:
   for name, expected in ours.items():
     apart = np.abs(np.float64(expected) - np.float64(theirs[name])).mean()
     if not apart <= (PICTURES_APART if name == 'pictures' else MELS_APART):
-      raise RuntimeError(f'{name} of a window are {apart:.2g} from ours: not the same work')
+      cli.fail(f'{name} of a window are {apart:.2g} from ours: not the same work')
 
 
 def _drain(reader: Iterator, batches: int) -> None:

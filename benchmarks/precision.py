@@ -45,6 +45,7 @@ flags.DEFINE_string('output', None, 'A JSON file for all figures.')
 
 def main() -> None:
   given = flags.FLAGS
+  commands.require_directory_of(given.output)
   scores: Scores = {}
   for task in MEASURES:  # experts first: generators need one
     scores[task] = {dtype: [] for dtype in DTYPES}

@@ -27,7 +27,7 @@ from typing import Any
 
 from absl import flags
 
-from benchmarks import traces
+from benchmarks import commands, traces
 from benchmarks.generator import Frames
 from benchmarks.train_step import Trained, make_batch, make_frozen
 from lpips_jax import cli
@@ -50,8 +50,7 @@ Run = Callable[[int], None]  # so many times, and until all of it is done
 def main() -> None:
   cli.require_flags('of')
   given = flags.FLAGS
-  if given.output and not Path(given.output).parent.is_dir():  # told now, not after minutes
-    cli.fail(f'{given.output}: there is no such directory')
+  commands.require_directory_of(given.output)
   if given.topology != 'local':
     environment.set_apart()
   elif NO_GRAPHS not in os.environ.get('XLA_FLAGS', ''):
@@ -272,6 +271,7 @@ def define_flags() -> None:
   flags.DEFINE_enum('of', None, [*TRAINING, 'inference'], 'What to compile.')
   flags.DEFINE_integer('batch_size', 2, 'Clips, windows or, of inference, faces; of all chips together.', lower_bound=1)
   flags.DEFINE_integer('image_size', 96, 'Of inference: sides of the crops in pixels.', lower_bound=16)
+  flags.register_validator('image_size', lambda size: size % 16 == 0, 'give a multiple of 16')
   flags.DEFINE_string('topology', 'local', "TPUs and their grid, such as v5e:4x4, GPUs, such as h200:1, or 'local'.")
   flags.DEFINE_integer('runs', 3, 'How often it runs, without the profiler and under it.', lower_bound=1)
   flags.DEFINE_boolean('tiny', False, 'Networks of a few channels: to try the command out, not to measure.')

@@ -1,7 +1,7 @@
 """Training steps beside PyTorch's: of the sync expert, of the generator, and of the generator with its adversary.
 
   python -m benchmarks.train_step --output=train_step.json
-  python -m benchmarks.train_step --tasks=generator --batch_sizes=16,32,64,128 --compile_mode=max-autotune-no-cudagraphs
+  python -m benchmarks.train_step --tasks=generator --batch_sizes=16,32,64,128 --compile_modes=max-autotune
 
 Networks of the paper's size, with random weights, on random batches that are on the device already: all that a step of
 train.py does but reading data. `benchmarks/torch_reference` does the same in PyTorch, in several ways. The row
@@ -20,9 +20,9 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
-from benchmarks import side_by_side
-from benchmarks.commands import TINY
-from benchmarks.side_by_side import OURS, Case, Contender, Outputs, Side
+from benchmarks import commands, side_by_side
+from benchmarks.side_by_side import OURS, Case, Comparison
+from benchmarks.workers import Contender, Outputs, Side
 from configs import lrs2, lrs2_gan, lrs2_sync_expert
 from lpips_jax import cli
 from lpips_jax.conventions import WINDOW_FRAMES
@@ -47,7 +47,7 @@ class Trained:
     """As in configs/, with every loss from the first step on, and without a schedule."""
     config = CONFIGS[self.task].get_config()
     if self.tiny:
-      config.update_from_flattened_dict(TINY[config.task])
+      config.update_from_flattened_dict(commands.TINY[config.task])
       if config.task == 'generator':
         config.model.update(blocks=1, bottleneck=1)
     config.data.batch_size = config.optimizer.batch_size = self.batch_size
@@ -78,7 +78,7 @@ def main() -> None:
         found.append(Case(task, size, size * windows, trained))
     return found
 
-  side_by_side.compare(cases, ours, reference, 'windows', TOLERANCES)
+  side_by_side.compare(Comparison(cases, ours, reference, 'windows', TOLERANCES))
 
 
 def make_batch(config: ConfigDict) -> dict[str, np.ndarray]:
@@ -205,15 +205,19 @@ def make_reference_step(trained: Trained, config: ConfigDict, weights: dict[str,
 
 
 def _stacked(metrics: list[dict[str, Any]]) -> Outputs:
-  """By name, of all steps: what both sides report of their losses."""
+  """By name, of all steps: what both sides report of their losses; and of the first one how long its gradient is.
+
+  On noise losses hardly depend on weights. The gradient does, but from the second step on rounding tells in it.
+  """
   told = metrics[0].keys() - {'sync_open', 'learning_rate', 'gradient_norm', 'accuracy'}
-  return {name: np.array([float(of_step[name]) for of_step in metrics]) for name in told}
+  losses = {name: np.array([float(of_step[name]) for of_step in metrics]) for name in told}
+  return losses | {'gradient_norm': np.array([float(metrics[0]['gradient_norm'])])}
 
 
 def define_flags() -> None:
   side_by_side.define_flags()
   flags.DEFINE_list('tasks', list(CONFIGS), 'What to train.')
-  flags.register_validator('tasks', lambda tasks: set(tasks) <= set(CONFIGS), f'choose of {", ".join(CONFIGS)}')
+  commands.register_choices('tasks', list(CONFIGS))
 
 
 if __name__ == '__main__':

@@ -15,7 +15,9 @@ from benchmarks.torch_reference.recipes import Recipe
 from benchmarks.torch_reference.steps import generator_faces, images
 from lpips_jax.conventions import FRAME_RATE
 
+AHEAD = {'cpu': 1, 'cuda': 2}  # batches at once
 PAIRS = ('0', '1'), ('conv', 'norm'), ('reduce', 'norm')  # a convolution and the BatchNorm after it, by name
+ROUNDED = nn.Conv2d, nn.ConvTranspose2d, nn.Linear  # what autocast has in bfloat16
 
 
 def make_generate(generator: Generator, recipe: Recipe) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
@@ -27,13 +29,24 @@ def make_generate(generator: Generator, recipe: Recipe) -> Callable[[Tensor, Ten
   """
   generator = generator.eval().requires_grad_(False)
   generator = recipe.placed(fold(generator) if recipe.tuned else generator)
+  if recipe.bf16:  # once, not at each call
+    for layer in generator.modules():
+      if isinstance(layer, ROUNDED):
+        layer.to(torch.bfloat16)
 
   def generate(crops: Tensor, references: Tensor, mels: Tensor) -> Tensor:
     with recipe.autocast():
       faces = generator_faces(images(crops, recipe), images(references, recipe))
       return generator(faces, mels[:, None]).permute(0, 2, 3, 1)
 
-  return torch.inference_mode()(recipe.translated(generate, frozen=True))
+  generate = recipe.translated(generate, frozen=True)
+
+  @torch.inference_mode()
+  def step(crops: Tensor, references: Tensor, mels: Tensor) -> Tensor:
+    recipe.begin_step()
+    return generate(crops, references, mels)
+
+  return step
 
 
 class FaceGenerator:
@@ -52,12 +65,13 @@ class FaceGenerator:
     self.image_size = config.model.image_size
     self.lead = Fraction(config.data.lead) / FRAME_RATE
     self._generate, self._recipe = generate, recipe
-    self._worker = ThreadPoolExecutor(1, 'generator', torch.set_flush_denormal, (True,))  # which is of a thread
+    # Two on a GPU: one batch is copied while the other is computed. Denormal numbers are a matter of each thread.
+    self._workers = ThreadPoolExecutor(AHEAD[recipe.device], 'generator', torch.set_flush_denormal, (True,))
 
   def __call__(
     self, crops: Sequence[np.ndarray], references: Sequence[np.ndarray], windows: np.ndarray
   ) -> Future[np.ndarray]:
-    return self._worker.submit(self._generated, crops, references, windows)
+    return self._workers.submit(self._generated, crops, references, windows)
 
   def _generated(self, *batch: Sequence[np.ndarray]) -> np.ndarray:
     count = len(batch[0])

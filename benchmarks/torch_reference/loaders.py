@@ -44,7 +44,6 @@ def tuned(directory: Path, size: int, batch_size: int, workers: int) -> Iterator
     persistent_workers=True,
     prefetch_factor=PREFETCHED,
     worker_init_fn=lambda _: cv2.setNumThreads(0),
-    pin_memory=torch.cuda.is_available(),
   )
   return iter(loader)
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.side_by_side import Contender, Outputs, Side
+from benchmarks.workers import Contender, Outputs, Side
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,11 @@ class Recipe:
       return function
     modes = torch._inductor.list_mode_options(self.compile_mode)
     return torch.compile(function, options=modes | {'freezing': frozen})
+
+  def begin_step(self) -> None:
+    """Says that nobody needs any more what was made in the last step, so that CUDA graphs may write there."""
+    if self.compiled:
+      torch.compiler.cudagraph_mark_step_begin()
 
   def contender(self, once: Callable[[], Any], outputs: Callable[[], Outputs]) -> Contender:
     """Work that is run this way: `once` is what is measured, `outputs` what is compared."""

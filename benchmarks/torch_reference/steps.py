@@ -59,6 +59,7 @@ def make_generator_step(networks: Networks, average: nn.Module, config: Any, rec
   steps = itertools.count()
 
   def step(batch: Batch) -> Metrics:
+    recipe.begin_step()
     number = next(steps)
     if discriminator:
       discriminator.requires_grad_(False)
@@ -118,6 +119,7 @@ def make_expert_step(expert: SyncExpert, average: nn.Module, config: Any, recipe
   steps = itertools.count()
 
   def step(batch: Batch) -> Metrics:
+    recipe.begin_step()
     number = next(steps)
     share = min(1, number / max(config.losses.hardness_steps, 1))
     # A tensor, so that what is compiled stays the same from step to step.

@@ -9,7 +9,8 @@ from benchmarks import dub_beside_torch, films, sequential, side_by_side
 from benchmarks.dub_beside_torch import IN_OUR_ENGINE, Dub
 from benchmarks.generator import Frames
 from benchmarks.side_by_side import OURS
-from lpips_jax.media.video import read_frames
+from lpips_jax.cli import UserError
+from lpips_jax.media.video import probe, read_frames
 
 ROWS = 'released_recipe', 'eager_float32'
 
@@ -30,13 +31,17 @@ def test_both_sides_dub_the_same(dub, monkeypatch):
   names = [*ROWS, ROWS[-1] + IN_OUR_ENGINE]
   theirs = dub_beside_torch.reference(dub, side.weights, names, 'default')
   expected = side.contenders[OURS].outputs()
-  assert expected['frames'] == 25 and expected['images'].std() > 0.01
+  assert expected['images'].std() > 0.01
   source = np.stack(list(read_frames(dub.face))).astype(float)
+  boxes = sequential.find_boxes(list(read_frames(dub.face)), dub.detector(), probe(dub.face)).round().astype(int)
   for name in names:
     assert side_by_side.difference(expected, theirs.contenders[name].outputs()) < 1e-3
     dubbed = np.stack(list(read_frames(dub.output(name))))
-    changed = np.abs(dubbed - source).mean((1, 2, 3))
-    assert changed.min() > 0.5, name  # every frame has a new mouth
+    mouths = [
+      np.abs(new - old)[(top + bottom) // 2 : bottom, left:right].mean()
+      for new, old, (left, top, right, bottom) in zip(dubbed, source, boxes, strict=True)
+    ]
+    assert min(mouths) > 4, name  # of 255: every frame has a new one, which encoding alone does not do
 
 
 def test_boxes_are_compared(dub, monkeypatch):
@@ -44,7 +49,7 @@ def test_boxes_are_compared(dub, monkeypatch):
   assert apart.keys() == {480, sequential.AS_LARGE} and max(apart.values()) < 0.02
   moved = sequential.find_boxes
   monkeypatch.setattr(sequential, 'find_boxes', lambda *inputs: moved(*inputs) + 20.0)
-  with pytest.raises(RuntimeError, match='not the same work'):
+  with pytest.raises(UserError, match='not the same work'):
     dub_beside_torch.edges_apart(dub, 12, ROWS)
 
 

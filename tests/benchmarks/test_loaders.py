@@ -11,6 +11,7 @@ from benchmarks.side_by_side import OURS
 from benchmarks.torch_reference import loaders
 from data_pipeline.corpora.talking_faces.clips import draw_clip
 from data_pipeline.records import encode_frame, make_record
+from lpips_jax.cli import UserError
 
 SIZE = benchmark.SIZE
 
@@ -27,7 +28,7 @@ def test_windows_are_the_same(tmp_path):
   assert released[0].shape == (2, 6, 5, SIZE, SIZE) and not released[0][:, :3, :, SIZE // 2 :].any()
   benchmark.check_window(record, clip)
   np.save(clip / loaders.CACHE, loaders.mel_of(clip / 'audio.wav')[3:])
-  with pytest.raises(RuntimeError, match='not the same work'):
+  with pytest.raises(UserError, match='not the same work'):
     benchmark.check_window(record, clip)
 
 

@@ -1,14 +1,13 @@
 """What is measured in turns, and what is made of it."""
 
 import time
-import weakref
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
-from benchmarks import side_by_side
-from benchmarks.side_by_side import OURS, Case, Contender, Measured, Side
+from benchmarks import side_by_side, workers
+from benchmarks.side_by_side import OURS, Case, Measured
+from benchmarks.workers import Contender, Side
 
 
 def measured(group, batch_size, **medians):
@@ -46,6 +45,19 @@ def test_a_row_without_memory_is_left_out():
   assert figures['ratio'] == 2.0 and figures['groups']['b']['ratios'] == {}
 
 
+class Here:
+  """A worker without a process."""
+
+  def __init__(self, contenders):
+    self._side = Side('cpu', 'cpu', '0', contenders)
+
+  def outputs(self, name):
+    return workers.told(workers.outputs, self._side, name)
+
+  def seconds(self, name, repeats):
+    return workers.told(workers.seconds, self._side, name, repeats)
+
+
 def test_turns_alternate_and_other_work_is_noticed():
   said = []
 
@@ -57,23 +69,18 @@ def test_turns_alternate_and_other_work_is_noticed():
     return Contender(lambda: {'x': np.array([1.0, value])}, run)
 
   contenders = {OURS: contender(OURS, 2.0, 0.002), 'eager_float32': contender('eager_float32', 2.01, 0.004)}
-  made = side_by_side._make(lambda: Side('cpu', 'cpu', '0', contenders), ())
-  assert made['platform'] == 'cpu'
+  held = dict.fromkeys(contenders, Here(contenders))
   result = Measured(Case('a', 1, 1, None))
-  with ThreadPoolExecutor(1) as worker:
-    workers = {OURS: worker, 'eager_float32': worker}
-    side_by_side._check(result, workers, made, {'float32': 0.01, 'bf16': 1.0})
-    assert result.differences == pytest.approx({'eager_float32': 0.005})
-    side_by_side._measure(result, workers, rounds=2, seconds=0.0)
-    assert (
-      said[4:] == [OURS] * 2 + ['eager_float32'] * 4 + [OURS] * 2
-    )  # each turn begins with one run that is not timed
-    assert result.rates.keys() == workers.keys() and all(len(rates) == 2 for rates in result.rates.values())
-    assert 0 < min(result.rates[OURS]) <= max(result.rates[OURS]) < 500
-    side_by_side._check(result, workers, made, {'float32': 0.001, 'bf16': 1.0})
-    assert result.failed == {'eager_float32': '0.005 from ours: not the same work'}
-    side_by_side._measure(result, workers, rounds=1, seconds=0.0)
-    assert list(result.rates) == [OURS]
+  side_by_side._check(result, held, 'cpu', {'float32': 0.01, 'bf16': 1.0})
+  assert result.differences == pytest.approx({'eager_float32': 0.005})
+  side_by_side._measure(result, held, rounds=2, seconds=0.0)
+  assert said[4:] == [OURS] * 2 + ['eager_float32'] * 4 + [OURS] * 2  # each turn begins with a run that is not timed
+  assert result.rates.keys() == held.keys() and all(len(rates) == 2 for rates in result.rates.values())
+  assert 0 < min(result.rates[OURS]) <= max(result.rates[OURS]) < 500
+  side_by_side._check(result, held, 'cpu', {'float32': 0.001, 'bf16': 1.0})
+  assert result.failed == {'eager_float32': '0.005 from ours: not the same work'}
+  side_by_side._measure(result, held, rounds=1, seconds=0.0)
+  assert list(result.rates) == [OURS]
 
 
 def test_what_fails_is_noted():
@@ -85,27 +92,24 @@ def test_what_fails_is_noted():
 
   contenders = {OURS: Contender(dict, lambda repeats: None)}
   contenders |= {name: Contender(dict, run) for name, run in (('full', full), ('broken', broken))}
-  side_by_side._make(lambda: Side('cpu', 'cpu', '0', contenders), ())
   result = Measured(Case('a', 1, 1, None))
-  with ThreadPoolExecutor(1) as worker:
-    side_by_side._measure(result, dict.fromkeys(contenders, worker), rounds=2, seconds=0.0)
+  side_by_side._measure(result, dict.fromkeys(contenders, Here(contenders)), rounds=2, seconds=0.0)
   assert result.failed == {'full': 'out of memory', 'broken': 'RuntimeError: something else'}
   assert list(result.rates) == [OURS] and len(result.rates[OURS]) == 2
 
 
-def test_failures_keep_nothing_alive():
-  class Large:
-    pass
+@pytest.mark.parametrize('at', [0, 1])
+def test_nan_is_not_the_same_work(at):
+  expected = {'x': np.ones(2), 'y': np.ones(2)}
+  found = {'x': np.full(2, 1.01), 'y': np.full(2, 1.0)}
+  assert side_by_side.difference(expected, found) == pytest.approx(0.01)
+  found['xy'[at]][0] = np.nan
+  assert np.isnan(side_by_side.difference(expected, found))
 
-  held = []
 
-  def work():
-    large = Large()
-    held.append(weakref.ref(large))
-    raise RuntimeError('CUDA out of memory')
-
-  try:
-    side_by_side._told(work)
-  except side_by_side.Failure as failure:
-    kept = failure
-  assert str(kept) == 'out of memory' and held[0]() is None
+def test_the_better_way_to_compile_counts():
+  results = [measured('a', 1, ours=10, eager_float32=4, compiled_bf16=5), measured('a', 1, ours=9, compiled_bf16=8)]
+  results[1].compile_mode = 'reduce-overhead'
+  figures = side_by_side.summary(results)
+  assert figures['groups']['a']['best']['compiled_bf16']['compile_mode'] == 'reduce-overhead'
+  assert figures['ratios'] == pytest.approx({'eager_float32': 2.5, 'compiled_bf16': 1.25})
