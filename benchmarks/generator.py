@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # PyTorch's process imports no JAX
   from lpips_jax.pretrained import Pretrained
 
 BATCH_SIZES = {'cpu': [8], 'gpu': [16, 64, 256]}
-TOLERANCES = {'float32': 1e-3, 'bf16': 0.1}  # of 1
+TOLERANCES = {'float32': 1e-3, 'bf16': 0.05}  # of 1; bfloat16 makes 0.02 of it
 
 
 @dataclasses.dataclass(frozen=True)

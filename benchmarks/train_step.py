@@ -31,8 +31,9 @@ CONFIGS = {'sync_expert': lrs2_sync_expert, 'generator': lrs2, 'generator_gan': 
 BATCH_SIZES = {'cpu': {'sync_expert': [4]}, 'gpu': {'sync_expert': [16, 64, 128]}}
 GENERATOR_BATCH_SIZES = {'cpu': [2], 'gpu': [16, 64, 128]}
 CHECKED_STEPS = 3
-# Gradients of bfloat16 are far from each other from the second step on; what is compared of them are losses.
-TOLERANCES = {'float32': 1e-2, 'bf16': 0.2}
+# Of bfloat16 losses are within 0.01 and the gradient's length within 0.0003 at full size, 0.06 of a tiny network; other
+# weights make its length differ by 0.3.
+TOLERANCES = {'float32': 1e-2, 'bf16': 0.1}
 
 
 @dataclasses.dataclass(frozen=True)
