@@ -241,3 +241,7 @@ def test_computes_in_what_it_is_told_and_gives_float32(dtype):
   out, variables = jax.eval_shape(generator.init_with_output, jax.random.key(0), *shapes)
   assert out.shape == (2, 32, 32, 3) and out.dtype == jnp.float32
   assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype('float32')}
+  program = jax.jit(generator.apply, static_argnames='train').lower(variables, *shapes, train=False).as_text()
+  convolutions = [line for line in program.splitlines() if 'stablehlo.convolution' in line]
+  short = {jnp.float32: 'f32>', jnp.bfloat16: 'bf16>'}[dtype]
+  assert convolutions and all(line.endswith(f'x{short}') for line in convolutions)

@@ -77,6 +77,9 @@ def test_bfloat16_computes_on_float32_parameters():
   )
   assert images.dtype == jnp.float32
   assert {leaf.dtype for leaf in jax.tree.leaves(changed)} == {jnp.dtype('float32')}
+  program = jax.jit(model.apply).lower(variables, FACES, MELS).as_text()
+  convolutions = [line for line in program.splitlines() if 'stablehlo.convolution' in line]
+  assert convolutions and all(line.endswith('xbf16>') for line in convolutions)
 
 
 def test_other_sizes_are_refused():
