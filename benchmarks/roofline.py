@@ -29,7 +29,7 @@ from absl import flags
 
 from benchmarks import commands, traces
 from benchmarks.generator import Frames
-from benchmarks.train_step import Trained, make_batch, make_frozen
+from benchmarks.train_step import Trained, make_frozen, placed
 from lpips_jax import cli
 from lpips_jax.files import write_whole
 from lpips_jax.training.planning import environment
@@ -130,10 +130,7 @@ def training(trained: Trained, mesh: Any, dtype: str) -> tuple[Any, Callable[[An
   step, _ = sharding.jitted(task, mesh)
 
   def make_run(compiled: Any) -> Run:
-    state = task.init()
-    state = state.replace(sync_opened=state.step + 0)  # every loss counts from the start
-    state, weights = (sharding.put_replicated(tree, mesh) for tree in (state, frozen.weights))
-    batch = sharding.put_batch(make_batch(config), mesh)
+    state, weights, batch = placed(task, frozen, config, mesh)
 
     def run(repeats: int) -> None:
       nonlocal state

@@ -117,13 +117,11 @@ def ours(trained: Trained) -> Side:
   frozen = make_frozen(trained, config)
   task = make_task(config, frozen)
   mesh = sharding.make_mesh(trained.batch_size)
-  state = task.init()
-  state = state.replace(sync_opened=state.step + 0)  # every loss counts from the start
-  weights = jax.device_get({'variables': state.variables, **frozen.weights})
+  state, frozen_weights, batch = placed(task, frozen, config, mesh)
+  weights = {'variables': state.variables, **frozen.weights}
   if state.adversary:
-    weights['discriminator'] = jax.device_get({'params': state.adversary.params})
-  state, frozen_weights = (sharding.put_replicated(tree, mesh) for tree in (state, frozen.weights))
-  batch = sharding.put_batch(make_batch(config), mesh)
+    weights['discriminator'] = {'params': state.adversary.params}
+  weights = jax.device_get(weights)
   step, _ = sharding.jitted(task, mesh)
 
   def outputs() -> Outputs:
@@ -142,6 +140,16 @@ def ours(trained: Trained) -> Side:
 
   device = jax.devices()[0].device_kind
   return Side(platform, device, jax.__version__, {OURS: Contender(outputs, run)}, weights)
+
+
+def placed(task: Any, frozen: Any, config: ConfigDict, mesh: Any) -> tuple[Any, Any, Any]:
+  """The state to begin with, in which every loss counts, the frozen weights and a batch, on the devices of a mesh."""
+  from lpips_jax.training import sharding
+
+  state = task.init()
+  state = state.replace(sync_opened=state.step + 0)
+  state, weights = (sharding.put_replicated(tree, mesh) for tree in (state, frozen.weights))
+  return state, weights, sharding.put_batch(make_batch(config), mesh)
 
 
 def make_frozen(trained: Trained, config: ConfigDict) -> Any:

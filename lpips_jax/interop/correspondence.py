@@ -118,7 +118,7 @@ def _source(
   change = {'kernel': kernel or _convolution, 'bias': bias}.get(path[-1]) or np.asarray
   name = f'{key}{parts.get(path[-2], "")}.{NAMES[path[-1]]}'
   if parts and path[-1] == 'mean':
-    return Source((name, f'{key}{parts["conv"]}.bias'), _of_unbiased)
+    return Source((name, f'{key}{parts["conv"]}.bias'), _mean_without_bias)
   return Source((name,), change)
 
 
@@ -163,7 +163,7 @@ def _rgb(x: np.ndarray, axis: int) -> np.ndarray:
   return np.take(x, order, axis)
 
 
-def _of_unbiased(mean: np.ndarray, bias: np.ndarray) -> np.ndarray:
+def _mean_without_bias(mean: np.ndarray, bias: np.ndarray) -> np.ndarray:
   """The mean of what a convolution returns without its bias."""
   return mean - bias.reshape(mean.shape)
 
