@@ -13,7 +13,9 @@ from typing import Self
 import numpy as np
 from ml_collections import ConfigDict
 from PIL import Image
-from tensorboardX import SummaryWriter
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 from tqdm import tqdm
 
@@ -73,7 +75,7 @@ class RunLog:
     """Continues the log of a run that has made `done` of its `steps`; what it logged later than that is dropped."""
     self._workdir, self._steps = workdir, steps
     self._lines = _reopen(workdir / 'metrics.jsonl', done)
-    self._board = SummaryWriter(str(workdir / 'tensorboard'), purge_step=done + 1)
+    self._board = Board(workdir / 'tensorboard', done)
     self._bar = tqdm(total=steps, initial=done, desc=title, unit='step', dynamic_ncols=True, disable=None)
 
   def __enter__(self) -> Self:
@@ -81,12 +83,10 @@ class RunLog:
 
   def __exit__(self, problem: type[BaseException] | None, *_: object) -> None:
     self._bar.close()
-    self._lines.close()
-    try:
-      self._board.close()
-    except OSError as error:  # of its own thread, which names no file
-      if not problem:
-        raise OSError(error.errno, error.strerror, str(self._workdir / 'tensorboard')) from error
+    for file in self._lines, self._board:
+      # What could not be written is tried once more on closing: then the first failure is the one to tell of.
+      with contextlib.suppress(OSError) if problem else contextlib.nullcontext():
+        file.close()
 
   def advance(self) -> None:
     self._bar.update()
@@ -119,7 +119,7 @@ class RunLog:
   def diagnosis(self, step: int, image: np.ndarray, verdict: str) -> None:
     """Logs what an expert says of its data: a picture (h, w, 3) uint8 and a line."""
     self._picture('diagnosis', step, image)
-    self._board.add_text('diagnosis', verdict, step)
+    self._board.write(step, summary.text('diagnosis', verdict))
     write_whole(self._workdir / 'diagnosis' / f'{step:07d}.txt', verdict + '\n')
     self.say(f'step {step}, diagnosis: {verdict}')
 
@@ -130,17 +130,52 @@ class RunLog:
     height, width = frames.shape[1:3]
     write_clip(path, frames, (height, width), speech)
     animation = Summary.Image(encoded_image_string=_gif(frames), height=height, width=width, colorspace=3)
-    self._board.file_writer.add_summary(Summary(value=[Summary.Value(tag='video', image=animation)]), step)
+    self._board.write(step, Summary(value=[Summary.Value(tag='video', image=animation)]))
 
   def _scalars(self, step: int, kind: str, values: dict[str, float]) -> None:
-    self._lines.write(json.dumps({'step': step, 'kind': kind} | values) + '\n')
-    self._lines.flush()
-    for name, value in values.items():
-      self._board.add_scalar(f'{kind}/{name}', value, step)
+    with _naming(Path(self._lines.name)):
+      self._lines.write(json.dumps({'step': step, 'kind': kind} | values) + '\n')
+      self._lines.flush()
+    self._board.write(step, *(summary.scalar(f'{kind}/{name}', value) for name, value in values.items()))
 
   def _picture(self, kind: str, step: int, image: np.ndarray) -> None:
-    self._board.add_image(kind, image, step, dataformats='HWC')
+    self._board.write(step, summary.image(kind, image, dataformats='HWC'))
     pictures.write_png(self._workdir / kind / f'{step:07d}.png', image)
+
+
+class Board:
+  """What TensorBoard shows, written when it is told.
+
+  tensorboardX's `SummaryWriter` writes in a thread, which ends unseen where the disk is full; training then waits
+  for it forever.
+  """
+
+  def __init__(self, directory: Path, done: int):
+    """Opens another file in `directory`; of the files there, TensorBoard drops what is later than step `done`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    self._directory = directory
+    with _naming(directory):
+      self._events = EventsWriter(str(directory / 'events'))
+      self._events.write_event(Event(step=done + 1, session_log=SessionLog(status=SessionLog.START)))
+      self._events.flush()
+
+  def write(self, step: int, *summaries: Summary) -> None:
+    with _naming(self._directory):
+      for one in summaries:
+        self._events.write_event(Event(wall_time=time.time(), step=step, summary=one))
+      self._events.flush()
+
+  def close(self) -> None:
+    self._events.close()
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+  """Names the file in what the system says of it, which writing to an open one does not."""
+  try:
+    yield
+  except OSError as error:
+    raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _pace(values: dict[str, float]) -> list[str]:
