@@ -220,7 +220,7 @@ def _read(directory: Path, config: ConfigDict, wanted: str) -> Pretrained:
   with ocp.training.Checkpointer(directory) as checkpointer:
     step = _choose(checkpointer.checkpoints, directory, wanted)
     # As shapes of what is there, not as those the model would have: tracing it takes longer than reading it.
-    shapes = checkpointer.checkpointables_metadata(step).metadata[VARIABLES]
+    shapes = ocp.metadata(directory / str(step), VARIABLES).metadata
     variables = checkpointer.load_checkpointables(step, {VARIABLES: _on_one_device(shapes)})[VARIABLES]
   return Pretrained(config, model, variables, step)
 
