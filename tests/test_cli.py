@@ -42,7 +42,8 @@ def command(monkeypatch, tmp_path, capsys):
   handlers = list(logging.root.handlers)
   stream = absl_logging.get_absl_handler().python_handler.stream
   hook = threading.excepthook
-  signals = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+  # As by default, for tests run under nohup inherit otherwise.
+  signals = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
 
   def run(*arguments, main=lambda: None, positional=()):
     status = 0
@@ -161,6 +162,11 @@ def test_other_signals_end_a_command_after_tidying_up(command, monkeypatch, numb
 
   assert command(main=main) == (128 + number, '', f'command.py: ended by {name}\n')
   assert tidied
+
+
+def test_nohup_is_respected(command):
+  signal.signal(signal.SIGHUP, signal.SIG_IGN)
+  assert command(main=lambda: signal.raise_signal(signal.SIGHUP)) == (0, '', '')
 
 
 def test_output_that_nobody_can_read_is_no_traceback(tmp_path):
