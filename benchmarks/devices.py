@@ -23,6 +23,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from benchmarks import commands
+from benchmarks.train_step import make_frozen
 from lpips_jax import cli
 from lpips_jax.files import write_whole
 
@@ -140,7 +141,8 @@ def _train(config: ConfigDict, steps: int) -> tuple[np.ndarray, dict[str, np.nda
   from lpips_jax.training import hosts, sharding
   from lpips_jax.training.tasks import make_task
 
-  frozen = _frozen(config)
+  of_expert = _config('sync_expert', config.model.dtype, config.data.data_dir).model
+  frozen = make_frozen(config, of_expert)
   task = make_task(config, frozen)
   with hosts.first_process_first():
     batches = data.train_batches(config, jax.process_index(), jax.process_count())
@@ -171,22 +173,6 @@ def _first_gradient(state) -> np.ndarray:
 
   both = moments(state.optimizer) + (moments(state.adversary.optimizer) if state.adversary else [])
   return np.concatenate(both)
-
-
-def _frozen(config: ConfigDict):
-  """An untrained expert, and narrow random LPIPS weights: gradients flow through them as through any others."""
-  import jax.numpy as jnp
-
-  from lpips_jax import models, perceptual
-  from lpips_jax.training.state import init_variables
-  from lpips_jax.training.tasks import Frozen
-
-  if config.task == 'sync_expert':
-    return Frozen()
-  of_expert = _config('sync_expert', config.model.dtype, config.data.data_dir).model
-  expert = models.build(of_expert)
-  weights = {'expert': init_variables(expert, of_expert, 0), 'lpips': perceptual.random_weights(0, 1 / 16)}
-  return Frozen(expert.clone(dtype=jnp.dtype(config.model.dtype)), weights)
 
 
 def _as(dtype: str, tree):

@@ -125,7 +125,7 @@ def training(trained: Trained, mesh: Any, dtype: str) -> tuple[Any, Callable[[An
   from lpips_jax.training.planning import programs
 
   config = trained.config(dtype)
-  frozen = make_frozen(trained, config)
+  frozen = make_frozen(config, trained.expert_config().model)
   task, shapes = programs.arguments(config, frozen)
   step, _ = sharding.jitted(task, mesh)
 

@@ -114,7 +114,7 @@ def ours(trained: Trained) -> Side:
 
   platform = jax.default_backend()
   config = trained.config('float32' if platform == 'cpu' else 'bfloat16')
-  frozen = make_frozen(trained, config)
+  frozen = make_frozen(config, trained.expert_config().model)
   task = make_task(config, frozen)
   mesh = sharding.make_mesh(trained.batch_size)
   state, frozen_weights, batch = placed(task, frozen, config, mesh)
@@ -152,8 +152,13 @@ def placed(task: Any, frozen: Any, config: ConfigDict, mesh: Any) -> tuple[Any, 
   return state, weights, sharding.put_batch(make_batch(config), mesh)
 
 
-def make_frozen(trained: Trained, config: ConfigDict) -> Any:
-  """An untrained expert and VGG with random weights: what they say takes no longer or shorter to compute."""
+def make_frozen(config: ConfigDict, of_expert: ConfigDict) -> Any:
+  """An untrained expert and VGG with random weights: what they say takes no longer or shorter to compute.
+
+  Args:
+    config: of the run that they judge.
+    of_expert: the expert's network.
+  """
   import jax.numpy as jnp
 
   from lpips_jax import models, perceptual
@@ -162,10 +167,9 @@ def make_frozen(trained: Trained, config: ConfigDict) -> Any:
 
   if config.task == 'sync_expert':
     return Frozen()
-  of_expert = trained.expert_config().model
   expert = models.build(of_expert)
-  weights = {'expert': init_variables(expert, of_expert, 1), 'lpips': None}
-  weights['lpips'] = perceptual.random_weights(0, config.perceptual.width)
+  lpips = perceptual.random_weights(0, config.perceptual.width)
+  weights = {'expert': init_variables(expert, of_expert, 1), 'lpips': lpips}
   return Frozen(expert.clone(dtype=jnp.dtype(config.model.dtype)), weights)
 
 

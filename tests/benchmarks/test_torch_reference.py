@@ -165,7 +165,7 @@ def test_training_takes_the_same_steps(task):
   config.seed = 1  # of weights for which nothing is so near a kink that rounding decides its side
   batch = train_step.make_batch(config)
 
-  frozen = train_step.make_frozen(trained, config)
+  frozen = train_step.make_frozen(config, trained.expert_config().model)
   ours = make_task(config, frozen)
   state = ours.init()
   state = state.replace(sync_opened=state.step)
