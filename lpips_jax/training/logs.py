@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -14,9 +15,9 @@ import numpy as np
 from ml_collections import ConfigDict
 from PIL import Image
 from tensorboardX import summary
-from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
+from tensorboardX.record_writer import RecordWriter
 from tqdm import tqdm
 
 from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
@@ -154,19 +155,23 @@ class Board:
     """Opens another file in `directory`; of the files there, TensorBoard drops what is later than step `done`."""
     directory.mkdir(parents=True, exist_ok=True)
     self._directory = directory
-    with _naming(directory):
-      self._events = EventsWriter(str(directory / 'events'))
-      self._events.write_event(Event(step=done + 1, session_log=SessionLog(status=SessionLog.START)))
-      self._events.flush()
+    name = f'events.out.tfevents.{int(time.time())}.{socket.gethostname()}'
+    self._records = RecordWriter(str(directory / name))
+    begun = SessionLog(status=SessionLog.START)
+    self._write(Event(file_version='brain.Event:2'), Event(step=done + 1, session_log=begun))
 
   def write(self, step: int, *summaries: Summary) -> None:
-    with _naming(self._directory):
-      for one in summaries:
-        self._events.write_event(Event(wall_time=time.time(), step=step, summary=one))
-      self._events.flush()
+    self._write(*(Event(step=step, summary=one) for one in summaries))
 
   def close(self) -> None:
-    self._events.close()
+    self._records.close()
+
+  def _write(self, *events: Event) -> None:
+    with _naming(self._directory):
+      for event in events:
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())
+      self._records.flush()
 
 
 @contextlib.contextmanager
