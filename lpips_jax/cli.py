@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import copy
 import errno
 import logging as python_logging
 import os
@@ -17,6 +18,7 @@ from tqdm import tqdm
 
 HELP = '--help', '-help', '-h', '--helpfull', '--helpshort'
 MINUTE = 60.0  # seconds
+LINE = 200  # characters of a library's error
 FAILED, BAD_INPUT, BY_SIGNAL = 1, 2, 128  # exit statuses; to the last, as shells do, the signal's number is added
 
 
@@ -94,15 +96,29 @@ def progress_bar(title: str, total: int | None, unit: str, shown: bool = True) -
 
 
 def first_line(error: Exception) -> str:
-  """What an error of a library is, in one line that is not too long."""
-  return f'{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:200]}'
+  """What an error of a library is, in one line; of a long one the beginning and the end, where the reason may be."""
+  line = str(error).strip().partition('\n')[0]
+  if len(line) > LINE:
+    line = f'{line[: LINE // 2]} … {line[-LINE // 2 :]}'
+  return f'{type(error).__name__}: {line}'
 
 
 def _log_to_stdout() -> None:
   sys.stdout.reconfigure(errors='backslashreplace')  # names of files may be no text
   logging.use_absl_handler()
   logging.get_absl_handler().python_handler.stream = sys.stdout
+  logging.get_absl_handler().setFormatter(_Formatter())
   python_logging.captureWarnings(True)  # the libraries' too
+
+
+class _Formatter(logging.PythonFormatter):
+  """Of what libraries log of errors the line: those that matter are raised, too. --verbosity=1 has tracebacks."""
+
+  def format(self, record: python_logging.LogRecord) -> str:
+    if not logging.level_debug():
+      record = copy.copy(record)
+      record.exc_info = record.exc_text = None
+    return super().format(record)
 
 
 def _log_failed_thread(failed: threading.ExceptHookArgs) -> None:

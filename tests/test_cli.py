@@ -198,6 +198,26 @@ def test_a_thread_that_fails_is_one_line_of_the_log(command):
   assert out.count('\n') == 1 and out.endswith('writer ended: ZeroDivisionError: division by zero\n')
 
 
+@pytest.mark.parametrize(('verbosity', 'traceback'), [(absl_logging.WARNING, False), (absl_logging.DEBUG, True)])
+def test_an_error_that_a_library_logs_is_one_line(command, verbosity, traceback):
+  def main():
+    absl_logging.set_verbosity(verbosity)
+    try:
+      1 / 0  # noqa: B018
+    except ZeroDivisionError:
+      logging.getLogger('library').exception('it failed')
+
+  status, out, err = command(main=main)
+  assert status == 0 and not err
+  assert 'it failed\n' in out and ('Traceback' in out) == traceback
+
+
+def test_the_line_of_a_librarys_error_keeps_its_end():
+  assert cli.first_line(ValueError(' a reason\nand more')) == 'ValueError: a reason'
+  line = cli.first_line(OSError('writing ' + '/directory' * 50 + ': no space left'))
+  assert line.startswith('OSError: writing /directory') and line.endswith(': no space left') and len(line) < 250
+
+
 @pytest.mark.filterwarnings('default')
 @pytest.mark.parametrize('say', [absl_logging.warning, warnings.warn])
 def test_logs_leave_stderr_to_errors(command, say):

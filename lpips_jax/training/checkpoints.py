@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,8 @@ DELETED = '.deleted'  # of a step's name, while it is being deleted
 FREE_TO_CHANGE = ('steps', 'log_every', 'eval_every', 'checkpoint_every', 'keep', 'keep_best')
 
 
-def open_run(directory: Path, config: ConfigDict) -> ocp.training.Checkpointer:
+@contextlib.contextmanager
+def open_run(directory: Path, config: ConfigDict) -> Iterator[ocp.training.Checkpointer]:
   """Opens a run's checkpoint directory, new or to be resumed.
 
   What an attempt left that saved nothing does not count as a run.
@@ -45,11 +47,18 @@ def open_run(directory: Path, config: ConfigDict) -> ocp.training.Checkpointer:
     for left in directory.glob(f'*{DELETED}'):
       shutil.rmtree(left, ignore_errors=True)
     _forget_damaged_metrics(directory)
-  return ocp.training.Checkpointer(
+  checkpointer = ocp.training.Checkpointer(
     directory,
     save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
     cleanup_tmp_directories=True,
   )
+  try:
+    yield checkpointer
+  except BaseException:
+    with contextlib.suppress(Exception):  # of a save that was under way: it is not what ended the run
+      checkpointer.close()
+    raise
+  checkpointer.close()
 
 
 def keep_expert(directory: Path, expert: Path, step: int) -> None:

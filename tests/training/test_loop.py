@@ -1,5 +1,6 @@
 """The training loop: nothing is lost when it is cut short, and nothing is mixed up when it goes on."""
 
+import contextlib
 import json
 import os
 import resource
@@ -369,23 +370,44 @@ def test_sigterm_saves_and_the_same_command_goes_on(directory, tmp_path, monkeyp
     np.testing.assert_array_equal(a, b)
 
 
-def test_a_full_disk_is_one_line_and_the_last_good_checkpoint_stays(directory, tmp_path, monkeypatch):
-  config = tiny_config('sync_expert', directory)
-  run(config, tmp_path / 'run')
-  config.steps = 4
-  largest = max(path.stat().st_size for path in (tmp_path / 'run' / 'checkpoint' / '2').rglob('*') if path.is_file())
+@contextlib.contextmanager
+def full_disk_from_the_first_save_on(monkeypatch, room):
+  """No file may grow above so many bytes."""
   before = resource.getrlimit(resource.RLIMIT_FSIZE)
   save = checkpoints.save
 
   def save_on_full_disk(*arguments):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (largest // 2, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
     save(*arguments)
 
   try:
-    with monkeypatch.context() as patch, pytest.raises(UserError, match='last whole one is step 2: make room'):
+    with monkeypatch.context() as patch:
       patch.setattr(checkpoints, 'save', save_on_full_disk)
-      run(config, tmp_path / 'run')
+      yield
   finally:
     resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def half_of_the_largest_file(directory):
+  return max(path.stat().st_size for path in directory.rglob('*') if path.is_file()) // 2
+
+
+def test_a_full_disk_is_one_line_and_the_last_good_checkpoint_stays(directory, tmp_path, monkeypatch):
+  config = tiny_config('sync_expert', directory)
+  run(config, tmp_path / 'run')
+  config.steps = 4
+  room = half_of_the_largest_file(tmp_path / 'run' / 'checkpoint' / '2')
+  told = pytest.raises(UserError, match='last whole one is step 2: make room')
+  with full_disk_from_the_first_save_on(monkeypatch, room), told:
+    run(config, tmp_path / 'run')
   assert pretrained.load(tmp_path / 'run').step == 2
   assert int(run(config, tmp_path / 'run').step) == 4
+
+
+def test_a_save_that_fails_does_not_hide_what_ended_the_run(directory, tmp_path, monkeypatch):
+  config = tiny_config('sync_expert', directory)
+  config.update(steps=3, checkpoint_every=1, eval_every=3)
+  room = half_of_the_largest_file(directory / 'sync_expert' / 'checkpoint')
+  with full_disk_from_the_first_save_on(monkeypatch, room), pytest.raises(PowerCut):
+    cut_after(monkeypatch, 2)
+    run(config, tmp_path / 'run')
