@@ -307,7 +307,8 @@ class _Echo:
   """In place of a generator: the faces as they are, at once."""
 
   def __init__(self, like: Generator) -> None:
-    self.batch_size, self.part, self.image_size, self.lead = like.batch_size, like.part, like.image_size, like.lead
+    self.batch_size, self.part, self.image_size = like.batch_size, like.part, like.image_size
+    self.lead, self.level = like.lead, like.level
 
   def __call__(
     self, crops: Sequence[np.ndarray], references: Sequence[np.ndarray], windows: np.ndarray

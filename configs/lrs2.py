@@ -56,6 +56,7 @@ def get_config() -> ConfigDict:
   config.data = ConfigDict()
   config.data.name = 'lrs2'
   config.data.data_dir = '~/tensorflow_datasets'
+  config.data.level = 'normalised'  # speech is brought to one level, in training and in use
   config.data.split = 'train'
   config.data.eval_split = 'val'
   config.data.batch_size = 64  # windows of five frames, over all devices

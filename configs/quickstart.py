@@ -27,6 +27,7 @@ def get_config(task: str = 'generator') -> ConfigDict:
   config.data = ConfigDict()
   config.data.name = 'talking_faces/quickstart'
   config.data.data_dir = 'runs/data'
+  config.data.level = 'normalised'
   config.data.split = 'train'
   config.data.eval_split = 'val'
   config.data.workers = 0

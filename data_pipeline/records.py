@@ -12,7 +12,8 @@ import numpy as np
 import simplejpeg
 
 from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
-from lpips_jax.media.audio import MEL_BANDS, MEL_RATE, melspectrogram
+from lpips_jax.media.audio import MEL_BANDS, MEL_RATE
+from lpips_jax.media.loudness import mel_of
 
 JPEG_QUALITY = 95  # at 96 pixels about 6 kB a frame; lower shows in the mouth
 
@@ -24,7 +25,7 @@ def clip_features(**extra: Any) -> Any:
   - `speaker`: text.
   - `frames`: sequence of JPEG-coded RGB crops, bytes.
   - `audio`: (S,) int16, 16 kHz.
-  - `mel`: (1 + S // 200, 80) float32, `lpips_jax.media.audio.melspectrogram` of the audio.
+  - `mel`: (1 + S // 200, 80) float32, `lpips_jax.media.loudness.mel_of` the audio: of speech brought to one level.
   - `box`: (T, 4) int32, left, top, right, bottom of each crop in the video it was cut from, rounded to pixels.
   """
   import tensorflow_datasets as tfds  # here: preparation makes records without it, in processes that start often
@@ -41,11 +42,6 @@ def clip_features(**extra: Any) -> Any:
       **extra,
     }
   )
-
-
-def mel_of(audio: np.ndarray) -> np.ndarray:
-  """The `mel` of a record, (1 + S // 200, 80) float32, of its `audio`, (S,) int16."""
-  return melspectrogram(audio.astype(np.float32) / 32768)
 
 
 def make_record(

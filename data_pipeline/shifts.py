@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from data_pipeline.records import mel_of, text
+from data_pipeline.records import text
 from lpips_jax.conventions import SAMPLES_A_FRAME
+from lpips_jax.media.loudness import mel_of
 
 MOST = 4  # frames, either way
 

@@ -10,6 +10,7 @@ from data_pipeline.corpora.talking_faces import talking_faces_dataset_builder as
 from lpips_jax.cli import UserError
 
 EMBEDDED = 'talking_faces'
+PREPARED_SINCE = '2.0.0'  # of corpora.prepared: before it, the mels of records were of speech of any level
 HOW_TO_PREPARE = 'prepare it with data_pipeline.preprocess and tfds build'
 
 
@@ -35,6 +36,8 @@ def source(name: str, split: str, data_dir: str) -> Sequence[dict[str, Any]]:
     builder = tfds.builder(name, data_dir=directory, try_gcs=False)
   except (tfds.core.DatasetNotFoundError, ValueError) as error:
     raise UserError(f'no corpus {name!r} in {data_dir}: {HOW_TO_PREPARE}, or give another data_dir') from error
+  if builder.version < PREPARED_SINCE:
+    raise UserError(f'{name} in {data_dir} is of an older version, {builder.version}: tfds build it again')
   return _open(builder, split)
 
 

@@ -23,8 +23,9 @@ import numpy as np
 
 from lpips_jax.cli import UserError
 from lpips_jax.files import LOCK, alone_in, write_whole
+from lpips_jax.media.loudness import mel_of
 
-ARRAYS = 'audio', 'mel', 'box'
+ARRAYS = 'audio', 'box'  # and the mel is made of the audio again
 SETTINGS, FINISHED = 'settings.json', 'rejected.csv'
 
 
@@ -196,4 +197,10 @@ def _record(file: Any, k: int, described: dict[str, Any]) -> dict[str, Any]:
   content = file[f'{k}/jpegs'].tobytes()
   jpegs = [content[end - size : end] for end, size in zip(ends, file[f'{k}/jpeg_sizes'], strict=True)]
   arrays = {name: file[f'{k}/{name}'] for name in ARRAYS}
-  return {'id': described['id'], 'speaker': described['speaker'], 'frames': jpegs, **arrays}
+  return {
+    'id': described['id'],
+    'speaker': described['speaker'],
+    'frames': jpegs,
+    'mel': mel_of(arrays['audio']),
+    **arrays,
+  }

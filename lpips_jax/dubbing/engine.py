@@ -12,6 +12,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from absl import logging
+
 from lpips_jax import cli
 from lpips_jax.cli import UserError
 from lpips_jax.dubbing import following
@@ -21,7 +23,7 @@ from lpips_jax.dubbing.options import Options, Path_
 from lpips_jax.dubbing.painting import Speech, composite, generate
 from lpips_jax.dubbing.preview import write_preview
 from lpips_jax.dubbing.stages import Stages, Times, opencv_on_one_thread
-from lpips_jax.media import sound, writing
+from lpips_jax.media import loudness, sound, writing
 from lpips_jax.media.audio import SAMPLE_RATE
 from lpips_jax.media.detect import Detect, make_detector
 from lpips_jax.media.playback import Shown, play, play_there_and_back
@@ -107,6 +109,8 @@ class Dubber:
     _check_outputs(output, options, (face, audio))
     info = probe(face, options.max_pixels)
     delay, samples = sound.load_driving_speech(audio, 60 * options.max_minutes)
+    if loudness.speech_level(samples) is None:
+      logging.warning('nothing is heard in %s: it is silent, or below -60 dB of full scale', audio)
     speech = Speech(samples, options.silence == 'closed')
     whole_sound = options.length == 'audio'
     end = None if options.length == 'video' else Fraction(len(samples), SAMPLE_RATE)

@@ -16,6 +16,7 @@ from lpips_jax.cli import UserError
 from lpips_jax.conventions import FRAME_RATE
 from lpips_jax.devices import along_batch, available_cores, on_all_devices
 from lpips_jax.media.audio import MEL_BANDS, WINDOW
+from lpips_jax.media.loudness import level_of
 from lpips_jax.models.inputs import generator_faces
 
 AHEAD = 2  # batches that an accelerator is given at once, so that it need not wait for the next
@@ -40,6 +41,7 @@ class Generator:
     part: faces at once, by one thread; a multiple of the number of devices.
     image_size: sides of a face crop in pixels.
     lead: seconds by which the speech window of a frame starts before it.
+    level: of the speech that it wants: see `media.loudness.mel_of`.
     workers: the threads.
   """
 
@@ -55,6 +57,7 @@ class Generator:
     self.part = -(-batch_size // (parts * devices)) * devices
     self.image_size = network.config.model.image_size
     self.lead = Fraction(network.config.data.lead) / FRAME_RATE
+    self.level = level_of(network.config)
     self.workers = ThreadPoolExecutor(parts if on_cpu else AHEAD, 'generator')
     if ours:  # compiled before there are frames to hold: compilers take memory, too
       face = np.zeros((self.image_size, self.image_size, 3), np.uint8)

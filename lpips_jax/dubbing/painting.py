@@ -11,7 +11,7 @@ import numpy as np
 from lpips_jax.dubbing import silence
 from lpips_jax.dubbing.preview import Watch
 from lpips_jax.dubbing.silence import Known, ShutMouths, shut_mouth
-from lpips_jax.media import audio, faces, ycbcr
+from lpips_jax.media import audio, faces, loudness, ycbcr
 from lpips_jax.media.pictures import to_bytes
 from lpips_jax.media.playback import Shown
 from lpips_jax.media.ycbcr import Region
@@ -37,23 +37,31 @@ class Speech:
   """
 
   def __init__(self, samples: np.ndarray, pauses: bool) -> None:
-    self._mel = audio.melspectrogram(np.pad(samples, (0, int(CLOSING_SILENCE * audio.SAMPLE_RATE))))
+    self._samples, self._mels = samples, {}
     self.pauses = pauses
     self._resting = silence.find_pauses(samples) if pauses else None
 
-  def __call__(self, times: Sequence[Fraction], lead: Fraction) -> tuple[np.ndarray, np.ndarray]:
+  def __call__(
+    self, times: Sequence[Fraction], lead: Fraction, level: str = loudness.AS_IS
+  ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the windows of n frames, (n, 80, 16), and of which their mouths are shut, (n,) bool.
 
     Args:
       times: when the frames are shown, in seconds.
       lead: seconds by which a window starts before its frame.
+      level: see `media.loudness.mel_of`.
     """
-    windows = audio.mel_windows_at(self._mel, [time - lead for time in times])
+    windows = audio.mel_windows_at(self._mel(level), [time - lead for time in times])
     if self._resting is None:
       return windows, np.zeros(len(times), bool)
     rests = silence.is_pause(self._resting, times)
     windows[rests] = -audio.MAX_VALUE
     return windows, rests
+
+  def _mel(self, level: str) -> np.ndarray:
+    if level not in self._mels:
+      self._mels[level] = loudness.mel_of(self._samples, level, after=CLOSING_SILENCE)
+    return self._mels[level]
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,7 +162,7 @@ def _begun(batch: Batch, speech: Speech, generator: 'Generator') -> Batch:
   for first in range(0, len(batch.faces), generator.part):
     last = first + generator.part
     some, people = batch.faces[first:last], batch.people[first:last]
-    windows, rests = speech([shown.time for shown, _ in some], generator.lead)
+    windows, rests = speech([shown.time for shown, _ in some], generator.lead, generator.level)
     crops = [face.crop for _, face in some]
     references = [shut_mouth(person) if rest else crop for crop, person, rest in zip(crops, people, rests, strict=True)]
     batch.generated.append(generator(crops, references, windows))

@@ -7,13 +7,12 @@ from fractions import Fraction
 import numpy as np
 
 from lpips_jax.media.audio import SAMPLE_RATE
+from lpips_jax.media.loudness import speech_level
 from lpips_jax.media.shots import ChangeMeter
 from lpips_jax.media.track import overlap
 
 HOP = SAMPLE_RATE // 100  # samples from one level of the sound to the next
-LOUD_PERCENTILE = 95
-QUIET = 35.0  # dB below the loud parts of the speech, from which it counts as a pause
-SILENT = -60.0  # dB of full scale, below which nothing is speech
+QUIET = 31.0  # dB below the level of the speech, from which it counts as a pause
 SHORTEST_PAUSE = 0.4  # seconds
 LIPS_AHEAD = 0.12  # seconds by which lips part before they are heard, and close after
 CANDIDATES = 48  # faces of one person among which the most shut mouth is sought
@@ -33,7 +32,8 @@ def find_pauses(samples: np.ndarray) -> np.ndarray:
   """
   padded = np.pad(samples, (0, HOP - len(samples) % HOP)).reshape(-1, HOP)
   level = 10 * np.log10(np.mean(np.square(padded, dtype=np.float64), axis=1) + 1e-12)
-  quiet = level < max(SILENT, np.percentile(level, LOUD_PERCENTILE) - QUIET)
+  spoken = speech_level(samples)
+  quiet = np.ones(len(level), bool) if spoken is None else level < spoken - QUIET
   pauses = np.zeros(len(quiet), bool)
   edges = np.flatnonzero(np.diff(np.concatenate([[0], quiet.astype(np.int8), [0]])))
   margin = round(LIPS_AHEAD * 100)

@@ -12,7 +12,7 @@ from lpips_jax import metrics, perceptual, pretrained
 from lpips_jax.cli import UserError
 from lpips_jax.devices import on_all_devices
 from lpips_jax.evaluation.batches import at_size, embeddings, in_batches
-from lpips_jax.evaluation.takes import Take
+from lpips_jax.evaluation.takes import Take, heard
 from lpips_jax.media.pictures import to_bytes
 from lpips_jax.metrics.lse import lse
 from lpips_jax.metrics.mouth import correlation, mouth_opening
@@ -123,7 +123,9 @@ class Judges:
     return {'lse_c': scores.confidence, 'lse_d': scores.distance, 'lse_offset': float(scores.offset)}
 
   def _by_expert(self, frames: np.ndarray, take: Take) -> Scores:
-    faces, speech = embeddings(self.expert, at_size(frames, self.expert.config.model.image_size), take.mel)
+    faces, speech = embeddings(
+      self.expert, at_size(frames, self.expert.config.model.image_size), heard(take, self.expert)
+    )
     sync = metrics.sync_scores(faces, speech)
     scores: Scores = {
       'sync_confidence': sync.confidence,

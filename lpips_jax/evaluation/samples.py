@@ -8,7 +8,7 @@ import numpy as np
 from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
 from lpips_jax.evaluation.batches import at_size, in_batches
 from lpips_jax.evaluation.systems import Make
-from lpips_jax.evaluation.takes import Clip
+from lpips_jax.evaluation.takes import Clip, heard
 from lpips_jax.media.audio import mel_windows
 from lpips_jax.media.pictures import to_bytes
 from lpips_jax.media.writing import write_clip
@@ -41,7 +41,7 @@ def picture_rows(
     k = (37 * number) % len(clip.frames)  # a different place in each clip
     target, reference = clip.frames[k : k + 1], clip.frames[(k - len(clip.frames) // 2) % len(clip.frames)][None]
     seen = np.asarray(generator_faces(target, reference))
-    made = [_one(generator, target, reference, clip.mel, k) for generator in generators.values()]
+    made = [_one(generator, target, reference, heard(clip, generator), k) for generator in generators.values()]
     columns.append([seen[0, ..., :3], seen[0, ..., 3:], *made, target[0] / 255])
   return [np.stack(row) for row in zip(*columns, strict=True)]
 

@@ -21,7 +21,7 @@ import numpy as np
 from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
 from lpips_jax.devices import on_all_devices
 from lpips_jax.evaluation.batches import at_size, in_batches
-from lpips_jax.evaluation.takes import Clip, Take
+from lpips_jax.evaluation.takes import Clip, Take, heard
 from lpips_jax.media.audio import MAX_VALUE, mel_windows
 from lpips_jax.models.inputs import generator_faces
 from lpips_jax.pretrained import Pretrained
@@ -97,7 +97,7 @@ def _of_generator(filmed: Take, shown: np.ndarray, other: Clip, generator: Pretr
 
   @cache
   def with_other_speech() -> np.ndarray:
-    return generate(generator, other.mel)
+    return generate(generator, heard(other, generator))
 
   def cross() -> Take:
     """As far as both the picture and the other's speech go."""
@@ -111,9 +111,9 @@ def _of_generator(filmed: Take, shown: np.ndarray, other: Clip, generator: Pretr
 
   silence = np.full_like(filmed.mel, -MAX_VALUE)
   return {
-    GENERATED: made_of(lambda: generate(generator, filmed.mel)),
+    GENERATED: made_of(lambda: generate(generator, heard(filmed, generator))),
     'other_audio': made_of(with_other_speech),
     'cross_audio': cross,
     'silent': made_of(lambda: generate(generator, silence), truth=None),
-    'untrained': made_of(lambda: generate(untrained(generator), filmed.mel)),
+    'untrained': made_of(lambda: generate(untrained(generator), heard(filmed, generator))),
   }

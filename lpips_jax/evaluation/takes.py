@@ -1,10 +1,12 @@
 """What is scored: clips as they were filmed, and takes: what somebody, or a network, made of a face and speech."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from lpips_jax.conventions import SAMPLES_A_FRAME
+from lpips_jax.media.loudness import NORMALISED, level_of, mel_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -15,7 +17,7 @@ class Clip:
     name: what to call it.
     speaker: who speaks in it.
     frames: (t, h, w, 3) uint8 face crops at 25 fps.
-    mel: (m, 80), `lpips_jax.media.audio.melspectrogram` of the sound.
+    mel: (m, 80), `lpips_jax.media.loudness.mel_of` the sound, as records have it: of speech brought to one level.
     audio: (s,) int16, the sound itself at 16 kHz, where that is at hand.
     mouth_opening: (t,), how far the mouth is truly open, where that is known.
   """
@@ -56,3 +58,12 @@ class Take:
 def length(take: Take) -> int:
   """How many frames have both a picture and sound."""
   return len(take.frames) if take.audio is None else min(len(take.frames), len(take.audio) // SAMPLES_A_FRAME)
+
+
+def heard(take: Clip | Take, network: Any) -> np.ndarray:
+  """Returns the mel of a clip or take, (m, 80), as a network wants it: of speech as it is, if it was trained on that.
+
+  Without the sound itself it is that of speech brought to one level.
+  """
+  level = level_of(network.config)
+  return take.mel if level == NORMALISED or take.audio is None else mel_of(take.audio, level)

@@ -15,9 +15,10 @@ from lpips_jax.evaluation.scoring import Entry, Protocol, key_of
 from lpips_jax.evaluation.systems import FILMED, Make
 from lpips_jax.evaluation.takes import Take
 from lpips_jax.media import faces, pictures
-from lpips_jax.media.audio import MEL_BANDS, melspectrogram
+from lpips_jax.media.audio import MEL_BANDS
 from lpips_jax.media.detect import Detect, choose_detector, make_detector
 from lpips_jax.media.excerpts import Excerpt, find_excerpts, read_excerpts
+from lpips_jax.media.loudness import mel_of
 from lpips_jax.models.syncnet import IMAGE_SIZE as SYNCNET_SIZE
 
 SUFFIXES = '.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg'
@@ -137,7 +138,7 @@ def take_of(path: Path, find: Detect, image_size: int, truth: Path | None = None
   longest = max(excerpts, key=lambda excerpt: len(excerpt.indices))
   crops, tracked = _cut(path, longest, image_size)
   true_crops = None if truth is None else _cut(truth, longest, image_size)[0]
-  mel = melspectrogram(longest.audio.astype(np.float32) / 32768) if len(crops) else np.zeros((1, MEL_BANDS), np.float32)
+  mel = mel_of(longest.audio) if len(crops) else np.zeros((1, MEL_BANDS), np.float32)
   return Take(crops, mel, longest.audio, true_crops, tracked=tracked)
 
 

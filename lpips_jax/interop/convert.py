@@ -69,7 +69,7 @@ KINDS = (
       'task': 'generator',
       'seed': 0,
       'model': _model('wav2lip', 96),
-      'data': {'lead': 1.0},  # as it was trained; Wav2Lip's own dubbing has none
+      'data': {'lead': 1.0, 'level': 'as_is'},  # as it was trained; Wav2Lip's own dubbing has no lead
       'perceptual': {'source': 'pretrained', 'width': 1.0, 'seed': 0},
     },
     WAV2LIP,

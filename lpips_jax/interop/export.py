@@ -25,6 +25,7 @@ from jax import export as jax_export
 from lpips_jax import cards, cli, models, pretrained
 from lpips_jax.files import whole_directory, write_whole
 from lpips_jax.media import audio
+from lpips_jax.media.loudness import AS_IS, NORMALISED, REFERENCE, level_of
 
 PLATFORMS = 'cpu', 'cuda', 'tpu'
 
@@ -90,6 +91,7 @@ def describe(network: pretrained.Pretrained) -> dict[str, Any]:
     'mel': _MEL,
     'window': f'{audio.WINDOW} mel frames from floor({audio.MEL_RATE} (k - lead) / frame rate) on belong to frame k',
     'lead': config.get('data', {}).get('lead', 0),
+    'speech': _SPEECH[level_of(config)],
     'config': json.loads(config.to_json_best_effort()),
   }
 
@@ -122,6 +124,10 @@ _OUTPUTS = {
   'discriminator': 'log-odds of being filmed, (batch,)',
   'syncnet': 'features of the faces and of the speech, (batch, 1024) each',
   'inception': 'features, (batch, 2048)',
+}
+_SPEECH = {
+  AS_IS: 'at the level that it has',
+  NORMALISED: f'without its mean, and brought to {REFERENCE} dB of full scale (mean power while somebody speaks)',
 }
 _MEL = {
   'sample_rate': audio.SAMPLE_RATE,

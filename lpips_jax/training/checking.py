@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from lpips_jax import models
 from lpips_jax.cli import UserError, first_line
+from lpips_jax.media.loudness import NORMALISED, level_of
 from lpips_jax.models.generator import FUSIONS
 from lpips_jax.models.wav2lip import IMAGE_SIZE
 from lpips_jax.training.optimizer import SCALING
@@ -34,6 +35,8 @@ def check_config(config: ConfigDict) -> None:
   _check_choice(config, 'model.name', TASKS[config.task])
   for name, value in _numbers(config):
     _check_number(name, value)
+  if level_of(config) != NORMALISED:
+    raise UserError(f'config.data.level={level_of(config)!r}: speech is brought to one level, give {NORMALISED!r}')
   _check_steps(config)
   _check_losses(config)
   _check_network(config, 'model')

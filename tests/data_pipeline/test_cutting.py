@@ -169,7 +169,7 @@ def test_a_directory_of_wav2lips_is_taken_as_it_is(tmp_path, faces):
 class ByBrightness:
   """An expert that compares the brightness of five frames with the loudness of the speech beside them."""
 
-  config = SimpleNamespace(model=SimpleNamespace(image_size=32))
+  config = SimpleNamespace(model=SimpleNamespace(image_size=32), data=SimpleNamespace(level='normalised'))
 
   def __call__(self, frames, mels):
     seen = frames.mean((2, 3, 4)) - 0.5

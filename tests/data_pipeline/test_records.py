@@ -5,6 +5,7 @@ import pytest
 
 from data_pipeline.records import clip_features, decode_frames, encode_frame, make_record
 from lpips_jax.media.audio import melspectrogram
+from lpips_jax.media.loudness import levelled
 
 
 def _smooth_frames(n, size=48):
@@ -37,7 +38,7 @@ def test_the_rest_of_the_record():
   audio = np.int16(3000 * np.sin(np.arange(1280) / 5))
   boxes = np.array([[1.4, 2.6, 50.5, 60.0], [1.6, 2.4, 51.5, 61.0]])
   record = make_record('a-0', 'a', _jpegs(2), audio, boxes, note=7)
-  np.testing.assert_array_equal(record['mel'], melspectrogram(audio / np.float32(32768)))
+  np.testing.assert_array_equal(record['mel'], melspectrogram(levelled(audio / np.float32(32768))))
   np.testing.assert_array_equal(record['box'], [[1, 3, 50, 60], [2, 2, 52, 61]])
   assert record['box'].dtype == np.int32 and record['note'] == 7
   assert set(record) == set(clip_features(note=np.int32))

@@ -4,14 +4,14 @@ import numpy as np
 
 from data_pipeline.shifts import Shifted, shift_of
 from lpips_jax.conventions import SAMPLES_A_FRAME
-from lpips_jax.media.audio import melspectrogram
+from lpips_jax.media.loudness import mel_of
 
 
 def records(count):
   rng = np.random.default_rng(0)
   for i in range(count):
     audio = (3000 * rng.standard_normal(16_000)).astype(np.int16)
-    yield {'id': f'clip{i}'.encode(), 'audio': audio, 'mel': melspectrogram(audio.astype(np.float32) / 32768)}
+    yield {'id': f'clip{i}'.encode(), 'audio': audio, 'mel': mel_of(audio)}
 
 
 def test_the_share_asked_for_is_shifted_by_one_to_four_frames_either_way():
@@ -31,4 +31,4 @@ def test_sound_is_ahead_by_the_shift_and_the_mel_is_that_of_the_sound():
     np.testing.assert_array_equal(
       after['audio'][k : k + 640], before['audio'][k + frames * SAMPLES_A_FRAME :][:SAMPLES_A_FRAME]
     )
-    np.testing.assert_array_equal(after['mel'], melspectrogram(after['audio'].astype(np.float32) / 32768))
+    np.testing.assert_array_equal(after['mel'], mel_of(after['audio']))
