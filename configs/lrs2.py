@@ -27,7 +27,8 @@ def get_config() -> ConfigDict:
   config.model.audio_residuals = (2, 2, 2, 1)
   config.model.attention = True
   config.model.fusion = 'adain'
-  config.model.from_reference = False
+  config.model.speech = 'mel'  # or 'phones', which a recogniser hears: see lpips_jax/media/phones.py
+  config.model.output = 'image'  # or 'change' or 'warp': see lpips_jax/models/generator.py
   config.model.dtype = 'float32'  # what networks compute in; 'bfloat16' suits TPUs and newer GPUs
 
   config.discriminator = ConfigDict()  # Wav2Lip's; used when losses.adversarial is not 0
@@ -64,6 +65,8 @@ def get_config() -> ConfigDict:
   config.data.eval_batches = 8
   config.data.workers = 8  # processes that decode; 0 for none
   config.data.augment = ConfigDict({'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0})  # data_pipeline/augment.py
+  config.data.reference = 'rest'  # a mouth nearly shut, in the pose of the target; or another window, 'elsewhere'
+  config.data.augment.misheard = 0.0  # share of phones taken for others, where speech comes as phones
   config.data.augment.silence = 0.05  # share of targets without speech, whose mouths are shut
 
   config.optimizer = ConfigDict()

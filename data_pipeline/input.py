@@ -138,6 +138,7 @@ def whole_clip(record: dict[str, Any], image_size: int) -> Clip:
     speaker=text(record['speaker']),
     frames=decode_frames(record['frames'], range(len(record['frames'])), image_size),
     mel=record['mel'],
+    phones=record['phones'],
     audio=record['audio'],
     mouth_opening=record.get('mouth_opening'),
   )
@@ -174,8 +175,10 @@ def _clips_of_a_share(config: ConfigDict, processes: int) -> int:
   return clips // processes
 
 
-def _window(config: ConfigDict, silence: float = 0.0, **augmentation: float) -> grain.transforms.RandomMap:
+def _window(config: ConfigDict, silence: float = 0.0, misheard: float = 0.0, **augmentation: float) -> grain.transforms.RandomMap:
   size, windows, change = config.model.image_size, config.data.windows, Augmentation(**augmentation)
   if config.task == 'sync_expert':
     return ExpertWindows(size, windows, config.minimum_offset, change)
-  return GeneratorWindows(size, config.data.lead, windows, change, silence)
+  return GeneratorWindows(
+    size, config.data.lead, windows, change, silence, config.model.get('speech', 'mel'), misheard, config.data.reference
+  )

@@ -26,8 +26,8 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     LAYOUTS: of `data_pipeline.preprocess`, from which this corpus can come.
   """
 
-  VERSION = tfds.core.Version('1.0.0')
-  RELEASE_NOTES: ClassVar = {'1.0.0': 'First release.'}
+  VERSION = tfds.core.Version('1.1.0')
+  RELEASE_NOTES: ClassVar = {'1.1.0': 'The phones that are heard.', '1.0.0': 'First release.'}
   LAYOUTS: ClassVar[tuple[str, ...]] = ()
 
   def __init__(self, *, file_format: Any = 'array_record', **kwargs: Any) -> None:

@@ -24,7 +24,7 @@ import numpy as np
 from lpips_jax.cli import UserError
 from lpips_jax.files import LOCK, alone_in, write_whole
 
-ARRAYS = 'audio', 'mel', 'box'
+ARRAYS = 'audio', 'mel', 'phones', 'box'
 SETTINGS, FINISHED = 'settings.json', 'rejected.csv'
 
 

@@ -89,7 +89,7 @@ class ShutMouths:
 
 def shut_mouth(person: Known) -> np.ndarray:
   """Returns the crop of a person, of those that were kept, whose mouth is most nearly shut."""
-  from lpips_jax.metrics.mouth import mouth_opening  # here: bad input is told before JAX is waited for
+  from lpips_jax.media.mouth import mouth_opening  # here: bad input is told before JAX is waited for
 
   if person.shut is None:
     person.shut = person.crops[int(np.argmin(mouth_opening(np.stack(person.crops))))]

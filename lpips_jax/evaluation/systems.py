@@ -1,6 +1,7 @@
 """What is made of a filmed clip: the network's takes, and the controls that say what its figures are worth.
 
-A generator rebuilds the clip from its masked frames, a reference frame from elsewhere in the clip, and speech:
+A generator rebuilds the clip from its masked frames, speech, and a reference: what it was trained to be shown, which is
+the clip's mouth at rest or a frame from elsewhere in the clip:
   generated: the clip's own speech;
   other_audio: another speaker's speech, judged by the clip: its lips should not fit;
   cross_audio: the same frames, judged by the speech that they were made of: its lips should fit;
@@ -21,8 +22,9 @@ import numpy as np
 from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
 from lpips_jax.devices import on_all_devices
 from lpips_jax.evaluation.batches import at_size, in_batches
-from lpips_jax.evaluation.takes import Clip, Take
-from lpips_jax.media.audio import MAX_VALUE, mel_windows
+from lpips_jax.evaluation.takes import Clip, Take, silence_for
+from lpips_jax.media.audio import mel_windows
+from lpips_jax.media.rest import references_for, rest_frame
 from lpips_jax.models.inputs import generator_faces
 from lpips_jax.pretrained import Pretrained
 from lpips_jax.training.state import init_variables
@@ -55,15 +57,28 @@ def takes_of(clip: Clip, other: Clip | None, generators: Mapping[str, Pretrained
     other: one of another speaker, whose speech is put into this mouth; for generators alone.
     generators: by name.
   """
-  shown = np.roll(clip.frames, len(clip.frames) // 2, axis=0)
   filmed = Take(clip.frames, clip.mel, clip.audio, clip.frames, None, clip.mouth_opening, filmed=True)
   makers = {}
   for name, generator in generators.items():
-    for kind, make in _of_generator(filmed, shown, other, generator).items():
+    for kind, make in _of_generator(filmed, clip, other, generator).items():
       makers[row_name(name, kind)] = make
+  elsewhere = references(clip.frames, 'elsewhere')
   upper = (np.arange(clip.frames.shape[1]) < clip.frames.shape[1] // 2)[:, None, None]
-  copied = dataclasses.replace(filmed, frames=np.where(upper, clip.frames, shown), filmed=False)
+  copied = dataclasses.replace(filmed, frames=np.where(upper, clip.frames, elsewhere), filmed=False)
   return makers | {'copy_reference': lambda: copied, FILMED: lambda: filmed}
+
+
+def references(frames: np.ndarray, kind: str) -> np.ndarray:
+  """Returns what a generator is shown beside each frame of a clip, (t, h, w, 3) uint8 -> the same shape.
+
+  Args:
+    frames: of one person.
+    kind: 'rest', a mouth nearly shut in the pose of each frame, as dubbing shows it; or 'elsewhere', the frame half of
+      the clip away.
+  """
+  if kind == 'rest':
+    return references_for(frames, frames[rest_frame(frames)])
+  return np.roll(frames, len(frames) // 2, axis=0)
 
 
 def other_speaker(index: int, speakers: Sequence[str]) -> int:
@@ -86,18 +101,20 @@ def _kinds(generator: Any) -> Sequence[str]:
   return OF_A_GENERATOR if isinstance(generator, Pretrained) else OF_A_GENERATOR[:-1]  # StableHLO is trained for good
 
 
-def _of_generator(filmed: Take, shown: np.ndarray, other: Clip, generator: Pretrained) -> dict[str, Make]:
-  size, lead = generator.config.model.image_size, generator.config.data.lead
+def _of_generator(filmed: Take, clip: Clip, other: Clip, generator: Pretrained) -> dict[str, Make]:
+  config = generator.config
+  size, lead = config.model.image_size, config.data.lead
+  shown = references(clip.frames, config.data.get('reference', 'elsewhere'))
   target, reference = at_size(filmed.frames, size), at_size(shown, size)
 
-  def generate(network: Pretrained, mel: np.ndarray) -> np.ndarray:
+  def generate(network: Pretrained, heard: np.ndarray) -> np.ndarray:
     faces = np.asarray(generator_faces(target, reference))
-    made = in_batches(network, faces, mel_windows(mel, FRAME_RATE, len(faces), lead))
+    made = in_batches(network, faces, mel_windows(heard, FRAME_RATE, len(faces), lead))
     return at_size(made.astype(np.float32), filmed.frames.shape[1])
 
   @cache
   def with_other_speech() -> np.ndarray:
-    return generate(generator, other.mel)
+    return generate(generator, other.heard_by(config))
 
   def cross() -> Take:
     """As far as both the picture and the other's speech go."""
@@ -109,11 +126,11 @@ def _of_generator(filmed: Take, shown: np.ndarray, other: Clip, generator: Pretr
   def made_of(make: Callable[[], np.ndarray], truth: np.ndarray | None = filmed.truth) -> Make:
     return lambda: dataclasses.replace(filmed, frames=make(), truth=truth, reference=shown, filmed=False)
 
-  silence = np.full_like(filmed.mel, -MAX_VALUE)
+  heard, silence = clip.heard_by(config), silence_for(config, len(clip.mel))
   return {
-    GENERATED: made_of(lambda: generate(generator, filmed.mel)),
+    GENERATED: made_of(lambda: generate(generator, heard)),
     'other_audio': made_of(with_other_speech),
     'cross_audio': cross,
     'silent': made_of(lambda: generate(generator, silence), truth=None),
-    'untrained': made_of(lambda: generate(untrained(generator), filmed.mel)),
+    'untrained': made_of(lambda: generate(untrained(generator), heard)),
   }

@@ -3,8 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from lpips_jax.conventions import SAMPLES_A_FRAME
+from lpips_jax.media.audio import MAX_VALUE, MEL_BANDS
+from lpips_jax.media.phones import phone_track, silent_track
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,6 +21,7 @@ class Clip:
     mel: (m, 80), `lpips_jax.media.audio.melspectrogram` of the sound.
     audio: (s,) int16, the sound itself at 16 kHz, where that is at hand.
     mouth_opening: (t,), how far the mouth is truly open, where that is known.
+    phones: (m,) int8, what is said, `lpips_jax.media.phones.hear`; for generators that hear phones.
   """
 
   name: str
@@ -26,6 +30,20 @@ class Clip:
   mel: np.ndarray
   audio: np.ndarray | None = None
   mouth_opening: np.ndarray | None = None
+  phones: np.ndarray | None = None
+
+  def heard_by(self, config: ConfigDict) -> np.ndarray:
+    """Returns the sound as the generator of a config hears it: (m, 80) its mel or (m, 41) its phone track."""
+    if config.model.get('speech', 'mel') == 'mel':
+      return self.mel
+    return phone_track(self.phones, self.mel)
+
+
+def silence_for(config: ConfigDict, length: int) -> np.ndarray:
+  """Returns silence as the generator of a config hears it: (length, 80) or (length, 41)."""
+  if config.model.get('speech', 'mel') == 'mel':
+    return np.full((length, MEL_BANDS), -MAX_VALUE, np.float32)
+  return silent_track(length)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from lpips_jax import models
 from lpips_jax.cli import UserError, first_line
-from lpips_jax.models.generator import FUSIONS
+from lpips_jax.models.generator import FUSIONS, OUTPUTS, SPEECHES
 from lpips_jax.models.wav2lip import IMAGE_SIZE
 from lpips_jax.training.optimizer import SCALING
 
@@ -23,7 +23,7 @@ LEAST = dict.fromkeys(('steps', 'log_every', 'eval_every', 'checkpoint_every', '
 LEAST |= dict.fromkeys(('data.batch_size', 'data.windows', 'data.eval_batches', 'optimizer.batch_size'), 1)
 LEAST |= dict.fromkeys(('minimum_offset', 'diagnosis_clips'), 1)
 POSITIVE = 'optimizer.learning_rate', 'optimizer.clip_norm', 'perceptual.width'
-SHARES = 'data.shifted', 'data.augment.flip', 'data.augment.jpeg', 'data.augment.silence'  # from 0 to 1
+SHARES = 'data.shifted', 'data.augment.flip', 'data.augment.jpeg', 'data.augment.silence', 'data.augment.misheard'  # from 0 to 1
 BELOW_1 = 'average_decay', 'optimizer.b1', 'optimizer.b2', 'data.augment.colour', 'data.augment.crop'
 MOST_STEPS = 2**31 - 1  # they are counted in int32
 
@@ -73,6 +73,7 @@ def _check_steps(config: ConfigDict) -> None:
 def _check_losses(config: ConfigDict) -> None:
   if config.task == 'generator':
     _check_choice(config, 'losses.adversarial_kind', ('bce', 'hinge'))
+    _check_choice(config, 'data.reference', ('rest', 'elsewhere'))
   elif not config.losses.bce + config.losses.contrastive:
     raise UserError('config.losses.bce and config.losses.contrastive are both 0: nothing would be learnt')
 
@@ -82,6 +83,8 @@ def _check_network(config: ConfigDict, name: str) -> None:
   _check_choice(config, f'{name}.dtype', DTYPES)
   if network.name == 'attn_wav2lip':
     _check_choice(config, f'{name}.fusion', FUSIONS)
+    _check_choice(config, f'{name}.speech', SPEECHES)
+    _check_choice(config, f'{name}.output', OUTPUTS)
   if name == 'model':
     _check_image_size(network)
   problem = _problem_of_network(json.dumps(network.to_dict(), sort_keys=True))

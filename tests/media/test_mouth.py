@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from data_pipeline.corpora.talking_faces.clips import draw_clip, draw_speaker
-from lpips_jax.metrics.mouth import mouth_opening, opening_correlation
+from lpips_jax.media.mouth import mouth_opening, opening_correlation
 
 SEED = 21
 

@@ -1,0 +1,28 @@
+"""What a network that warps says of a face, done to a picture of any size: see `lpips_jax.models.warping`."""
+
+import cv2
+import numpy as np
+
+from lpips_jax.media.alignment import UNMOVED
+
+
+def compose(parts: np.ndarray, reference: np.ndarray, pose: np.ndarray = UNMOVED) -> np.ndarray:
+  """Returns a face as large as the reference, whose pixels are moved, and painted over where it shows too little.
+
+  Args:
+    parts: (s, s, 6) float, from `models.warping.parts_of`.
+    reference: (r, r, 3) uint8, a face of the same person, r >= s.
+    pose: where the places of the face are in the reference; see `media.alignment`.
+
+  Returns:
+    (r, r, 3) uint8.
+  """
+  side = len(reference)
+  parts = cv2.resize(parts, (side, side), interpolation=cv2.INTER_LINEAR)
+  places = (np.arange(side, dtype=np.float32) + 0.5) / side
+  x, y = places + parts[..., 0], places[:, None] + parts[..., 1]
+  (xx, xy, x0), (yx, yy, y0) = pose.astype(np.float32)
+  in_reference = side * (xx * x + xy * y + x0) - 0.5, side * (yx * x + yy * y + y0) - 0.5
+  moved = cv2.remap(reference, *in_reference, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+  painted = parts[..., 2:3]
+  return np.rint(painted * 255 * parts[..., 3:] + (1 - painted) * moved).astype(np.uint8)
