@@ -15,7 +15,7 @@ from absl import flags
 from lpips_jax import cli
 from lpips_jax.dubbing.engine import BATCH_SIZE, PRECISIONS, Dubber
 from lpips_jax.dubbing.jobs import dub_all
-from lpips_jax.dubbing.options import LENGTHS, SILENCES, Options, from_text
+from lpips_jax.dubbing.options import LENGTHS, REFERENCES, SILENCES, Options, from_text
 from lpips_jax.dubbing.stages import profile
 from lpips_jax.files import keep_compiled_programs, return_freed_memory
 from lpips_jax.media.detect import DETECTORS
@@ -29,6 +29,9 @@ flags.DEFINE_string('jobs', None, 'A CSV file with the columns face, audio, outp
 
 flags.DEFINE_enum('length', 'audio', LENGTHS, 'How long to be; a video shorter than the audio plays there and back.')
 flags.DEFINE_enum('silence', 'model', SILENCES, 'Mouths in pauses: as the generator makes them, or shut.')
+flags.DEFINE_enum(
+  'reference', None, REFERENCES, 'Shown to the generator: a mouth at rest, or the frame itself; else as it was trained.'
+)
 flags.DEFINE_enum('detector', 'auto', DETECTORS, 'What finds the face; auto is YuNet where its file can be had.')
 flags.DEFINE_string('detector_model', None, "YuNet's file, if not downloaded and not named by LIPSYNC_YUNET.")
 flags.DEFINE_integer('face_index', None, 'Whom to dub: 0 is the leftmost face; by default the most prominent.')

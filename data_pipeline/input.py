@@ -175,7 +175,9 @@ def _clips_of_a_share(config: ConfigDict, processes: int) -> int:
   return clips // processes
 
 
-def _window(config: ConfigDict, silence: float = 0.0, misheard: float = 0.0, **augmentation: float) -> grain.transforms.RandomMap:
+def _window(
+  config: ConfigDict, silence: float = 0.0, misheard: float = 0.0, **augmentation: float
+) -> grain.transforms.RandomMap:
   size, windows, change = config.model.image_size, config.data.windows, Augmentation(**augmentation)
   if config.task == 'sync_expert':
     return ExpertWindows(size, windows, config.minimum_offset, change)

@@ -64,13 +64,13 @@ class GeneratorWindows(grain.transforms.RandomMap):
     return {
       'target': change(target),
       'reference': change(reference),
-      'mel': mel_windows(
-        self._heard(record, len(silent) > 0, rng), FRAME_RATE, WINDOW_FRAMES, lead=self.lead - start
-      ),
+      'mel': mel_windows(self._heard(record, len(silent) > 0, rng), FRAME_RATE, WINDOW_FRAMES, lead=self.lead - start),
       'window_mel': mel_windows(_silenced(record['mel'], len(silent) > 0), FRAME_RATE, 1, lead=-start)[0],
     }
 
-  def _frames(self, record: dict, start: int, elsewhere: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+  def _frames(
+    self, record: dict, start: int, elsewhere: int, rng: np.random.Generator
+  ) -> tuple[np.ndarray, np.ndarray]:
     if self.reference == 'elsewhere':
       return window_frames(record, start, self.image_size), window_frames(record, elsewhere, self.image_size)
     frames = decode_frames(record['frames'], range(len(record['frames'])), self.image_size)

@@ -61,6 +61,11 @@ class Pretrained:
     with _weights_that_fit():
       return _compiled(self.model, bool(self.config.get('folded')))(self.variables, *inputs)
 
+  def parts(self, faces: jax.Array, speech: jax.Array) -> jax.Array:
+    """Called as a generator that warps: what `models.warping.parts_of` returns, (n, h, w, 6), in place of images."""
+    with _weights_that_fit():
+      return _compiled(self.model, bool(self.config.get('folded')), True)(self.variables, faces, speech)
+
   @cached_property
   def fingerprint(self) -> str:
     """Twelve digits that other weights do not have."""
@@ -92,9 +97,10 @@ class Exported:
 
 
 @cache
-def _compiled(model: nn.Module, folded: bool) -> Any:
+def _compiled(model: nn.Module, folded: bool, parts: bool = False) -> Any:
   """One program for all networks of a kind: trained and untrained, averaged and not."""
-  return jax.jit(partial(folding.apply if folded else nn.Module.apply, model))
+  options = {'parts': True} if parts else {}
+  return jax.jit(partial(folding.apply if folded else nn.Module.apply, model, **options))
 
 
 def load(checkpoint: str | Path) -> Pretrained | Exported:

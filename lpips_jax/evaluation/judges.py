@@ -13,9 +13,9 @@ from lpips_jax.cli import UserError
 from lpips_jax.devices import on_all_devices
 from lpips_jax.evaluation.batches import at_size, embeddings, in_batches
 from lpips_jax.evaluation.takes import Take
+from lpips_jax.media.mouth import correlation, mouth_opening
 from lpips_jax.media.pictures import to_bytes
 from lpips_jax.metrics.lse import lse
-from lpips_jax.media.mouth import correlation, mouth_opening
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.inputs import to_unit
 from lpips_jax.models.syncnet import IMAGE_SIZE as SYNCNET_SIZE

@@ -81,6 +81,11 @@ def references(frames: np.ndarray, kind: str) -> np.ndarray:
   return np.roll(frames, len(frames) // 2, axis=0)
 
 
+def references_of(generator: Pretrained, frames: np.ndarray) -> np.ndarray:
+  """Returns the `references` that a generator was trained to be shown; (t, h, w, 3) uint8 -> the same shape."""
+  return references(frames, generator.config.data.get('reference', 'elsewhere'))
+
+
 def other_speaker(index: int, speakers: Sequence[str]) -> int:
   """The clip half the list away, or the next after it, of somebody else; raises ValueError when all are of one."""
   for step in range(len(speakers)):
@@ -104,7 +109,7 @@ def _kinds(generator: Any) -> Sequence[str]:
 def _of_generator(filmed: Take, clip: Clip, other: Clip, generator: Pretrained) -> dict[str, Make]:
   config = generator.config
   size, lead = config.model.image_size, config.data.lead
-  shown = references(clip.frames, config.data.get('reference', 'elsewhere'))
+  shown = references_of(generator, clip.frames)
   target, reference = at_size(filmed.frames, size), at_size(shown, size)
 
   def generate(network: Pretrained, heard: np.ndarray) -> np.ndarray:

@@ -27,19 +27,14 @@ def pose_between(crop: np.ndarray, reference: np.ndarray, start: np.ndarray = UN
     (2, 3) float64, which takes (x, y, 1), in sides of the crop, to x and y in sides of the reference; `UNMOVED` where
     the two have no such thing in common.
   """
-  target, source = _grey(crop), _grey(reference)
-  mask = np.zeros((SIDE, SIDE), np.uint8)
-  mask[: round(SEEN * SIDE)] = 255
-  criteria = cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, ITERATIONS, CLOSE_ENOUGH
-  try:
-    alike, found = cv2.findTransformECC(
-      target, source, _in_pixels(start, SIDE).astype(np.float32), cv2.MOTION_AFFINE, criteria, mask, BLUR
-    )
-  except cv2.error:  # it does not converge
-    return UNMOVED
-  pose = _in_sides(found.astype(np.float64), SIDE)
+  alike, pose = _compared(crop, reference, start)
   moved = np.abs((pose - UNMOVED) @ _CORNERS).max()
   return pose if alike >= ALIKE and moved <= FARTHEST else UNMOVED
+
+
+def likeness(crop: np.ndarray, other: np.ndarray) -> float:
+  """Returns the correlation of the upper parts of two face crops, (s, s, 3) uint8, once in one pose: in [-1, 1]."""
+  return _compared(crop, other, UNMOVED)[0]
 
 
 def in_pose(reference: np.ndarray, pose: np.ndarray, side: int) -> np.ndarray:
@@ -55,6 +50,20 @@ def in_pose(reference: np.ndarray, pose: np.ndarray, side: int) -> np.ndarray:
   to_reference = _in_pixels(pose, side, len(reference))
   flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
   return cv2.warpAffine(reference, to_reference, (side, side), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _compared(crop: np.ndarray, reference: np.ndarray, start: np.ndarray) -> tuple[float, np.ndarray]:
+  """How alike two crops are, -1 where no pose can be found, and the pose."""
+  target, source = _grey(crop), _grey(reference)
+  mask = np.zeros((SIDE, SIDE), np.uint8)
+  mask[: round(SEEN * SIDE)] = 255
+  criteria = cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, ITERATIONS, CLOSE_ENOUGH
+  begin = _in_pixels(start, SIDE).astype(np.float32)
+  try:
+    alike, found = cv2.findTransformECC(target, source, begin, cv2.MOTION_AFFINE, criteria, mask, BLUR)
+  except cv2.error:  # it does not converge
+    return -1.0, UNMOVED
+  return alike, _in_sides(found.astype(np.float64), SIDE)
 
 
 def _grey(crop: np.ndarray) -> np.ndarray:

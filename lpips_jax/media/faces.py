@@ -68,8 +68,8 @@ def change(
   Args:
     frame: (H, W, 3) uint8; the part of it below `CHANGED_FROM` of the box's height will do.
     box: the box that `face` was cropped from.
-    face: (S, S, 3) uint8, what the generator made of `original`.
-    original: (S, S, 3) uint8, `crop(frame, box, S)`.
+    face: (R, R, 3) uint8, what the generator made of `original`.
+    original: (S, S, 3) uint8, `crop(frame, box, S)`, S <= R.
     sharpen: how much of what a blur takes from the face is added to it; 0 leaves it as it is.
 
   Returns:
@@ -100,20 +100,24 @@ def change(
 
 
 def _match_colours(face: np.ndarray, original: np.ndarray) -> np.ndarray:
-  """Adds to the face, (S, S, 3), what it lacks of the original's colours where the mask begins, spread smoothly.
+  """Adds to the face, (R, R, 3), what it lacks of the original's colours where the mask begins, spread smoothly.
 
   At the rim of the mask the original is seen, so there the two must agree; the difference found there is carried
   inwards by a normalised blur. The mouth itself has no say: it is meant to differ.
   """
-  size = face.shape[0]
+  size = original.shape[0]
+  small = face if len(face) == size else cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA)
   places = (np.arange(size, dtype=np.float32) + 0.5) / size
   radius = _radius(places, places)
   rim = _smooth_step(radius, BAND[0] - BAND_EDGE, BAND[0]) * _smooth_step(radius, BAND[1] + BAND_EDGE, BAND[1])
-  difference = original.astype(np.float32) - face.astype(np.float32)
+  difference = original.astype(np.float32) - small.astype(np.float32)
   sigma = MATCH_BLUR * size
   spread = cv2.GaussianBlur(difference * rim[..., None], (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
   weight = cv2.GaussianBlur(rim, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
-  return face + spread / np.maximum(weight, 1e-6)[..., None]
+  missing = spread / np.maximum(weight, 1e-6)[..., None]
+  if len(face) != size:
+    missing = cv2.resize(missing, face.shape[:2], interpolation=cv2.INTER_LINEAR)
+  return face + missing
 
 
 def _radius(columns: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ it says can be applied to pictures of any size. First used for faces by Averbuch
 
 import jax
 import jax.numpy as jnp
+from einops import reduce
 
 PARTS = 6  # of a pixel: from where it comes (x, y), how much of it is painted, and in which colour
 FARTHEST = 0.2  # of the side of a face: no pixel comes from further away
@@ -28,7 +29,7 @@ def parts_of(raw: jax.Array) -> jax.Array:
   height, width = raw.shape[-3:-1]
   rows = (jnp.arange(height) + 0.5) / height
   free = jnp.clip((rows - MOVES_FROM[0]) / (MOVES_FROM[1] - MOVES_FROM[0]), 0, 1)[:, None, None]
-  coarse = raw[..., :2].reshape(*raw.shape[:-3], height // COARSER, COARSER, width // COARSER, COARSER, 2).mean((-4, -2))
+  coarse = reduce(raw[..., :2], 'n (h i) (w j) c -> n h w c', 'mean', i=COARSER, j=COARSER)
   flow = jax.image.resize(coarse, (*raw.shape[:-1], 2), 'bilinear')
   flow = free * FARTHEST * jnp.tanh(flow)
   painted = free * jax.nn.sigmoid(raw[..., 2:3] - 3)  # hardly anything at first

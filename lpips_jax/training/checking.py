@@ -23,7 +23,8 @@ LEAST = dict.fromkeys(('steps', 'log_every', 'eval_every', 'checkpoint_every', '
 LEAST |= dict.fromkeys(('data.batch_size', 'data.windows', 'data.eval_batches', 'optimizer.batch_size'), 1)
 LEAST |= dict.fromkeys(('minimum_offset', 'diagnosis_clips'), 1)
 POSITIVE = 'optimizer.learning_rate', 'optimizer.clip_norm', 'perceptual.width'
-SHARES = 'data.shifted', 'data.augment.flip', 'data.augment.jpeg', 'data.augment.silence', 'data.augment.misheard'  # from 0 to 1
+# From 0 to 1:
+SHARES = 'data.shifted', 'data.augment.flip', 'data.augment.jpeg', 'data.augment.silence', 'data.augment.misheard'
 BELOW_1 = 'average_decay', 'optimizer.b1', 'optimizer.b2', 'data.augment.colour', 'data.augment.crop'
 MOST_STEPS = 2**31 - 1  # they are counted in int32
 
