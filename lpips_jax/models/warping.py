@@ -26,7 +26,7 @@ def parts_of(raw: jax.Array) -> jax.Array:
     (n, h, w, 6): x and y of the place that a pixel comes from, relative to its own, in sides of the picture, within
     `FARTHEST`; how much of it is painted, in [0, 1]; its colour, in [0, 1]. In the upper half nothing changes.
   """
-  height, width = raw.shape[-3:-1]
+  height = raw.shape[-3]
   rows = (jnp.arange(height) + 0.5) / height
   free = jnp.clip((rows - MOVES_FROM[0]) / (MOVES_FROM[1] - MOVES_FROM[0]), 0, 1)[:, None, None]
   coarse = reduce(raw[..., :2], 'n (h i) (w j) c -> n h w c', 'mean', i=COARSER, j=COARSER)
