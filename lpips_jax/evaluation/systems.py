@@ -4,7 +4,7 @@ A generator rebuilds the clip from its masked frames, a reference frame from els
   generated: the clip's own speech;
   other_audio: another speaker's speech, judged by the clip: its lips should not fit;
   cross_audio: the same frames, judged by the speech that they were made of: its lips should fit;
-  silent: no sound, judged by the clip: its mouth should rest, whatever the mouth of the reference does;
+  silent: no sound, judged by the clip's: its mouth should rest, whatever the mouth of the reference does;
   untrained: the same network before training.
 Without it:
   copy_reference: the lower half of the reference frame, as it is, below the true upper half;
@@ -21,6 +21,7 @@ import numpy as np
 from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
 from lpips_jax.devices import on_all_devices
 from lpips_jax.evaluation.batches import at_size, in_batches
+from lpips_jax.evaluation.references import REFERENCES, USUAL
 from lpips_jax.evaluation.takes import Clip, Take
 from lpips_jax.media.audio import MAX_VALUE, mel_windows
 from lpips_jax.models.inputs import generator_faces
@@ -31,7 +32,10 @@ GENERATED = 'generated'
 OF_A_GENERATOR = GENERATED, 'other_audio', 'cross_audio', 'silent', 'untrained'
 OF_A_CLIP = 'copy_reference', 'target'
 FILMED = 'target'
+KIND_OF_SETUP = {'silent': 'silent', 'matched': GENERATED, 'mismatched': 'cross_audio'}
+SETUPS = tuple(KIND_OF_SETUP)
 Make = Callable[[], Take]
+Dub = Callable[[Clip | None], np.ndarray]  # of whose speech, or of silence, frames of one clip's face are made
 
 
 def names(generators: Mapping[str, Any]) -> dict[str, str | None]:
@@ -55,15 +59,72 @@ def takes_of(clip: Clip, other: Clip | None, generators: Mapping[str, Pretrained
     other: one of another speaker, whose speech is put into this mouth; for generators alone.
     generators: by name.
   """
-  shown = np.roll(clip.frames, len(clip.frames) // 2, axis=0)
-  filmed = Take(clip.frames, clip.mel, clip.audio, clip.frames, None, clip.mouth_opening, filmed=True)
+  shown = REFERENCES[USUAL](clip.frames)
+  filmed = as_filmed(clip)
   makers = {}
   for name, generator in generators.items():
-    for kind, make in _of_generator(filmed, shown, other, generator).items():
+    for kind, make in _of_generator(clip, shown, other, generator).items():
       makers[row_name(name, kind)] = make
-  upper = (np.arange(clip.frames.shape[1]) < clip.frames.shape[1] // 2)[:, None, None]
-  copied = dataclasses.replace(filmed, frames=np.where(upper, clip.frames, shown), filmed=False)
+  copied = dataclasses.replace(filmed, frames=copied_lower_half(clip.frames, shown), filmed=False)
   return makers | {'copy_reference': lambda: copied, FILMED: lambda: filmed}
+
+
+def as_filmed(clip: Clip) -> Take:
+  return Take(clip.frames, clip.mel, clip.audio, clip.frames, None, clip.mouth_opening, filmed=True)
+
+
+def copied_lower_half(frames: np.ndarray, shown: np.ndarray) -> np.ndarray:
+  """The upper half of each frame above the lower half of the reference."""
+  upper = (np.arange(frames.shape[1]) < frames.shape[1] // 2)[:, None, None]
+  return np.where(upper, frames, shown)
+
+
+def dubber(clip: Clip, shown: np.ndarray, generator: Pretrained) -> Dub:
+  """What makes a generator speak with the face of a clip, to which it is shown these references."""
+  size, lead = generator.config.model.image_size, generator.config.data.lead
+  target, reference = at_size(clip.frames, size), at_size(shown, size)
+
+  def dub(speech: Clip | None) -> np.ndarray:
+    mel = np.full_like(clip.mel, -MAX_VALUE) if speech is None else speech.mel
+    faces = np.asarray(generator_faces(target, reference))
+    made = in_batches(generator, faces, mel_windows(mel, FRAME_RATE, len(faces), lead))
+    return at_size(made.astype(np.float32), clip.frames.shape[1])
+
+  return dub
+
+
+def setups(clip: Clip, other: Clip, shown: np.ndarray, dub: Dub) -> dict[str, Make]:
+  """What makes the takes of a dub, by what it is made from: `SETUPS`.
+
+  Matched ones are made from the clip's speech and judged by it; mismatched ones from another's and judged by that;
+  silent ones from nothing, and judged by the clip's sound, to which lips can only fit by what they were shown.
+
+  Args:
+    clip: whose face it is.
+    other: whose speech it is.
+    shown: the references; a mouth that is the same in all of them leaves no trace to look for.
+    dub: makes the frames.
+  """
+  reference = None if (shown == shown[:1]).all() else shown
+  filmed = dataclasses.replace(as_filmed(clip), reference=reference, filmed=False)
+
+  def truth(speech: Clip | None) -> np.ndarray | None:
+    return None if clip.dubbed_truth is None else clip.dubbed_truth(speech)
+
+  def mismatched() -> Take:
+    """As far as both the picture and the other's speech go."""
+    length = min(len(clip.frames), len(other.frames))
+    audio = None if other.audio is None else other.audio[: length * SAMPLES_A_FRAME]
+    frames, true, trace, opening = (
+      None if x is None else x[:length] for x in (dub(other), truth(other), reference, other.mouth_opening)
+    )
+    return Take(frames, other.mel, audio, true, trace, opening)
+
+  return {
+    'silent': lambda: dataclasses.replace(filmed, frames=dub(None), truth=truth(None), speaking=clip.frames),
+    'matched': lambda: dataclasses.replace(filmed, frames=dub(clip)),
+    'mismatched': mismatched,
+  }
 
 
 def other_speaker(index: int, speakers: Sequence[str]) -> int:
@@ -86,34 +147,14 @@ def _kinds(generator: Any) -> Sequence[str]:
   return OF_A_GENERATOR if isinstance(generator, Pretrained) else OF_A_GENERATOR[:-1]  # StableHLO is trained for good
 
 
-def _of_generator(filmed: Take, shown: np.ndarray, other: Clip, generator: Pretrained) -> dict[str, Make]:
-  size, lead = generator.config.model.image_size, generator.config.data.lead
-  target, reference = at_size(filmed.frames, size), at_size(shown, size)
-
-  def generate(network: Pretrained, mel: np.ndarray) -> np.ndarray:
-    faces = np.asarray(generator_faces(target, reference))
-    made = in_batches(network, faces, mel_windows(mel, FRAME_RATE, len(faces), lead))
-    return at_size(made.astype(np.float32), filmed.frames.shape[1])
-
-  @cache
-  def with_other_speech() -> np.ndarray:
-    return generate(generator, other.mel)
-
-  def cross() -> Take:
-    """As far as both the picture and the other's speech go."""
-    length = min(len(filmed.frames), len(other.frames))
-    audio = None if other.audio is None else other.audio[: length * SAMPLES_A_FRAME]
-    opening = None if other.mouth_opening is None else other.mouth_opening[:length]
-    return Take(with_other_speech()[:length], other.mel, audio, None, shown[:length], opening)
-
-  def made_of(make: Callable[[], np.ndarray], truth: np.ndarray | None = filmed.truth) -> Make:
-    return lambda: dataclasses.replace(filmed, frames=make(), truth=truth, reference=shown, filmed=False)
-
-  silence = np.full_like(filmed.mel, -MAX_VALUE)
+def _of_generator(clip: Clip, shown: np.ndarray, other: Clip, generator: Pretrained) -> dict[str, Make]:
+  dub = cache(dubber(clip, shown, generator))
+  of_setups = setups(clip, other, shown, dub)
+  filmed = dataclasses.replace(as_filmed(clip), reference=shown, filmed=False)
   return {
-    GENERATED: made_of(lambda: generate(generator, filmed.mel)),
-    'other_audio': made_of(with_other_speech),
-    'cross_audio': cross,
-    'silent': made_of(lambda: generate(generator, silence), truth=None),
-    'untrained': made_of(lambda: generate(untrained(generator), filmed.mel)),
+    GENERATED: of_setups['matched'],
+    'other_audio': lambda: dataclasses.replace(filmed, frames=dub(other)),
+    'cross_audio': of_setups['mismatched'],
+    'silent': of_setups['silent'],
+    'untrained': lambda: dataclasses.replace(filmed, frames=dubber(clip, shown, untrained(generator))(clip)),
   }
