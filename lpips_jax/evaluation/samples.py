@@ -7,7 +7,8 @@ import numpy as np
 
 from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
 from lpips_jax.evaluation.batches import at_size, in_batches
-from lpips_jax.evaluation.systems import Make, references_of
+from lpips_jax.evaluation.references import REFERENCES, usual
+from lpips_jax.evaluation.systems import Make
 from lpips_jax.evaluation.takes import Clip
 from lpips_jax.media.audio import mel_windows
 from lpips_jax.media.pictures import to_bytes
@@ -40,7 +41,7 @@ def picture_rows(
   for clip, number in zip(clips, numbers, strict=True):
     k = (37 * number) % len(clip.frames)  # a different place in each clip
     target = clip.frames[k : k + 1]
-    shown = [references_of(generator, clip.frames)[k : k + 1] for generator in generators.values()]
+    shown = [REFERENCES[usual(generator)](clip.frames)[k : k + 1] for generator in generators.values()]
     seen = np.asarray(generator_faces(target, shown[0]))
     made = [
       _one(generator, target, reference, clip.heard_by(generator.config), k)

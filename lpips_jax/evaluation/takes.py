@@ -1,6 +1,8 @@
 """What is scored: clips as they were filmed, and takes: what somebody, or a network, made of a face and speech."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Optional
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -22,6 +24,8 @@ class Clip:
     audio: (s,) int16, the sound itself at 16 kHz, where that is at hand.
     mouth_opening: (t,), how far the mouth is truly open, where that is known.
     phones: (m,) int8, what is said, `lpips_jax.media.phones.hear`; for generators that hear phones.
+    dubbed_truth: what the frames would look like if this speaker, moving as here, said what another clip says, or
+      nothing (None): (t, h, w, 3) uint8. Only corpora that draw their speakers know.
   """
 
   name: str
@@ -31,6 +35,7 @@ class Clip:
   audio: np.ndarray | None = None
   mouth_opening: np.ndarray | None = None
   phones: np.ndarray | None = None
+  dubbed_truth: Callable[[Optional['Clip']], np.ndarray] | None = None
 
   def heard_by(self, config: ConfigDict) -> np.ndarray:
     """Returns the sound as the generator of a config hears it: (m, 80) its mel or (m, 41) its phone track."""
@@ -58,6 +63,8 @@ class Take:
     reference: (t, h, w, 3) uint8, the faces whose mouths the network was shown: theirs must not come through.
     mouth_opening: (t,), how far the mouth should be open.
     tracked: (t, 224, 224, 3) uint8, the frames as SyncNet's own pipeline cuts them; the crops by default.
+    speaking: (s, h, w, 3) uint8, of takes whose mouth should rest throughout: the same face as it was filmed, speaking,
+      by which one knows how far its mouth opens.
     filmed: whether nothing was made of these frames: then they say how good the sync expert is.
   """
 
@@ -68,6 +75,7 @@ class Take:
   reference: np.ndarray | None = None
   mouth_opening: np.ndarray | None = None
   tracked: np.ndarray | None = None
+  speaking: np.ndarray | None = None
   filmed: bool = False
 
 

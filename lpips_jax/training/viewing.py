@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from lpips_jax import models
 from lpips_jax.conventions import FRAME_RATE
 from lpips_jax.evaluation import Clip, in_batches
-from lpips_jax.evaluation.systems import references
+from lpips_jax.evaluation.references import REFERENCES
 from lpips_jax.media.audio import mel_windows
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.inputs import generator_faces
@@ -52,7 +52,7 @@ def make_view(config: ConfigDict) -> View:
 def _beside_truth(network: Callable[..., Any], clip: Clip, config: ConfigDict) -> np.ndarray:
   """The first seconds of a clip, generated to the left and as filmed to the right: (t, h, 2 w, 3) uint8."""
   frames = clip.frames[:LONGEST]
-  faces = np.asarray(generator_faces(frames, references(frames, config.data.reference)))
+  faces = np.asarray(generator_faces(frames, REFERENCES[config.data.reference](frames)))
   made = in_batches(network, faces, mel_windows(clip.heard_by(config), FRAME_RATE, len(faces), config.data.lead))
   return np.concatenate([np.round(255 * made).astype(np.uint8), frames], 2)
 

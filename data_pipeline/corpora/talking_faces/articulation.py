@@ -4,6 +4,7 @@ One timeline of phonemes drives both sides. The lips open with the first formant
 on p, b and m and rest in silence; `voice` turns the same curves into sound and `mouth` into a picture.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,11 +140,38 @@ def articulate(rng: np.random.Generator, seconds: float, tempo: float = 1.0, eff
   """
   n_steps = round(seconds * RATE)
   start = rng.integers(_LEAD_IN, 2 * _LEAD_IN)
-  cut = slice(start, start + n_steps)
-  names, segments, lengths = _timeline(rng, 3 * _LEAD_IN + n_steps, tempo)
+  whole = perform(*_timeline(rng, 3 * _LEAD_IN + n_steps, tempo), effort=effort)
+  return Articulation(**{name: curve[start : start + n_steps] for name, curve in vars(whole).items()})
 
-  def track(values: list, inertia: float) -> np.ndarray:
-    return _smooth(np.repeat(np.asarray(values, np.float64), lengths, axis=0), inertia)[cut]
+
+def perform(
+  names: Sequence[str], seconds: Sequence[float] | None = None, tempo: float = 1.0, effort: float = 1.0
+) -> Articulation:
+  """Returns the gestures of given sounds, one after the other.
+
+  Args:
+    names: of `VOWELS` and `CONSONANTS`; '' is silence. At least one of them is a vowel or silence. What comes before
+      the first and after the last is taken to be like them: begin and end with silence for speech that does.
+    seconds: of each sound its length, to which a stop adds 25 ms for its burst; by default the sounds' means.
+    tempo: divides those means; 1 is about four syllables a second.
+    effort: how far the mouth opens, relative to the targets of the phonemes.
+
+  Raises:
+    ValueError: there is no such sound, or not one length for each.
+  """
+  if unknown := set(names) - {'', *VOWELS, *CONSONANTS}:
+    raise ValueError(f'no sounds are called {sorted(unknown)}; there are {[*VOWELS, *CONSONANTS]}, and "" for silence')
+  if seconds is None:
+    seconds = [_phoneme(name).seconds / tempo for name in names]
+  said, segments, lengths = [], [], []
+  for name, duration in zip(names, seconds, strict=True):
+    for segment, part in _segments(_phoneme(name), duration):
+      said.append(name)
+      segments.append(segment)
+      lengths.append(_steps(part))
+
+  def track(values: Sequence, inertia: float) -> np.ndarray:
+    return _smooth(np.repeat(np.asarray(values, np.float64), lengths, axis=0), inertia)
 
   opening = track([s.opening * (effort if s.opening > 0 else 1) for s in segments], JAW_INERTIA)
   return Articulation(
@@ -156,7 +184,7 @@ def articulate(rng: np.random.Generator, seconds: float, tempo: float = 1.0, eff
     voicing=track([s.voicing for s in segments], LEVEL_INERTIA),
     noise=track([s.noise for s in segments], LEVEL_INERTIA),
     band=track([s.band for s in segments], LEVEL_INERTIA),
-    phonemes=np.repeat(names, lengths)[cut],
+    phonemes=np.repeat(said, lengths),
   )
 
 
@@ -173,27 +201,39 @@ def at_frames(curve: np.ndarray, n_frames: int) -> np.ndarray:
   return np.interp(times, (np.arange(len(curve)) + 0.5) / RATE, curve)
 
 
-def _timeline(rng: np.random.Generator, n_steps: int, tempo: float) -> tuple[list[str], list[Phoneme], list[int]]:
-  """Returns names, phonemes and lengths in steps of words and pauses, at least `n_steps` of them."""
-  names, segments, lengths = [], [], []
+def _timeline(rng: np.random.Generator, n_steps: int, tempo: float) -> tuple[list[str], list[float]]:
+  """Returns names and lengths in seconds, for `perform`, of words and pauses that take at least `n_steps`."""
+  names, seconds = [], []
+  steps = last_pause = 0
 
-  def say(name: str, phoneme: Phoneme, seconds: float) -> None:
+  def say(name: str, duration: float) -> None:
+    nonlocal steps
     names.append(name)
-    segments.append(phoneme)
-    lengths.append(max(1, round(seconds * RATE)))
+    seconds.append(duration)
+    steps += sum(_steps(part) for _, part in _segments(_phoneme(name), duration))
 
-  last_pause = 0
-  while sum(lengths) < n_steps:
+  while steps < n_steps:
     for name in _word(rng):
-      phoneme = VOWELS.get(name) or CONSONANTS[name]
-      seconds = phoneme.seconds * rng.uniform(0.8, 1.35) / tempo
-      say(name, _closure(phoneme) if phoneme.burst else phoneme, seconds)
-      if phoneme.burst:
-        say(name, _release(phoneme), _BURST_SECONDS)
-    if rng.random() < PAUSE or sum(lengths) - last_pause > _BREATH:
-      say('', SILENCE, rng.choice([0.2, 0.3, 0.6]) * rng.uniform(0.8, 1.3))
-      last_pause = sum(lengths)
-  return names, segments, lengths
+      say(name, _phoneme(name).seconds * rng.uniform(0.8, 1.35) / tempo)
+    if rng.random() < PAUSE or steps - last_pause > _BREATH:
+      say('', rng.choice([0.2, 0.3, 0.6]) * rng.uniform(0.8, 1.3))
+      last_pause = steps
+  return names, seconds
+
+
+def _phoneme(name: str) -> Phoneme:
+  return SILENCE if name == '' else VOWELS.get(name) or CONSONANTS[name]
+
+
+def _segments(phoneme: Phoneme, seconds: float) -> list[tuple[Phoneme, float]]:
+  """Returns what a phoneme consists of, and for how long: stops are closed, and then released."""
+  if not phoneme.burst:
+    return [(phoneme, seconds)]
+  return [(_closure(phoneme), seconds), (_release(phoneme), _BURST_SECONDS)]
+
+
+def _steps(seconds: float) -> int:
+  return max(1, round(seconds * RATE))
 
 
 def _word(rng: np.random.Generator) -> list[str]:
