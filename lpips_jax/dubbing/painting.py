@@ -11,7 +11,7 @@ import numpy as np
 from lpips_jax.dubbing import silence
 from lpips_jax.dubbing.preview import Watch
 from lpips_jax.dubbing.silence import Known, ShutMouths, shut_mouth
-from lpips_jax.media import audio, faces, ycbcr
+from lpips_jax.media import audio, faces, turning, ycbcr
 from lpips_jax.media.pictures import to_bytes
 from lpips_jax.media.playback import Shown
 from lpips_jax.media.ycbcr import Region
@@ -63,8 +63,8 @@ class Face:
   Attributes:
     region: the part of the frame that may change, around the lower part of the box.
     rgb: (h, w, 3) uint8, what is there.
-    box: (4,) in pixels of the region, above which it begins.
-    box_in_frame: (4,) in pixels of the frame.
+    box: (5,) in pixels of the region, out of which it reaches; see `media.turning`.
+    box_in_frame: (5,) in pixels of the frame.
     crop: (s, s, 3) uint8, what the generator sees.
   """
 
@@ -94,7 +94,7 @@ def generate(
   """Crops the faces of frames and begins to generate their mouths, at most `generator.batch_size` frames at once.
 
   Args:
-    frames: each with its boxes, (4,) in pixels.
+    frames: each with its boxes, (5,) in pixels.
     speech: what is said.
     generator: the network.
   """
@@ -136,18 +136,19 @@ def composite(batches: Iterable[Batch], sharpen: float = 0.0, watch: Watch | Non
 
 def _cut_out(shown: Shown, box: np.ndarray, size: int) -> Face | None:
   """The face in a box; None where its mouth lies outside the picture."""
-  grown = box + np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])
-  region = ycbcr.even_region(shown.planes.size, *grown)
-  lower = ycbcr.even_region(shown.planes.size, grown[0], box[1] + faces.CHANGED_FROM * (box[3] - box[1]), *grown[2:])
+  left, top, right, bottom = box[:4] + np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])
+  changed_from = box[1] + faces.CHANGED_FROM * (box[3] - box[1])
+  region = ycbcr.even_region(shown.planes.size, *turning.bounds(box, (left, top, right, bottom)))
+  lower = ycbcr.even_region(shown.planes.size, *turning.bounds(box, (left, changed_from, right, bottom)))
   if region is None or lower is None:
     return None
   rgb = ycbcr.to_rgb(shown.planes, region)
-  crop = faces.crop(rgb, _seen_from(region, box), size)
-  return Face(lower, rgb[lower.top - region.top :], _seen_from(lower, box), box, crop)
-
-
-def _seen_from(region: Region, box: np.ndarray) -> np.ndarray:
-  return box - np.array([region.left, region.top] * 2)
+  crop = faces.crop(rgb, turning.moved(box, region.left, region.top), size)
+  rows, columns = (
+    slice(lower.top - region.top, lower.bottom - region.top),
+    slice(lower.left - region.left, lower.right - region.left),
+  )
+  return Face(lower, rgb[rows, columns], turning.moved(box, lower.left, lower.top), box, crop)
 
 
 def _begun(batch: Batch, speech: Speech, generator: 'Generator') -> Batch:

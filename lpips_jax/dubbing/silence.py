@@ -69,7 +69,7 @@ class ShutMouths:
     self._people: list[Known] = []
 
   def see(self, boxes: Sequence[np.ndarray], crops: Sequence[np.ndarray]) -> list[Known]:
-    """Takes the faces of the next frame, boxes (4,) and crops (s, s, 3), and returns whose they are."""
+    """Takes the faces of the next frame, boxes (5,) and crops (s, s, 3), and returns whose they are."""
     people = [self._same(box, crop) or Known(box) for box, crop in zip(boxes, crops, strict=True)]
     for person, box, crop in zip(people, boxes, crops, strict=True):
       person.box = box
