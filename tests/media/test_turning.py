@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from data_pipeline.corpora.talking_faces.clips import draw_clip
 from lpips_jax.dubbing.boxes import grown, read_boxes, write_boxes
 from lpips_jax.media import faces, tilt, turning
 from lpips_jax.media.people import Crowd, follow_everybody
@@ -122,7 +121,7 @@ def test_boxes_are_read_and_written_with_and_without_a_roll(tmp_path):
 
 
 class Upright:
-  """Finds the drawn face in squares of a picture as YuNet does, with landmarks that understate how much it is turned."""
+  """Finds a drawn face as YuNet does, with landmarks that understate how much it is turned."""
 
   def __init__(self):
     self.looks = 0
@@ -149,7 +148,7 @@ def test_one_looks_again_until_a_face_is_level(degrees):
   middle, axis = np.array([210.0, 190.0]), turning.rotation(roll) @ [0, 30.0]
   for channel, end in ((0, middle - axis), (1, middle + axis)):
     spot = np.zeros((400, 400), np.uint8)
-    cv2.circle(spot, tuple(int(round(16 * (c - 0.5))) for c in end), 16 * 8, 255, -1, shift=4)
+    cv2.circle(spot, np.rint(16 * (end - 0.5)).astype(int).tolist(), 16 * 8, 255, -1, shift=4)
     frame[..., channel] = spot
   find = Upright()
   (face,) = tilt.find_tilted(find, frame)
