@@ -37,7 +37,9 @@ flags.DEFINE_string('detector_model', None, "YuNet's file, if not downloaded and
 flags.DEFINE_integer('face_index', None, 'Whom to dub: 0 is the leftmost face; by default the most prominent.')
 flags.DEFINE_string('face_at', None, 'Whom to dub: whose face is at x,y (pixels) after t seconds, as x,y,t.')
 flags.DEFINE_bool('all_faces', False, 'Dub every face.')
-flags.DEFINE_string('boxes', None, 'A JSON list with [left, top, right, bottom] or null for each frame: no detector.')
+flags.DEFINE_string(
+  'boxes', None, 'A JSON list with [left, top, right, bottom(, degrees)] or null for each frame: no detector.'
+)
 flags.DEFINE_string('save_boxes', None, 'Where to write the boxes that were used, for --boxes of a second run.')
 flags.DEFINE_string('pads', '0,0,0,0', 'Pixels by which boxes grow: top,bottom,left,right.')
 flags.DEFINE_float('sharpen', 0.0, 'How much to sharpen generated faces; 1 is a lot.')

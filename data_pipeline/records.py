@@ -27,7 +27,8 @@ def clip_features(**extra: Any) -> Any:
   - `audio`: (S,) int16, 16 kHz.
   - `mel`: (1 + S // 200, 80) float32, `lpips_jax.media.audio.melspectrogram` of the audio.
   - `phones`: (1 + S // 200,) int8, `lpips_jax.media.phones.hear` of the audio, or what was truly said.
-  - `box`: (T, 4) int32, left, top, right, bottom of each crop in the video it was cut from, rounded to pixels.
+  - `box`: (T, 4) int32, left, top, right, bottom of each crop in the video it was cut from, rounded to pixels;
+    of a head that tilts, before it was turned.
   """
   import tensorflow_datasets as tfds  # here: preparation makes records without it, in processes that start often
 

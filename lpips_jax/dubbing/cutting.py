@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lpips_jax.media import faces, ycbcr
+from lpips_jax.media import faces, turning, ycbcr
 from lpips_jax.media.playback import Shown
 from lpips_jax.media.ycbcr import Region
 
@@ -19,8 +19,8 @@ class Face:
   Attributes:
     region: the part of the frame that may change, around the lower part of the box.
     rgb: (h, w, 3) uint8, what is there.
-    box: (4,) in pixels of the region, above which it begins.
-    box_in_frame: (4,) in pixels of the frame.
+    box: (5,) in pixels of the region, out of which it reaches; see `media.turning`.
+    box_in_frame: (5,) in pixels of the frame.
     crop: (s, s, 3) uint8, what the generator sees.
   """
 
@@ -32,23 +32,23 @@ class Face:
 
 
 def cut_out(shown: Shown, box: np.ndarray, size: int) -> Face | None:
-  """Returns the face in a box, (4,), with a crop of that size; None where its mouth lies outside the picture."""
-  grown = box + np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])
-  region = ycbcr.even_region(shown.planes.size, *grown)
-  lower = ycbcr.even_region(shown.planes.size, grown[0], box[1] + faces.CHANGED_FROM * (box[3] - box[1]), *grown[2:])
+  """Returns the face in a box, (5,), with a crop of that size; None where its mouth lies outside the picture."""
+  left, top, right, bottom = box[:4] + np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])
+  changed_from = box[1] + faces.CHANGED_FROM * (box[3] - box[1])
+  region = ycbcr.even_region(shown.planes.size, *turning.bounds(box, (left, top, right, bottom)))
+  lower = ycbcr.even_region(shown.planes.size, *turning.bounds(box, (left, changed_from, right, bottom)))
   if region is None or lower is None:
     return None
   rgb = ycbcr.to_rgb(shown.planes, region)
-  crop = faces.crop(rgb, _seen_from(region, box), size)
-  return Face(lower, rgb[lower.top - region.top :], _seen_from(lower, box), box, crop)
+  crop = faces.crop(rgb, turning.moved(box, region.left, region.top), size)
+  rows = slice(lower.top - region.top, lower.bottom - region.top)
+  columns = slice(lower.left - region.left, lower.right - region.left)
+  return Face(lower, rgb[rows, columns], turning.moved(box, lower.left, lower.top), box, crop)
 
 
 def large_crop(shown: Shown, box: np.ndarray) -> np.ndarray:
-  """Returns the crop of a box, (4,) in pixels inside the picture, as large as it was filmed: (r, r, 3) uint8."""
+  """Returns the crop of a box, (5,) in pixels inside the picture, as large as it was filmed: (r, r, 3) uint8."""
   side = int(np.clip(round(float(max(box[2:4] - box[:2]))), SMALL, LARGE))
-  region = ycbcr.even_region(shown.planes.size, *(box + np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])))
-  return faces.crop(ycbcr.to_rgb(shown.planes, region), _seen_from(region, box), side)
-
-
-def _seen_from(region: Region, box: np.ndarray) -> np.ndarray:
-  return box - np.array([region.left, region.top] * 2)
+  grown = box[:4] + np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])
+  region = ycbcr.even_region(shown.planes.size, *turning.bounds(box, grown))
+  return faces.crop(ycbcr.to_rgb(shown.planes, region), turning.moved(box, region.left, region.top), side)

@@ -69,7 +69,7 @@ class People:
 
   def _same(self, box: np.ndarray, crop: np.ndarray) -> Known | None:
     for person in self._present:
-      if overlap(box[:4], person.box[None, :4])[0] >= SAME_PERSON and person.meter(crop) < OTHER_PERSON:
+      if overlap(box, person.box[None])[0] >= SAME_PERSON and person.meter(crop) < OTHER_PERSON:
         return person
     return None
 

@@ -114,7 +114,7 @@ def generate(
   """Crops the faces of frames and begins to generate their mouths, at most `generator.batch_size` frames at once.
 
   Args:
-    frames: each with its boxes, (4,) in pixels.
+    frames: each with its boxes, (5,) in pixels.
     speech: what is said.
     generator: the network.
     references: what it is shown beside each face; by default the face itself.
