@@ -10,7 +10,6 @@ from tqdm import tqdm
 from data_pipeline import corpora
 from data_pipeline.input import DAMAGE, Source, whole_clip
 from data_pipeline.records import text
-from lpips_jax.cli import UserError
 from lpips_jax.devices import on_all_devices
 from lpips_jax.evaluation import samples, systems
 from lpips_jax.evaluation.scoring import Entry, Protocol
@@ -36,20 +35,19 @@ def protocol(choice: Choice, generators: Mapping[str, Pretrained | Exported], im
     generators: by name; without any, the clips as filmed are what is judged.
     image_size: of the crops that are judged, in pixels.
 
+  Where all clips are of one speaker, the controls with another are left out.
+
   Raises:
-    UserError: there is no such split, or there are generators, and all of its clips are of one speaker.
+    UserError: there is no such split.
   """
   if choice.seed is None:
     source, split = corpora.source(choice.dataset, choice.split, choice.data_dir), choice.split
   else:
     source, split = corpora.fresh_test_source(choice.dataset, choice.seed, choice.data_dir), 'test'
   names, speakers = _names_and_speakers(source, choice.limit)
-  if generators and len(set(speakers)) < 2:
-    raise UserError(
-      f'the control with another speaker needs two speakers, {len(names)} clips have one: raise --max_clips'
-    )
+  alone = len(set(speakers)) < 2
   generators = {name: on_all_devices(generator) for name, generator in generators.items()}
-  entries = _entries(source, names, speakers, generators, image_size)
+  entries = _entries(source, names, None if alone else speakers, generators, image_size)
   described = {'dataset': choice.dataset, 'split': split, 'seed': choice.seed}
 
   def write_samples(output: Path) -> dict[str, str]:
@@ -65,7 +63,7 @@ def protocol(choice: Choice, generators: Mapping[str, Pretrained | Exported], im
   rests_on = described | {'clips': len(names)}
   rows = {
     row: [rests_on, row, None if name is None else generators[name].fingerprint]
-    for row, name in systems.names(generators).items()
+    for row, name in systems.names(generators, alone).items()
   }
   return Protocol(entries, rows, described | {'speakers': len(set(speakers))}, write_samples)
 
@@ -84,13 +82,14 @@ def _names_and_speakers(source: Source, limit: int | None) -> tuple[list[str], l
 
 
 def _entries(
-  source: Source, names: Sequence[str], speakers: Sequence[str], generators: Mapping, image_size: int
+  source: Source, names: Sequence[str], speakers: Sequence[str] | None, generators: Mapping, image_size: int
 ) -> list[Entry]:
-  rows = tuple(systems.names(generators))
+  """Of clips of one speaker alone `speakers` is None."""
+  rows = tuple(systems.names(generators, alone=speakers is None))
 
   def read(index: int, other: int | None) -> dict[str, systems.Make]:
     clip = whole_clip(source[index], image_size)
     return systems.takes_of(clip, None if other is None else whole_clip(source[other], image_size), generators)
 
-  others = [systems.other_speaker(i, speakers) if generators else None for i in range(len(names))]
+  others = [systems.other_speaker(i, speakers) if generators and speakers else None for i in range(len(names))]
   return [Entry(name, rows, partial(read, i, others[i])) for i, name in enumerate(names)]

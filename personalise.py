@@ -1,0 +1,123 @@
+"""Tunes a generator to one person, from a minute or more of them speaking, and says what that gained.
+
+  python personalise.py --video=me.mp4 --checkpoint=BASE --workdir=runs/me
+
+The last fifth of the video is held out: there, what was tuned is scored beside the base, and dubbed as a preview.
+Leaves in --workdir the checkpoint, page.html with figures, pictures and videos, preview/ and evaluation/, and says how
+to dub with it. The same command goes on where it was cut short.
+"""
+
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from lpips_jax import cli
+from lpips_jax.files import keep_compiled_programs, write_whole
+from lpips_jax.media.detect import DETECTORS, choose_detector, make_detector
+
+flags.DEFINE_list('video', [], 'Videos of one person who speaks, or directories with some: files between commas.')
+flags.DEFINE_string('checkpoint', None, 'The generator to begin with: its checkpoint directory.')
+flags.DEFINE_string('workdir', None, 'Where everything goes.')
+flags.DEFINE_integer('steps', None, 'How many steps to tune for; 1,000 by default.', lower_bound=1)
+flags.DEFINE_string('sync_expert', '', 'A sync expert; by default the one that is kept with --checkpoint.')
+flags.DEFINE_enum('detector', 'auto', DETECTORS, 'What finds faces; auto is YuNet where it can be had.')
+flags.DEFINE_string('detector_model', None, "YuNet's file, if not downloaded and not named by LIPSYNC_YUNET.")
+
+
+def main() -> None:
+  cli.require_flags('video', 'checkpoint', 'workdir')
+  given, began = flags.FLAGS, time.monotonic()
+  workdir = Path(given.workdir)
+  if workdir.is_file():
+    cli.fail(f'--workdir={workdir} is a file: give a directory')
+  keep_compiled_programs()
+
+  from configs import lrs2  # here, so that bad flags are told at once
+  from data_pipeline import personal
+  from lpips_jax.personalising import estimate, page, preview, recipe, scoring
+
+  # ---- everything that can be wrong is told before anything takes long
+  steps = given.steps or recipe.STEPS
+  base_config = recipe.read_base(given.checkpoint, given.sync_expert)
+  videos = personal.find_videos(given.video)
+  detector = choose_detector(given.detector, given.detector_model)
+  find = make_detector(*detector)
+  size = base_config.model.image_size
+  config = recipe.tuning(base_config, lrs2.get_config(), steps)
+  config.update(init_from=given.checkpoint, sync_expert=given.sync_expert)
+  config.data.update(name=personal.CORPUS, data_dir=str(workdir / 'data'))
+  config.data.update(split=personal.TRAINING, eval_split=personal.HELD_OUT)
+
+  _stage(1, f'preparing {", ".join(path.name for path in videos)}')
+  to_prepare = personal.preparation_seconds(videos, find)
+  print(f'this takes about {estimate.shown(to_prepare)}, and then it is told how long the rest takes', flush=True)
+  person = personal.prepare(videos, workdir, size, detector)
+  print(f'{person.training:.1f} s to train on, {person.held_out:.1f} s held out')
+
+  from lpips_jax import pretrained
+
+  base = pretrained.load(given.checkpoint)
+  print(estimate.told(estimate.measure(base, config), steps, person.held_out), flush=True)
+  _stage(2, f'tuning for {steps} steps')
+  if _train(config, workdir) < steps:
+    return
+  made = workdir / 'checkpoint'
+  tuned = pretrained.load(made)
+
+  _stage(3, f'scoring on the {person.held_out:.1f} s held out')
+  summary = _score(base, tuned, config, workdir, size)
+  print(scoring.brief(summary), flush=True)
+
+  _stage(4, f'dubbing the end of {person.last.name} with its own speech')
+  from lpips_jax.dubbing import Options
+
+  options = Options(detector=given.detector, detector_model=given.detector_model)
+  shown, moments = preview.make(person.last, person.last_seconds, [base, tuned], workdir / 'preview', options)
+  how = shlex.join(
+    ['python', 'infer.py', f'--face={videos[0]}', '--audio=speech.wav', '--output=dubbed.mp4', f'--checkpoint={made}']
+  )
+  described = {
+    'videos': ', '.join(map(str, videos)),
+    'base': f'{given.checkpoint}, step {base.step}',
+    'seconds trained on': f'{person.training:.1f}',
+    'seconds held out': f'{person.held_out:.1f}',
+    'steps': steps,
+  }
+  write_whole(workdir / page.FILE, page.page(summary, moments, shown, described, how))
+  print(f'done in {estimate.shown(time.monotonic() - began)}: look at {workdir / page.FILE} and {shown[-1]}')
+  print(f'to dub: {how}')
+
+
+def _stage(number: int, what: str) -> None:
+  print(f'{number} of 4: {what}', flush=True)
+
+
+def _train(config: Any, workdir: Path) -> int:
+  """Tunes, or goes on; returns the step that was reached."""
+  from data_pipeline import input as data
+  from lpips_jax.training.loop import TrainData, train
+
+  def open_data(config: Any) -> TrainData:
+    return TrainData(data.train_batches(config), data.eval_batches(config), data.clips_to_watch(config))
+
+  return int(train(config, workdir, open_data).step)
+
+
+def _score(base: Any, tuned: Any, config: Any, workdir: Path, size: int) -> Any:
+  from data_pipeline import held_out
+  from lpips_jax import pretrained
+  from lpips_jax.evaluation import judges
+  from lpips_jax.personalising import scoring
+
+  chosen = held_out.Choice(config.data.name, config.data.eval_split, None, config.data.data_dir, None)
+  protocol = held_out.protocol(chosen, {scoring.BASE: base, scoring.TUNED: tuned}, size)
+  expert = pretrained.expert_of(workdir / 'checkpoint')
+  judging = judges.load_judges(expert, None, None, dict(config.perceptual))
+  return scoring.score(protocol, judging, size, workdir / 'evaluation')
+
+
+if __name__ == '__main__':
+  cli.run(main)
