@@ -60,11 +60,12 @@ def main() -> None:
   from lpips_jax import pretrained
 
   base = pretrained.load(given.checkpoint)
-  print(estimate.told(estimate.measure(base, config), steps, person.held_out), flush=True)
+  made = workdir / 'checkpoint'
+  left = max(0, steps - max((int(step.name) for step in made.glob('[0-9]*') if step.name.isdigit()), default=0))
+  print(estimate.told(estimate.measure(base, config), left, person.held_out), flush=True)
   _stage(2, f'tuning for {steps} steps')
   if _train(config, workdir) < steps:
     return
-  made = workdir / 'checkpoint'
   tuned = pretrained.load(made)
 
   _stage(3, f'scoring on the {person.held_out:.1f} s held out')

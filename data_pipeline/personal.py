@@ -2,6 +2,8 @@
 
 import contextlib
 import dataclasses
+import io
+import itertools
 import os
 import time
 from collections.abc import Iterator, Sequence
@@ -21,6 +23,7 @@ from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.files import write_whole
 from lpips_jax.media import detect, video
 from lpips_jax.media.containers import open_media
+from lpips_jax.media.survey import STRIDE
 
 CORPUS, TRAINING, HELD_OUT = 'folder', 'train', 'val'  # names of a corpus and its splits, as TFDS has them
 HELD_OUT_SHARE = 0.2
@@ -38,7 +41,7 @@ class Person:
   Attributes:
     training: seconds to train on.
     held_out: seconds that are not seen in training.
-    last: the video in which the held-out part ends.
+    last: of the videos, the one with most of what is held out.
     last_seconds: how long that part is there; it is within the last so many seconds of picture.
   """
 
@@ -81,17 +84,16 @@ def find_videos(given: Sequence[str]) -> list[Path]:
 
 def preparation_seconds(paths: Sequence[Path], find: detect.Detect) -> float:
   """Estimates how long `prepare` takes with one process, from the first frames of the first video."""
-  every = 3  # of the frames are looked at by `media.survey`
-  begun, seen = time.perf_counter(), 0
-  for frame in video.read_frames(paths[0], detect.LONGEST_SIDE):
-    if seen % every == 0:
-      find(frame)
-    seen += 1
-    if seen == LOOKED_AT:
-      break
-  a_frame = (time.perf_counter() - begun) / max(seen, 1)
-  infos = [video.probe(path) for path in paths]
-  return 2 * a_frame * sum(info.frames or LOOKED_AT for info in infos)  # they are read twice: for boxes, and for crops
+  info = video.probe(paths[0])
+  began = time.perf_counter()
+  frames = list(itertools.islice(video.read_frames(paths[0], detect.LONGEST_SIDE), LOOKED_AT))
+  to_read = (time.perf_counter() - began) / len(frames)
+  find(frames[0])  # which may make things first
+  began = time.perf_counter()
+  find(frames[-1])
+  to_look = (time.perf_counter() - began) / max(1, round(STRIDE * info.rate))
+  a_frame = 2 * to_read + to_look  # read for boxes, and again for crops
+  return a_frame * sum(video.probe(path).frames or LOOKED_AT for path in paths)
 
 
 def prepare(paths: Sequence[Path], directory: Path, size: int, detector: tuple[str, Path | None]) -> Person:
@@ -182,7 +184,8 @@ def _build(prepared: Path, data: Path) -> None:
   """What `tfds build` does, unless it is done."""
   tfds.disable_progress_bar()
   builder = folder_dataset_builder.Builder(data_dir=str(data), file_format='array_record')
-  builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(prepared)))
+  with contextlib.redirect_stdout(io.StringIO()):  # it speaks of a download
+    builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(prepared)))
 
 
 def _identity(path: Path) -> list[Any]:
