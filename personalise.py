@@ -52,8 +52,9 @@ def main() -> None:
   config.data.update(split=personal.TRAINING, eval_split=personal.HELD_OUT)
 
   _stage(1, f'preparing {", ".join(path.name for path in videos)}')
-  to_prepare = personal.preparation_seconds(videos, find)
-  print(f'this takes about {estimate.shown(to_prepare)}, and then it is told how long the rest takes', flush=True)
+  if not personal.is_prepared(workdir):
+    to_prepare = estimate.shown(personal.preparation_seconds(videos, find))
+    print(f'this takes about {to_prepare}, and then it is told how long the rest takes', flush=True)
   person = personal.prepare(videos, workdir, size, detector)
   print(f'{person.training:.1f} s to train on, {person.held_out:.1f} s held out')
 

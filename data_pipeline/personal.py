@@ -96,6 +96,11 @@ def preparation_seconds(paths: Sequence[Path], find: detect.Detect) -> float:
   return a_frame * sum(video.probe(path).frames or LOOKED_AT for path in paths)
 
 
+def is_prepared(directory: Path) -> bool:
+  """Whether `prepare` has come to its end there."""
+  return (directory / 'prepared' / store.FINISHED).exists()
+
+
 def prepare(paths: Sequence[Path], directory: Path, size: int, detector: tuple[str, Path | None]) -> Person:
   """Cuts videos into records, and holds the last fifth of them out: by time, the videos in the order given.
 

@@ -1,5 +1,6 @@
 """Starting from a trained network: its weights and BatchNorm statistics are taken by name."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from ml_collections import ConfigDict
 from lpips_jax import pretrained
 from lpips_jax.cli import UserError
 
-NAMED = 4  # arrays that a line names
+NAMED = 4  # arrays that a line names at most
 AUDIO_ENCODER = 'audio_encoder'  # the module that experts and generators have in common
 
 Path_ = tuple[str, ...]
@@ -118,28 +119,26 @@ def has_audio_encoder(found: Taken) -> bool:
 
 
 def told(found: Taken, start: Start) -> str:
-  """Says in a line or two what was taken, what was left out, and what did not fit."""
+  """Says in a line what was taken, what was left out, and what did not fit."""
   arrays = len(found.taken) + len(found.unfit) + len(found.missing)
-  lines = [f'starting from {start.name}, step {start.base.step}: {len(found.taken)} of {arrays} arrays are its']
+  parts = [f'starting from {start.name}, step {start.base.step}: {len(found.taken)} of {arrays} arrays are its']
   if found.unfit:
-    sizes = {_named(path): f' {_size(theirs)} for {_size(ours)}' for path, (theirs, ours) in found.unfit.items()}
-    lines.append(f'{len(found.unfit)} of another shape begin anew: {_some([n + s for n, s in sizes.items()])}')
+    sizes = {path: f' {_size(theirs)} for {_size(ours)}' for path, (theirs, ours) in found.unfit.items()}
+    parts.append(f'{len(found.unfit)} of another shape begin anew: {_listed(sizes)}')
   if found.missing:
-    lines.append(f'{len(found.missing)} that it lacks begin anew: {_some(map(_named, found.missing))}')
+    parts.append(f'{len(found.missing)} that it lacks begin anew: {_listed(dict.fromkeys(found.missing, ""))}')
   if found.left:
-    lines.append(f'{len(found.left)} of its are left out: {_some(map(_named, found.left))}')
-  return '; '.join(lines)
-
-
-def _named(path: Path_) -> str:
-  return '/'.join(path[1:])  # kernels, scales, means: the name says whether it is a parameter or a statistic
+    parts.append(f'{len(found.left)} of its are left out: {_listed(dict.fromkeys(found.left, ""))}')
+  return '; '.join(parts)
 
 
 def _size(shape: Sequence[int]) -> str:
   return ' x '.join(map(str, shape)) or 'scalar'
 
 
-def _some(names: Any) -> str:
-  names = list(names)
-  rest = len(names) - NAMED
-  return ', '.join(names[:NAMED]) + (f' and {rest} more' if rest > 0 else '')
+def _listed(remarks: Mapping[Path_, str]) -> str:
+  """A few arrays by name, each with a remark; of many the modules that they are in, with their numbers."""
+  if len(remarks) <= NAMED:
+    return ', '.join('/'.join(path[1:]) + remark for path, remark in remarks.items())
+  modules = Counter(path[1] for path in remarks)
+  return ', '.join(f'{module} ({number})' for module, number in modules.items())

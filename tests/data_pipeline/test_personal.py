@@ -51,7 +51,8 @@ def test_videos_become_a_corpus_that_training_reads(videos, short, tmp_path, mon
   assert person.last == videos[1] and person.last_seconds == person.held_out
   assert all(text(splits['val'][i]['id']).startswith('0001/') for i in range(len(splits['val'])))
 
-  monkeypatch.setattr(personal, 'Cutter', None)  # what is there is not made again
+  monkeypatch.setattr(personal, 'cut_all', lambda todo, *_: (_ for _ in todo))  # what is there is not cut again
+  assert personal.is_prepared(tmp_path) and not personal.is_prepared(tmp_path / 'elsewhere')
   assert prepare(videos, tmp_path) == person
   with pytest.raises(UserError, match='was begun with other videos: use another --workdir'):
     prepare(videos[:1], tmp_path)
