@@ -35,62 +35,61 @@ def main() -> None:
     cli.fail(f'--workdir={workdir} is a file: give a directory')
   keep_compiled_programs()
 
-  from configs import lrs2  # here, so that bad flags are told at once
-  from data_pipeline import personal
-  from lpips_jax.personalising import estimate, page, preview, recipe, scoring
+  from data_pipeline import personal  # here, so that bad flags are told at once
+  from lpips_jax.personalising import estimate
 
   # ---- everything that can be wrong is told before anything takes long
-  steps = given.steps or recipe.STEPS
-  base_config = recipe.read_base(given.checkpoint, given.sync_expert)
   videos = personal.find_videos(given.video)
+  config = _config(workdir)
   detector = choose_detector(given.detector, given.detector_model)
   find = make_detector(*detector)
-  size = base_config.model.image_size
-  config = recipe.tuning(base_config, lrs2.get_config(), steps)
-  config.update(init_from=given.checkpoint, sync_expert=given.sync_expert)
-  config.data.update(name=personal.CORPUS, data_dir=str(workdir / 'data'))
-  config.data.update(split=personal.TRAINING, eval_split=personal.HELD_OUT)
 
   _stage(1, f'preparing {", ".join(path.name for path in videos)}')
   if not personal.is_prepared(workdir):
     to_prepare = estimate.shown(personal.preparation_seconds(videos, find))
     print(f'this takes about {to_prepare}, and then it is told how long the rest takes', flush=True)
-  person = personal.prepare(videos, workdir, size, detector)
+  person = personal.prepare(videos, workdir, config.model.image_size, detector)
   print(f'{person.training:.1f} s to train on, {person.held_out:.1f} s held out')
 
   from lpips_jax import pretrained
 
   base = pretrained.load(given.checkpoint)
-  made = workdir / 'checkpoint'
-  left = max(0, steps - max((int(step.name) for step in made.glob('[0-9]*') if step.name.isdigit()), default=0))
-  print(estimate.told(estimate.measure(base, config), left, person.held_out), flush=True)
-  _stage(2, f'tuning for {steps} steps')
-  if _train(config, workdir) < steps:
+  left = config.steps - _steps_done(workdir / 'checkpoint')
+  print(estimate.told(estimate.measure(base, config), max(0, left), person.held_out), flush=True)
+  _stage(2, f'tuning for {config.steps} steps')
+  if _train(config, workdir) < config.steps:
     return
-  tuned = pretrained.load(made)
+  tuned = pretrained.load(workdir / 'checkpoint')
 
   _stage(3, f'scoring on the {person.held_out:.1f} s held out')
-  summary = _score(base, tuned, config, workdir, size)
-  print(scoring.brief(summary), flush=True)
-
+  summary = _score(base, tuned, config, workdir)
   _stage(4, f'dubbing the end of {person.last.name} with its own speech')
-  from lpips_jax.dubbing import Options
+  how = _show(summary, base, tuned, person, videos, workdir)
+  print(f'done in {estimate.shown(time.monotonic() - began)}; to dub: {how}')
 
-  options = Options(detector=given.detector, detector_model=given.detector_model)
-  shown, moments = preview.make(person.last, person.last_seconds, [base, tuned], workdir / 'preview', options)
-  how = shlex.join(
-    ['python', 'infer.py', f'--face={videos[0]}', '--audio=speech.wav', '--output=dubbed.mp4', f'--checkpoint={made}']
-  )
-  described = {
-    'videos': ', '.join(map(str, videos)),
-    'base': f'{given.checkpoint}, step {base.step}',
-    'seconds trained on': f'{person.training:.1f}',
-    'seconds held out': f'{person.held_out:.1f}',
-    'steps': steps,
-  }
-  write_whole(workdir / page.FILE, page.page(summary, moments, shown, described, how))
-  print(f'done in {estimate.shown(time.monotonic() - began)}: look at {workdir / page.FILE} and {shown[-1]}')
-  print(f'to dub: {how}')
+
+def _config(workdir: Path) -> Any:
+  """The config of the run; whatever is wrong with base, expert or directory is told."""
+  from configs import lrs2
+  from data_pipeline import personal
+  from lpips_jax import pretrained
+  from lpips_jax.personalising import recipe
+  from lpips_jax.training.checking import check_config
+
+  given, made = flags.FLAGS, workdir / 'checkpoint'
+  base = recipe.read_base(given.checkpoint, given.sync_expert)
+  config = recipe.tuning(base, lrs2.get_config(), given.steps or recipe.STEPS)
+  config.update(init_from=given.checkpoint, sync_expert=given.sync_expert)
+  config.data.update(name=personal.CORPUS, data_dir=str(workdir / 'data'))
+  config.data.update(split=personal.TRAINING, eval_split=personal.HELD_OUT)
+  check_config(config)
+  if _steps_done(made) and pretrained.read_config(made).get('init_from') != given.checkpoint:
+    cli.fail(f'{workdir} was begun with another --checkpoint: use another --workdir')
+  return config
+
+
+def _steps_done(checkpoint: Path) -> int:
+  return max((int(step.name) for step in checkpoint.glob('[0-9]*') if step.name.isdigit()), default=0)
 
 
 def _stage(number: int, what: str) -> None:
@@ -108,17 +107,44 @@ def _train(config: Any, workdir: Path) -> int:
   return int(train(config, workdir, open_data).step)
 
 
-def _score(base: Any, tuned: Any, config: Any, workdir: Path, size: int) -> Any:
+def _score(base: Any, tuned: Any, config: Any, workdir: Path) -> Any:
+  """Scores both on the held-out part, and says what they have in common."""
   from data_pipeline import held_out
   from lpips_jax import pretrained
   from lpips_jax.evaluation import judges
   from lpips_jax.personalising import scoring
 
+  size = config.model.image_size
   chosen = held_out.Choice(config.data.name, config.data.eval_split, None, config.data.data_dir, None)
   protocol = held_out.protocol(chosen, {scoring.BASE: base, scoring.TUNED: tuned}, size)
   expert = pretrained.expert_of(workdir / 'checkpoint')
   judging = judges.load_judges(expert, None, None, dict(config.perceptual))
-  return scoring.score(protocol, judging, size, workdir / 'evaluation')
+  found = scoring.score(protocol, judging, size, workdir / 'evaluation')
+  print(scoring.brief(found), flush=True)
+  return found
+
+
+def _show(summary: Any, base: Any, tuned: Any, person: Any, videos: list[Path], workdir: Path) -> str:
+  """Dubs the preview and writes the page; returns the command that dubs."""
+  from lpips_jax.dubbing import Options
+  from lpips_jax.personalising import page, preview
+
+  given, made = flags.FLAGS, workdir / 'checkpoint'
+  options = Options(detector=given.detector, detector_model=given.detector_model)
+  shown, moments = preview.make(person.last, person.last_seconds, [base, tuned], workdir / 'preview', options)
+  how = shlex.join(
+    ['python', 'infer.py', f'--face={videos[0]}', '--audio=speech.wav', '--output=dubbed.mp4', f'--checkpoint={made}']
+  )
+  described = {
+    'videos': ', '.join(map(str, videos)),
+    'base': f'{given.checkpoint}, step {base.step}',
+    'seconds trained on': f'{person.training:.1f}',
+    'seconds held out': f'{person.held_out:.1f}',
+    'steps': tuned.step,
+  }
+  write_whole(workdir / page.FILE, page.page(summary, moments, shown, described, how))
+  print(f'look at {workdir / page.FILE} and {shown[-1]}')
+  return how
 
 
 if __name__ == '__main__':

@@ -42,6 +42,9 @@ def make(
 
   Returns:
     The videos, and a picture: in each column a moment, filmed above before above after.
+
+  Raises:
+    UserError: the end of the video, which may not be what was held out of it, shows no face.
   """
   directory.mkdir(parents=True, exist_ok=True)
   videos = [directory / name for name in (FILMED, BEFORE, AFTER, BESIDE)]
@@ -50,11 +53,13 @@ def make(
   if not filmed.exists():
     cut_end(path, min(seconds, LONGEST), filmed)
   boxes = directory / BOXES
-  for generator, output, choice in zip(
-    generators, (before, after), ({'save_boxes': boxes}, {'boxes': boxes}), strict=True
-  ):
-    if not output.exists():
-      Dubber(generator).dub(filmed, filmed, output, dataclasses.replace(options, length='video', **choice))
+  options = dataclasses.replace(options, length='video')
+  if not before.exists():
+    Dubber(generators[0]).dub(filmed, filmed, before, dataclasses.replace(options, save_boxes=boxes))
+  if not any(json.loads(boxes.read_text())):
+    cli.fail(f'no face was found in the last {seconds:.0f} s of {path}: cut off what is there beside the person')
+  if not after.exists():
+    Dubber(generators[1]).dub(filmed, filmed, after, dataclasses.replace(options, boxes=boxes))
   if not beside.exists():
     _write_beside(beside, videos[:3], boxes)
   return videos, _moments(beside)

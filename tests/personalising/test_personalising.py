@@ -89,7 +89,7 @@ def test_killed_and_continued_it_leaves_what_dubs(me, trained_checkpoint, tmp_pa
   second = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300)
   assert second.returncode == 0, second.stderr
   assert 'going on' in second.stdout and '4 of 4: dubbing' in second.stdout
-  assert f'to dub: python infer.py --face={me}' in second.stdout.splitlines()[-1]
+  assert f'; to dub: python infer.py --face={me}' in second.stdout.splitlines()[-1]
   assert pretrained.load(tmp_path / 'run' / 'checkpoint').step == 4
   assert '<video' in (tmp_path / 'run' / 'page.html').read_text()
   assert video.probe(tmp_path / 'run' / 'preview' / 'beside.mp4').width == 3 * preview.SIDE
