@@ -14,6 +14,7 @@ def get_config() -> ConfigDict:
   config.task = 'generator'
   config.seed = 0
   config.sync_expert = ''  # the checkpoint directory of a trained expert; copied into this run's
+  config.init_from = ''  # a checkpoint directory, whose weights and statistics are taken by name
   config.audio_encoder_from_expert = False  # begin with its speech encoder; needs the same audio_* values
 
   config.model = ConfigDict()

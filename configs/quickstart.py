@@ -15,6 +15,7 @@ def get_config(task: str = 'generator') -> ConfigDict:
   config = ConfigDict()
   config.task = task
   config.seed = 0
+  config.init_from = ''  # a checkpoint directory, whose weights and statistics are taken by name
 
   config.model = ConfigDict()
   config.model.image_size = 64

@@ -41,19 +41,20 @@ def protocol(
     image_size: of the crops that are judged, in pixels.
     with_leakage: whether generators are judged by other references, too: see `lpips_jax.evaluation.leakage`.
 
+  Where all clips are of one speaker, the controls with another are left out.
+
   Raises:
-    UserError: there is no such split, or there are generators, and all of its clips are of one speaker.
+    UserError: there is no such split, or leakage is asked for of a single speaker.
   """
   if choice.seed is None:
     source, split = corpora.source(choice.dataset, choice.split, choice.data_dir), choice.split
   else:
     source, split = corpora.fresh_test_source(choice.dataset, choice.seed, choice.data_dir), 'test'
   names, speakers = _names_and_speakers(source, choice.limit)
-  if generators and len(set(speakers)) < 2:
-    raise UserError(
-      f'the control with another speaker needs two speakers, {len(names)} clips have one: raise --max_clips'
-    )
+  alone = len(set(speakers)) < 2
   generators = {name: on_all_devices(generator) for name, generator in generators.items()}
+  if with_leakage and alone:
+    raise UserError(f'--leakage needs the speech of another speaker, and all {len(names)} clips are of one')
   truth = corpora.dubbed_truth(choice.dataset)
   asked = leakage.table_rows(generators, truth is not None) if with_leakage else []
   read = _reader(source, speakers, generators, image_size, truth, asked)
@@ -74,7 +75,7 @@ def protocol(
   def rests_on_of(row: str, name: str | None) -> list:
     return [rests_on, row, generators[name].fingerprint if name in generators else None]
 
-  rows = {row: rests_on_of(row, name) for row, name in systems.names(generators).items()}
+  rows = {row: rests_on_of(row, name) for row, name in systems.names(generators, alone).items()}
   more = {
     leakage.system_of(row, setup): rests_on_of(leakage.system_of(row, setup), row.name)
     for row in asked
@@ -115,7 +116,7 @@ def _reader(
     clip = whole_clip(record, image_size)
     if truth is not None:
       clip = replace(clip, dubbed_truth=cache(partial(truth, record, image_size=image_size)))
-    if not generators:
+    if not generators or len(set(speakers)) < 2:
       return systems.takes_of(clip, None, generators)
     other = whole_clip(source[systems.other_speaker(index, speakers)], image_size)
     return leakage.takes_of(clip, other, asked, dubbers) | systems.takes_of(clip, other, generators)

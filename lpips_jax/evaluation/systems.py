@@ -31,6 +31,7 @@ from lpips_jax.training.state import init_variables
 
 GENERATED = 'generated'
 OF_A_GENERATOR = GENERATED, 'other_audio', 'cross_audio', 'silent', 'untrained'
+OF_TWO_SPEAKERS = 'other_audio', 'cross_audio'
 OF_A_CLIP = 'copy_reference', 'target'
 FILMED = 'target'
 SETUPS = 'silent', 'matched', 'mismatched'
@@ -38,9 +39,15 @@ Make = Callable[[], Take]
 Dub = Callable[[Clip | None], np.ndarray]  # of whose speech, or of silence, frames of one clip's face are made
 
 
-def names(generators: Mapping[str, Any]) -> dict[str, str | None]:
-  """All systems in the order of their rows, each with the name of the generator that it needs, if any."""
-  of_generators = {row_name(name, kind): name for name in generators for kind in _kinds(generators[name])}
+def names(generators: Mapping[str, Any], alone: bool = False) -> dict[str, str | None]:
+  """All systems in the order of their rows, each with the name of the generator that it needs, if any.
+
+  Where one speaker is `alone`, those that need another are left out.
+  """
+  left_out = OF_TWO_SPEAKERS if alone else ()
+  of_generators = {
+    row_name(name, kind): name for name in generators for kind in _kinds(generators[name]) if kind not in left_out
+  }
   return of_generators | dict.fromkeys(OF_A_CLIP if generators else (FILMED,))
 
 
@@ -56,7 +63,8 @@ def takes_of(clip: Clip, other: Clip | None, generators: Mapping[str, Pretrained
 
   Args:
     clip: the clip.
-    other: one of another speaker, whose speech is put into this mouth; for generators alone.
+    other: one of another speaker, whose speech is put into this mouth, for generators; None where there is none: then
+      what `OF_TWO_SPEAKERS` names must not be asked for.
     generators: by name.
   """
   filmed = as_filmed(clip)

@@ -41,6 +41,7 @@ def open_run(directory: Path, config: ConfigDict) -> Iterator[ocp.training.Check
     saved = read_config(directory)
     if saved.get('sync_expert') and config.get('sync_expert') == '':
       config.sync_expert = saved.sync_expert  # of which the run keeps a copy
+    config.init_from = saved.get('init_from', '')  # a run that goes on has no more use for another
     _refuse_changes(saved, config, directory)
   if jax.process_index() == 0:
     write_whole(directory / CONFIG_FILE, config.to_json_best_effort(indent=2))

@@ -12,10 +12,13 @@ from ml_collections import ConfigDict
 from lpips_jax import models, perceptual, pretrained
 from lpips_jax.cli import UserError
 from lpips_jax.models import SyncExpert
-from lpips_jax.training import expert_step, generator_step
+from lpips_jax.training import expert_step, generator_step, starting
 from lpips_jax.training.checkpoints import keep_expert
 from lpips_jax.training.optimizer import learning_rate, make_optimizer
+from lpips_jax.training.starting import Start
 from lpips_jax.training.state import Adversary, TrainState, init_variables
+
+ANEW = Start()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,14 +49,20 @@ class Task:
   evaluate: Callable[..., Any]
 
 
-def make_task(config: ConfigDict, frozen: Frozen) -> Task:
-  """Returns the task that a config, which has passed `checking.check_config`, asks for."""
+def make_task(config: ConfigDict, frozen: Frozen, start: Start = ANEW) -> Task:
+  """Returns the task that a config, which has passed `checking.check_config`, asks for.
+
+  Args:
+    config: of the run.
+    frozen: from `load_frozen`.
+    start: from `starting.find_start`; anew by default.
+  """
   rate = learning_rate(config.optimizer, config.data.batch_size, config.steps)
   optimizer = make_optimizer(config.optimizer, rate)
   model = models.build(config.model)
   if config.task == 'sync_expert':
     return Task(
-      init=lambda: TrainState.create(init_variables(model, config.model, config.seed), optimizer),
+      init=lambda: TrainState.create(_first_variables(config, model, frozen, start), optimizer),
       step=expert_step.make_step(model, optimizer, rate, config),
       evaluate=expert_step.make_evaluation(model, config),
     )
@@ -62,9 +71,7 @@ def make_task(config: ConfigDict, frozen: Frozen) -> Task:
   networks = generator_step.Networks(model, frozen.expert, discriminator)
 
   def init() -> TrainState:
-    variables = init_variables(model, config.model, config.seed)
-    if config.audio_encoder_from_expert:
-      variables = _grafted(variables, _audio_encoder(frozen.weights['expert']))
+    variables = _first_variables(config, model, frozen, start)
     if not discriminator:
       return TrainState.create(variables, optimizer)
     params = init_variables(discriminator, config.discriminator, config.seed, gain=2.0)['params']
@@ -94,8 +101,9 @@ def frozen_shapes(config: ConfigDict) -> Frozen:
   """The shapes of what `load_frozen` loads, without any file: of an expert of full width if the config names none."""
   if config.task == 'sync_expert':
     return Frozen()
-  if config.sync_expert:
-    of_expert = pretrained.read_config(pretrained.find(config.sync_expert)).model
+  named = _named_expert(config)
+  if named:
+    of_expert = pretrained.read_config(pretrained.find(named)).model
   else:
     of_expert = ConfigDict({'name': 'sync_expert', 'image_size': 96, 'contrastive': True, 'dtype': 'float32'})
   expert = models.build(of_expert)
@@ -107,20 +115,47 @@ def frozen_shapes(config: ConfigDict) -> Frozen:
   return Frozen(_computing_in(expert, config), {'expert': variables, 'lpips': lpips})
 
 
+def _first_variables(config: ConfigDict, model: Any, frozen: Frozen, start: Start) -> dict[str, Any]:
+  """The variables before the first step: drawn, then the base's where it has them, else the expert's speech encoder."""
+  variables = init_variables(model, config.model, config.seed)
+  if start.resumed:
+    return variables
+  given = False
+  if start.base is not None:
+    variables, found = starting.start_from(variables, start)
+    given = starting.has_audio_encoder(found)
+    if jax.process_index() == 0:
+      print(starting.told(found, start), flush=True)
+  if config.get('audio_encoder_from_expert') and not given:
+    variables = _grafted(variables, _audio_encoder(frozen.weights['expert']))
+  return variables
+
+
 def _frozen_expert(config: ConfigDict, checkpoint: Path) -> pretrained.Pretrained:
-  """The expert kept by a run that has saved a step, else `config.sync_expert`, which is then copied to be kept."""
-  kept = checkpoint / pretrained.SYNC_EXPERT
-  if kept.exists() and (pretrained.has_steps(checkpoint) or not config.sync_expert):
+  """The expert kept by a run that has saved a step, else the one that the config names, which is copied to be kept."""
+  kept, named = checkpoint / pretrained.SYNC_EXPERT, _named_expert(config)
+  if kept.exists() and (pretrained.has_steps(checkpoint) or not named):
     return pretrained.load(kept)
-  if not config.sync_expert:
+  if not named:
     raise UserError(
       'a generator needs a trained sync expert: train one with a *_sync_expert config, then give '
       '--config.sync_expert=WORKDIR/checkpoint'
     )
-  expert = pretrained.load_expert(config.sync_expert)
+  expert = pretrained.load_expert(named)
   if jax.process_index() == 0:
-    keep_expert(checkpoint, pretrained.find(config.sync_expert), expert.step)  # once it is known to be one
+    keep_expert(checkpoint, pretrained.find(named), expert.step)  # once it is known to be one
   return expert
+
+
+def _named_expert(config: ConfigDict) -> str | Path:
+  """`config.sync_expert`, else the expert that is kept with `config.init_from`; '' where neither names one."""
+  if config.sync_expert or not config.get('init_from'):
+    return config.sync_expert
+  try:
+    beside = pretrained.find(config.init_from) / pretrained.SYNC_EXPERT
+  except UserError:  # of a run that goes on without its base; else `starting.find_start` has told
+    return ''
+  return beside if beside.is_dir() else ''
 
 
 def _computing_in(expert: SyncExpert, config: ConfigDict) -> SyncExpert:
