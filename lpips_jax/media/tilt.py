@@ -42,7 +42,7 @@ def reading(landmarks: np.ndarray) -> np.ndarray:
     landmarks: (n, 5, 2), YuNet's: both eyes, the nose, and both corners of the mouth; of an upright face those on the
       left of the picture first.
   """
-  eye_left, eye_right, _, mouth_left, mouth_right = np.moveaxis(landmarks, 1, 0)
+  eye_left, eye_right, _, mouth_left, mouth_right = np.moveaxis(landmarks.astype(np.float64), 1, 0)
   across = (eye_right - eye_left) / 2 + (mouth_right - mouth_left) / 2
   down = (mouth_left + mouth_right - eye_left - eye_right) / 2
   middle = across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
@@ -64,8 +64,8 @@ def find_tilted(find: Find, picture: np.ndarray) -> np.ndarray:
   """
   faces = find(picture)
   if not len(faces):
-    turned = _in_turned_pictures(find, picture)
-    return _without_doubles([face for one in turned if (face := _upright(find, picture, one)) is not None])
+    again = [_upright(find, picture, face) for face in _in_turned_pictures(find, picture)]
+    return _without_doubles([face for face in again if face is not None and face[4] >= CONFIRMED])
   doubtful = [k for k in np.argsort(-_areas(faces)) if faces[k, 4] < SURE or abs(faces[k, 5]) > SMALL]
   if not doubtful:
     return faces
@@ -136,7 +136,8 @@ def _look(
 def _in_turned_pictures(find: Find, picture: np.ndarray) -> np.ndarray:
   """The faces of that picture, of those turned by quarters, in which one is surest, as `find_tilted` returns them."""
   scale = min(1.0, WHOLE_SIDE / max(picture.shape[:2]))
-  small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+  size = [max(1, round(scale * side)) for side in picture.shape[1::-1]]
+  small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if scale < 1 else picture
   best = np.zeros((0, 6), np.float32)
   for quarters, roll in ((1, math.pi / 2), (-1, -math.pi / 2), (2, math.pi)):
     turned = np.ascontiguousarray(np.rot90(small, quarters))
