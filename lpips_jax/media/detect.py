@@ -116,6 +116,7 @@ def _yunet(file: Path, longest_side: int) -> Detect:
     _, faces = network.detect(canvas)
     if faces is None:
       return np.zeros((0, 6), np.float32)
+    faces = faces[np.isfinite(faces).all(axis=1)]  # YuNet answers with NaN in pictures a few pixels high
     boxes = np.concatenate([faces[:, :2], faces[:, :2] + faces[:, 2:4]], axis=1)
     return _as_faces(boxes / scale, faces[:, -1], tilt.reading(faces[:, 4:14].reshape(-1, 5, 2)))
 
@@ -206,5 +207,4 @@ def _reduced(frame: np.ndarray, longest_side: int) -> tuple[np.ndarray, float]:
 
 
 def _as_faces(boxes: np.ndarray, scores: np.ndarray, rolls: np.ndarray) -> np.ndarray:
-  faces = np.column_stack([boxes, scores, rolls]).astype(np.float32)
-  return faces[np.isfinite(faces).all(axis=1)]  # YuNet answers with NaN in pictures a few pixels high
+  return np.column_stack([boxes, scores, rolls]).astype(np.float32)

@@ -46,7 +46,8 @@ class Sightings:
 
   def add(self, frame: int, box: np.ndarray) -> None:
     if self.boxes:
-      box = np.append(box[:4], turning.unwrapped(box[4], self.boxes[-1][4]))
+      lately = np.median([before[4] for before in self.boxes[-3:]])  # one that was misjudged must not count
+      box = np.append(box[:4], turning.unwrapped(box[4], lately))
     self.frames.append(frame)
     self.boxes.append(box)
 
@@ -147,7 +148,12 @@ def _bridged(frames: Sequence[int], before: int, after: int, gap: float) -> bool
 
 
 def _straight(frames: Sequence[int], boxes: Sequence[np.ndarray], first: int, last: int) -> np.ndarray:
-  """Boxes of all frames from first to last, (n, 5): between two sightings on a straight line."""
+  """Boxes of all frames from first to last, (n, 5): between two sightings on a straight line.
+
+  A roll that agrees with neither the one before nor the one after has been misjudged, and is passed over.
+  """
   known = np.array(boxes, np.float64)
+  rolls = known[:, 4].copy()
+  known[1:-1, 4] = np.median([rolls[:-2], rolls[1:-1], rolls[2:]], axis=0) if len(known) > 2 else rolls[1:-1]
   wanted = np.arange(first, last + 1)
   return np.stack([np.interp(wanted, frames, known[:, k]) for k in range(known.shape[1])], axis=1)

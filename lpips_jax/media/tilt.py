@@ -28,7 +28,7 @@ AROUND, COARSE_AROUND = 1.8, 2.2  # sides of these squares in heights of the fac
 WHOLE_SIDE = 320  # pixels of the longer side of whole pictures that are turned
 SAME_PLACE = 0.5  # intersection over union of two faces that are one
 MOST_LOOKED_AT = 4  # faces of a picture, the largest: in crowds one looks no further
-TURNS = tuple(math.radians(turn) for turn in (0, 60, -60, 120, -120, 180))  # as far apart as scores can tell
+TURNS = tuple(math.radians(turn) for turn in (60, -60, 120, -120, 180))  # as far apart as scores can tell
 
 Find = Callable[[np.ndarray], np.ndarray]  # as `find_tilted` returns them, but as if all faces were upright
 
@@ -42,7 +42,7 @@ def reading(landmarks: np.ndarray) -> np.ndarray:
     landmarks: (n, 5, 2), YuNet's: both eyes, the nose, and both corners of the mouth; of an upright face those on the
       left of the picture first.
   """
-  eye_left, eye_right, _, mouth_left, mouth_right = np.moveaxis(landmarks, 1, 0)
+  eye_left, eye_right, _, mouth_left, mouth_right = np.moveaxis(landmarks.astype(np.float64), 1, 0)
   across = (eye_right - eye_left) / 2 + (mouth_right - mouth_left) / 2
   down = (mouth_left + mouth_right - eye_left - eye_right) / 2
   middle = across / np.maximum(np.linalg.norm(across, axis=1, keepdims=True), 1e-9)
@@ -64,8 +64,8 @@ def find_tilted(find: Find, picture: np.ndarray) -> np.ndarray:
   """
   faces = find(picture)
   if not len(faces):
-    turned = _in_turned_pictures(find, picture)
-    return _without_doubles([face for one in turned if (face := _upright(find, picture, one)) is not None])
+    again = [_upright(find, picture, face) for face in _in_turned_pictures(find, picture)]
+    return _without_doubles([face for face in again if face is not None and face[4] >= CONFIRMED])
   doubtful = [k for k in np.argsort(-_areas(faces)) if faces[k, 4] < SURE or abs(faces[k, 5]) > SMALL]
   if not doubtful:
     return faces
@@ -81,7 +81,13 @@ def _upright(find: Find, picture: np.ndarray, face: np.ndarray) -> np.ndarray | 
   """The same face, (6,), seen in a picture in which it is level; None if it is not surely found there."""
   seen, turn, least = face, face[5], 0.0
   if face[4] < SURE:
-    turn, least = _rough_turn(find, picture, face)
+    plain = _look(find, picture, face, 0.0, COARSE_AROUND, COARSE_SQUARE)
+    if plain is None or plain[0][4] < SURE:
+      turn, least = _rough_turn(find, picture, face, plain)
+    elif abs(plain[1]) <= SMALL:
+      return np.array([*face[:4], *plain[0][4:]], np.float32)
+    else:
+      turn = plain[1]
   for _ in range(LOOKS):
     again = _look(find, picture, seen, turn, AROUND, SQUARE)
     if again is None:
@@ -94,13 +100,22 @@ def _upright(find: Find, picture: np.ndarray, face: np.ndarray) -> np.ndarray | 
   return seen if abs(seen[5]) < math.pi / 4 or seen[4] >= least else None
 
 
-def _rough_turn(find: Find, picture: np.ndarray, face: np.ndarray) -> tuple[float, float]:
-  """By how much to turn a picture so that a face in it is roughly upright, and what it must then score if it lies."""
-  found = [_look(find, picture, face, turn, COARSE_AROUND, COARSE_SQUARE) for turn in TURNS]
-  scores = [0.0 if one is None else one[0][4] for one in found]
-  best = int(np.argmax(scores))
-  reading = 0.0 if found[best] is None else found[best][1]
-  return TURNS[best] + UNDERSTATED * reading, max(CONFIRMED, scores[0] + BETTER)
+def _rough_turn(
+  find: Find, picture: np.ndarray, face: np.ndarray, plain: tuple[np.ndarray, float] | None
+) -> tuple[float, float]:
+  """By how much to turn a picture so that a face in it is roughly upright, and what it must then score if it lies.
+
+  Args:
+    find, picture, face: see `_look`.
+    plain: what that says of the picture as it is.
+  """
+  found = {turn: _look(find, picture, face, turn, COARSE_AROUND, COARSE_SQUARE) for turn in TURNS} | {0.0: plain}
+  seen = {turn: one for turn, one in found.items() if one is not None}
+  if not seen:
+    return 0.0, CONFIRMED
+  best = max(seen, key=lambda turn: seen[turn][0][4])
+  as_it_was = 0.0 if plain is None else float(plain[0][4])
+  return best + UNDERSTATED * seen[best][1], max(CONFIRMED, as_it_was + BETTER)
 
 
 def _look(
@@ -121,7 +136,8 @@ def _look(
 def _in_turned_pictures(find: Find, picture: np.ndarray) -> np.ndarray:
   """The faces of that picture, of those turned by quarters, in which one is surest, as `find_tilted` returns them."""
   scale = min(1.0, WHOLE_SIDE / max(picture.shape[:2]))
-  small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else picture
+  size = [max(1, round(scale * side)) for side in picture.shape[1::-1]]
+  small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if scale < 1 else picture
   best = np.zeros((0, 6), np.float32)
   for quarters, roll in ((1, math.pi / 2), (-1, -math.pi / 2), (2, math.pi)):
     turned = np.ascontiguousarray(np.rot90(small, quarters))

@@ -5,6 +5,7 @@ about its middle by the roll, in radians, clockwise as one sees it. A box alone,
 Where the roll is 0, all functions here return what they would without one, to the last bit.
 """
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -83,11 +84,13 @@ def turned_square(
   Returns:
     The square, (side, side, 3) uint8, and what takes points of it into the picture: a (2, 2) matrix and a (2,) shift.
   """
+  fine = side * max(1, math.ceil(extent / side))  # whole numbers of samples are averaged, as in `media.faces.crop`
+  steps = extent / fine * rotation(roll)
+  by_index = np.column_stack([steps, about - steps @ np.full(2, fine / 2 - 0.5) - 0.5])  # pixel 0 is at 0.5
+  samples = cv2.warpAffine(picture, by_index, (fine, fine), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+  square = samples if fine == side else cv2.resize(samples, (side, side), interpolation=cv2.INTER_AREA)
   to_picture = extent / side * rotation(roll)
-  shift = about - to_picture @ np.full(2, side / 2)
-  by_index = np.column_stack([to_picture, shift + to_picture @ np.full(2, 0.5) - 0.5])  # pixel 0 is at 0.5
-  flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-  return cv2.warpAffine(picture, by_index, (side, side), flags=flags), to_picture, shift
+  return square, to_picture, about - to_picture @ np.full(2, side / 2)
 
 
 def turned_back(faces: np.ndarray, to_picture: np.ndarray, shift: np.ndarray) -> np.ndarray:
