@@ -80,6 +80,8 @@ def _config(workdir: Path) -> Any:
   base = recipe.read_base(given.checkpoint, given.sync_expert)
   config = recipe.tuning(base, lrs2.get_config(), given.steps or recipe.STEPS)
   config.update(init_from=given.checkpoint, sync_expert=given.sync_expert)
+  if config.silent_generator:
+    config.silent_generator = str(pretrained.find(given.checkpoint) / pretrained.SILENT_GENERATOR)
   config.data.update(name=personal.CORPUS, data_dir=str(workdir / 'data'))
   config.data.update(split=personal.TRAINING, eval_split=personal.HELD_OUT)
   check_config(config)

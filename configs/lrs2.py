@@ -15,6 +15,7 @@ def get_config() -> ConfigDict:
   config.seed = 0
   config.sync_expert = ''  # the checkpoint directory of a trained expert; copied into this run's
   config.init_from = ''  # a checkpoint directory, whose weights and statistics are taken by name
+  config.silent_generator = ''  # of configs/silent.py, its checkpoint directory: shuts the mouths of references
   config.audio_encoder_from_expert = False  # begin with its speech encoder; needs the same audio_* values
 
   config.model = ConfigDict()
@@ -48,7 +49,9 @@ def get_config() -> ConfigDict:
   config.losses.lower_half = 0.0  # weight of the lower half's squared error; the paper has none
   config.losses.perceptual = 1.0
   config.losses.sync = 0.03
+  config.losses.sync_kind = 'log'  # or 'stabilised': as much in sync as the true mouth, and no more
   config.losses.sync_gate = 0.75  # the sync loss counts once its value on the evaluation split is below this
+  config.losses.triplet = 0.0  # weight of mouths nearer to the true ones than to the reference's
   config.losses.adversarial = 0.0
   config.losses.adversarial_kind = 'bce'  # or 'hinge'
   config.losses.adversarial_start = 0  # the step from which the generator feels it; the discriminator trains before

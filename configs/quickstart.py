@@ -4,16 +4,20 @@
   python train.py --config=configs/quickstart.py:generator --workdir=runs/quickstart/generator \
     --config.sync_expert=runs/quickstart/sync_expert/checkpoint
 
+With `:silent` the generator becomes one that shuts mouths, for `--config.silent_generator`, as in configs/silent.py.
+
 CBAM, alignment, the perceptual and the sync loss are all on; the perceptual network is a narrow VGG with random
 weights, so that nothing needs downloading, which is not LPIPS.
 """
 
 from ml_collections import ConfigDict
 
+from configs import silent
+
 
 def get_config(task: str = 'generator') -> ConfigDict:
   config = ConfigDict()
-  config.task = task
+  config.task = 'generator' if task == 'silent' else task
   config.seed = 0
   config.init_from = ''  # a checkpoint directory, whose weights and statistics are taken by name
 
@@ -47,7 +51,7 @@ def get_config(task: str = 'generator') -> ConfigDict:
   config.remat = False
   config.keep = 1
   config.keep_best = 1
-  tasks = {'sync_expert': _sync_expert, 'generator': _generator}
+  tasks = {'sync_expert': _sync_expert, 'generator': _generator, 'silent': _silent}
   if task not in tasks:
     raise ValueError(f'quickstart.py:{task} is none of {", ".join(tasks)}')
   return tasks[task](config)
@@ -84,6 +88,7 @@ def _sync_expert(config: ConfigDict) -> ConfigDict:
 
 def _generator(config: ConfigDict) -> ConfigDict:
   config.sync_expert = ''
+  config.silent_generator = ''
   config.audio_encoder_from_expert = False
   config.model.name = 'attn_wav2lip'
   config.model.widths = (16, 16, 48, 96)
@@ -110,7 +115,9 @@ def _generator(config: ConfigDict) -> ConfigDict:
   config.losses.lower_half = 15.0  # with L1 alone a mouth is a few pixels among many, and learnt late
   config.losses.perceptual = 0.05
   config.losses.sync = 0.001  # more wins the expert over at the cost of the picture
+  config.losses.sync_kind = 'log'
   config.losses.sync_gate = 3.0  # open from the first evaluation on: the run is short
+  config.losses.triplet = 0.0
   config.losses.adversarial = 0.0
   config.losses.adversarial_kind = 'bce'
   config.losses.adversarial_start = 0
@@ -134,3 +141,7 @@ def _generator(config: ConfigDict) -> ConfigDict:
   config.eval_every = 200
   config.checkpoint_every = 200
   return config
+
+
+def _silent(config: ConfigDict) -> ConfigDict:
+  return silent.shutting(_generator(config))

@@ -111,6 +111,8 @@ def made_fast(network: pretrained.Pretrained, precision: str) -> pretrained.Pret
   on_cpu = jax.default_backend() == 'cpu'
   if precision == 'auto':
     precision = 'float32' if on_cpu else 'bfloat16'
+  if network.silent is not None:
+    network = dataclasses.replace(network, silent=made_fast(network.silent, precision))
   network = pretrained.folded(network)
   if on_cpu and precision == 'float32':
     network = pretrained.with_fewer_multiplications(network)

@@ -8,8 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from lpips_jax.conventions import SAMPLES_A_FRAME
-from lpips_jax.media.audio import MAX_VALUE, MEL_BANDS
-from lpips_jax.media.phones import phone_track, silent_track
+from lpips_jax.media.phones import phone_track, silence
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,9 +45,7 @@ class Clip:
 
 def silence_for(config: ConfigDict, length: int) -> np.ndarray:
   """Returns silence as the generator of a config hears it: (length, 80) or (length, 41)."""
-  if config.model.get('speech', 'mel') == 'mel':
-    return np.full((length, MEL_BANDS), -MAX_VALUE, np.float32)
-  return silent_track(length)
+  return silence(config.model.get('speech', 'mel'), length)
 
 
 @dataclass(frozen=True, eq=False)

@@ -27,6 +27,7 @@ from lpips_jax.files import whole_directory, write_whole
 from lpips_jax.media import audio
 
 PLATFORMS = 'cpu', 'cuda', 'tpu'
+TWO_PASSES = 'orbax', 'stablehlo'  # formats that keep a generator's silent generator with it
 
 
 def define_flags() -> None:
@@ -60,6 +61,8 @@ def export(checkpoint: str | Path, destination: Path, form: str, fold: bool = Fa
     network = pretrained.load(checkpoint)
     if not isinstance(network, pretrained.Pretrained):
       cli.fail(f'{checkpoint} is StableHLO, whose weights do not come out again: export the checkpoint it was made of')
+    if network.silent is not None and form not in TWO_PASSES:
+      cli.fail(f'{checkpoint} has a silent generator, which {form} cannot hold: give --format=stablehlo or orbax')
     if fold:
       network = pretrained.folded(network)
     FORMATS[form](directory, network)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lpips_jax.media.audio import HOP, MAX_VALUE, SAMPLE_RATE
+from lpips_jax.media.audio import HOP, MAX_VALUE, MEL_BANDS, SAMPLE_RATE
 
 # ARPAbet, as the CMU pronouncing dictionary has it; silence and noises come first.
 PHONES = (
@@ -74,6 +74,11 @@ def silent_track(length: int) -> np.ndarray:
   track = np.zeros((length, ROWS), np.float32)
   track[:, 0] = 1
   return track
+
+
+def silence(speech: str, length: int) -> np.ndarray:
+  """Returns silence as a generator hears it whose speech is 'mel' or 'phones': (length, 80) or (length, 41) float32."""
+  return silent_track(length) if speech == 'phones' else np.full((length, MEL_BANDS), -MAX_VALUE, np.float32)
 
 
 def _decoder():

@@ -14,6 +14,8 @@ from lpips_jax import models
 from lpips_jax.cli import UserError, first_line
 from lpips_jax.models.generator import FUSIONS, OUTPUTS, SPEECHES
 from lpips_jax.models.wav2lip import IMAGE_SIZE
+from lpips_jax.perceptual.vgg import MIN_SIZE
+from lpips_jax.training.generator_step import SYNC_LOSSES
 from lpips_jax.training.optimizer import SCALING
 
 TASKS = {'sync_expert': ('sync_expert',), 'generator': ('attn_wav2lip', 'wav2lip')}  # and their networks
@@ -74,7 +76,18 @@ def _check_steps(config: ConfigDict) -> None:
 def _check_losses(config: ConfigDict) -> None:
   if config.task == 'generator':
     _check_choice(config, 'losses.adversarial_kind', ('bce', 'hinge'))
+    _check_choice(config, 'losses.sync_kind', SYNC_LOSSES)
     _check_choice(config, 'data.reference', ('rest', 'elsewhere'))
+    if config.losses.triplet and config.model.image_size < 2 * MIN_SIZE:
+      raise UserError(
+        f'config.losses.triplet={config.losses.triplet} needs config.model.image_size={2 * MIN_SIZE} or more, of which '
+        'it sees the lower half'
+      )
+    if config.silent_generator and config.model.get('output') == 'warp':
+      raise UserError(
+        'config.silent_generator and config.model.output=warp exclude each other, as that moves the pixels of the '
+        'reference as it was filmed: give --config.model.output=change or image'
+      )
   elif not config.losses.bce + config.losses.contrastive:
     raise UserError('config.losses.bce and config.losses.contrastive are both 0: nothing would be learnt')
 

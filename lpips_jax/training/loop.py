@@ -91,7 +91,7 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
     pace = Pace(config, _flops(config, frozen, lowered), mesh.devices)
     step = lowered.compile()
     log = None if jax.process_index() else stack.enter_context(RunLog(workdir, config.steps, done, config.task))
-    run = Run(config, workdir, evaluate, weights, eval_batches, data.clips, make_view(config), pace, log)
+    run = Run(config, workdir, evaluate, weights, eval_batches, data.clips, make_view(config, frozen), pace, log)
 
     # ---- the loop
     pending, damaged = deque(), 0

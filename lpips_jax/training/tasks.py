@@ -13,7 +13,7 @@ from lpips_jax import models, perceptual, pretrained
 from lpips_jax.cli import UserError
 from lpips_jax.models import SyncExpert
 from lpips_jax.training import expert_step, generator_step, starting
-from lpips_jax.training.checkpoints import keep_expert
+from lpips_jax.training.checkpoints import keep_frozen
 from lpips_jax.training.optimizer import learning_rate, make_optimizer
 from lpips_jax.training.starting import Start
 from lpips_jax.training.state import Adversary, TrainState, init_variables
@@ -27,11 +27,13 @@ class Frozen:
 
   Attributes:
     expert: the sync expert's module, which a generator is judged by.
-    weights: `expert`, its variables, and `lpips`, VGG's weights or None.
+    weights: `expert`, its variables; `lpips`, VGG's weights or None; and `silent`, of a silent generator.
+    silent: the silent generator's module, if there is one.
   """
 
   expert: SyncExpert | None = None
   weights: dict[str, Any] = dataclasses.field(default_factory=dict)
+  silent: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +70,7 @@ def make_task(config: ConfigDict, frozen: Frozen, start: Start = ANEW) -> Task:
     )
 
   discriminator = models.build(config.discriminator) if config.losses.adversarial else None
-  networks = generator_step.Networks(model, frozen.expert, discriminator)
+  networks = generator_step.Networks(model, frozen.expert, discriminator, frozen.silent)
 
   def init() -> TrainState:
     variables = _first_variables(config, model, frozen, start)
@@ -88,13 +90,18 @@ def load_frozen(config: ConfigDict, checkpoint: Path) -> Frozen:
   """Loads what the step does not train; `checkpoint` is the run's checkpoint directory.
 
   Raises:
-    UserError: the expert or the perceptual weights are not there, or are something else.
+    UserError: a network or the perceptual weights are not there, or are something else.
   """
   if config.task == 'sync_expert':
     return Frozen()
   expert = _frozen_expert(config, checkpoint)
-  lpips = perceptual.load_weights(**config.perceptual) if config.losses.perceptual else None
-  return Frozen(_computing_in(expert.model, config), {'expert': expert.variables, 'lpips': lpips})
+  lpips = perceptual.load_weights(**config.perceptual) if _sees_features(config) else None
+  frozen = Frozen(_computing_in(expert.model, config), {'expert': expert.variables, 'lpips': lpips})
+  if not config.silent_generator:
+    return frozen
+  silent = _kept(config.silent_generator, checkpoint, pretrained.SILENT_GENERATOR, pretrained.load_silent)
+  _check_size(silent.config.model, config)
+  return _with_silent(frozen, config, silent.model, silent.variables)
 
 
 def frozen_shapes(config: ConfigDict) -> Frozen:
@@ -106,13 +113,40 @@ def frozen_shapes(config: ConfigDict) -> Frozen:
     of_expert = pretrained.read_config(pretrained.find(named)).model
   else:
     of_expert = ConfigDict({'name': 'sync_expert', 'image_size': 96, 'contrastive': True, 'dtype': 'float32'})
-  expert = models.build(of_expert)
-  variables = jax.eval_shape(expert.init, jax.random.key(0), *models.example_inputs(of_expert))
+  expert, variables = _as_shapes(of_expert)
   lpips = None
-  if config.losses.perceptual:
+  if _sees_features(config):
     lpips = perceptual.random_weights(0, config.perceptual.width)
     lpips = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), lpips)
-  return Frozen(_computing_in(expert, config), {'expert': variables, 'lpips': lpips})
+  frozen = Frozen(_computing_in(expert, config), {'expert': variables, 'lpips': lpips})
+  if not config.silent_generator:
+    return frozen
+  of_silent = pretrained.read_config(pretrained.find(config.silent_generator)).model
+  _check_size(of_silent, config)
+  return _with_silent(frozen, config, *_as_shapes(of_silent))
+
+
+def _sees_features(config: ConfigDict) -> bool:
+  return bool(config.losses.perceptual or config.losses.triplet)
+
+
+def _as_shapes(config: ConfigDict) -> tuple[Any, dict[str, Any]]:
+  """The module of a model config, and the shapes of its variables."""
+  model = models.build(config)
+  return model, jax.eval_shape(model.init, jax.random.key(0), *models.example_inputs(config))
+
+
+def _with_silent(frozen: Frozen, config: ConfigDict, model: Any, variables: dict[str, Any]) -> Frozen:
+  weights = frozen.weights | {'silent': variables}
+  return dataclasses.replace(frozen, weights=weights, silent=_computing_in(model, config))
+
+
+def _check_size(of_silent: ConfigDict, config: ConfigDict) -> None:
+  if of_silent.image_size != config.model.image_size:
+    raise UserError(
+      f'the silent generator {config.silent_generator} makes faces of {of_silent.image_size} pixels, and '
+      f'config.model.image_size={config.model.image_size}: give both the same'
+    )
 
 
 def _first_variables(config: ConfigDict, model: Any, frozen: Frozen, start: Start) -> dict[str, Any]:
@@ -133,18 +167,33 @@ def _first_variables(config: ConfigDict, model: Any, frozen: Frozen, start: Star
 
 def _frozen_expert(config: ConfigDict, checkpoint: Path) -> pretrained.Pretrained:
   """The expert kept by a run that has saved a step, else the one that the config names, which is copied to be kept."""
-  kept, named = checkpoint / pretrained.SYNC_EXPERT, _named_expert(config)
-  if kept.exists() and (pretrained.has_steps(checkpoint) or not named):
-    return pretrained.load(kept)
-  if not named:
+  named = _named_expert(config)
+  if not named and not (checkpoint / pretrained.SYNC_EXPERT).exists():
     raise UserError(
       'a generator needs a trained sync expert: train one with a *_sync_expert config, then give '
       '--config.sync_expert=WORKDIR/checkpoint'
     )
-  expert = pretrained.load_expert(named)
+  return _kept(named, checkpoint, pretrained.SYNC_EXPERT, pretrained.load_expert)
+
+
+def _kept(
+  named: str | Path, checkpoint: Path, name: str, load: Callable[[str | Path], pretrained.Pretrained]
+) -> pretrained.Pretrained:
+  """The frozen network kept by a run that has saved a step, else the one named, which is copied to be kept.
+
+  Args:
+    named: a checkpoint directory; '' to take what an attempt left that saved nothing.
+    checkpoint: the run's checkpoint directory.
+    name: what it is called there.
+    load: raises UserError for another kind of network.
+  """
+  kept = checkpoint / name
+  if kept.exists() and (pretrained.has_steps(checkpoint) or not named):
+    return pretrained.load(kept)
+  network = load(named)
   if jax.process_index() == 0:
-    keep_expert(checkpoint, pretrained.find(named), expert.step)  # once it is known to be one
-  return expert
+    keep_frozen(checkpoint, name, pretrained.find(named), network.step)  # once it is known to be one
+  return network
 
 
 def _named_expert(config: ConfigDict) -> str | Path:
@@ -158,9 +207,9 @@ def _named_expert(config: ConfigDict) -> str | Path:
   return beside if beside.is_dir() else ''
 
 
-def _computing_in(expert: SyncExpert, config: ConfigDict) -> SyncExpert:
-  """The expert, computing in what the generator computes in."""
-  return expert.clone(dtype=jnp.dtype(config.model.dtype))
+def _computing_in(model: Any, config: ConfigDict) -> Any:
+  """A frozen network, computing in what the generator computes in."""
+  return model.clone(dtype=jnp.dtype(config.model.dtype))
 
 
 def _audio_encoder(variables: dict[str, Any]) -> dict[str, Any]:

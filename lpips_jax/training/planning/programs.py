@@ -92,6 +92,8 @@ def parameters(config: ConfigDict) -> dict[str, int]:
   trained = sum(counts.values())
   if 'expert' in weights:
     counts['frozen sync_expert'] = _count(weights['expert']['params'])
+  if 'silent' in weights:
+    counts['frozen silent_generator'] = _count(weights['silent']['params'])
   if weights.get('lpips'):
     counts['frozen lpips'] = _count(weights['lpips'])
   return counts | {'trained': trained}
