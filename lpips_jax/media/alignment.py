@@ -8,6 +8,7 @@ SEEN = 0.6  # part of the height, from the top, that is compared: what speech do
 ITERATIONS, CLOSE_ENOUGH = 30, 1e-3
 BLUR = 3  # pixels
 FARTHEST = 0.3  # of the side; poses further apart are no poses of one face, or not to be had by an affine map
+SURE = 0.9  # correlation of the compared parts, from which a pose is right
 ALIKE = 0.6  # correlation of the compared parts, below which nothing was found
 
 UNMOVED = np.array([[1, 0, 0], [0, 1, 0]], np.float64)
@@ -28,6 +29,8 @@ def pose_between(crop: np.ndarray, reference: np.ndarray, start: np.ndarray = UN
     the two have no such thing in common.
   """
   alike, pose = _compared(crop, reference, start)
+  if alike < SURE and start is not UNMOVED:  # the search may have lost its way
+    alike, pose = max((alike, pose), _compared(crop, reference, UNMOVED), key=lambda found: found[0])
   moved = np.abs((pose - UNMOVED) @ _CORNERS).max()
   return pose if alike >= ALIKE and moved <= FARTHEST else UNMOVED
 

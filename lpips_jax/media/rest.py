@@ -9,10 +9,13 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from lpips_jax.media.alignment import UNMOVED, in_pose, pose_between
+from lpips_jax.media.alignment import UNMOVED, in_pose, likeness, pose_between
 from lpips_jax.media.mouth import mouth_opening
 
 SHUT_SHARE = 0.2  # of a clip's frames, the least open ones, count as shut
+CHOSEN_AMONG = 4  # of these, the most nearly shut
+COMPARED = 8  # crops of a clip with which each of them is compared
+AS_ALIKE = 0.02  # mean likeness that the chosen one may lack
 
 
 def shut_frames(crops: np.ndarray) -> np.ndarray:
@@ -29,11 +32,21 @@ def shut_frames(crops: np.ndarray) -> np.ndarray:
 
 
 def rest_frame(crops: np.ndarray) -> int:
-  """Returns the index of the sharpest of the crops, (n, s, s, 3) uint8, that `shut_frames` finds."""
+  """Returns which of the crops that `shut_frames` finds suits all of them best.
+
+  Args:
+    crops: (n, s, s, 3) uint8, of one person.
+
+  Returns:
+    Its index. It is sharp, and its pose is close to the others': a head bent far down shows another mouth.
+  """
   shut = shut_frames(crops)
+  others = crops[np.linspace(0, len(crops) - 1, min(len(crops), COMPARED)).astype(int)]
+  alike = np.array([np.mean([likeness(other, crops[k]) for other in others]) for k in shut[:CHOSEN_AMONG]])
+  close = shut[:CHOSEN_AMONG][alike >= alike.max() - AS_ALIKE]
   lower = slice(crops.shape[1] // 2, None)
-  sharpness = [cv2.Laplacian(cv2.cvtColor(crops[k][lower], cv2.COLOR_RGB2GRAY), cv2.CV_64F).var() for k in shut]
-  return int(shut[np.argmax(sharpness)])
+  sharpness = [cv2.Laplacian(cv2.cvtColor(crops[k][lower], cv2.COLOR_RGB2GRAY), cv2.CV_64F).var() for k in close]
+  return int(close[np.argmax(sharpness)])
 
 
 def poses_of(crops: Sequence[np.ndarray], reference: np.ndarray) -> list[np.ndarray]:
