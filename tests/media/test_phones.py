@@ -1,5 +1,7 @@
 """Phones: what a recogniser hears is laid out as a mel spectrogram is, and does not depend on the level."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -32,7 +34,7 @@ def test_long_speech_is_cut_where_it_is_quiet(monkeypatch):
   samples[17600:19200] = 0
   pieces = list(phones._pieces(samples))
   assert pieces[0][0] == 0 and pieces[-1][1] == len(samples)
-  assert all(a[1] == b[0] for a, b in zip(pieces, pieces[1:], strict=False))
+  assert all(a[1] == b[0] for a, b in itertools.pairwise(pieces))
   assert 17600 <= pieces[0][1] <= 19200
 
 

@@ -133,7 +133,7 @@ def test_what_cannot_be_a_silent_generator_is_refused(checkpoint, trained_checkp
   assert not (workdir / pretrained.SILENT_GENERATOR).exists()
   config = silent_config(directory, trained_checkpoint)
   config.model.image_size = 64
-  with pytest.raises(UserError, match='makes faces of 32 pixels, and config.model.image_size=64'):
+  with pytest.raises(UserError, match=r'makes faces of 32 pixels, and config\.model\.image_size=64'):
     tasks.load_frozen(config, workdir)
 
 
