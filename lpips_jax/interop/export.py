@@ -24,7 +24,7 @@ from jax import export as jax_export
 
 from lpips_jax import cards, cli, models, pretrained
 from lpips_jax.files import whole_directory, write_whole
-from lpips_jax.media import audio
+from lpips_jax.media import audio, phones
 
 PLATFORMS = 'cpu', 'cuda', 'tpu'
 TWO_PASSES = 'orbax', 'stablehlo'  # formats that keep a generator's silent generator with it
@@ -73,7 +73,7 @@ def export(checkpoint: str | Path, destination: Path, form: str, fold: bool = Fa
 def describe(network: pretrained.Pretrained) -> dict[str, Any]:
   """What somebody needs to know who calls the network without this project."""
   config = network.config
-  names = _INPUTS[config.model.name]
+  names = (_FACES, _PHONES) if config.model.get('speech') == 'phones' else _INPUTS[config.model.name]
   shapes = models.example_inputs(config.model)
   inputs = [
     {
@@ -109,6 +109,8 @@ def _write_card(directory: Path, checkpoint: str | Path, network: pretrained.Pre
 _FACES = 'faces', (0, 1), 'RGB crops, the target with the rows from height / 2 on zeroed, then a reference'
 _FRAMES = 'frames', (0, 1), 'five whole crops, RGB'
 _MELS = 'mels', (-audio.MAX_VALUE, audio.MAX_VALUE), 'windows of the log-mel spectrogram, bands first'
+_SAID = ' '.join(phones.PHONES[1:])
+_PHONES = 'phones', (0, 1), f'windows of a phone track: silence, {_SAID}, of which one is 1, and the loudness'
 _INPUTS = {
   'attn_wav2lip': (_FACES, _MELS),
   'wav2lip': (_FACES, _MELS),
