@@ -11,7 +11,9 @@ Wav2Lip's lists of who is to speak whose words, dubbed and scored:
 
 Leaves metrics.json, metrics.md, page.html, samples.png and samples.mp4 in --output, and clips.jsonl with all scores:
 the same command goes on where it was cut short. LSE and FID need --syncnet and --inception, which
-lpips_jax.interop.convert makes. With --seed=N the embedded corpus draws a test split of new speakers.
+lpips_jax.interop.convert makes. With --seed=N the embedded corpus draws a test split of new speakers. With
+--leakage each generator of a --dataset is shown other references, too: the very frame that is edited, and the mouth
+at rest; a second table says what comes through of them in silence and in others' words.
 """
 
 import json
@@ -37,6 +39,7 @@ flags.DEFINE_integer(
   'seed', None, 'Draws a fresh test split of the embedded corpus, of speakers never seen.', lower_bound=0
 )
 flags.DEFINE_integer('max_clips', None, 'Scores only the first clips.', lower_bound=2)
+flags.DEFINE_boolean('leakage', False, "Adds how much of the reference's lips comes through, by three references.")
 flags.DEFINE_string('sync_expert', None, 'What judges lips; by default the expert that the first generator had.')
 flags.DEFINE_string('syncnet', None, 'A converted syncnet_v2.model, for LSE-D and LSE-C.')
 flags.DEFINE_string('inception', None, "pytorch-fid's Inception, converted, for FID.")
@@ -54,11 +57,13 @@ def main() -> None:
   given = flags.FLAGS
 
   from lpips_jax import pretrained  # here, so that bad flags are told at once
-  from lpips_jax.evaluation import judges, scoring, summary
+  from lpips_jax.evaluation import judges, leakage, scoring, summary
   from lpips_jax.evaluation.page import page
 
   networks = {name: pretrained.load(path) for name, path in _checkpoints().items()}
   expert, generators = _sorted(networks)
+  if given.leakage and not generators:
+    cli.fail('--leakage is of generators: --checkpoint holds a sync expert')
   judging = judges.load_judges(expert, given.syncnet, given.inception, _perceptual(generators))
   sizes = [network.config.model.image_size for network in networks.values()]
   protocol = _protocol(generators, max(sizes, default=VIDEO_SIZE))
@@ -69,20 +74,23 @@ def main() -> None:
     ledger = scoring.Ledger(output)
     keys = {
       system: scoring.key_of(judges=judging.identity, size=max(sizes, default=VIDEO_SIZE), system=rests_on)
-      for system, rests_on in protocol.systems.items()
+      for system, rests_on in [*protocol.systems.items(), *protocol.more.items()]
     }
     scoring.score(protocol.entries, keys, judging, ledger)
     names = list(dict.fromkeys(entry.name for entry in protocol.entries))
     rows = ledger.rows(keys, names)
-    found = summary.summarise(list(keys), rows, ledger, judging.missing)
+    found = summary.summarise(list(protocol.systems), rows, ledger, judging.missing)
+    leaked = leakage.tabulate(protocol.leakage, rows) if protocol.leakage else None
+    text = summary.markdown(found) + ('' if leaked is None else '\n' + leakage.markdown(leaked))
     described = protocol.described | {'clips': len(names)}
     described |= {'step': next((network.step for network in networks.values()), None)}
     results = described | summary.flat(found) | summary.as_json(found)
+    results |= {} if leaked is None else {'leakage': leakage.as_json(leaked)}
     write_whole(output / 'metrics.json', json.dumps(results, indent=2) + '\n')
-    write_whole(output / 'metrics.md', summary.markdown(found))
+    write_whole(output / 'metrics.md', text)
     shown = {output / name: caption for name, caption in protocol.write_samples(output).items()}
-    write_whole(output / 'page.html', page(found, rows, described, shown))
-  print(summary.markdown(found) + f'wrote {output}/metrics.json and {output}/page.html')
+    write_whole(output / 'page.html', page(found, rows, described, shown, leaked))
+  print(text + f'wrote {output}/metrics.json and {output}/page.html')
 
 
 def _check_flags() -> None:
@@ -96,6 +104,8 @@ def _check_flags() -> None:
     cli.fail('nothing to score: give --dataset, --videos or --pairs, see --help')
   if given.dataset:
     cli.require_flags('checkpoint')
+  if given.leakage and not given.dataset:
+    cli.fail('--leakage makes clips of a corpus anew: give --dataset')
   if given.pairs:
     cli.require_flags('root')
   elif given.checkpoint and not given.dataset:
@@ -106,9 +116,10 @@ def _check_flags() -> None:
 
 def _named(flag: str, default: str) -> dict[str, str]:
   """The [NAME=]DIR,… of a flag by name; one alone needs none."""
+  from lpips_jax.evaluation.leakage import ORACLE
   from lpips_jax.evaluation.systems import OF_A_CLIP, OF_A_GENERATOR
 
-  taken = {*OF_A_CLIP, *OF_A_GENERATOR} - {default}
+  taken = {*OF_A_CLIP, *OF_A_GENERATOR, ORACLE} - {default}
   named = {}
   values = [value for value in flags.FLAGS[flag].value if value]
   for value in values:
@@ -176,7 +187,7 @@ def _protocol(generators: dict[str, Any], image_size: int) -> Any:
     from data_pipeline import held_out
 
     chosen = held_out.Choice(given.dataset, given.split, given.seed, given.data_dir, given.max_clips)
-    return held_out.protocol(chosen, generators, image_size)
+    return held_out.protocol(chosen, generators, image_size, given.leakage)
   detector = {'detector': given.detector, 'detector_model': given.detector_model}
   ready = {name: Path(path) for name, path in _videos().items()}
   if given.pairs:

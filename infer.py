@@ -15,7 +15,7 @@ from absl import flags
 from lpips_jax import cli
 from lpips_jax.dubbing.engine import BATCH_SIZE, PRECISIONS, Dubber
 from lpips_jax.dubbing.jobs import dub_all
-from lpips_jax.dubbing.options import LENGTHS, SILENCES, Options, from_text
+from lpips_jax.dubbing.options import LENGTHS, REFERENCES, SILENCES, Options, from_text
 from lpips_jax.dubbing.stages import profile
 from lpips_jax.files import keep_compiled_programs, return_freed_memory
 from lpips_jax.media.detect import DETECTORS
@@ -29,12 +29,17 @@ flags.DEFINE_string('jobs', None, 'A CSV file with the columns face, audio, outp
 
 flags.DEFINE_enum('length', 'audio', LENGTHS, 'How long to be; a video shorter than the audio plays there and back.')
 flags.DEFINE_enum('silence', 'model', SILENCES, 'Mouths in pauses: as the generator makes them, or shut.')
+flags.DEFINE_enum(
+  'reference', None, REFERENCES, 'Shown to the generator: a mouth at rest, or the frame itself; else as it was trained.'
+)
 flags.DEFINE_enum('detector', 'auto', DETECTORS, 'What finds the face; auto is YuNet where its file can be had.')
 flags.DEFINE_string('detector_model', None, "YuNet's file, if not downloaded and not named by LIPSYNC_YUNET.")
 flags.DEFINE_integer('face_index', None, 'Whom to dub: 0 is the leftmost face; by default the most prominent.')
 flags.DEFINE_string('face_at', None, 'Whom to dub: whose face is at x,y (pixels) after t seconds, as x,y,t.')
 flags.DEFINE_bool('all_faces', False, 'Dub every face.')
-flags.DEFINE_string('boxes', None, 'A JSON list with [left, top, right, bottom] or null for each frame: no detector.')
+flags.DEFINE_string(
+  'boxes', None, 'A JSON list with [left, top, right, bottom(, degrees)] or null for each frame: no detector.'
+)
 flags.DEFINE_string('save_boxes', None, 'Where to write the boxes that were used, for --boxes of a second run.')
 flags.DEFINE_string('pads', '0,0,0,0', 'Pixels by which boxes grow: top,bottom,left,right.')
 flags.DEFINE_float('sharpen', 0.0, 'How much to sharpen generated faces; 1 is a lot.')

@@ -294,7 +294,7 @@ def _our_faces(face: Path, audio: Path, count: int, generator: Generator, find: 
 
   def noted(located: Iterable[tuple[Shown, list[np.ndarray]]]) -> Iterator[tuple[Shown, list[np.ndarray]]]:
     for shown, found in located:
-      boxes.append(found[0] if found else np.full(4, np.nan))
+      boxes.append(found[0] if found else np.full(5, np.nan))
       yield shown, found
 
   begun = time.perf_counter()

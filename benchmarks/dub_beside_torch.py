@@ -110,7 +110,7 @@ def edges_apart(dub: Dub, count: int, rows: Sequence[str]) -> dict[int, float]:
   """
   info = probe(dub.face)
   located = following.follow(itertools.islice(play(dub.face, info), count), dub.detector(), info, following.One())
-  ours = [boxes[0] if boxes else np.full(4, np.nan) for _, boxes in located]
+  ours = [boxes[0] if boxes else np.full(5, np.nan) for _, boxes in located]
   frames = list(itertools.islice(read_frames(dub.face), count))
   apart = {}
   for longest_side in sorted(set(map(_looked_at, rows))):

@@ -53,7 +53,7 @@ def dub(
     find: finds faces in a frame, (h, w, 3) uint8.
 
   Returns:
-    Seconds by step, of what `faces` take (found, cropped and pasted), and `end_to_end`; and the boxes, (count, 4), NaN
+    Seconds by step, of what `faces` take (found, cropped and pasted), and `end_to_end`; and the boxes, (count, 5), NaN
     where there are none.
   """
   begun = marks = time.perf_counter()
@@ -93,8 +93,8 @@ def dub(
 
 
 def find_boxes(frames: Sequence[np.ndarray], find: Detect, info: VideoInfo) -> np.ndarray:
-  """Where the most prominent person's face is, looked for in every frame: (frames, 4), NaN where they are not."""
-  boxes = np.full((len(frames), 4), np.nan)
+  """Where the most prominent person's face is, looked for in every frame: (frames, 5), NaN where they are not."""
+  boxes = np.full((len(frames), 5), np.nan)
   people = follow_everybody([find(frame) for frame in frames], [], info.rate, (info.width, info.height))
   if people:
     one = max(people, key=lambda person: person.prominence)
@@ -110,8 +110,8 @@ def generated(generator: Generator, crops: Sequence[np.ndarray], windows: np.nda
 
 
 def edges_apart(ours: Iterable[np.ndarray], theirs: np.ndarray) -> np.ndarray:
-  """How far the edges of boxes, (frames, 4) twice, lie from each other: (frames, 4), in widths of the face."""
-  return np.abs(np.asarray(list(ours)) - theirs) / (theirs[:, 2:3] - theirs[:, :1])
+  """How far the edges of boxes, (frames, 5) twice, lie from each other: (frames, 4), in widths of the face."""
+  return np.abs(np.asarray(list(ours)) - theirs)[:, :4] / (theirs[:, 2:3] - theirs[:, :1])
 
 
 def frames_to_dub(face: Path, audio: Path) -> int:

@@ -14,6 +14,8 @@ def get_config() -> ConfigDict:
   config.task = 'generator'
   config.seed = 0
   config.sync_expert = ''  # the checkpoint directory of a trained expert; copied into this run's
+  config.init_from = ''  # a checkpoint directory, whose weights and statistics are taken by name
+  config.silent_generator = ''  # of configs/silent.py, its checkpoint directory: shuts the mouths of references
   config.audio_encoder_from_expert = False  # begin with its speech encoder; needs the same audio_* values
 
   config.model = ConfigDict()
@@ -27,7 +29,8 @@ def get_config() -> ConfigDict:
   config.model.audio_residuals = (2, 2, 2, 1)
   config.model.attention = True
   config.model.fusion = 'adain'
-  config.model.from_reference = False
+  config.model.speech = 'mel'  # or 'phones', which a recogniser hears: see lpips_jax/media/phones.py
+  config.model.output = 'image'  # or 'change' or 'warp': see lpips_jax/models/generator.py
   config.model.dtype = 'float32'  # what networks compute in; 'bfloat16' suits TPUs and newer GPUs
 
   config.discriminator = ConfigDict()  # Wav2Lip's; used when losses.adversarial is not 0
@@ -46,7 +49,9 @@ def get_config() -> ConfigDict:
   config.losses.lower_half = 0.0  # weight of the lower half's squared error; the paper has none
   config.losses.perceptual = 1.0
   config.losses.sync = 0.03
+  config.losses.sync_kind = 'log'  # or 'stabilised': as much in sync as the true mouth, and no more
   config.losses.sync_gate = 0.75  # the sync loss counts once its value on the evaluation split is below this
+  config.losses.triplet = 0.0  # weight of mouths nearer to the true ones than to the reference's
   config.losses.adversarial = 0.0
   config.losses.adversarial_kind = 'bce'  # or 'hinge'
   config.losses.adversarial_start = 0  # the step from which the generator feels it; the discriminator trains before
@@ -65,6 +70,8 @@ def get_config() -> ConfigDict:
   config.data.eval_batches = 8
   config.data.workers = 8  # processes that decode; 0 for none
   config.data.augment = ConfigDict({'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0})  # data_pipeline/augment.py
+  config.data.reference = 'rest'  # a mouth nearly shut, in the pose of the target; or another window, 'elsewhere'
+  config.data.augment.misheard = 0.0  # share of phones taken for others, where speech comes as phones
   config.data.augment.silence = 0.05  # share of targets without speech, whose mouths are shut
 
   config.optimizer = ConfigDict()

@@ -14,6 +14,7 @@ def get_config() -> ConfigDict:
   config = ConfigDict()
   config.task = 'sync_expert'
   config.seed = 0
+  config.init_from = ''  # a checkpoint directory, whose weights and statistics are taken by name
 
   config.model = ConfigDict()
   config.model.name = 'sync_expert'

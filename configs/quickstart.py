@@ -4,17 +4,22 @@
   python train.py --config=configs/quickstart.py:generator --workdir=runs/quickstart/generator \
     --config.sync_expert=runs/quickstart/sync_expert/checkpoint
 
+With `:silent` the generator becomes one that shuts mouths, for `--config.silent_generator`, as in configs/silent.py.
+
 CBAM, alignment, the perceptual and the sync loss are all on; the perceptual network is a narrow VGG with random
 weights, so that nothing needs downloading, which is not LPIPS.
 """
 
 from ml_collections import ConfigDict
 
+from configs import silent
+
 
 def get_config(task: str = 'generator') -> ConfigDict:
   config = ConfigDict()
-  config.task = task
+  config.task = 'generator' if task == 'silent' else task
   config.seed = 0
+  config.init_from = ''  # a checkpoint directory, whose weights and statistics are taken by name
 
   config.model = ConfigDict()
   config.model.image_size = 64
@@ -47,7 +52,7 @@ def get_config(task: str = 'generator') -> ConfigDict:
   config.remat = False
   config.keep = 1
   config.keep_best = 1
-  tasks = {'sync_expert': _sync_expert, 'generator': _generator}
+  tasks = {'sync_expert': _sync_expert, 'generator': _generator, 'silent': _silent}
   if task not in tasks:
     raise ValueError(f'quickstart.py:{task} is none of {", ".join(tasks)}')
   return tasks[task](config)
@@ -84,7 +89,8 @@ def _sync_expert(config: ConfigDict) -> ConfigDict:
 
 def _generator(config: ConfigDict) -> ConfigDict:
   config.sync_expert = ''
-  config.audio_encoder_from_expert = True
+  config.silent_generator = ''
+  config.audio_encoder_from_expert = False
   config.model.name = 'attn_wav2lip'
   config.model.widths = (16, 16, 48, 96)
   config.model.stem_kernel = 3
@@ -92,7 +98,8 @@ def _generator(config: ConfigDict) -> ConfigDict:
   config.model.bottleneck = 1
   config.model.attention = True
   config.model.fusion = 'adain'
-  config.model.from_reference = True  # the run is too short to learn to copy a face first
+  config.model.speech = 'phones'  # procedural voices teach nothing of real ones, phones are the same
+  config.model.output = 'warp'  # the run is too short to learn to paint a face, and this one is as sharp as filmed
 
   config.discriminator = ConfigDict()  # used when losses.adversarial is not 0
   config.discriminator.name = 'discriminator'
@@ -109,7 +116,9 @@ def _generator(config: ConfigDict) -> ConfigDict:
   config.losses.lower_half = 15.0  # with L1 alone a mouth is a few pixels among many, and learnt late
   config.losses.perceptual = 0.05
   config.losses.sync = 0.001  # more wins the expert over at the cost of the picture
+  config.losses.sync_kind = 'log'
   config.losses.sync_gate = 3.0  # open from the first evaluation on: the run is short
+  config.losses.triplet = 0.0
   config.losses.adversarial = 0.0
   config.losses.adversarial_kind = 'bce'
   config.losses.adversarial_start = 0
@@ -119,7 +128,9 @@ def _generator(config: ConfigDict) -> ConfigDict:
   config.data.batch_size = 2
   config.data.windows = 1
   config.data.lead = 2.0
-  config.data.augment.silence = 0.0
+  config.data.reference = 'rest'
+  config.data.augment.silence = 0.05
+  config.data.augment.misheard = 0.1
   config.data.eval_batches = 8
   config.optimizer.learning_rate = 3e-3
   config.optimizer.b2 = 0.99
@@ -131,3 +142,7 @@ def _generator(config: ConfigDict) -> ConfigDict:
   config.eval_every = 200
   config.checkpoint_every = 200
   return config
+
+
+def _silent(config: ConfigDict) -> ConfigDict:
+  return silent.shutting(_generator(config))

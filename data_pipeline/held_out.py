@@ -1,10 +1,12 @@
 """The clips of a split, each to be read when its turn comes to be scored."""
 
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from tqdm import tqdm
 
 from data_pipeline import corpora
@@ -12,7 +14,7 @@ from data_pipeline.input import DAMAGE, Source, whole_clip
 from data_pipeline.records import text
 from lpips_jax.cli import UserError
 from lpips_jax.devices import on_all_devices
-from lpips_jax.evaluation import samples, systems
+from lpips_jax.evaluation import leakage, samples, systems
 from lpips_jax.evaluation.scoring import Entry, Protocol
 from lpips_jax.media import pictures
 from lpips_jax.pretrained import Exported, Pretrained
@@ -28,28 +30,34 @@ class Choice(NamedTuple):
   limit: int | None
 
 
-def protocol(choice: Choice, generators: Mapping[str, Pretrained | Exported], image_size: int) -> Protocol:
+def protocol(
+  choice: Choice, generators: Mapping[str, Pretrained | Exported], image_size: int, with_leakage: bool = False
+) -> Protocol:
   """Generators rebuild clips from masked frames, a reference and speech; see `lpips_jax.evaluation.systems`.
 
   Args:
     choice: the clips.
     generators: by name; without any, the clips as filmed are what is judged.
     image_size: of the crops that are judged, in pixels.
+    with_leakage: whether generators are judged by other references, too: see `lpips_jax.evaluation.leakage`.
+
+  Where all clips are of one speaker, the controls with another are left out.
 
   Raises:
-    UserError: there is no such split, or there are generators, and all of its clips are of one speaker.
+    UserError: there is no such split, or leakage is asked for of a single speaker.
   """
   if choice.seed is None:
     source, split = corpora.source(choice.dataset, choice.split, choice.data_dir), choice.split
   else:
     source, split = corpora.fresh_test_source(choice.dataset, choice.seed, choice.data_dir), 'test'
   names, speakers = _names_and_speakers(source, choice.limit)
-  if generators and len(set(speakers)) < 2:
-    raise UserError(
-      f'the control with another speaker needs two speakers, {len(names)} clips have one: raise --max_clips'
-    )
+  alone = len(set(speakers)) < 2
   generators = {name: on_all_devices(generator) for name, generator in generators.items()}
-  entries = _entries(source, names, speakers, generators, image_size)
+  if with_leakage and alone:
+    raise UserError(f'--leakage needs the speech of another speaker, and all {len(names)} clips are of one')
+  truth = corpora.dubbed_truth(choice.dataset)
+  asked = leakage.table_rows(generators, truth is not None) if with_leakage else []
+  read = _reader(source, speakers, generators, image_size, truth, asked)
   described = {'dataset': choice.dataset, 'split': split, 'seed': choice.seed}
 
   def write_samples(output: Path) -> dict[str, str]:
@@ -61,13 +69,22 @@ def protocol(choice: Choice, generators: Mapping[str, Pretrained | Exported], im
     samples.write_beside(output / samples.VIDEO, entries[0].read(), shown, clips[0].audio)
     return samples.captions(['masked', 'reference', *shown], shown)
 
-  # As many as there are, another speaker is found at another place.
-  rests_on = described | {'clips': len(names)}
-  rows = {
-    row: [rests_on, row, None if name is None else generators[name].fingerprint]
-    for row, name in systems.names(generators).items()
+  # As many as there are, another speaker is found at another place. A higher number, when scores come to mean more.
+  rests_on = described | {'clips': len(names), 'scores': 2}
+
+  def rests_on_of(row: str, name: str | None) -> list:
+    return [rests_on, row, generators[name].fingerprint if name in generators else None]
+
+  rows = {row: rests_on_of(row, name) for row, name in systems.names(generators, alone).items()}
+  more = {
+    leakage.system_of(row, setup): rests_on_of(leakage.system_of(row, setup), row.name)
+    for row in asked
+    for setup in systems.SETUPS
   }
-  return Protocol(entries, rows, described | {'speakers': len(set(speakers))}, write_samples)
+  more = {row: said for row, said in more.items() if row not in rows}
+  entries = [Entry(name, (*rows, *more), partial(read, i)) for i, name in enumerate(names)]
+  described |= {'speakers': len(set(speakers))}
+  return Protocol(entries, rows, described, write_samples, asked, more)
 
 
 def _names_and_speakers(source: Source, limit: int | None) -> tuple[list[str], list[str]]:
@@ -83,14 +100,25 @@ def _names_and_speakers(source: Source, limit: int | None) -> tuple[list[str], l
   return names, speakers
 
 
-def _entries(
-  source: Source, names: Sequence[str], speakers: Sequence[str], generators: Mapping, image_size: int
-) -> list[Entry]:
-  rows = tuple(systems.names(generators))
+def _reader(
+  source: Source,
+  speakers: Sequence[str],
+  generators: Mapping[str, Pretrained | Exported],
+  image_size: int,
+  truth: Callable[..., np.ndarray] | None,
+  asked: Sequence[leakage.Asked],
+) -> Callable[[int], dict[str, systems.Make]]:
+  """What reads the clip of a number, and that of another speaker."""
+  dubbers = leakage.dubbers_of(generators)
 
-  def read(index: int, other: int | None) -> dict[str, systems.Make]:
-    clip = whole_clip(source[index], image_size)
-    return systems.takes_of(clip, None if other is None else whole_clip(source[other], image_size), generators)
+  def read(index: int) -> dict[str, systems.Make]:
+    record = source[index]
+    clip = whole_clip(record, image_size)
+    if truth is not None:
+      clip = replace(clip, dubbed_truth=cache(partial(truth, record, image_size=image_size)))
+    if not generators or len(set(speakers)) < 2:
+      return systems.takes_of(clip, None, generators)
+    other = whole_clip(source[systems.other_speaker(index, speakers)], image_size)
+    return leakage.takes_of(clip, other, asked, dubbers) | systems.takes_of(clip, other, generators)
 
-  others = [systems.other_speaker(i, speakers) if generators else None for i in range(len(names))]
-  return [Entry(name, rows, partial(read, i, others[i])) for i, name in enumerate(names)]
+  return read

@@ -10,8 +10,9 @@ from absl import logging
 from google.protobuf.message import DecodeError
 from ml_collections import ConfigDict
 
-from data_pipeline import corpora, processes
+from data_pipeline import mixtures, processes
 from data_pipeline.augment import Augmentation
+from data_pipeline.mixtures import Source
 from data_pipeline.records import decode_frames, text
 from data_pipeline.shifts import Shifted
 from data_pipeline.windows import ExpertWindows, GeneratorWindows
@@ -22,8 +23,6 @@ EVAL_SEED = 0
 DAMAGED_IN_A_ROW = 8  # records; more are no accident
 DAMAGE = ValueError, KeyError, IndexError, RuntimeError, DecodeError  # what reading and decoding raise
 READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
-
-Source = Sequence[dict[str, Any]]
 
 
 def train_batches(config: ConfigDict, process: int = 0, count: int = 1) -> grain.DatasetIterator:
@@ -45,9 +44,9 @@ def train_batches(config: ConfigDict, process: int = 0, count: int = 1) -> grain
     UserError: the corpus is not there, or the batch does not divide among the processes.
   """
   clips = _clips_of_a_share(config, count)
-  source = _training_source(config)
+  window = _window(config, **config.data.augment)
   # Batched before the workers: batches are the same for any number of them.
-  dataset = batched(examples(source, config.seed, _window(config, **config.data.augment), process, count), clips)
+  dataset = batched(mixed_examples(*_training_sources(config), config.seed, window, process, count), clips)
   if config.data.workers:
     return iter(in_processes(dataset, config.data.workers))
   return iter(dataset.to_iter_dataset(READ_OPTIONS))
@@ -59,19 +58,24 @@ def eval_batches(config: ConfigDict, process: int = 0, count: int = 1) -> list[d
   Arguments and errors as for `train_batches`.
   """
   clips = _clips_of_a_share(config, count)
-  source = _eval_source(config)
-  dataset = batched(examples(source, EVAL_SEED, _window(config), process, count), clips)
+  dataset = batched(mixed_examples(*_eval_sources(config), EVAL_SEED, _window(config), process, count), clips)
   batches = [dataset[i] for i in range(config.data.eval_batches)]
   return [{name: array for name, array in batch.items() if name not in ('id', 'skipped')} for batch in batches]
 
 
 def clips_to_watch(config: ConfigDict) -> list[Clip]:
-  """The clips that evaluations look at: some of those an expert is trained on, or one that a generator is not."""
+  """The clips that evaluations look at: some of those an expert is trained on, or one that a generator is not.
+
+  Of a mixture there are some of each corpus: of the one with the greatest weight first.
+  """
   expert = config.task == 'sync_expert'
-  source = _training_source(config) if expert else _eval_source(config)
-  count = min(config.diagnosis_clips if expert else 1, len(source))
-  chosen = np.random.default_rng(EVAL_SEED).choice(len(source), count, replace=False)
-  return whole_clips([source[int(i)] for i in chosen], config.model.image_size)
+  sources, weights = _training_sources(config) if expert else _eval_sources(config)
+  numbers = mixtures.counts(weights, config.diagnosis_clips if expert else 1, [len(source) for source in sources])
+  records = []
+  for k in sorted(range(len(sources)), key=lambda k: -weights[k]):
+    chosen = np.random.default_rng(EVAL_SEED).choice(len(sources[k]), numbers[k], replace=False)
+    records += [sources[k][int(i)] for i in chosen]
+  return whole_clips(records, config.model.image_size)
 
 
 def examples(
@@ -81,8 +85,23 @@ def examples(
 
   Sharded after the shuffle: what all processes read together depends on the seed alone.
   """
-  numbers = grain.MapDataset.range(len(source)).seed(seed).shuffle().repeat()
-  return numbers.random_map(ExampleOf(source, window))[process::count]
+  return mixed_examples([source], [1.0], seed, window, process, count)
+
+
+def mixed_examples(
+  sources: Sequence[Source],
+  weights: Sequence[float],
+  seed: int,
+  window: grain.transforms.RandomMap,
+  process: int = 0,
+  count: int = 1,
+) -> grain.MapDataset:
+  """The same of several corpora, each of which has its own epochs, and of the examples a share by its weight."""
+  datasets = []
+  for k, source in enumerate(sources):
+    numbers = grain.MapDataset.range(len(source)).seed(mixtures.seed_of(seed, k)).shuffle().repeat()
+    datasets.append(numbers.random_map(ExampleOf(source, window)))
+  return mixtures.mixed(datasets, weights)[process::count]
 
 
 def batched(dataset: grain.MapDataset, clips: int) -> grain.MapDataset:
@@ -138,6 +157,7 @@ def whole_clip(record: dict[str, Any], image_size: int) -> Clip:
     speaker=text(record['speaker']),
     frames=decode_frames(record['frames'], range(len(record['frames'])), image_size),
     mel=record['mel'],
+    phones=record['phones'],
     audio=record['audio'],
     mouth_opening=record.get('mouth_opening'),
   )
@@ -154,13 +174,15 @@ def _joined(clips: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
   return {name: np.ascontiguousarray(np.concatenate([clip[name] for clip in clips])) for name in clips[0]}
 
 
-def _training_source(config: ConfigDict) -> Source:
-  source = corpora.source(config.data.name, config.data.split, config.data.data_dir)
-  return Shifted(source, config.data.shifted) if config.data.get('shifted') else source
+def _training_sources(config: ConfigDict) -> tuple[list[Source], list[float]]:
+  sources, weights = mixtures.open_parts(config.data.name, config.data.split, config.data.data_dir)
+  if config.data.get('shifted'):
+    sources = [Shifted(source, config.data.shifted) for source in sources]
+  return sources, weights
 
 
-def _eval_source(config: ConfigDict) -> Source:
-  return corpora.source(config.data.name, config.data.eval_split, config.data.data_dir)
+def _eval_sources(config: ConfigDict) -> tuple[list[Source], list[float]]:
+  return mixtures.open_parts(config.data.name, config.data.eval_split, config.data.data_dir)
 
 
 def _clips_of_a_share(config: ConfigDict, processes: int) -> int:
@@ -174,8 +196,12 @@ def _clips_of_a_share(config: ConfigDict, processes: int) -> int:
   return clips // processes
 
 
-def _window(config: ConfigDict, silence: float = 0.0, **augmentation: float) -> grain.transforms.RandomMap:
+def _window(
+  config: ConfigDict, silence: float = 0.0, misheard: float = 0.0, **augmentation: float
+) -> grain.transforms.RandomMap:
   size, windows, change = config.model.image_size, config.data.windows, Augmentation(**augmentation)
   if config.task == 'sync_expert':
     return ExpertWindows(size, windows, config.minimum_offset, change)
-  return GeneratorWindows(size, config.data.lead, windows, change, silence)
+  return GeneratorWindows(
+    size, config.data.lead, windows, change, silence, config.model.get('speech', 'mel'), misheard, config.data.reference
+  )

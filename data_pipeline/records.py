@@ -14,6 +14,7 @@ import simplejpeg
 from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
 from lpips_jax.media.audio import MEL_BANDS, MEL_RATE
 from lpips_jax.media.loudness import mel_of
+from lpips_jax.media.phones import hear
 
 JPEG_QUALITY = 95  # at 96 pixels about 6 kB a frame; lower shows in the mouth
 
@@ -26,7 +27,9 @@ def clip_features(**extra: Any) -> Any:
   - `frames`: sequence of JPEG-coded RGB crops, bytes.
   - `audio`: (S,) int16, 16 kHz.
   - `mel`: (1 + S // 200, 80) float32, `lpips_jax.media.loudness.mel_of` the audio: of speech brought to one level.
-  - `box`: (T, 4) int32, left, top, right, bottom of each crop in the video it was cut from, rounded to pixels.
+  - `phones`: (1 + S // 200,) int8, `lpips_jax.media.phones.hear` of the audio, or what was truly said.
+  - `box`: (T, 4) int32, left, top, right, bottom of each crop in the video it was cut from, rounded to pixels;
+    of a head that tilts, before it was turned.
   """
   import tensorflow_datasets as tfds  # here: preparation makes records without it, in processes that start often
 
@@ -38,14 +41,26 @@ def clip_features(**extra: Any) -> Any:
       'frames': tfds.features.Sequence(tfds.features.Text()),
       'audio': tfds.features.Tensor(shape=(None,), dtype=np.int16, encoding=as_bytes),
       'mel': tfds.features.Tensor(shape=(None, MEL_BANDS), dtype=np.float32, encoding=as_bytes),
+      'phones': tfds.features.Tensor(shape=(None,), dtype=np.int8, encoding=as_bytes),
       'box': tfds.features.Tensor(shape=(None, 4), dtype=np.int32, encoding=as_bytes),
       **extra,
     }
   )
 
 
+def phones_of(audio: np.ndarray) -> np.ndarray:
+  """The `phones` of a record, (1 + S // 200,) int8, of its `audio`, (S,) int16, as a recogniser hears them."""
+  return hear(audio.astype(np.float32) / 32768)
+
+
 def make_record(
-  clip_id: str, speaker: str, jpegs: Sequence[bytes], audio: np.ndarray, boxes: np.ndarray, **extra: Any
+  clip_id: str,
+  speaker: str,
+  jpegs: Sequence[bytes],
+  audio: np.ndarray,
+  boxes: np.ndarray,
+  phones: np.ndarray | None = None,
+  **extra: Any,
 ) -> dict[str, Any]:
   """Returns the record of a clip.
 
@@ -55,6 +70,7 @@ def make_record(
     jpegs: T square crops, from `encode_frame`.
     audio: (S,) int16, 16 kHz, starting with the first frame.
     boxes: (T, 4) float, where each crop was cut: left, top, right, bottom in pixels.
+    phones: what is said, where that is known; see `clip_features`. Otherwise it is recognised.
     **extra: what the corpus adds.
 
   Raises:
@@ -70,6 +86,7 @@ def make_record(
     'frames': list(jpegs),
     'audio': audio,
     'mel': mel_of(audio),
+    'phones': phones_of(audio) if phones is None else phones,
     'box': np.rint(boxes).astype(np.int32),
     **extra,
   }
@@ -97,6 +114,7 @@ def part_of_record(record: dict[str, Any], first: int, last: int, clip_id: str) 
     'frames': record['frames'][first:last],
     'audio': record['audio'][first * SAMPLES_A_FRAME : last * SAMPLES_A_FRAME],
     'mel': record['mel'][mel_first:mel_last],
+    'phones': record['phones'][mel_first:mel_last],
     'box': record['box'][first:last],
   }
 

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from data_pipeline.records import text
-from lpips_jax.conventions import SAMPLES_A_FRAME
+from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
+from lpips_jax.media.audio import MEL_RATE
 from lpips_jax.media.loudness import mel_of
 
 MOST = 4  # frames, either way
@@ -37,7 +38,8 @@ class Shifted:
     if not frames:
       return record
     audio = np.roll(record['audio'], -frames * SAMPLES_A_FRAME)
-    return record | {'audio': audio, 'mel': mel_of(audio)}
+    phones = np.roll(record['phones'], -frames * MEL_RATE // FRAME_RATE)
+    return record | {'audio': audio, 'mel': mel_of(audio), 'phones': phones}
 
 
 def shift_of(name: str, share: float) -> int:

@@ -12,6 +12,8 @@ from data_pipeline.augment import AS_IT_IS, Augmentation
 from data_pipeline.records import decode_frames, text
 from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.media.audio import FLOOR_DB, MAX_VALUE, MEL_RATE, WINDOW, mel_windows
+from lpips_jax.media.phones import PHONES, phone_track, silent_track
+from lpips_jax.media.rest import references_for, shut_frames
 
 QUIET_DB = 20.0  # below the loud parts of a clip: there nobody speaks
 LOUD = 90  # percentile of the levels in a clip
@@ -22,8 +24,9 @@ QUIET_MARGIN = 4  # mel frames around a window that must be quiet, too: lips ope
 class GeneratorWindows(grain.transforms.RandomMap):
   """Windows of one clip: five consecutive frames to generate, five of the clip to refer to, and their speech.
 
-  Returns k examples: `target` and `reference` (k, 5, h, w, 3) uint8, `mel` (k, 5, 80, 16) with one window a frame, and
-  `window_mel` (k, 80, 16), the sync expert's window of all five; and `id` (1,), the clip's name in UTF-8.
+  Returns k examples: `target` and `reference` (k, 5, h, w, 3) uint8, `mel` (k, 5, 80, 16) with one window a frame, or
+  of phones (k, 5, 41, 16), and `window_mel` (k, 80, 16), the sync expert's window of all five; and `id` (1,), the
+  clip's name in UTF-8.
 
   Attributes:
     image_size: side of the frames in pixels.
@@ -32,6 +35,10 @@ class GeneratorWindows(grain.transforms.RandomMap):
     augmentation: how the frames may change.
     silence: probability of a target during which nobody speaks, where the clip has one; its speech is then replaced by
       digital silence, so that the generator learns to keep a mouth shut.
+    speech: what the generator hears: 'mel' or 'phones'.
+    misheard: probability that a phone is taken for another, as a recogniser does; of phones alone.
+    reference: 'elsewhere', five frames in a row that are not the target's, as Wav2Lip trains; or 'rest', a frame in
+      which the mouth is nearly shut, in the pose of each frame of the target, as dubbing gives it.
   """
 
   image_size: int
@@ -39,25 +46,43 @@ class GeneratorWindows(grain.transforms.RandomMap):
   windows: int = 1
   augmentation: Augmentation = AS_IT_IS
   silence: float = 0.0
+  speech: str = 'mel'
+  misheard: float = 0.0
+  reference: str = 'elsewhere'
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
     examples = [self._example(record, rng) for _ in range(self.windows)]
     return {name: np.stack([example[name] for example in examples]) for name in examples[0]} | _name(record)
 
   def _example(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    start, reference = draw_starts(record, rng)
-    mel = record['mel']
-    if self.silence and rng.random() < self.silence:
-      silent = silent_starts(record)
-      if len(silent):
-        start, mel = int(rng.choice(silent)), np.full_like(mel, -MAX_VALUE)
+    start, elsewhere = draw_starts(record, rng)
+    silent = silent_starts(record) if self.silence and rng.random() < self.silence else ()
+    if len(silent):
+      start = int(rng.choice(silent))
+    target, reference = self._frames(record, start, elsewhere, rng)
     change = self.augmentation.draw(rng)
     return {
-      'target': change(window_frames(record, start, self.image_size)),
-      'reference': change(window_frames(record, reference, self.image_size)),
-      'mel': mel_windows(mel, FRAME_RATE, WINDOW_FRAMES, lead=self.lead - start),
-      'window_mel': mel_windows(mel, FRAME_RATE, 1, lead=-start)[0],
+      'target': change(target),
+      'reference': change(reference),
+      'mel': mel_windows(self._heard(record, len(silent) > 0, rng), FRAME_RATE, WINDOW_FRAMES, lead=self.lead - start),
+      'window_mel': mel_windows(_silenced(record['mel'], len(silent) > 0), FRAME_RATE, 1, lead=-start)[0],
     }
+
+  def _frames(
+    self, record: dict, start: int, elsewhere: int, rng: np.random.Generator
+  ) -> tuple[np.ndarray, np.ndarray]:
+    if self.reference == 'elsewhere':
+      return window_frames(record, start, self.image_size), window_frames(record, elsewhere, self.image_size)
+    frames = decode_frames(record['frames'], range(len(record['frames'])), self.image_size)
+    target = frames[start : start + WINDOW_FRAMES]
+    return target, references_for(target, frames[rng.choice(shut_frames(frames))])
+
+  def _heard(self, record: dict, silent: bool, rng: np.random.Generator) -> np.ndarray:
+    if self.speech == 'mel':
+      return _silenced(record['mel'], silent)
+    if silent:
+      return silent_track(len(record['mel']))
+    return phone_track(_misheard(record['phones'], self.misheard, rng), record['mel'])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,6 +131,20 @@ def silent_starts(record: dict) -> np.ndarray:
 def window_frames(record: dict, start: int, image_size: int | None = None) -> np.ndarray:
   """Five consecutive frames from `start`, (5, h, w, 3) uint8, of that size or their own; only these are decoded."""
   return decode_frames(record['frames'], range(start, start + WINDOW_FRAMES), image_size)
+
+
+def _silenced(mel: np.ndarray, silent: bool) -> np.ndarray:
+  return np.full_like(mel, -MAX_VALUE) if silent else mel
+
+
+def _misheard(heard: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
+  """Takes some of the phones, each from its beginning to its end, for any others."""
+  if not probability:
+    return heard
+  edges = np.flatnonzero(np.diff(heard, prepend=-1))
+  wrong = rng.random(len(edges)) < probability
+  phones = np.where(wrong, rng.integers(len(PHONES), size=len(edges)), heard[edges])
+  return np.repeat(phones, np.diff(edges, append=len(heard)))
 
 
 def _name(record: dict) -> dict[str, np.ndarray]:

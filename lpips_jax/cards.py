@@ -1,5 +1,6 @@
 """The model card that lies in every checkpoint directory: what the weights are, whence, how good, and for what."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -53,19 +54,19 @@ def card(config: ConfigDict, variables: Any, step: int, metrics: Mapping[str, fl
 
 
 def _data(config: ConfigDict) -> str:
-  corpus = config.data.name.partition('/')[0]
-  return (
-    f'## Data\n\n{config.data.name}, split {config.data.split}; evaluated on {config.data.eval_split}. '
-    f'{LICENCES.get(corpus, UNKNOWN_LICENCE)}'
-  )
+  corpora = [re.split('[/:]', part.strip())[0] for part in config.data.name.split(',')]  # of a mixture, each
+  terms = ' '.join(dict.fromkeys(LICENCES.get(corpus, UNKNOWN_LICENCE) for corpus in corpora))
+  return f'## Data\n\n{config.data.name}, split {config.data.split}; evaluated on {config.data.eval_split}. {terms}'
 
 
 def _recipe(config: ConfigDict) -> str:
   losses = ', '.join(
     f'{name} {value:g}' for name, value in config.losses.items() if isinstance(value, int | float) and value
   )
+  base = config.get('init_from')
+  begun = f'Begun from {base}, whose own card counts, too. ' if base else ''
   return (
-    f'## Recipe\n\n{config.steps:,} steps of {config.data.batch_size} examples, seed {config.seed}, '
+    f'## Recipe\n\n{begun}{config.steps:,} steps of {config.data.batch_size} examples, seed {config.seed}, '
     f'learning rate {config.optimizer.learning_rate:g}; losses: {losses}. `config.json` beside this has every value; '
     '`train.py` with them makes these weights again.'
   )

@@ -16,7 +16,8 @@ def on_all_devices(network: Any) -> Any:
   if not isinstance(network, Pretrained) or jax.local_device_count() == 1:
     return network
   everywhere = NamedSharding(Mesh(np.array(jax.local_devices()), ('data',)), PartitionSpec())
-  return dataclasses.replace(network, variables=jax.device_put(network.variables, everywhere))
+  variables, silent = jax.device_put(network.variables, everywhere), on_all_devices(network.silent)
+  return dataclasses.replace(network, variables=variables, silent=silent)
 
 
 def available_cores() -> int:

@@ -5,6 +5,9 @@ import jax.numpy as jnp
 import optax
 
 MAX_SYNC_LOSS = 100.0  # PyTorch's binary cross-entropy clamps its logarithm there
+LEAST_GAP = 1e-3  # between truth and reference: what is nearer is taken to be so far
+SYNC_EPSILON = 1e-4
+TRIPLET_MARGIN = 0.5
 
 
 def reconstruction(generated: jax.Array, target: jax.Array) -> jax.Array:
@@ -20,6 +23,53 @@ def squared_error(generated: jax.Array, target: jax.Array) -> jax.Array:
 def sync(logits: jax.Array) -> jax.Array:
   """-log p, p = sigmoid(logits) the expert's probability of being in sync: any shape, in [0, 100]."""
   return jnp.minimum(jax.nn.softplus(-logits), MAX_SYNC_LOSS)
+
+
+def stabilised_sync(x: jax.Array, y: jax.Array, d: jax.Array) -> jax.Array:
+  """How far generated mouths are from scoring as the true ones do, relative to how far those of the reference are.
+
+  An expert is unsure of many true mouths, too: where `sync` asks for ever more, this is least where the generated mouth
+  scores as the true one does. The nearer the reference is to that already, the dearer is what is left (Yaman et al.,
+  arXiv 2307.09368):
+
+    L = -log(1 - (|x - y| + e) / (|x - y| + |y - d| + e)) = log(|x - y| + |y - d| + e) - log |y - d|
+
+  with e = 1e-4 and |y - d| at least 1e-3, for a reference that scores as the truth does would make it infinite.
+
+  Args:
+    x: the cosine of generated mouths and speech, any shape.
+    y: of the true mouths and that speech.
+    d: of the mouths that the generator was shown and that speech.
+
+  Returns:
+    Of that shape, from about e / |y - d|, where x = y, to 7.6. Its slope in x is at most 1 / 1.1e-3; there is none in y
+    and d.
+  """
+  y, d = jax.lax.stop_gradient((y, d))
+  gap = jnp.maximum(jnp.abs(y - d), LEAST_GAP)
+  return jnp.log(jnp.abs(x - y) + gap + SYNC_EPSILON) - jnp.log(gap)
+
+
+def adaptive_triplet(
+  generated: jax.Array, target: jax.Array, reference: jax.Array, margin: float = TRIPLET_MARGIN
+) -> jax.Array:
+  """What mouths pay that are not nearer to the true ones than to those of the reference.
+
+  With D the distance of features of unit length and c the cosine of target and reference,
+  L = max(0, D(generated, target) - D(generated, reference) + margin (1 - c)): the less target and reference differ, the
+  less is asked for. It is 0 where generated = target. That the triplet adapts is Yaman et al.'s (arXiv 2307.09368); how
+  it does is chosen here.
+
+  Args:
+    generated, target, reference: feature maps (*b, h, w, c), none negative, such as a layer of VGG's.
+    margin: for a reference that is nothing like the target.
+
+  Returns:
+    (*b,), from 0 to sqrt(2) + margin. Target and reference have no gradient.
+  """
+  anchor, positive, negative = (_of_unit_length(x) for x in (generated, *jax.lax.stop_gradient((target, reference))))
+  alike = (positive * negative).sum((-3, -2, -1))
+  return jax.nn.relu(_distance(anchor, positive) - _distance(anchor, negative) + margin * (1 - alike))
 
 
 def adversarial(generated: jax.Array, kind: str) -> jax.Array:
@@ -109,6 +159,15 @@ def trust(logits: jax.Array, windows: int, exponent: float) -> jax.Array:
   in_sync = jax.nn.log_sigmoid(jnp.diagonal(logits).reshape(-1, windows).mean(-1))
   weight = jax.nn.softmax(exponent * in_sync) * len(in_sync)
   return jax.lax.stop_gradient(jnp.repeat(weight, windows))
+
+
+def _of_unit_length(x: jax.Array) -> jax.Array:
+  return x * jax.lax.rsqrt(jnp.square(x).sum((-3, -2, -1), keepdims=True) + 1e-12)
+
+
+def _distance(x: jax.Array, y: jax.Array) -> jax.Array:
+  """With a finite gradient where both are the same."""
+  return jnp.sqrt(jnp.square(x - y).sum((-3, -2, -1)) + 1e-12)
 
 
 def _ambiguous(clip: jax.Array, start: jax.Array, minimum_offset: int) -> jax.Array:

@@ -1,8 +1,10 @@
 """A checkpoint directory as a callable: what evaluation, dubbing and other people's code use of a training run.
 
-A checkpoint directory holds `config.json`, one directory a saved step, and, for a generator, `sync_expert`: the frozen
-expert it was trained with, itself a checkpoint directory. Who asks for one gets its newest step; `DIR/12000` is that of
-12,000 updates, `DIR/best` the one with the least evaluated loss of those that were kept.
+A checkpoint directory holds `config.json`, one directory a saved step, and, for a generator, the frozen networks that
+it was trained with, themselves checkpoint directories: `sync_expert`, which judged it, and, if there was one,
+`silent_generator`, which shuts the mouths that it is shown, in training and ever after. Who asks for one gets its
+newest step; `DIR/12000` is that of 12,000 updates, `DIR/best` the one with the least evaluated loss of those that were
+kept.
 """
 
 import contextlib
@@ -19,6 +21,7 @@ import flax.errors
 import flax.linen as nn
 import jax
 import jax.export
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import SingleDeviceSharding
 from ml_collections import ConfigDict
@@ -27,9 +30,10 @@ from orbax.checkpoint import v1 as ocp
 from lpips_jax import folding, models, winograd
 from lpips_jax.cli import UserError, first_line
 from lpips_jax.files import write_whole
+from lpips_jax.models.silence import shut
 
 CONFIG_FILE = 'config.json'
-SYNC_EXPERT = 'sync_expert'
+SYNC_EXPERT, SILENT_GENERATOR = 'sync_expert', 'silent_generator'  # keys of a config, and where runs keep copies
 SAFETENSORS, STABLEHLO = 'model.safetensors', 'model.stablehlo'  # what lpips_jax.interop.export writes,
 DESCRIPTION = 'model.json'  # and what it says of them
 VARIABLES = 'model'  # the name of the averaged variables among a step's checkpointables
@@ -45,21 +49,35 @@ class Pretrained:
   (n, h, w, 3) in [0, 1]. Called as a sync expert: (frames (n, 5, h, w, 3) whole crops in [0, 1]; mels (n, 80, 16)) ->
   (face_embedding (n, d), audio_embedding (n, d)), of unit length. Compiled once for each shape.
 
+  A generator that was trained with a silent generator is called in the same way: that one shuts the mouths of the
+  references first.
+
   Attributes:
     config: the config of the training run.
     model: the Flax module.
     variables: its parameters and statistics: the run's moving average.
     step: how many updates they have seen.
+    silent: the silent generator that it was trained with, if any.
   """
 
   config: ConfigDict
   model: nn.Module
   variables: dict[str, Any]
   step: int
+  silent: 'Pretrained | None' = None
 
   def __call__(self, *inputs: jax.Array) -> Any:
+    if self.silent is not None:
+      faces, speech = inputs
+      rest = shut(self.silent.model, self.silent, faces[..., 3:])
+      inputs = jnp.concatenate([faces[..., :3], rest], -1), speech
     with _weights_that_fit():
       return _compiled(self.model, bool(self.config.get('folded')))(self.variables, *inputs)
+
+  def parts(self, faces: jax.Array, speech: jax.Array) -> jax.Array:
+    """Called as a generator that warps: what `models.warping.parts_of` returns, (n, h, w, 6), in place of images."""
+    with _weights_that_fit():
+      return _compiled(self.model, bool(self.config.get('folded')), True)(self.variables, faces, speech)
 
   @cached_property
   def fingerprint(self) -> str:
@@ -67,6 +85,8 @@ class Pretrained:
     digest = hashlib.sha256()
     for path, leaf in jax.tree.leaves_with_path(self.variables):
       digest.update(jax.tree_util.keystr(path).encode() + np.asarray(leaf).tobytes())
+    if self.silent is not None:
+      digest.update(self.silent.fingerprint.encode())
     return digest.hexdigest()[:12]
 
 
@@ -92,9 +112,10 @@ class Exported:
 
 
 @cache
-def _compiled(model: nn.Module, folded: bool) -> Any:
+def _compiled(model: nn.Module, folded: bool, parts: bool = False) -> Any:
   """One program for all networks of a kind: trained and untrained, averaged and not."""
-  return jax.jit(partial(folding.apply if folded else nn.Module.apply, model))
+  options = {'parts': True} if parts else {}
+  return jax.jit(partial(folding.apply if folded else nn.Module.apply, model, **options))
 
 
 def load(checkpoint: str | Path) -> Pretrained | Exported:
@@ -123,17 +144,35 @@ def load_expert(checkpoint: str | Path) -> Pretrained:
   return expert
 
 
+def load_silent(checkpoint: str | Path) -> Pretrained:
+  """Loads a silent generator, as `load` does; raises UserError when the checkpoint holds what cannot be one."""
+  network = load(checkpoint)
+  if not isinstance(network, Pretrained):
+    raise UserError(f'{checkpoint} is exported StableHLO: give the checkpoint directory that it is made of')
+  if network.config.task != 'generator':
+    raise UserError(f'{checkpoint} holds a {network.config.task}, not a generator')
+  if network.config.get('folded'):
+    raise UserError(f'{checkpoint} has its BatchNorm folded away: give the checkpoint before folding')
+  if network.silent is not None:
+    raise UserError(f'{checkpoint} was trained with a silent generator: give that one, or another without')
+  return network
+
+
 def folded(network: Pretrained) -> Pretrained:
   """The same function with BatchNorm folded into the convolutions: see `lpips_jax.folding`."""
   if network.config.get('folded'):
     return network
   config = ConfigDict(network.config.to_dict() | {'folded': True})
   variables = jax.device_put(folding.fold(jax.device_get(network.variables)))
-  return dataclasses.replace(network, config=config, variables=variables)
+  silent = None if network.silent is None else folded(network.silent)
+  return dataclasses.replace(network, config=config, variables=variables, silent=silent)
 
 
 def with_fewer_multiplications(network: Pretrained) -> Pretrained:
-  """The same function of a folded network, faster on a CPU, in float32: see `lpips_jax.winograd`."""
+  """The same function of a folded network, faster on a CPU, in float32: see `lpips_jax.winograd`.
+
+  A silent generator stays as it is.
+  """
   with _weights_that_fit():
     variables = winograd.transform_kernels(
       partial(folding.apply, network.model), network.variables, *models.example_inputs(network.config.model)
@@ -142,10 +181,12 @@ def with_fewer_multiplications(network: Pretrained) -> Pretrained:
 
 
 def save(directory: Path, network: Pretrained) -> None:
-  """Writes a network as a checkpoint directory; `load` reads it, and training takes its experts."""
+  """Writes a network as a checkpoint directory; `load` reads it, and training takes its frozen networks."""
   with ocp.training.Checkpointer(directory.absolute()) as checkpointer:
     checkpointer.save_checkpointables(network.step, {VARIABLES: network.variables})
   write_whole(directory / CONFIG_FILE, network.config.to_json_best_effort(indent=2) + '\n')
+  if network.silent is not None:
+    save(directory / SILENT_GENERATOR, network.silent)
 
 
 def expert_of(checkpoint: str | Path) -> Pretrained:
@@ -222,7 +263,8 @@ def _read(directory: Path, config: ConfigDict, wanted: str) -> Pretrained:
     # As shapes of what is there, not as those the model would have: tracing it takes longer than reading it.
     shapes = ocp.metadata(directory / str(step), VARIABLES).metadata
     variables = checkpointer.load_checkpointables(step, {VARIABLES: _on_one_device(shapes)})[VARIABLES]
-  return Pretrained(config, model, variables, step)
+  silent = load(directory / SILENT_GENERATOR) if config.get(SILENT_GENERATOR) else None
+  return Pretrained(config, model, variables, step, silent)
 
 
 def _read_exported(directory: Path) -> Exported:

@@ -23,5 +23,10 @@ def test_terms_follow_the_corpus_and_the_origin(directory):
   assert 'licensed by the BBC' in cards.card(config, nothing, 1, None)
   config.data.name = 'folder/mine'
   assert cards.UNKNOWN_LICENCE in cards.card(config, nothing, 1, None)
+  config.data.name = 'lrs2:2,folder/mine:1,talking_faces'
+  mixed = cards.card(config, nothing, 1, None)
+  assert 'licensed by the BBC' in mixed and cards.UNKNOWN_LICENCE in mixed and 'shows nobody' in mixed
+  config.init_from = 'runs/base'
+  assert 'Begun from runs/base' in cards.card(config, nothing, 1, None)
   text = cards.card(config, nothing, 1, None, 'Found on a street.')
   assert 'Found on a street.' in text and 'Recipe' not in text and 'Evaluation' not in text

@@ -25,6 +25,68 @@ def test_sync_is_minus_log_p_clamped():
   np.testing.assert_allclose(losses.sync(jnp.array(logits)), [*-np.log(p), 100], rtol=1e-5)
 
 
+def stabilised(x, y, d):
+  """As the paper writes it, in float64."""
+  gap, e = np.maximum(np.abs(y - d), 1e-3), 1e-4
+  return -np.log(1 - (np.abs(x - y) + e) / (np.abs(x - y) + gap + e))
+
+
+def test_stabilised_sync_matches_the_formula_and_its_slope_finite_differences():
+  x, y, d = RNG.uniform(-1, 1, (3, 4, 5))
+  np.testing.assert_allclose(losses.stabilised_sync(x, y, d), stabilised(x, y, d), rtol=1e-4)
+  slopes = jax.grad(lambda *cosines: losses.stabilised_sync(*cosines).sum(), argnums=(0, 1, 2))(x, y, d)
+  differences = (stabilised(x + 1e-6, y, d) - stabilised(x - 1e-6, y, d)) / 2e-6
+  np.testing.assert_allclose(slopes[0], differences, rtol=1e-3)
+  assert not np.any(slopes[1]) and not np.any(slopes[2])
+
+
+def test_stabilised_sync_at_its_limits():
+  y = np.array([0.8, 0.8, 0.8])
+  d = np.array([0.3, 0.8, -0.2])  # the second scores as the truth does
+  at_truth = losses.stabilised_sync(y, y, d)
+  gap = np.array([0.5, 1e-3, 1.0])
+  np.testing.assert_allclose(at_truth, -np.log(gap / (gap + 1e-4)), rtol=1e-2)
+  copied = losses.stabilised_sync(d[[0, 2]], y[[0, 2]], d[[0, 2]])  # a generator that repeats the reference
+  np.testing.assert_allclose(copied, np.log(2), rtol=1e-3)
+  off = losses.stabilised_sync(y - 0.2, y, d)
+  assert off[1] > off[0] > off[2] > np.max(at_truth[[0, 2]])  # dearer the more in sync the reference is
+  np.testing.assert_allclose(
+    off, losses.stabilised_sync(y + 0.2, y, d), rtol=1e-5
+  )  # nobody is paid for more than truth
+  worst = losses.stabilised_sync(jnp.array([-1.0]), jnp.array([1.0]), jnp.array([1.0]))
+  np.testing.assert_allclose(worst, np.log(2.0011 / 0.001), rtol=1e-4)
+
+
+def triplet(g, t, r, margin=0.5):
+  g, t, r = (x / np.sqrt((x**2).sum((1, 2, 3), keepdims=True)) for x in (g, t, r))
+  near, far = (np.sqrt(((g - x) ** 2).sum((1, 2, 3))) for x in (t, r))
+  return np.maximum(0, near - far + margin * (1 - (t * r).sum((1, 2, 3))))
+
+
+def test_adaptive_triplet_matches_numpy_and_its_slope_finite_differences():
+  g, t, r = RNG.random((3, 6, 3, 4, 2))
+  g[:3] = 0.3 * g[:3] + 0.7 * r[:3]  # some nearer to the reference
+  g[5] = t[5]
+  expected = triplet(g, t, r)
+  np.testing.assert_allclose(losses.adaptive_triplet(g, t, r), expected, rtol=1e-4, atol=1e-5)
+  assert np.all(expected[:3] > 0.1) and expected[5] == 0
+  slopes = jax.grad(lambda *maps: losses.adaptive_triplet(*maps).sum(), argnums=(0, 1, 2))(g, t, r)
+  step = np.zeros_like(g)
+  step[:, 1, 2, 0] = 1e-5
+  differences = (triplet(g + step, t, r) - triplet(g - step, t, r)) / 2e-5
+  np.testing.assert_allclose(slopes[0][:5, 1, 2, 0], differences[:5], rtol=1e-3, atol=1e-5)
+  assert not np.any(slopes[1]) and not np.any(slopes[2])
+
+
+def test_adaptive_triplet_asks_for_less_the_more_target_and_reference_are_alike():
+  t, r = RNG.random((2, 1, 3, 4, 2))
+  nearly = 0.9 * t + 0.1 * r
+  assert losses.adaptive_triplet(r, t, r)[0] > 5 * losses.adaptive_triplet(nearly, t, nearly)[0] > 0
+  repeated = jax.grad(lambda g: losses.adaptive_triplet(g, t, r).sum())(r)  # where a generator begins
+  assert np.all(np.isfinite(repeated)) and np.any(repeated)
+  assert not np.any(losses.adaptive_triplet(t, t, t))
+
+
 def test_contrastive_matches_numpy():
   logits = RNG.standard_normal((6, 6))
   expected = []

@@ -70,8 +70,9 @@ def test_noise_does_not_shake_the_box():
       samples = still.samples + rng.normal(0, 4, still.samples.shape)
       yield Shown(k, Fraction(k, 25), Planes(np.clip(samples, 0, 255).astype(np.uint8), still.colours))
 
-  boxes = np.concatenate([boxes for _, boxes in follow(noisy(), make_detector('yunet'), info, One())]).reshape(60, 4)
-  assert ((boxes[:, :2] + boxes[:, 2:]) / 2).std(axis=0).max() < 0.25
+  boxes = np.concatenate([boxes for _, boxes in follow(noisy(), make_detector('yunet'), info, One())]).reshape(60, 5)
+  assert ((boxes[:, :2] + boxes[:, 2:4]) / 2).std(axis=0).max() < 0.25
+  assert np.ptp(boxes[:, 4]) == 0
 
 
 def best_correlation(heard: np.ndarray, speech: np.ndarray, reach: int = 800) -> float:
@@ -91,7 +92,7 @@ def compare(face: Path, output: Path) -> tuple[list[bool], list[float]]:
     if k % 5:
       continue
     original = to_rgb(shown.planes)[: dubbed.shape[0], : dubbed.shape[1]]
-    left, top, right, bottom, _ = max(find(original), key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
+    left, top, right, bottom, *_ = max(find(original), key=lambda box: (box[2] - box[0]) * (box[3] - box[1]))
     grow_x, grow_y = 0.05 * (right - left), 0.05 * (bottom - top)
     outside = np.ones(original.shape[:2], bool)
     rows = slice(max(0, int(top - grow_y)), max(0, int(bottom + grow_y)))

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from benchmarks.torch_reference.released import Block, Discriminator, SyncExpert, speech_encoder
 
-PAPER = {'attention': True, 'fusion': 'adain', 'from_reference': False}
+PAPER = {'attention': True, 'fusion': 'adain', 'speech': 'mel', 'output': 'image'}
 
 
 def build(config: Any) -> nn.Module:

@@ -1,13 +1,16 @@
 """The corpora, by name: what `config.data.name` and `--dataset` may say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow_datasets as tfds
 
+from data_pipeline.corpora.talking_faces import oracle
 from data_pipeline.corpora.talking_faces import talking_faces_dataset_builder as talking_faces
 from lpips_jax.cli import UserError
+from lpips_jax.evaluation import Clip
 
 EMBEDDED = 'talking_faces'
 PREPARED_SINCE = '2.0.0'  # of corpora.prepared: before it, the mels of records were of speech of any level
@@ -48,6 +51,11 @@ def fresh_test_source(name: str, seed: int, data_dir: str) -> Sequence[dict[str,
     raise UserError(f'--seed draws new speakers, which only {EMBEDDED} can; leave it out for {name!r}')
   fresh = talking_faces.fresh_test_config(_embedded_config(config), seed)
   return _drawn(fresh, 'test', str(Path(data_dir).expanduser()))
+
+
+def dubbed_truth(name: str) -> Callable[[dict[str, Any], Clip | None, int], np.ndarray] | None:
+  """What renders the true frames of foreign speech and of silence, where a corpus knows: see `oracle.true_frames`."""
+  return oracle.true_frames if name.partition('/')[0] == EMBEDDED else None
 
 
 def _embedded_config(name: str) -> talking_faces.TalkingFacesConfig:

@@ -27,7 +27,11 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   """
 
   VERSION = tfds.core.Version('2.0.0')
-  RELEASE_NOTES: ClassVar = {'2.0.0': 'The mel is that of speech brought to one level.', '1.0.0': 'First release.'}
+  RELEASE_NOTES: ClassVar = {
+    '2.0.0': 'The mel is that of speech brought to one level.',
+    '1.1.0': 'The phones that are heard.',
+    '1.0.0': 'First release.',
+  }
   LAYOUTS: ClassVar[tuple[str, ...]] = ()
 
   def __init__(self, *, file_format: Any = 'array_record', **kwargs: Any) -> None:

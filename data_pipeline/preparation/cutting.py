@@ -87,7 +87,7 @@ def _cut_directory(raw: RawClip, settings: CutSettings) -> Outcome:
 
 
 def _add(outcome: Outcome, raw: RawClip, jpegs: Sequence[bytes], excerpt: Excerpt) -> None:
-  record = make_record(f'{raw.id}/{len(outcome.records)}', raw.speaker, jpegs, excerpt.audio, excerpt.boxes)
+  record = make_record(f'{raw.id}/{len(outcome.records)}', raw.speaker, jpegs, excerpt.audio, excerpt.boxes[:, :4])
   outcome.records.append(record)
   outcome.notes.append({'face': float(np.mean(excerpt.boxes[:, 3] - excerpt.boxes[:, 1]))})
 

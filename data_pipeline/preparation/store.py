@@ -25,7 +25,7 @@ from lpips_jax.cli import UserError
 from lpips_jax.files import LOCK, alone_in, write_whole
 from lpips_jax.media.loudness import mel_of
 
-ARRAYS = 'audio', 'box'  # and the mel is made of the audio again
+ARRAYS = 'audio', 'phones', 'box'  # and the mel is made of the audio again
 SETTINGS, FINISHED = 'settings.json', 'rejected.csv'
 
 

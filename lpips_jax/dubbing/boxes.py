@@ -9,16 +9,19 @@ import numpy as np
 
 from lpips_jax.cli import UserError
 from lpips_jax.files import write_whole
+from lpips_jax.media import turning
 from lpips_jax.media.video import VideoInfo
 
 LARGEST = 4  # times the longer side of the picture; a larger box is a mistake
-FORM = 'a JSON list with [left, top, right, bottom], a list of such boxes, or null for each frame'
+FORM = 'a JSON list with [left, top, right, bottom] (and degrees), a list of such boxes, or null for each frame'
 
-Boxes = list[np.ndarray]  # of one frame, (4,) float each: left, top, right, bottom in pixels
+Boxes = list[np.ndarray]  # of one frame, (5,) float each: left, top, right, bottom in pixels, roll; see media.turning
 
 
 def read_boxes(path: str | os.PathLike[str]) -> list[Boxes]:
   """Reads the boxes of each frame from a JSON list with a box, a list of boxes or null for each.
+
+  A box has four numbers, or five where the head tilts: by so many degrees, clockwise, it is turned about its middle.
 
   Raises:
     UserError: the file cannot be read, or does not hold such a list, or no box at all.
@@ -39,21 +42,21 @@ def read_boxes(path: str | os.PathLike[str]) -> list[Boxes]:
 
 
 def write_boxes(path: str | os.PathLike[str], frames: Sequence[Boxes]) -> None:
-  """Writes what `read_boxes` reads, in hundredths of a pixel."""
-  rows = [[np.round(box, 2).tolist() for box in boxes] for boxes in frames]
+  """Writes what `read_boxes` reads, in hundredths of a pixel and of a degree."""
+  rows = [[_as_numbers(box) for box in boxes] for boxes in frames]
   lines = ',\n'.join(json.dumps(None if not row else row[0] if len(row) == 1 else row) for row in rows)
   write_whole(Path(path), f'[\n{lines}\n]\n')
 
 
 def grown(box: np.ndarray, pads: Sequence[int], info: VideoInfo, frame: int) -> np.ndarray:
-  """Returns a box with pixels added at the top, bottom, left and right, in Wav2Lip's order.
+  """Returns a box with pixels added at the top, bottom, left and right of the head, in Wav2Lip's order.
 
   Raises:
     UserError: it comes out less than a pixel wide or high, or much larger than the picture that `info` is of.
   """
   top, bottom, left, right = pads
-  box = box + np.array([-left, -top, right, bottom], np.float64)
-  width, height = box[2:] - box[:2]
+  box = turning.grown(box, left, top, right, bottom)
+  width, height = box[2:4] - box[:2]
   if not (min(width, height) >= 1 and max(width, height) <= LARGEST * max(info.width, info.height)):
     raise UserError(
       f'the face box of frame {frame} is {width:.0f} x {height:.0f} pixels in a picture of {info.width} x '
@@ -62,11 +65,21 @@ def grown(box: np.ndarray, pads: Sequence[int], info: VideoInfo, frame: int) -> 
   return box
 
 
+def _as_numbers(box: np.ndarray) -> list[float]:
+  degrees = np.degrees(turning.unwrapped(turning.roll_of(box), 0))
+  return np.round([*box[:4], *([degrees] if degrees else [])], 2).tolist()
+
+
 def _of_frame(frame: object) -> Boxes:
   if frame is None:
     return []
-  boxes = np.array(frame, np.float64)
-  boxes = boxes[None] if boxes.ndim == 1 and boxes.size else boxes
-  if boxes.shape != (0,) and (boxes.shape[1:] != (4,) or not np.isfinite(boxes).all()):
+  if not isinstance(frame, list):
     raise ValueError
-  return list(boxes)
+  return [_box(box) for box in (frame if not frame or isinstance(frame[0], list) else [frame])]
+
+
+def _box(numbers: object) -> np.ndarray:
+  box = np.array(numbers, np.float64)
+  if box.shape not in ((4,), (5,)) or not np.isfinite(box).all():
+    raise ValueError
+  return np.append(box[:4], np.radians(box[4]) if len(box) > 4 else 0.0)

@@ -8,6 +8,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,9 @@ from lpips_jax.cli import UserError
 from lpips_jax.dubbing import following
 from lpips_jax.dubbing.boxes import write_boxes
 from lpips_jax.dubbing.locating import FoundBoxes, GivenBoxes, Locator
+from lpips_jax.dubbing.looking import SHORTEST_LOOK, Looked, look_ahead
 from lpips_jax.dubbing.options import Options, Path_
-from lpips_jax.dubbing.painting import Speech, composite, generate
+from lpips_jax.dubbing.painting import References, Speech, composite, generate
 from lpips_jax.dubbing.preview import write_preview
 from lpips_jax.dubbing.stages import Stages, Times, opencv_on_one_thread
 from lpips_jax.media import loudness, sound, writing
@@ -111,23 +113,27 @@ class Dubber:
     delay, samples = sound.load_driving_speech(audio, 60 * options.max_minutes)
     if loudness.speech_level(samples) is None:
       logging.warning('nothing is heard in %s: it is silent, or below -60 dB of full scale', audio)
-    speech = Speech(samples, options.silence == 'closed')
     whole_sound = options.length == 'audio'
     end = None if options.length == 'video' else Fraction(len(samples), SAMPLE_RATE)
     locate = self._locator(face, info, options)
     source = (play_there_and_back if whole_sound else play)(face, info)
 
     begun = time.perf_counter()
+    looked = self._look(face, info, locate, end, options)
+    generator = self.generator
+    rest = (options.reference or generator.reference) == 'rest'
+    references = References(looked, rest)
+    speech = Speech(samples, options.silence == 'closed', generator.speech, generator.level)
     with opencv_on_one_thread(), contextlib.ExitStack() as outputs, Stages() as stages:
+      stages.times.update(self.times)
       self.times = stages.times
       frames = stages.ahead('decode', _until(source, end), DEPTH)
-      located = stages.ahead('find', locate(frames), DEPTH)
-      generator = self.generator  # the first time this takes seconds, in which the first faces are found
+      located = stages.ahead('find', (looked or locate)(frames), DEPTH)
       write = outputs.enter_context(  # first, to be finished last: where it is, everything is
         writing.write_video(output, info, audio, whole_sound, delay, options.codec, options.crf)
       )
       watch = None if options.preview is None else outputs.enter_context(write_preview(options.preview, info))
-      batches = stages.ahead('generate', generate(located, speech, generator), 1)
+      batches = stages.ahead('generate', generate(located, speech, generator, references), 1)
       dubbed = stages.ahead('composite', composite(batches, options.sharpen, watch), DEPTH)
       encoded = stages.here('encode', _encoded(dubbed, write))
       total = _expected(info, end, options.length)
@@ -137,6 +143,21 @@ class Dubber:
       if options.save_boxes is not None:
         write_boxes(options.save_boxes, locate.found)
     self.seconds = time.perf_counter() - begun
+
+  def _look(
+    self, face: Path_, info: VideoInfo, locate: Locator, end: Fraction | None, options: Options
+  ) -> Looked | None:
+    """Looks ahead for mouths at rest, unless none will be shown; meanwhile the generator is loaded."""
+    if options.reference == 'frame' and options.silence == 'model':
+      return None
+    frames = play(face, info) if end is None else _until(play(face, info), max(end, SHORTEST_LOOK))
+    with opencv_on_one_thread(), Stages() as stages:
+      self.times = stages.times
+      decoded = stages.ahead('look: decode', frames, DEPTH)
+      located = stages.ahead('look: find', locate(decoded), DEPTH)
+      with ThreadPoolExecutor(1) as loading, cli.progress_bar('looking', info.frames, 'frame', self._progress) as bar:
+        loading.submit(lambda: self.generator)
+        return look_ahead(_counted(located, bar.update))
 
   def _locator(self, face: Path_, info: VideoInfo, options: Options) -> Locator:
     if options.boxes is not None:
@@ -172,6 +193,12 @@ def _until(frames: Iterable[Shown], end: Fraction | None) -> Iterator[Shown]:
     if number and end is not None and shown.time >= end:
       return
     yield shown
+
+
+def _counted(items: Iterable[Any], count: Callable[[], Any]) -> Iterator[Any]:
+  for item in items:
+    yield item
+    count()
 
 
 def _chooser(face: Path_, info: VideoInfo, find: Detect, options: Options) -> following.Choose:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lpips_jax.cli import UserError
-from lpips_jax.media import detect, shots
+from lpips_jax.media import detect, shots, turning
 from lpips_jax.media.people import Crowd, Sightings, settling_frames
 from lpips_jax.media.playback import Shown
 from lpips_jax.media.survey import STRIDE, look
@@ -24,7 +24,7 @@ class Present(NamedTuple):
 
   Attributes:
     who: all that is known of them so far.
-    box: (4,) where their face is, smoothed.
+    box: (5,) where their face is, smoothed; see `media.turning`.
     prominence: how large and central the face is from now on, as far as is known.
   """
 
@@ -39,7 +39,7 @@ Choose = Callable[[int, list[Present]], list[Present]]
 def follow(
   frames: Iterable[Shown], find: detect.Detect, info: VideoInfo, choose: Choose
 ) -> Iterator[tuple[Shown, list[np.ndarray]]]:
-  """Yields each frame with the boxes, (4,) each, of the faces to be dubbed in it.
+  """Yields each frame with the boxes, (5,) each, of the faces to be dubbed in it.
 
   Faces are looked for at a stride, and in every frame where something unexpected happens. The frames of the next 1.3
   seconds are held back meanwhile, or fewer where those take too much memory: smoothing then sees less of what comes.
@@ -127,10 +127,10 @@ def person_at(
 
   for shown, _ in follow(frames, find, info, note):
     if shown.time + 1 / info.rate > time:
-      inside = [one for one in found[-1] if one.box[0] <= x < one.box[2] and one.box[1] <= y < one.box[3]]
+      inside = [one for one in found[-1] if turning.holds(one.box, x, y)]
       if inside:
         return Only(first_sighting(min(inside, key=lambda one: _distance(one.box, x, y)).who))
-      seen = '; '.join(','.join(f'{edge:.0f}' for edge in one.box) for one in found[-1]) or 'none'
+      seen = '; '.join(','.join(f'{edge:.0f}' for edge in one.box[:4]) for one in found[-1]) or 'none'
       raise UserError(f'there is no face at {x:g},{y:g} after {float(time):g} s; faces (left,top,right,bottom): {seen}')
     found.clear()
   raise UserError(f'the video ends before {float(time):g} s, where --face_at looks for a face')

@@ -15,8 +15,8 @@ from lpips_jax import pretrained
 from lpips_jax.cli import UserError
 from lpips_jax.conventions import FRAME_RATE
 from lpips_jax.devices import along_batch, available_cores, on_all_devices
-from lpips_jax.media.audio import MEL_BANDS, WINDOW
 from lpips_jax.media.loudness import level_of
+from lpips_jax.models import example_inputs
 from lpips_jax.models.inputs import generator_faces
 
 AHEAD = 2  # batches that an accelerator is given at once, so that it need not wait for the next
@@ -42,6 +42,8 @@ class Generator:
     image_size: sides of a face crop in pixels.
     lead: seconds by which the speech window of a frame starts before it.
     level: of the speech that it wants: see `media.loudness.mel_of`.
+    speech: what it hears, 'mel' or 'phones'.
+    reference: what it was made to be shown: 'rest' or 'frame'; see `Options`.
     workers: the threads.
   """
 
@@ -58,20 +60,25 @@ class Generator:
     self.image_size = network.config.model.image_size
     self.lead = Fraction(network.config.data.lead) / FRAME_RATE
     self.level = level_of(network.config)
+    self.speech = network.config.model.get('speech', 'mel')
+    self.reference = 'rest' if network.config.data.get('reference') == 'rest' else 'frame'
+    self._warps = ours and network.config.model.get('output') == 'warp'
     self.workers = ThreadPoolExecutor(parts if on_cpu else AHEAD, 'generator')
     if ours:  # compiled before there are frames to hold: compilers take memory, too
       face = np.zeros((self.image_size, self.image_size, 3), np.uint8)
-      self([face], [face], np.zeros((1, MEL_BANDS, WINDOW), np.float32)).result()
+      self([face], [face], np.zeros((1, *example_inputs(network.config.model)[1].shape[1:]), np.float32)).result()
 
   def __call__(
     self, crops: Sequence[np.ndarray], references: Sequence[np.ndarray], windows: np.ndarray
   ) -> Future[np.ndarray]:
     """Begins to generate, and returns what will be (n, s, s, 3) in [0, 1].
 
+    Of a network that warps it is (n, s, s, 6) instead, which `media.warping.compose` applies to faces of any size.
+
     Args:
       crops: n <= part, each (s, s, 3) uint8: the faces.
       references: likewise, showing a mouth of the same person.
-      windows: (n, 80, 16), the speech of each.
+      windows: (n, 80 or 41, 16), the speech of each.
     """
     faces = np.zeros((2, self.part, self.image_size, self.image_size, 3), np.uint8)
     mels = np.zeros((self.part, *windows.shape[1:]), np.float32)
@@ -79,9 +86,10 @@ class Generator:
     return self.workers.submit(lambda: np.asarray(self.generate(*faces, mels))[: len(crops)])
 
   def generate(self, targets: Any, references: Any, mels: Any) -> jax.Array:
-    """Generates one part in this thread, and waits for it: (part, s, s, 3) uint8, twice, (part, 80, 16) -> images."""
+    """Generates one part in this thread, and waits for it: (part, s, s, 3) uint8, twice, and windows of speech."""
     targets, references, mels = jax.device_put((targets, references, mels), self._split)
-    return jax.block_until_ready(self.network(_faces(targets, references), mels))
+    apply = self.network.parts if self._warps else self.network
+    return jax.block_until_ready(apply(_faces(targets, references), mels))
 
 
 def load_generator(checkpoint: str | os.PathLike[str] | Callable[..., Any]) -> Callable[..., Any]:
@@ -106,6 +114,8 @@ def made_fast(network: pretrained.Pretrained, precision: str) -> pretrained.Pret
   on_cpu = jax.default_backend() == 'cpu'
   if precision == 'auto':
     precision = 'float32' if on_cpu else 'bfloat16'
+  if network.silent is not None:
+    network = dataclasses.replace(network, silent=made_fast(network.silent, precision))
   network = pretrained.folded(network)
   if on_cpu and precision == 'float32':
     network = pretrained.with_fewer_multiplications(network)

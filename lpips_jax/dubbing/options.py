@@ -10,6 +10,7 @@ from lpips_jax.media.detect import DETECTORS
 
 LENGTHS = 'audio', 'video', 'shortest'
 SILENCES = 'model', 'closed'
+REFERENCES = 'rest', 'frame'
 MOST_SHARPENING = 4.0
 
 Path_ = str | os.PathLike[str]
@@ -30,8 +31,11 @@ class Options:
     all_faces: every face is dubbed.
     length: `audio`: as long as the audio, the video being played there and back if it is the shorter; `video`: as long
       as the video; `shortest`: as long as the shorter.
-    silence: what mouths do where the speech pauses: `model`: whatever the generator makes of silence; `closed`: it is
-      shown the person's mouth as nearly shut as it was seen so far.
+    silence: what mouths do where the speech pauses: `model`: whatever the generator makes of the sound there; `closed`:
+      it is given silence, and shown the person's mouth at rest.
+    reference: what the generator is shown of the person beside the frame that it changes: `rest`, their mouth as nearly
+      shut as the video has it, in the pose of the frame; `frame`, the frame itself, as in Wav2Lip, which lets the
+      filmed mouth through; by default what the generator was trained with.
     sharpen: how much generated faces are sharpened; see `media.faces.change`.
     preview: where to write a second video, with source, generated faces and result side by side.
     codec: see `media.writing.CODECS`; h264 by default, vp9 in a .webm.
@@ -53,6 +57,7 @@ class Options:
   all_faces: bool = False
   length: str = 'audio'
   silence: str = 'model'
+  reference: str | None = None
   sharpen: float = 0.0
   preview: Path_ | None = None
   codec: str | None = None
@@ -67,6 +72,8 @@ class Options:
       raise UserError(f'--length must be one of {", ".join(LENGTHS)}, not {self.length!r}')
     if self.silence not in SILENCES:
       raise UserError(f'--silence must be one of {", ".join(SILENCES)}, not {self.silence!r}')
+    if self.reference not in (None, *REFERENCES):
+      raise UserError(f'--reference must be one of {", ".join(REFERENCES)}, not {self.reference!r}')
     if len(self.pads) != 4:
       raise UserError(f'--pads must be four numbers of pixels, top,bottom,left,right, not {len(self.pads)}')
     if self.face_at is not None and (len(self.face_at) != 3 or not all(0 <= x < float('inf') for x in self.face_at)):

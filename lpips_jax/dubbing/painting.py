@@ -4,23 +4,23 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from lpips_jax.dubbing import silence
+from lpips_jax.dubbing.cutting import Face, cut_out, large_crop
+from lpips_jax.dubbing.looking import Looked
 from lpips_jax.dubbing.preview import Watch
-from lpips_jax.dubbing.silence import Known, ShutMouths, shut_mouth
-from lpips_jax.media import audio, faces, loudness, ycbcr
+from lpips_jax.media import audio, faces, loudness, phones, warping, ycbcr
+from lpips_jax.media.alignment import UNMOVED, in_pose, pose_between
 from lpips_jax.media.pictures import to_bytes
 from lpips_jax.media.playback import Shown
-from lpips_jax.media.ycbcr import Region
 
 if TYPE_CHECKING:  # bad input is told before JAX is waited for
   from lpips_jax.dubbing.generator import Generator
 
 MOST_HELD = 256 << 20  # bytes of frames in a batch
-MARGIN = 2  # pixels around a box that resampling at its edge reaches
 PREVIEW_SIDE = 960  # pixels: the longer side of frames that are watched
 CLOSING_SILENCE = Fraction(1, 2)  # seconds: a mouth is shut after the last word, whatever comes then
 
@@ -31,56 +31,40 @@ class Speech:
   Args:
     samples: (S,) float in [-1, 1] at 16 kHz, from the first frame on; after their end there is silence.
     pauses: whether mouths are shut where the speech pauses, or left to the generator.
-
-  Attributes:
-    pauses: likewise.
+    kind: what the generator hears: 'mel', or 'phones', as `media.phones` has them.
+    level: of the mel that it hears: see `media.loudness.mel_of`.
   """
 
-  def __init__(self, samples: np.ndarray, pauses: bool) -> None:
-    self._samples, self._mels = samples, {}
-    self.pauses = pauses
-    self._resting = silence.find_pauses(samples) if pauses else None
+  def __init__(self, samples: np.ndarray, pauses: bool, kind: str = 'mel', level: str = loudness.NORMALISED) -> None:
+    padded = np.pad(loudness.at_level(samples, level), (0, int(CLOSING_SILENCE * audio.SAMPLE_RATE)))
+    track = audio.melspectrogram(padded)
+    silent = np.full_like(track[:1], -audio.MAX_VALUE)
+    if kind == 'phones':
+      track, silent = phones.phone_track(phones.hear(padded), track), phones.silent_track(1)
+    self._track, self._silent = track, np.repeat(silent, audio.WINDOW, 0).T
+    self._pauses = silence.find_pauses(samples) if pauses else None
 
-  def __call__(
-    self, times: Sequence[Fraction], lead: Fraction, level: str = loudness.AS_IS
-  ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the windows of n frames, (n, 80, 16), and of which their mouths are shut, (n,) bool.
+  def __call__(self, times: Sequence[Fraction], lead: Fraction) -> np.ndarray:
+    """Returns the windows of frames that are shown at n times, in seconds, (n, 80 or 41, 16).
 
     Args:
-      times: when the frames are shown, in seconds.
+      times: of the frames.
       lead: seconds by which a window starts before its frame.
-      level: see `media.loudness.mel_of`.
     """
-    windows = audio.mel_windows_at(self._mel(level), [time - lead for time in times])
-    if self._resting is None:
-      return windows, np.zeros(len(times), bool)
-    rests = silence.is_pause(self._resting, times)
-    windows[rests] = -audio.MAX_VALUE
-    return windows, rests
+    windows = audio.mel_windows_at(self._track, [time - lead for time in times])
+    windows[[self.rests_at(time) for time in times]] = self._silent
+    return windows
 
-  def _mel(self, level: str) -> np.ndarray:
-    if level not in self._mels:
-      self._mels[level] = loudness.mel_of(self._samples, level, after=CLOSING_SILENCE)
-    return self._mels[level]
+  def rests_at(self, time: Fraction) -> bool:
+    """Whether mouths are to be shut at a time, in seconds."""
+    return self._pauses is not None and bool(silence.is_pause(self._pauses, [time])[0])
 
 
-@dataclass(frozen=True, eq=False)
-class Face:
-  """One face in one frame.
+class Reference(NamedTuple):
+  """A face of the same person that the generator is shown: (r, r, 3) uint8, and its pose, from `media.alignment`."""
 
-  Attributes:
-    region: the part of the frame that may change, around the lower part of the box.
-    rgb: (h, w, 3) uint8, what is there.
-    box: (4,) in pixels of the region, above which it begins.
-    box_in_frame: (4,) in pixels of the frame.
-    crop: (s, s, 3) uint8, what the generator sees.
-  """
-
-  region: Region
-  rgb: np.ndarray
-  box: np.ndarray
-  box_in_frame: np.ndarray
-  crop: np.ndarray
+  face: np.ndarray
+  pose: np.ndarray
 
 
 @dataclass(eq=False)
@@ -88,36 +72,63 @@ class Batch:
   """Frames whose faces are generated together; the result may not be there yet."""
 
   frames: list[tuple[Shown, list[Face]]] = field(default_factory=list)
-  people: list[Known | None] = field(default_factory=list)  # whose the faces are, where mouths are shut in pauses
-  generated: list[Future[np.ndarray]] = field(default_factory=list)  # their images, in parts
+  references: list[Reference] = field(default_factory=list)  # of the faces, in their order
+  generated: list[Future[np.ndarray]] = field(default_factory=list)  # what becomes of them, in parts
 
   @property
   def faces(self) -> list[tuple[Shown, Face]]:
     return [(shown, face) for shown, found in self.frames for face in found]
 
 
+class References:
+  """Chooses what the generator is shown of a person beside the frame that it changes.
+
+  Args:
+    looked: what a look ahead has found; None shows the frame itself, always.
+    rest: whether mouths at rest are shown throughout, or in pauses of the speech alone.
+  """
+
+  def __init__(self, looked: Looked | None, rest: bool) -> None:
+    self._looked, self._rest = looked, rest
+    self._poses: dict[int, np.ndarray] = {}
+
+  def __call__(self, shown: Shown, found: Sequence[Face], in_pause: bool) -> list[Reference]:
+    """Returns a reference for each face of a frame."""
+    if self._looked is None or not (self._rest or in_pause):
+      return [Reference(large_crop(shown, face.box_in_frame), UNMOVED) for face in found]
+    mouths = self._looked.mouths_in(shown.index)
+    people = self._looked.people[shown.index]
+    return [self._in_pose(*each) for each in zip(people, mouths, found, strict=True)]
+
+  def _in_pose(self, person: int, mouth: np.ndarray, face: Face) -> Reference:
+    """From one frame to the next a head moves little: the last pose is where the next is sought."""
+    self._poses[person] = pose_between(face.crop, mouth, self._poses.get(person, UNMOVED))
+    return Reference(mouth, self._poses[person])
+
+
 def generate(
-  frames: Iterable[tuple[Shown, Sequence[np.ndarray]]], speech: Speech, generator: 'Generator'
+  frames: Iterable[tuple[Shown, Sequence[np.ndarray]]],
+  speech: Speech,
+  generator: 'Generator',
+  references: References | None = None,
 ) -> Iterator[Batch]:
   """Crops the faces of frames and begins to generate their mouths, at most `generator.batch_size` frames at once.
 
   Args:
-    frames: each with its boxes, (4,) in pixels.
+    frames: each with its boxes, (5,) in pixels.
     speech: what is said.
     generator: the network.
+    references: what it is shown beside each face; by default the face itself.
   """
-  batch, mouths = Batch(), ShutMouths() if speech.pauses else None
+  references, batch = references or References(None, False), Batch()
   for shown, boxes in frames:
-    found = [face for box in boxes if (face := _cut_out(shown, box, generator.image_size)) is not None]
-    people = [None] * len(found)
-    if mouths is not None:
-      people = mouths.see([face.box_in_frame for face in found], [face.crop for face in found])
+    found = [face for box in boxes if (face := cut_out(shown, box, generator.image_size)) is not None]
     most = min(generator.batch_size, max(1, MOST_HELD // shown.planes.samples.nbytes))
     if batch.frames and (len(batch.frames) >= most or len(batch.faces) + len(found) > generator.batch_size):
       yield _begun(batch, speech, generator)
       batch = Batch()
     batch.frames.append((shown, found))
-    batch.people += people
+    batch.references += references(shown, found, speech.rests_at(shown.time))
   if batch.frames:
     yield _begun(batch, speech, generator)
 
@@ -131,39 +142,29 @@ def composite(batches: Iterable[Batch], sharpen: float = 0.0, watch: Watch | Non
     watch: sees each frame before and after; from `preview.write_preview`.
   """
   for batch in batches:
-    made = (image for images in batch.generated for image in to_bytes(images.result()))
+    made = (one for part in batch.generated for one in part.result())
+    images = (_image(one, reference) for one, reference in zip(made, batch.references, strict=True))
     for shown, found in batch.frames:
       before = None if watch is None else ycbcr.reduced_rgb(shown.planes, PREVIEW_SIDE)
-      images = [next(made) for _ in found]
-      for face, image in zip(found, images, strict=True):
+      new = [next(images) for _ in found]
+      for face, image in zip(found, new, strict=True):
         ycbcr.add(shown.planes, face.region, faces.change(face.rgb, face.box, image, face.crop, sharpen))
       if watch is not None:
-        watch(shown.time, before, images, ycbcr.reduced_rgb(shown.planes, PREVIEW_SIDE))
+        watch(shown.time, before, new, ycbcr.reduced_rgb(shown.planes, PREVIEW_SIDE))
       yield shown
 
 
-def _cut_out(shown: Shown, box: np.ndarray, size: int) -> Face | None:
-  """The face in a box; None where its mouth lies outside the picture."""
-  grown = box + np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])
-  region = ycbcr.even_region(shown.planes.size, *grown)
-  lower = ycbcr.even_region(shown.planes.size, grown[0], box[1] + faces.CHANGED_FROM * (box[3] - box[1]), *grown[2:])
-  if region is None or lower is None:
-    return None
-  rgb = ycbcr.to_rgb(shown.planes, region)
-  crop = faces.crop(rgb, _seen_from(region, box), size)
-  return Face(lower, rgb[lower.top - region.top :], _seen_from(lower, box), box, crop)
-
-
-def _seen_from(region: Region, box: np.ndarray) -> np.ndarray:
-  return box - np.array([region.left, region.top] * 2)
+def _image(made: np.ndarray, reference: Reference) -> np.ndarray:
+  """The face that a network has made, (s, s, 3) uint8: painted by it, or of the reference's size, its pixels moved."""
+  return to_bytes(made) if made.shape[-1] == 3 else warping.compose(made, *reference)
 
 
 def _begun(batch: Batch, speech: Speech, generator: 'Generator') -> Batch:
-  for first in range(0, len(batch.faces), generator.part):
-    last = first + generator.part
-    some, people = batch.faces[first:last], batch.people[first:last]
-    windows, rests = speech([shown.time for shown, _ in some], generator.lead, generator.level)
-    crops = [face.crop for _, face in some]
-    references = [shut_mouth(person) if rest else crop for crop, person, rest in zip(crops, people, rests, strict=True)]
-    batch.generated.append(generator(crops, references, windows))
+  found = batch.faces
+  windows = speech([shown.time for shown, _ in found], generator.lead) if found else []
+  for first in range(0, len(found), generator.part):
+    part = slice(first, first + generator.part)
+    crops = [face.crop for _, face in found[part]]
+    references = [in_pose(*reference, generator.image_size) for reference in batch.references[part]]
+    batch.generated.append(generator(crops, references, windows[part]))
   return batch

@@ -12,10 +12,11 @@ from lpips_jax import metrics, perceptual, pretrained
 from lpips_jax.cli import UserError
 from lpips_jax.devices import on_all_devices
 from lpips_jax.evaluation.batches import at_size, embeddings, in_batches
-from lpips_jax.evaluation.takes import Take, heard
+from lpips_jax.evaluation.takes import Take
+from lpips_jax.media.mouth import correlation, mouth_opening
 from lpips_jax.media.pictures import to_bytes
+from lpips_jax.metrics.leakage import open_share, rest_deviation
 from lpips_jax.metrics.lse import lse
-from lpips_jax.metrics.mouth import correlation, mouth_opening
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.inputs import to_unit
 from lpips_jax.models.syncnet import IMAGE_SIZE as SYNCNET_SIZE
@@ -49,6 +50,7 @@ MEASURES = {
   'leak': Measure('mouth, leak', False),
 }
 OF_THE_EXPERT = 'expert_accuracy', 'expert_ranking', 'offset_correct'
+OF_SILENCE = 'open_share', 'rest_deviation'  # of takes that were made of it: `lpips_jax.metrics.leakage`
 BY_SYNCNET = 'lse_c', 'lse_d', 'lse_offset'
 BY_THE_EXPERT = 'sync_confidence', 'sync_distance', 'sync_offset', *OF_THE_EXPERT
 
@@ -79,7 +81,7 @@ class Judges:
     return known | ({} if self.weights is None else {'lpips': _fingerprint(self.weights)})
 
   def score(self, take: Take) -> Scores:
-    """Returns every measure of `MEASURES` and, of filmed takes, `OF_THE_EXPERT`, that this take can be judged by.
+    """Returns every measure of `MEASURES`, `OF_THE_EXPERT` and `OF_SILENCE` that this take can be judged by.
 
     Raises:
       ValueError: the take is too short.
@@ -124,7 +126,7 @@ class Judges:
 
   def _by_expert(self, frames: np.ndarray, take: Take) -> Scores:
     faces, speech = embeddings(
-      self.expert, at_size(frames, self.expert.config.model.image_size), heard(take, self.expert)
+      self.expert, at_size(frames, self.expert.config.model.image_size), take.heard_by(self.expert.config)
     )
     sync = metrics.sync_scores(faces, speech)
     scores: Scores = {
@@ -185,7 +187,7 @@ def _load(directory: str | None, task: str) -> Pretrained | None:
 
 
 def _of_the_mouth(frames: np.ndarray, take: Take) -> Scores:
-  """Motion: the standard deviation of the opening, in percent of the mouth's region."""
+  """Motion: the standard deviation of the opening, in percent of the mouth's region; deviation at rest likewise."""
   opening = mouth_opening(frames)
   scores: Scores = {}
   if take.mouth_opening is not None:
@@ -193,6 +195,10 @@ def _of_the_mouth(frames: np.ndarray, take: Take) -> Scores:
   scores['mouth_motion'] = 100 * float(opening.std())
   if take.reference is not None:
     scores['leak'] = correlation(opening, mouth_opening(take.reference))
+  if take.speaking is not None:
+    beside = mouth_opening(frames, take.speaking)
+    at_rest = open_share(beside, mouth_opening(take.speaking)), 100 * rest_deviation(beside)
+    scores |= dict(zip(OF_SILENCE, at_rest, strict=True))
   return scores
 
 

@@ -7,7 +7,9 @@ from typing import Any
 import cv2
 
 from lpips_jax import pages
+from lpips_jax.evaluation import leakage as leakages
 from lpips_jax.evaluation.judges import MEASURES
+from lpips_jax.evaluation.leakage import Leakage
 from lpips_jax.evaluation.scoring import Row
 from lpips_jax.evaluation.summary import Figure, Summary, notes, table
 
@@ -15,7 +17,13 @@ WORST = 8  # clips
 BY = 'lower_half_psnr', 'sync_confidence', 'lse_c'  # the first of these that there is says which clips went worst
 
 
-def page(summary: Summary, rows: Sequence[Row], description: Mapping[str, Any], shown: Mapping[Path, str]) -> str:
+def page(
+  summary: Summary,
+  rows: Sequence[Row],
+  description: Mapping[str, Any],
+  shown: Mapping[Path, str],
+  leakage: Leakage | None = None,
+) -> str:
   """Returns the page.
 
   Args:
@@ -23,16 +31,21 @@ def page(summary: Summary, rows: Sequence[Row], description: Mapping[str, Any], 
     rows: all of it.
     description: what was evaluated, by title.
     shown: pictures and videos to look at, and what they show.
+    leakage: the second table, if it was asked for.
   """
-  head, cells = table(summary)
-  said = ''.join(pages.paragraph(note, quiet=True) for note in notes(summary))
-  sections = [('Systems', pages.table(cells, head) + said), ('Measures', _plots(summary))]
+  sections = [('Systems', _table(*table(summary), notes(summary))), ('Measures', _plots(summary))]
+  if leakage is not None:
+    sections.append(('Leakage', _table(*leakages.table(leakage), leakages.notes(leakage))))
   if shown:
     sections.append(('Samples', _samples(shown)))
   if worst := _worst(summary, rows):
     sections.append(('Clips that went worst', worst))
   sections.append(('What was evaluated', pages.table([(key, str(value)) for key, value in description.items()])))
   return pages.page('Evaluation', sections)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], said: Sequence[str]) -> str:
+  return pages.table(rows, head) + ''.join(pages.paragraph(note, quiet=True) for note in said)
 
 
 def _plots(summary: Summary) -> str:

@@ -7,8 +7,9 @@ import numpy as np
 
 from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
 from lpips_jax.evaluation.batches import at_size, in_batches
+from lpips_jax.evaluation.references import REFERENCES, usual
 from lpips_jax.evaluation.systems import Make
-from lpips_jax.evaluation.takes import Clip, heard
+from lpips_jax.evaluation.takes import Clip
 from lpips_jax.media.audio import mel_windows
 from lpips_jax.media.pictures import to_bytes
 from lpips_jax.media.writing import write_clip
@@ -39,9 +40,13 @@ def picture_rows(
   columns = []
   for clip, number in zip(clips, numbers, strict=True):
     k = (37 * number) % len(clip.frames)  # a different place in each clip
-    target, reference = clip.frames[k : k + 1], clip.frames[(k - len(clip.frames) // 2) % len(clip.frames)][None]
-    seen = np.asarray(generator_faces(target, reference))
-    made = [_one(generator, target, reference, heard(clip, generator), k) for generator in generators.values()]
+    target = clip.frames[k : k + 1]
+    shown = [REFERENCES[usual(generator)](clip.frames)[k : k + 1] for generator in generators.values()]
+    seen = np.asarray(generator_faces(target, shown[0]))
+    made = [
+      _one(generator, target, reference, clip.heard_by(generator.config), k)
+      for generator, reference in zip(generators.values(), shown, strict=True)
+    ]
     columns.append([seen[0, ..., :3], seen[0, ..., 3:], *made, target[0] / 255])
   return [np.stack(row) for row in zip(*columns, strict=True)]
 
@@ -59,9 +64,9 @@ def write_beside(path: Path, makers: Mapping[str, Make], systems: Sequence[str],
   write_clip(path, beside, beside.shape[1:3], None if speech is None else speech[: shortest * SAMPLES_A_FRAME])
 
 
-def _one(generator: Callable, target: np.ndarray, reference: np.ndarray, mel: np.ndarray, k: int) -> np.ndarray:
+def _one(generator: Callable, target: np.ndarray, reference: np.ndarray, heard: np.ndarray, k: int) -> np.ndarray:
   """What a generator makes of frame k, (h, w, 3)."""
   size, lead = generator.config.model.image_size, generator.config.data.lead
   faces = np.asarray(generator_faces(at_size(target, size), at_size(reference, size)))
-  made = in_batches(generator, faces, mel_windows(mel, FRAME_RATE, k + 1, lead)[k:])
+  made = in_batches(generator, faces, mel_windows(heard, FRAME_RATE, k + 1, lead)[k:])
   return at_size(np.asarray(made, np.float32), target.shape[1])[0]

@@ -50,12 +50,16 @@ class Protocol(NamedTuple):
     systems: of each row of the table, in order, all that its scores depend on but clips and judges, as JSON has it.
     described: what the results say of it.
     write_samples: leaves what there is to see in a directory; returns what it shows, by the name of the file.
+    leakage: the rows of the table of leakage, `lpips_jax.evaluation.leakage.Asked`, if there is to be one.
+    more: of what is scored for that table alone, as `systems`.
   """
 
   entries: list[Entry]
   systems: dict[str, Any]
   described: dict[str, Any]
   write_samples: Callable[[Path], dict[str, str]]
+  leakage: Sequence[Any] = ()
+  more: Mapping[str, Any] = {}
 
 
 @dataclass(frozen=True)

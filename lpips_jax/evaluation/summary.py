@@ -80,6 +80,20 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
   return float(low), float(high)
 
 
+def figure_of(values: Sequence[float]) -> Figure:
+  """The mean of some clips, at least one."""
+  return Figure(float(np.mean(values)), *interval(values), len(values))
+
+
+def shown_as(figure: Figure | None) -> str:
+  """A cell of a table, empty without a figure."""
+  if figure is None:
+    return ''
+  if figure.low is None:
+    return f'{figure.mean:.3g}'
+  return f'{figure.mean:.3f} ± {(figure.high - figure.low) / 2:.3f}'
+
+
 def flat(summary: Summary) -> dict[str, float]:
   """Names the means: `<measure>` of `generated` and of what only filmed clips have, `<measure>_<system>` of others."""
   return {
@@ -108,19 +122,26 @@ def table(summary: Summary) -> tuple[list[str], list[list[str]]]:
   """The head and the rows of a table: a row a system, a column a measure, means with half of their intervals."""
   rows = []
   for system, figures in summary.systems.items():
-    cells = [_shown(figures[measure]) if measure in figures else '' for measure in summary.measures]
+    cells = [shown_as(figures.get(measure)) for measure in summary.measures]
     rows.append([system, str(summary.scored[system]), *cells])
-  arrows = {True: ' ↑', False: ' ↓', None: ''}
-  return ['system', 'clips', *(MEASURES[name].title + arrows[MEASURES[name].higher] for name in summary.measures)], rows
+  return ['system', 'clips', *(heading(*MEASURES[name]) for name in summary.measures)], rows
+
+
+def heading(title: str, higher: bool | None) -> str:
+  """A title and an arrow to where it is better."""
+  return title + {True: ' ↑', False: ' ↓', None: ''}[higher]
 
 
 def markdown(summary: Summary) -> str:
   """The table as Markdown, and what is not in it."""
-  head, rows = table(summary)
+  return '\n\n'.join([as_markdown(*table(summary)), *notes(summary)]) + '\n'
+
+
+def as_markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+  """A table, without a line end after it."""
   widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
   lines = [head, ['-' * width for width in widths], *rows]
-  text = '\n'.join('| ' + ' | '.join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + ' |' for line in lines)
-  return '\n\n'.join([text, *notes(summary)]) + '\n'
+  return '\n'.join('| ' + ' | '.join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + ' |' for line in lines)
 
 
 def notes(summary: Summary) -> list[str]:
@@ -146,7 +167,7 @@ def _figures(rows: Sequence[Row]) -> dict[str, Figure]:
   for measure in [*MEASURES, *OF_THE_EXPERT]:
     values = [row.scores[measure] for row in rows if row.scores.get(measure) is not None]
     if values:
-      figures[measure] = Figure(float(np.mean(values)), *interval(values), len(values))
+      figures[measure] = figure_of(values)
   return figures
 
 
@@ -170,9 +191,3 @@ def _moments(features: Iterator[np.ndarray]) -> Moments | None:
     moments = moments or Moments(of_clip.shape[1])
     moments.add(of_clip)
   return moments if moments and moments.count > 1 else None
-
-
-def _shown(figure: Figure) -> str:
-  if figure.low is None:
-    return f'{figure.mean:.3g}'
-  return f'{figure.mean:.3f} ± {(figure.high - figure.low) / 2:.3f}'

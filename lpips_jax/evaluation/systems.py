@@ -1,10 +1,11 @@
 """What is made of a filmed clip: the network's takes, and the controls that say what its figures are worth.
 
-A generator rebuilds the clip from its masked frames, a reference frame from elsewhere in the clip, and speech:
+A generator rebuilds the clip from its masked frames, speech, and a reference: what it was trained to be shown, which is
+the clip's mouth at rest or a frame from elsewhere in the clip:
   generated: the clip's own speech;
   other_audio: another speaker's speech, judged by the clip: its lips should not fit;
   cross_audio: the same frames, judged by the speech that they were made of: its lips should fit;
-  silent: no sound, judged by the clip: its mouth should rest, whatever the mouth of the reference does;
+  silent: no sound, judged by the clip's: its mouth should rest, whatever the mouth of the reference does;
   untrained: the same network before training.
 Without it:
   copy_reference: the lower half of the reference frame, as it is, below the true upper half;
@@ -21,22 +22,32 @@ import numpy as np
 from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
 from lpips_jax.devices import on_all_devices
 from lpips_jax.evaluation.batches import at_size, in_batches
-from lpips_jax.evaluation.takes import Clip, Take, heard
-from lpips_jax.media.audio import MAX_VALUE, mel_windows
+from lpips_jax.evaluation.references import REFERENCES, elsewhere, usual
+from lpips_jax.evaluation.takes import Clip, Take, silence_for
+from lpips_jax.media.audio import mel_windows
 from lpips_jax.models.inputs import generator_faces
 from lpips_jax.pretrained import Pretrained
 from lpips_jax.training.state import init_variables
 
 GENERATED = 'generated'
 OF_A_GENERATOR = GENERATED, 'other_audio', 'cross_audio', 'silent', 'untrained'
+OF_TWO_SPEAKERS = 'other_audio', 'cross_audio'
 OF_A_CLIP = 'copy_reference', 'target'
 FILMED = 'target'
+SETUPS = 'silent', 'matched', 'mismatched'
 Make = Callable[[], Take]
+Dub = Callable[[Clip | None], np.ndarray]  # of whose speech, or of silence, frames of one clip's face are made
 
 
-def names(generators: Mapping[str, Any]) -> dict[str, str | None]:
-  """All systems in the order of their rows, each with the name of the generator that it needs, if any."""
-  of_generators = {row_name(name, kind): name for name in generators for kind in _kinds(generators[name])}
+def names(generators: Mapping[str, Any], alone: bool = False) -> dict[str, str | None]:
+  """All systems in the order of their rows, each with the name of the generator that it needs, if any.
+
+  Where one speaker is `alone`, those that need another are left out.
+  """
+  left_out = OF_TWO_SPEAKERS if alone else ()
+  of_generators = {
+    row_name(name, kind): name for name in generators for kind in _kinds(generators[name]) if kind not in left_out
+  }
   return of_generators | dict.fromkeys(OF_A_CLIP if generators else (FILMED,))
 
 
@@ -52,18 +63,76 @@ def takes_of(clip: Clip, other: Clip | None, generators: Mapping[str, Pretrained
 
   Args:
     clip: the clip.
-    other: one of another speaker, whose speech is put into this mouth; for generators alone.
+    other: one of another speaker, whose speech is put into this mouth, for generators; None where there is none: then
+      what `OF_TWO_SPEAKERS` names must not be asked for.
     generators: by name.
   """
-  shown = np.roll(clip.frames, len(clip.frames) // 2, axis=0)
-  filmed = Take(clip.frames, clip.mel, clip.audio, clip.frames, None, clip.mouth_opening, filmed=True)
+  filmed = as_filmed(clip)
   makers = {}
   for name, generator in generators.items():
-    for kind, make in _of_generator(filmed, shown, other, generator).items():
+    for kind, make in _of_generator(clip, other, generator).items():
       makers[row_name(name, kind)] = make
-  upper = (np.arange(clip.frames.shape[1]) < clip.frames.shape[1] // 2)[:, None, None]
-  copied = dataclasses.replace(filmed, frames=np.where(upper, clip.frames, shown), filmed=False)
+  copied = dataclasses.replace(filmed, frames=copied_lower_half(clip.frames, elsewhere(clip.frames)), filmed=False)
   return makers | {'copy_reference': lambda: copied, FILMED: lambda: filmed}
+
+
+def as_filmed(clip: Clip) -> Take:
+  return Take(clip.frames, clip.mel, clip.audio, clip.frames, None, clip.mouth_opening, filmed=True)
+
+
+def copied_lower_half(frames: np.ndarray, shown: np.ndarray) -> np.ndarray:
+  """The upper half of each frame above the lower half of the reference."""
+  upper = (np.arange(frames.shape[1]) < frames.shape[1] // 2)[:, None, None]
+  return np.where(upper, frames, shown)
+
+
+def dubber(clip: Clip, shown: np.ndarray, generator: Pretrained) -> Dub:
+  """What makes a generator speak with the face of a clip, to which it is shown these references."""
+  config = generator.config
+  size, lead = config.model.image_size, config.data.lead
+  target, reference = at_size(clip.frames, size), at_size(shown, size)
+
+  def dub(speech: Clip | None) -> np.ndarray:
+    heard = silence_for(config, len(clip.mel)) if speech is None else speech.heard_by(config)
+    faces = np.asarray(generator_faces(target, reference))
+    made = in_batches(generator, faces, mel_windows(heard, FRAME_RATE, len(faces), lead))
+    return at_size(made.astype(np.float32), clip.frames.shape[1])
+
+  return dub
+
+
+def setups(clip: Clip, other: Clip, shown: np.ndarray, dub: Dub) -> dict[str, Make]:
+  """What makes the takes of a dub, by what it is made from: `SETUPS`.
+
+  Matched ones are made from the clip's speech and judged by it; mismatched ones from another's and judged by that;
+  silent ones from nothing, and judged by the clip's sound, to which lips can only fit by what they were shown.
+
+  Args:
+    clip: whose face it is.
+    other: whose speech it is.
+    shown: the references; a mouth that is the same in all of them leaves no trace to look for.
+    dub: makes the frames.
+  """
+  reference = None if (shown == shown[:1]).all() else shown
+  filmed = dataclasses.replace(as_filmed(clip), reference=reference, filmed=False)
+
+  def truth(speech: Clip | None) -> np.ndarray | None:
+    return None if clip.dubbed_truth is None else clip.dubbed_truth(speech)
+
+  def mismatched() -> Take:
+    """As far as both the picture and the other's speech go."""
+    length = min(len(clip.frames), len(other.frames))
+    audio = None if other.audio is None else other.audio[: length * SAMPLES_A_FRAME]
+    frames, true, trace, opening = (
+      None if x is None else x[:length] for x in (dub(other), truth(other), reference, other.mouth_opening)
+    )
+    return Take(frames, other.mel, audio, true, trace, opening)
+
+  return {
+    'silent': lambda: dataclasses.replace(filmed, frames=dub(None), truth=truth(None), speaking=clip.frames),
+    'matched': lambda: dataclasses.replace(filmed, frames=dub(clip)),
+    'mismatched': mismatched,
+  }
 
 
 def other_speaker(index: int, speakers: Sequence[str]) -> int:
@@ -86,34 +155,15 @@ def _kinds(generator: Any) -> Sequence[str]:
   return OF_A_GENERATOR if isinstance(generator, Pretrained) else OF_A_GENERATOR[:-1]  # StableHLO is trained for good
 
 
-def _of_generator(filmed: Take, shown: np.ndarray, other: Clip, generator: Pretrained) -> dict[str, Make]:
-  size, lead = generator.config.model.image_size, generator.config.data.lead
-  target, reference = at_size(filmed.frames, size), at_size(shown, size)
-
-  def generate(network: Pretrained, mel: np.ndarray) -> np.ndarray:
-    faces = np.asarray(generator_faces(target, reference))
-    made = in_batches(network, faces, mel_windows(mel, FRAME_RATE, len(faces), lead))
-    return at_size(made.astype(np.float32), filmed.frames.shape[1])
-
-  @cache
-  def with_other_speech() -> np.ndarray:
-    return generate(generator, heard(other, generator))
-
-  def cross() -> Take:
-    """As far as both the picture and the other's speech go."""
-    length = min(len(filmed.frames), len(other.frames))
-    audio = None if other.audio is None else other.audio[: length * SAMPLES_A_FRAME]
-    opening = None if other.mouth_opening is None else other.mouth_opening[:length]
-    return Take(with_other_speech()[:length], other.mel, audio, None, shown[:length], opening)
-
-  def made_of(make: Callable[[], np.ndarray], truth: np.ndarray | None = filmed.truth) -> Make:
-    return lambda: dataclasses.replace(filmed, frames=make(), truth=truth, reference=shown, filmed=False)
-
-  silence = np.full_like(filmed.mel, -MAX_VALUE)
+def _of_generator(clip: Clip, other: Clip, generator: Pretrained) -> dict[str, Make]:
+  shown = REFERENCES[usual(generator)](clip.frames)
+  dub = cache(dubber(clip, shown, generator))
+  of_setups = setups(clip, other, shown, dub)
+  filmed = dataclasses.replace(as_filmed(clip), reference=shown, filmed=False)
   return {
-    GENERATED: made_of(lambda: generate(generator, heard(filmed, generator))),
-    'other_audio': made_of(with_other_speech),
-    'cross_audio': cross,
-    'silent': made_of(lambda: generate(generator, silence), truth=None),
-    'untrained': made_of(lambda: generate(untrained(generator), heard(filmed, generator))),
+    GENERATED: of_setups['matched'],
+    'other_audio': lambda: dataclasses.replace(filmed, frames=dub(other)),
+    'cross_audio': of_setups['mismatched'],
+    'silent': of_setups['silent'],
+    'untrained': lambda: dataclasses.replace(filmed, frames=dubber(clip, shown, untrained(generator))(clip)),
   }

@@ -1,12 +1,15 @@
 """What is scored: clips as they were filmed, and takes: what somebody, or a network, made of a face and speech."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Optional
 
 import numpy as np
+from ml_collections import ConfigDict
 
 from lpips_jax.conventions import SAMPLES_A_FRAME
 from lpips_jax.media.loudness import NORMALISED, level_of, mel_of
+from lpips_jax.media.phones import phone_track, silence
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +23,9 @@ class Clip:
     mel: (m, 80), `lpips_jax.media.loudness.mel_of` the sound, as records have it: of speech brought to one level.
     audio: (s,) int16, the sound itself at 16 kHz, where that is at hand.
     mouth_opening: (t,), how far the mouth is truly open, where that is known.
+    phones: (m,) int8, what is said, `lpips_jax.media.phones.hear`; for generators that hear phones.
+    dubbed_truth: what the frames would look like if this speaker, moving as here, said what another clip says, or
+      nothing (None): (t, h, w, 3) uint8. Only corpora that draw their speakers know.
   """
 
   name: str
@@ -28,6 +34,19 @@ class Clip:
   mel: np.ndarray
   audio: np.ndarray | None = None
   mouth_opening: np.ndarray | None = None
+  phones: np.ndarray | None = None
+  dubbed_truth: Callable[[Optional['Clip']], np.ndarray] | None = None
+
+  def heard_by(self, config: ConfigDict) -> np.ndarray:
+    """Returns the sound as the generator of a config hears it: (m, 80) its mel or (m, 41) its phone track."""
+    if config.model.get('speech', 'mel') == 'mel':
+      return _mel_for(config, self.mel, self.audio)
+    return phone_track(self.phones, self.mel)
+
+
+def silence_for(config: ConfigDict, length: int) -> np.ndarray:
+  """Returns silence as the generator of a config hears it: (length, 80) or (length, 41)."""
+  return silence(config.model.get('speech', 'mel'), length)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,12 +55,14 @@ class Take:
 
   Attributes:
     frames: (t, h, w, 3) face crops at 25 fps, uint8 or float in [0, 1].
-    mel: (m, 80), of the sound that the lips should fit.
+    mel: (m, 80), `lpips_jax.media.loudness.mel_of` the sound that the lips should fit.
     audio: (s,) int16 at 16 kHz, that sound itself.
     truth: (t, h, w, 3) uint8, what the frames should look like.
     reference: (t, h, w, 3) uint8, the faces whose mouths the network was shown: theirs must not come through.
     mouth_opening: (t,), how far the mouth should be open.
     tracked: (t, 224, 224, 3) uint8, the frames as SyncNet's own pipeline cuts them; the crops by default.
+    speaking: (s, h, w, 3) uint8, of takes whose mouth should rest throughout: the same face as it was filmed, speaking,
+      by which one knows how far its mouth opens.
     filmed: whether nothing was made of these frames: then they say how good the sync expert is.
   """
 
@@ -52,7 +73,12 @@ class Take:
   reference: np.ndarray | None = None
   mouth_opening: np.ndarray | None = None
   tracked: np.ndarray | None = None
+  speaking: np.ndarray | None = None
   filmed: bool = False
+
+  def heard_by(self, config: ConfigDict) -> np.ndarray:
+    """Returns the mel of the sound as the sync expert of a config hears it, (m, 80)."""
+    return _mel_for(config, self.mel, self.audio)
 
 
 def length(take: Take) -> int:
@@ -60,10 +86,7 @@ def length(take: Take) -> int:
   return len(take.frames) if take.audio is None else min(len(take.frames), len(take.audio) // SAMPLES_A_FRAME)
 
 
-def heard(take: Clip | Take, network: Any) -> np.ndarray:
-  """Returns the mel of a clip or take, (m, 80), as a network wants it: of speech as it is, if it was trained on that.
-
-  Without the sound itself it is that of speech brought to one level.
-  """
-  level = level_of(network.config)
-  return take.mel if level == NORMALISED or take.audio is None else mel_of(take.audio, level)
+def _mel_for(config: ConfigDict, mel: np.ndarray, audio: np.ndarray | None) -> np.ndarray:
+  """The mel of speech as it is, for networks that were trained on that; where the sound is not at hand, the other."""
+  level = level_of(config)
+  return mel if level == NORMALISED or audio is None else mel_of(audio, level)

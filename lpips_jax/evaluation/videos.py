@@ -162,16 +162,17 @@ def syncnet_crop(frame: np.ndarray, box: np.ndarray) -> np.ndarray:
   """The square that SyncNet's pipeline (Chung and Zisserman's release) cuts for a face.
 
   Around the middle of the box, it reaches half of the longer side to the top, 1.4 times that to the left and to the
-  right, and 1.8 times that to the bottom; in whole pixels, and not smoothed when it shrinks.
+  right, and 1.8 times that to the bottom; in whole pixels, and not smoothed when it shrinks. Heads that tilt are not
+  turned, which that pipeline does not do either.
 
   Args:
     frame: (h, w, 3) uint8.
-    box: (4,) left, top, right, bottom in pixels.
+    box: (4,) left, top, right, bottom in pixels; a roll after them is passed over.
 
   Returns:
     (224, 224, 3) uint8.
   """
-  (x, y), half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]).max() / 2
+  (x, y), half = (box[:2] + box[2:4]) / 2, (box[2:4] - box[:2]).max() / 2
   around = int(half * (1 + 2 * MARGIN))
   padded = cv2.copyMakeBorder(frame, *4 * (around,), cv2.BORDER_CONSTANT, value=3 * (OUTSIDE,))
   x, y, reach = x + around, y + around, half * (1 + MARGIN)

@@ -24,10 +24,11 @@ from jax import export as jax_export
 
 from lpips_jax import cards, cli, models, pretrained
 from lpips_jax.files import whole_directory, write_whole
-from lpips_jax.media import audio
+from lpips_jax.media import audio, phones
 from lpips_jax.media.loudness import AS_IS, NORMALISED, REFERENCE, level_of
 
 PLATFORMS = 'cpu', 'cuda', 'tpu'
+TWO_PASSES = 'orbax', 'stablehlo'  # formats that keep a generator's silent generator with it
 
 
 def define_flags() -> None:
@@ -61,6 +62,8 @@ def export(checkpoint: str | Path, destination: Path, form: str, fold: bool = Fa
     network = pretrained.load(checkpoint)
     if not isinstance(network, pretrained.Pretrained):
       cli.fail(f'{checkpoint} is StableHLO, whose weights do not come out again: export the checkpoint it was made of')
+    if network.silent is not None and form not in TWO_PASSES:
+      cli.fail(f'{checkpoint} has a silent generator, which {form} cannot hold: give --format=stablehlo or orbax')
     if fold:
       network = pretrained.folded(network)
     FORMATS[form](directory, network)
@@ -71,7 +74,7 @@ def export(checkpoint: str | Path, destination: Path, form: str, fold: bool = Fa
 def describe(network: pretrained.Pretrained) -> dict[str, Any]:
   """What somebody needs to know who calls the network without this project."""
   config = network.config
-  names = _INPUTS[config.model.name]
+  names = (_FACES, _PHONES) if config.model.get('speech') == 'phones' else _INPUTS[config.model.name]
   shapes = models.example_inputs(config.model)
   inputs = [
     {
@@ -108,6 +111,8 @@ def _write_card(directory: Path, checkpoint: str | Path, network: pretrained.Pre
 _FACES = 'faces', (0, 1), 'RGB crops, the target with the rows from height / 2 on zeroed, then a reference'
 _FRAMES = 'frames', (0, 1), 'five whole crops, RGB'
 _MELS = 'mels', (-audio.MAX_VALUE, audio.MAX_VALUE), 'windows of the log-mel spectrogram, bands first'
+_SAID = ' '.join(phones.PHONES[1:])
+_PHONES = 'phones', (0, 1), f'windows of a phone track: silence, {_SAID}, of which one is 1, and the loudness'
 _INPUTS = {
   'attn_wav2lip': (_FACES, _MELS),
   'wav2lip': (_FACES, _MELS),

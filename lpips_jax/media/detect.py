@@ -14,7 +14,7 @@ from absl import logging
 
 from lpips_jax.cli import UserError
 from lpips_jax.files import user_cache
-from lpips_jax.media import ycbcr
+from lpips_jax.media import tilt, turning, ycbcr
 from lpips_jax.media.track import SAME_FACE, overlap
 from lpips_jax.media.ycbcr import Planes
 
@@ -51,8 +51,9 @@ def make_detector(
     longest_side: pixels to which larger frames are reduced inside; giving it reduced ones saves time.
 
   Returns:
-    A function from a frame, (H, W, 3) uint8 RGB, to the faces in it: (n, 5) float32 with left, top, right, bottom in
-    pixels of that frame, in YuNet's convention, and a score.
+    A function from a frame, (H, W, 3) uint8 RGB, to the faces in it: (n, 6) float32 with left, top, right, bottom in
+    pixels of that frame, in YuNet's convention, a score, and how much the head tilts, as `media.turning` has it: the
+    roll about the middle of the box that it would have if it were upright. The cascade sees none that tilt.
 
   Raises:
     UserError: there is no such detector, or its file cannot be had or read.
@@ -72,10 +73,10 @@ def in_planes(find: Detect, planes: Planes) -> np.ndarray:
   scale = max(planes.size) / LONGEST_SIDE
   if scale <= 1:
     return faces
-  faces = faces * np.float32([scale, scale, scale, scale, 1])
+  faces = faces * np.float32([scale] * 4 + [1] * (faces.shape[1] - 4))
   if scale < CLOSER:
     return faces
-  return np.array([_seen_closer(find, planes, face) for face in faces], np.float32).reshape(-1, 5)
+  return np.array([_seen_closer(find, planes, face) for face in faces], np.float32).reshape(len(faces), faces.shape[1])
 
 
 def choose_detector(kind: str, model: str | os.PathLike[str] | None = None) -> tuple[str, Path | None]:
@@ -114,11 +115,12 @@ def _yunet(file: Path, longest_side: int) -> Detect:
     network.setInputSize((width, height))
     _, faces = network.detect(canvas)
     if faces is None:
-      return np.zeros((0, 5), np.float32)
+      return np.zeros((0, 6), np.float32)
+    faces = faces[np.isfinite(faces).all(axis=1)]  # YuNet answers with NaN in pictures a few pixels high
     boxes = np.concatenate([faces[:, :2], faces[:, :2] + faces[:, 2:4]], axis=1)
-    return _with_scores(boxes / scale, faces[:, -1])
+    return _as_faces(boxes / scale, faces[:, -1], tilt.reading(faces[:, 4:14].reshape(-1, 5, 2)))
 
-  return detect
+  return lambda frame: tilt.find_tilted(detect, frame)
 
 
 def _cascade(longest_side: int) -> Detect:
@@ -131,21 +133,39 @@ def _cascade(longest_side: int) -> Detect:
     grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
     squares = classifier.detectMultiScale(grey, scaleFactor=1.1, minNeighbors=4, minSize=(smallest, smallest))
     squares = np.asarray(squares, np.float32).reshape(-1, 4) / scale
-    return _with_scores(squares[:, [0, 1, 0, 1]] + edges * squares[:, 2:3], np.ones(len(squares)))
+    return _as_faces(squares[:, [0, 1, 0, 1]] + edges * squares[:, 2:3], np.ones(len(squares)), np.zeros(len(squares)))
 
   return detect
 
 
 def _seen_closer(find: Detect, planes: Planes, face: np.ndarray) -> np.ndarray:
-  """The same face, (5,), found in the part of a frame around it; as it was if it is not found there."""
-  left, top, right, bottom, _ = face
+  """The same face, (5,) or (6,), found in the part of a frame around it; as it was if it is not found there."""
+  left, top, right, bottom = face[:4]
+  place = np.delete(face, 4)  # the score
   margin_x, margin_y = SURROUNDINGS * (right - left), SURROUNDINGS * (bottom - top)
-  region = ycbcr.even_region(planes.size, left - margin_x, top - margin_y, right + margin_x, bottom + margin_y)
+  around = left - margin_x, top - margin_y, right + margin_x, bottom + margin_y
+  region = ycbcr.even_region(planes.size, *(turning.bounds(place, around) if _lies(place) else around))
   if region is None:
     return face
-  found = find(ycbcr.to_rgb(planes, region)) + np.float32([region.left, region.top, region.left, region.top, 0])
-  shared = overlap(face[:4], found[:, :4])
-  return found[shared.argmax()] if len(found) and shared.max() >= SAME_FACE else face
+  rgb = ycbcr.to_rgb(planes, region)
+  seen = turning.moved(place, region.left, region.top)
+  found = _found_turned(find, rgb, seen) if _lies(place) else find(rgb)
+  shared = overlap(seen, found)
+  if not len(found) or shared.max() < SAME_FACE:
+    return face
+  return found[shared.argmax()] + np.float32([region.left, region.top] * 2 + [0] * (found.shape[1] - 4))
+
+
+def _found_turned(find: Detect, rgb: np.ndarray, place: np.ndarray) -> np.ndarray:
+  """Faces around a place of a picture, found where its head is upright, (n, 6)."""
+  extent = (1 + 2 * SURROUNDINGS) * float((place[2:4] - place[:2]).max())
+  side = min(LONGEST_SIDE, math.ceil(extent))
+  square, to_picture, shift = turning.turned_square(rgb, turning.middle(place), extent, turning.roll_of(place), side)
+  return turning.turned_back(find(square), to_picture, shift)
+
+
+def _lies(place: np.ndarray) -> bool:
+  return abs(turning.roll_of(place)) > tilt.SMALL
 
 
 def _yunet_file(model: str | os.PathLike[str] | None) -> Path | None:
@@ -186,6 +206,5 @@ def _reduced(frame: np.ndarray, longest_side: int) -> tuple[np.ndarray, float]:
   return cv2.resize(frame, size, interpolation=cv2.INTER_AREA), scale
 
 
-def _with_scores(boxes: np.ndarray, scores: np.ndarray) -> np.ndarray:
-  faces = np.column_stack([boxes, scores]).astype(np.float32)
-  return faces[np.isfinite(faces).all(axis=1)]  # YuNet answers with NaN in pictures a few pixels high
+def _as_faces(boxes: np.ndarray, scores: np.ndarray, rolls: np.ndarray) -> np.ndarray:
+  return np.column_stack([boxes, scores, rolls]).astype(np.float32)

@@ -25,7 +25,7 @@ class Excerpt:
 
   Attributes:
     indices: (t,) which frame of the source stands at each 25th of a second.
-    boxes: (t, 4) their face in it: left, top, right, bottom in pixels.
+    boxes: (t, 5) their face in it: left, top, right, bottom in pixels, and the roll; see `media.turning`.
     audio: (640 t,) int16 at 16 kHz, from the first of these frames on.
   """
 
@@ -102,7 +102,7 @@ def _excerpt(
   first = int(np.searchsorted(of_person, float(sound_start - SILENT_ENDS)))
   end = min(of_person[-1], float(sound_start + SILENT_ENDS) + len(speech) / SAMPLE_RATE - float(FRAME))
   if first == len(of_person) or end < of_person[first]:
-    return Excerpt(np.zeros(0, int), np.zeros((0, 4)), np.zeros(0, np.int16))
+    return Excerpt(np.zeros(0, int), np.zeros((0, 5)), np.zeros(0, np.int16))
   half_a_frame = min(0.5, FRAME_RATE * step / 2)  # of the source, in frames of the excerpt
   count = int((end - of_person[first]) * FRAME_RATE + half_a_frame) + 1
   places = _nearest(of_person, of_person[first] + np.arange(count) / FRAME_RATE)

@@ -1,6 +1,5 @@
 """How loud speech is, and speech at one level: what a network makes of it must not depend on who set the microphone."""
 
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -50,30 +49,44 @@ def levelled(samples: np.ndarray) -> np.ndarray:
 
   Returns:
     (S,) float32; where speech is very uneven some of it may exceed [-1, 1], which `melspectrogram` does not mind.
+
+  Raises:
+    ValueError: there are no samples, or they are not one channel.
   """
+  samples = np.asarray(samples, np.float32)
+  if samples.ndim != 1 or samples.size == 0:
+    raise ValueError(f'speech must be a non-empty, one-channel array of samples, not one of shape {samples.shape}')
   level = speech_level(samples)
   return (_centred(samples) * (1.0 if level is None else 10 ** ((REFERENCE - level) / 20))).astype(np.float32)
 
 
 def level_of(config: Any) -> str:
-  """Returns the level of speech that the network of a config wants: `AS_IS` if it does not say."""
+  """Returns the level of speech that the network of a config wants: `AS_IS` if it does not say, and hears no phones.
+
+  Phones are recognised in speech of one level, whatever becomes of them.
+  """
+  if getattr(config.model, 'speech', 'mel') == 'phones':
+    return NORMALISED
   return getattr(getattr(config, 'data', None), 'level', AS_IS)
 
 
-def mel_of(samples: np.ndarray, level: str = NORMALISED, after: Fraction | float = 0) -> np.ndarray:
-  """Returns the log-mel spectrogram that a network hears of a recording, (1 + S // 200, 80) float32 in [-4, 4].
+def at_level(samples: np.ndarray, level: str) -> np.ndarray:
+  """Returns speech as a network wants it, (S,) float32.
 
   Args:
     samples: (S,) at 16 kHz, S >= 1: float in about [-1, 1], or int16.
     level: `config.data.level` of the network: 'normalised' for speech brought to one level, 'as_is' for others'
       networks, which were trained on speech of any.
-    after: seconds of silence to follow; the mel is so much longer.
   """
   samples = np.asarray(samples)
   if samples.dtype == np.int16:
     samples = samples.astype(np.float32) / 32768
-  samples = levelled(samples) if level == NORMALISED and samples.ndim == 1 and samples.size else samples
-  return melspectrogram(np.pad(samples, (0, int(after * SAMPLE_RATE))))
+  return levelled(samples) if level == NORMALISED else samples
+
+
+def mel_of(samples: np.ndarray, level: str = NORMALISED) -> np.ndarray:
+  """Returns the log-mel spectrogram that a network hears of speech, (1 + S // 200, 80) float32; see `at_level`."""
+  return melspectrogram(at_level(samples, level))
 
 
 def _centred(samples: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from lpips_jax.media import turning
 from lpips_jax.media.track import LONGEST_GAP, REACH, SAME_FACE, Steady, overlap, prominence, smooth
 
 
@@ -19,7 +20,8 @@ class Person:
 
   Attributes:
     first: number of the first frame.
-    boxes: (n, 4) float64, one a frame: left, top, right, bottom in pixels, smoothed.
+    boxes: (n, 5) float64, a place in each frame, see `media.turning`: left, top, right, bottom in pixels, and the roll,
+      smoothed.
     prominence: how much there is of the face: its area, less at the edge of the picture, summed over the frames.
   """
 
@@ -34,7 +36,7 @@ class Sightings:
 
   Attributes:
     frames: rising numbers of the frames in which they were found.
-    boxes: (4,) of each.
+    boxes: (5,) of each: left, top, right, bottom, roll; rolls go on past half a turn rather than jump.
     steady: holds what `box_at` says, frame by frame, still.
   """
 
@@ -43,11 +45,14 @@ class Sightings:
   steady: Steady = field(default_factory=Steady)
 
   def add(self, frame: int, box: np.ndarray) -> None:
+    if self.boxes:
+      lately = np.median([before[4] for before in self.boxes[-3:]])  # one that was misjudged must not count
+      box = np.append(box[:4], turning.unwrapped(box[4], lately))
     self.frames.append(frame)
     self.boxes.append(box)
 
   def box_at(self, frame: int, rate: float) -> np.ndarray | None:
-    """Returns the smoothed box, (4,), in a frame, or None if the face is not seen for half a second there.
+    """Returns the smoothed box, (5,), in a frame, or None if the face is not seen for half a second there.
 
     It is final once the frames up to `settling_frames(rate)` later have been looked at.
     """
@@ -91,9 +96,10 @@ class Crowd:
     self.present = []
 
   def see(self, frame: int, faces: np.ndarray) -> list[Sightings]:
-    """Takes the faces of the next frame that was looked at, (n, 4 or more), and returns who is new in it."""
+    """Takes the faces of the next frame that was looked at, (n, 5 or 6), and returns who is new in it."""
     self.present = [person for person in self.present if frame - person.frames[-1] <= self._patience]
-    faces = faces[:, :4]
+    rolls = faces[:, 5:6] if faces.shape[1] > 5 else np.zeros((len(faces), 1), faces.dtype)
+    faces = np.concatenate([faces[:, :4], rolls], axis=1)
     matched = set()
     if self.present and len(faces):
       shared = np.stack([overlap(person.boxes[-1], faces) for person in self.present])
@@ -115,7 +121,8 @@ def follow_everybody(
   are bridged in a straight line.
 
   Args:
-    detections: for each frame (n, 5), left, top, right, bottom, score in pixels; None if it was not looked at.
+    detections: for each frame (n, 6), left, top, right, bottom in pixels, score and roll, or (n, 5) of upright faces;
+      None if it was not looked at.
     cuts: numbers of the frames that begin a new shot.
     rate: frames a second.
     frame_size: (width, height) of the frames in pixels.
@@ -141,7 +148,12 @@ def _bridged(frames: Sequence[int], before: int, after: int, gap: float) -> bool
 
 
 def _straight(frames: Sequence[int], boxes: Sequence[np.ndarray], first: int, last: int) -> np.ndarray:
-  """Boxes of all frames from first to last, (n, 4): between two sightings on a straight line."""
+  """Boxes of all frames from first to last, (n, 5): between two sightings on a straight line.
+
+  A roll that agrees with neither the one before nor the one after has been misjudged, and is passed over.
+  """
   known = np.array(boxes, np.float64)
+  rolls = known[:, 4].copy()
+  known[1:-1, 4] = np.median([rolls[:-2], rolls[1:-1], rolls[2:]], axis=0) if len(known) > 2 else rolls[1:-1]
   wanted = np.arange(first, last + 1)
-  return np.stack([np.interp(wanted, frames, known[:, edge]) for edge in range(4)], axis=1)
+  return np.stack([np.interp(wanted, frames, known[:, k]) for k in range(known.shape[1])], axis=1)

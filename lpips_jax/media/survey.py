@@ -28,8 +28,8 @@ class Survey:
     info: size and frame rate.
     times: of the frames, in seconds of the file's clock.
     changes: of each frame, how much it differs from the one before (see `media.shots`).
-    faces: for each frame (n, 5), left, top, right, bottom in pixels of the source and a score; None where there was no
-      need to look.
+    faces: for each frame (n, 6), left, top, right, bottom in pixels of the source, a score, and the roll; None where
+      there was no need to look.
   """
 
   info: video.VideoInfo
@@ -78,7 +78,7 @@ def look(
   Args:
     frames: of a video, in order.
     change_of: how much a frame differs from the one before, as `shots.ChangeMeter` has it.
-    find: the faces of a frame, (n, 5).
+    find: the faces of a frame, (n, 6).
     every: at which of the frames to look, while nothing unexpected happens; at half as many while nearly nothing
       does. Results come as many frames late.
   """
@@ -103,7 +103,12 @@ def look(
 def at_source_scale(find: detect.Detect, info: video.VideoInfo) -> detect.Detect:
   """The same detector for frames that were reduced to `detect.LONGEST_SIDE`: its boxes are in pixels of the source."""
   scale = max(1.0, max(info.width, info.height) / detect.LONGEST_SIDE)
-  return lambda frame: find(frame) * [scale, scale, scale, scale, 1]
+
+  def at_scale(frame: np.ndarray) -> np.ndarray:
+    faces = find(frame)
+    return faces * np.array([scale] * 4 + [1] * (faces.shape[1] - 4))
+
+  return at_scale
 
 
 def _change_or_jump() -> Callable[[tuple[Fraction, np.ndarray]], float]:

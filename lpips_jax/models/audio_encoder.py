@@ -1,6 +1,7 @@
-"""The speech encoder that the generator, the sync expert and the Wav2Lip baseline share."""
+"""The speech encoders: of mel windows, which the generator, the sync expert and Wav2Lip share, and of phones."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -34,3 +35,23 @@ class AudioEncoder(nn.Module):
     if self.last_relu:
       return ConvBlock(self.widths[-1], 1, padding=0, dtype=self.dtype, name='head')(x, train)[..., 0, 0, :]
     return nn.Dense(self.widths[-1], dtype=self.dtype, name='head')(x[..., 0, 0, :])
+
+
+class PhoneEncoder(nn.Module):
+  """A window of a phone track to a vector: (n, 41, 16) -> (n, width) >= 0.
+
+  Convolutions along time alone: neighbouring rows are phones that have nothing to do with each other.
+  """
+
+  width: int = 512
+  dtype: Dtype = jnp.float32
+
+  @nn.compact
+  def __call__(self, phones: jax.Array, train: bool) -> jax.Array:
+    x = phones.swapaxes(-1, -2)[..., None, :].astype(self.dtype)  # time is the height of a map one pixel wide
+    along_time = partial(ConvBlock, self.width, (3, 1), padding=(1, 0), dtype=self.dtype)
+    x = along_time(name='stem')(x, train)
+    for level in range(2):
+      x = along_time(stride=(2, 1), name=f'down_{level}')(x, train)
+      x = along_time(residual=True, name=f'residual_{level}')(x, train)
+    return ConvBlock(self.width, x.shape[-3:-1], padding=0, dtype=self.dtype, name='collapse')(x, train)[..., 0, 0, :]

@@ -12,11 +12,14 @@ import jax
 import jax.numpy as jnp
 
 from lpips_jax.models.alignment import ConcatFusion, SemanticAlignment
-from lpips_jax.models.audio_encoder import AudioEncoder
+from lpips_jax.models.audio_encoder import AudioEncoder, PhoneEncoder
 from lpips_jax.models.blocks import ConvBlock, Dtype, UpBlock
 from lpips_jax.models.cbam import ResidualCBAM
+from lpips_jax.models.warping import PARTS, compose, parts_of
 from lpips_jax.precision import at_least_float32
 
+SPEECHES = 'mel', 'phones'
+OUTPUTS = 'image', 'change', 'warp'
 FUSIONS = {'adain': SemanticAlignment, 'concat': ConcatFusion, 'bottleneck': ConcatFusion}
 
 
@@ -33,8 +36,10 @@ class Generator(nn.Module):
     attention: CBAM in the residual blocks; False is the paper's ablation.
     fusion: how speech enters: 'adain' (semantic alignment), 'concat' (in the same places), or 'bottleneck'
       (concatenation at the bottleneck alone).
-    from_reference: the output begins as the target's upper half over the reference's lower half, and what is learnt is
-      the change to it. Not the paper's, but a short training need not first learn to copy a face.
+    speech: what speech comes as: 'mel' windows, or windows of a 'phones' track (`media.phones`).
+    output: how the face is made: 'image' is painted whole, as the paper has it; 'change' begins as the target's upper
+      half over the reference's lower half, and what is learnt is the change to it; 'warp' moves the pixels of that, and
+      paints only what it does not show (`models.warping`).
   """
 
   widths: Sequence[int] = (32, 64, 128, 256, 512)
@@ -45,12 +50,14 @@ class Generator(nn.Module):
   audio_residuals: Sequence[int] = (2, 2, 2, 1)
   attention: bool = True
   fusion: str = 'adain'
-  from_reference: bool = False
+  speech: str = 'mel'
+  output: str = 'image'
   dtype: Dtype = jnp.float32
 
   @nn.compact
-  def __call__(self, faces: jax.Array, mels: jax.Array, train: bool = False) -> jax.Array:
-    speech = AudioEncoder(self.audio_widths, self.audio_residuals, dtype=self.dtype, name='audio_encoder')(mels, train)
+  def __call__(self, faces: jax.Array, mels: jax.Array, train: bool = False, parts: bool = False) -> jax.Array:
+    """With `parts`, of a network that warps, what `models.warping.parts_of` returns in place of the image."""
+    speech = self._speech_encoder()(mels, train)
 
     edge = partial(ConvBlock, self.widths[0], dtype=self.dtype)
     stem = edge(self.stem_kernel, padding=self.stem_kernel // 2, name='stem')
@@ -75,10 +82,19 @@ class Generator(nn.Module):
       x = jnp.concatenate([x, skips.pop()], -1)
 
     x = edge(name='head')(x, train)
-    if self.from_reference:
-      change = self.param('change', nn.initializers.zeros, (x.shape[-1], 3))
-      return nn.sigmoid(_logit(_pasted(faces)) + at_least_float32(x) @ change)
-    return nn.sigmoid(at_least_float32(nn.Conv(3, (1, 1), dtype=self.dtype, name='to_rgb')(x)))
+    if self.output == 'image':
+      return nn.sigmoid(at_least_float32(nn.Conv(3, (1, 1), dtype=self.dtype, name='to_rgb')(x)))
+    change = self.param('change', nn.initializers.zeros, (x.shape[-1], PARTS if self.output == 'warp' else 3))
+    change = at_least_float32(x) @ change
+    if self.output == 'change':
+      return nn.sigmoid(_logit(_pasted(faces)) + change)
+    described = parts_of(change)
+    return described if parts else compose(described, _pasted(faces))
+
+  def _speech_encoder(self) -> nn.Module:
+    if self.speech == 'phones':
+      return PhoneEncoder(self.audio_widths[-1], dtype=self.dtype, name='audio_encoder')
+    return AudioEncoder(self.audio_widths, self.audio_residuals, dtype=self.dtype, name='audio_encoder')
 
   def _residual_blocks(self, x: jax.Array, name: str, train: bool) -> jax.Array:
     for i in range(self.blocks):

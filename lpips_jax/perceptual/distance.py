@@ -47,6 +47,20 @@ def lpips(x: jax.Array, y: jax.Array, weights: Weights, dtype: jnp.dtype = jnp.f
   return jnp.stack(distances).sum(0)
 
 
+def features(images: jax.Array, name: str, weights: Weights, dtype: jnp.dtype = jnp.float32) -> jax.Array:
+  """Returns one of the feature maps that LPIPS compares, float32 or better.
+
+  Args:
+    images: (n, h, w, 3) RGB in [-1, 1]; h, w >= 16.
+    name: of `vgg.FEATURES`, such as 'relu3_3', whose maps are (n, h // 4, w // 4, c).
+    weights, dtype: see `lpips`.
+
+  Raises:
+    ValueError: the images are too small.
+  """
+  return at_least_float32(vgg16_features(weights['vgg'], _standardise(images), dtype)[FEATURES.index(name)])
+
+
 @jax.custom_vjp
 def feature_distance(x: jax.Array, y: jax.Array, weight: jax.Array) -> jax.Array:
   """Returns the weighted squared distance of unit features, averaged over places: one term of LPIPS.

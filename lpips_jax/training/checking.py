@@ -13,8 +13,10 @@ from ml_collections import ConfigDict
 from lpips_jax import models
 from lpips_jax.cli import UserError, first_line
 from lpips_jax.media.loudness import NORMALISED, level_of
-from lpips_jax.models.generator import FUSIONS
+from lpips_jax.models.generator import FUSIONS, OUTPUTS, SPEECHES
 from lpips_jax.models.wav2lip import IMAGE_SIZE
+from lpips_jax.perceptual.vgg import MIN_SIZE
+from lpips_jax.training.generator_step import SYNC_LOSSES
 from lpips_jax.training.optimizer import SCALING
 
 TASKS = {'sync_expert': ('sync_expert',), 'generator': ('attn_wav2lip', 'wav2lip')}  # and their networks
@@ -24,7 +26,8 @@ LEAST = dict.fromkeys(('steps', 'log_every', 'eval_every', 'checkpoint_every', '
 LEAST |= dict.fromkeys(('data.batch_size', 'data.windows', 'data.eval_batches', 'optimizer.batch_size'), 1)
 LEAST |= dict.fromkeys(('minimum_offset', 'diagnosis_clips'), 1)
 POSITIVE = 'optimizer.learning_rate', 'optimizer.clip_norm', 'perceptual.width'
-SHARES = 'data.shifted', 'data.augment.flip', 'data.augment.jpeg', 'data.augment.silence'  # from 0 to 1
+# From 0 to 1:
+SHARES = 'data.shifted', 'data.augment.flip', 'data.augment.jpeg', 'data.augment.silence', 'data.augment.misheard'
 BELOW_1 = 'average_decay', 'optimizer.b1', 'optimizer.b2', 'data.augment.colour', 'data.augment.crop'
 MOST_STEPS = 2**31 - 1  # they are counted in int32
 
@@ -76,6 +79,18 @@ def _check_steps(config: ConfigDict) -> None:
 def _check_losses(config: ConfigDict) -> None:
   if config.task == 'generator':
     _check_choice(config, 'losses.adversarial_kind', ('bce', 'hinge'))
+    _check_choice(config, 'losses.sync_kind', SYNC_LOSSES)
+    _check_choice(config, 'data.reference', ('rest', 'elsewhere'))
+    if config.losses.triplet and config.model.image_size < 2 * MIN_SIZE:
+      raise UserError(
+        f'config.losses.triplet={config.losses.triplet} needs config.model.image_size={2 * MIN_SIZE} or more, of which '
+        'it sees the lower half'
+      )
+    if config.silent_generator and config.model.get('output') == 'warp':
+      raise UserError(
+        'config.silent_generator and config.model.output=warp exclude each other, as that moves the pixels of the '
+        'reference as it was filmed: give --config.model.output=change or image'
+      )
   elif not config.losses.bce + config.losses.contrastive:
     raise UserError('config.losses.bce and config.losses.contrastive are both 0: nothing would be learnt')
 
@@ -85,6 +100,8 @@ def _check_network(config: ConfigDict, name: str) -> None:
   _check_choice(config, f'{name}.dtype', DTYPES)
   if network.name == 'attn_wav2lip':
     _check_choice(config, f'{name}.fusion', FUSIONS)
+    _check_choice(config, f'{name}.speech', SPEECHES)
+    _check_choice(config, f'{name}.output', OUTPUTS)
   if name == 'model':
     _check_image_size(network)
   problem = _problem_of_network(json.dumps(network.to_dict(), sort_keys=True))

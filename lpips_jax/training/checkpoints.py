@@ -1,4 +1,4 @@
-"""Saving and resuming a run with Orbax: config, state, moving average, data iterator, and the frozen expert."""
+"""Saving and resuming a run with Orbax: config, state, moving average, data iterator, and frozen networks."""
 
 import contextlib
 import json
@@ -17,7 +17,15 @@ from orbax.checkpoint import v1 as ocp
 from lpips_jax import cards
 from lpips_jax.cli import UserError, first_line
 from lpips_jax.files import write_whole
-from lpips_jax.pretrained import CONFIG_FILE, SYNC_EXPERT, VARIABLES, best_first, has_steps, read_config
+from lpips_jax.pretrained import (
+  CONFIG_FILE,
+  SILENT_GENERATOR,
+  SYNC_EXPERT,
+  VARIABLES,
+  best_first,
+  has_steps,
+  read_config,
+)
 from lpips_jax.training.checking import flat
 from lpips_jax.training.state import TrainState
 
@@ -39,8 +47,10 @@ def open_run(directory: Path, config: ConfigDict) -> Iterator[ocp.training.Check
   config = config.copy_and_resolve_references()
   if has_steps(directory):
     saved = read_config(directory)
-    if saved.get('sync_expert') and config.get('sync_expert') == '':
-      config.sync_expert = saved.sync_expert  # of which the run keeps a copy
+    for name in (SYNC_EXPERT, SILENT_GENERATOR):
+      if saved.get(name) and config.get(name) == '':
+        config[name] = saved[name]  # of which the run keeps a copy
+    config.init_from = saved.get('init_from', '')  # a run that goes on has no more use for another
     _refuse_changes(saved, config, directory)
   if jax.process_index() == 0:
     write_whole(directory / CONFIG_FILE, config.to_json_best_effort(indent=2))
@@ -61,19 +71,25 @@ def open_run(directory: Path, config: ConfigDict) -> Iterator[ocp.training.Check
   checkpointer.close()
 
 
-def keep_expert(directory: Path, expert: Path, step: int) -> None:
-  """Copies a step of the frozen expert's checkpoint into the run's, in place of any there.
+def keep_frozen(directory: Path, name: str, checkpoint: Path, step: int) -> None:
+  """Copies a step of a frozen network's checkpoint into the run's, in place of any there.
 
   The run then needs no other directory.
 
+  Args:
+    directory: the run's checkpoint directory.
+    name: what the copy is called there: `SYNC_EXPERT` or `SILENT_GENERATOR`.
+    checkpoint: the network's checkpoint directory.
+    step: the step of it.
+
   Written beside and renamed: a run killed meanwhile copies again.
   """
-  kept = directory.absolute() / SYNC_EXPERT
-  beside = kept.with_name(SYNC_EXPERT + '.part')
+  kept = directory.absolute() / name
+  beside = kept.with_name(name + '.part')
   shutil.rmtree(beside, ignore_errors=True)
   beside.mkdir()
-  shutil.copy(expert / CONFIG_FILE, beside)
-  shutil.copytree(expert / str(step), beside / str(step))
+  shutil.copy(checkpoint / CONFIG_FILE, beside)
+  shutil.copytree(checkpoint / str(step), beside / str(step))
   shutil.rmtree(kept, ignore_errors=True)
   os.replace(beside, kept)
 

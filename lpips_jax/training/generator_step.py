@@ -5,6 +5,7 @@ here, on the device; `mel` (b, t, 80, 16), one window a frame; `window_mel` (b, 
 """
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -17,29 +18,36 @@ from lpips_jax import losses
 from lpips_jax.conventions import WINDOW_FRAMES
 from lpips_jax.models import Discriminator, SyncExpert
 from lpips_jax.models.inputs import generator_faces, lower_half, to_unit
-from lpips_jax.perceptual import lpips
+from lpips_jax.models.silence import shut
+from lpips_jax.perceptual import features, lpips
 from lpips_jax.training.gradients import in_parts, rematerialised
 from lpips_jax.training.state import CLOSED, TrainState, Variables
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
 COLUMNS = 8  # windows in the sample picture
+SYNC_LOSSES = {'log': 'sync', 'stabilised': 'stabilised_sync'}  # what `losses.sync` weighs, by `losses.sync_kind`
+TRIPLET_FEATURES = 'relu3_3'  # of VGG, of lower halves
 
 
 @dataclasses.dataclass(frozen=True)
 class Networks:
-  """The networks of a step: the generator, the frozen expert and, with the adversarial loss, the discriminator."""
+  """The networks of a step: the generator, the frozen expert and, with the adversarial loss, the discriminator.
+
+  With a silent generator, frozen too, the generator is shown references whose mouths that one has shut.
+  """
 
   generator: nn.Module
   expert: SyncExpert
   discriminator: Discriminator | None = None
+  silent: nn.Module | None = None
 
 
 def make_step(networks: Networks, optimizer: optax.GradientTransformation, rate: optax.Schedule, config: Any) -> Any:
   """Returns `step(state, batch, frozen) -> (state, metrics)`.
 
-  `frozen` holds what is used but not trained: `expert`, the sync expert's variables, and `lpips`, VGG's weights (None
-  when the loss has no perceptual part).
+  `frozen` holds what is used but not trained: `expert`, the sync expert's variables; `lpips`, VGG's weights (None when
+  no loss looks through it); and, of a silent generator, `silent`, its variables.
 
   Args:
     networks: whose parameters are in the state and in `frozen`.
@@ -71,6 +79,7 @@ def make_step(networks: Networks, optimizer: optax.GradientTransformation, rate:
     adversary = state.adversary.params if networks.discriminator else None
 
     def gradient(batch_stats: Any, batch: Batch) -> tuple[Any, tuple[Any, Any, Metrics]]:
+      batch = _as_shown(networks.silent, batch, frozen)
       gradients, (batch_stats, metrics, generated) = jax.grad(objective, has_aux=True)(
         state.variables['params'], batch_stats, adversary, weights, batch, frozen
       )
@@ -98,17 +107,20 @@ def make_step(networks: Networks, optimizer: optax.GradientTransformation, rate:
 def make_evaluation(networks: Networks, config: Any) -> Any:
   """Returns `evaluate(variables, batch, frozen) -> (metrics, pictures)`; `loss` counts sync and no adversary.
 
+  Among the metrics is always `sync`, -log p, which opens the sync loss, whatever that is.
+
   Pictures are the rows of a sample, (n, h, w, 3) in [0, 1] each: `masked`, `reference`, `generated`, `target`.
   """
 
   def evaluate(variables: Variables, batch: Batch, frozen: Any) -> tuple[Metrics, dict[str, jax.Array]]:
+    batch = _as_shown(networks.silent, batch, frozen)
     faces, mels = _inputs(batch)
     generated = networks.generator.apply(variables, faces, mels).reshape(batch['target'].shape)
     metrics = _losses(networks.expert, generated, batch, frozen, config)
-    weights = {name: config.losses[name] for name in metrics}
+    weights = _full_weights(config.losses)
     error = losses.squared_error(lower_half(generated), lower_half(to_unit(batch['target'])))
     psnr = -10 * jnp.log10(jnp.maximum(error, 1e-10)).mean()
-    loss = sum(weight * metrics[name] for name, weight in weights.items())
+    loss = sum(weight * metrics[name] for name, weight in weights.items() if name in metrics)
     return metrics | {'loss': loss, 'lower_half_psnr': psnr}, _pictures(batch, generated)
 
   return evaluate
@@ -118,8 +130,8 @@ def loss_weights(config: Any, step: jax.Array, sync_opened: jax.Array) -> Metric
   """How much each loss counts at a step; those whose weight is 0 are left out.
 
   Args:
-    config: weights by name; `warmup_steps`, over how many steps each rises from zero; `adversarial_start`, the step
-      from which the adversary counts.
+    config: weights by name; `sync_kind`, a key of `SYNC_LOSSES`; `warmup_steps`, over how many steps each rises from
+      zero; `adversarial_start`, the step from which the adversary counts.
     step: () updates made.
     sync_opened: () after how many the sync loss began to count, or `CLOSED`.
   """
@@ -127,14 +139,12 @@ def loss_weights(config: Any, step: jax.Array, sync_opened: jax.Array) -> Metric
   def risen(name: str, since: jax.Array | int) -> jax.Array:
     return jnp.clip((step + 1 - since) / max(config.warmup_steps[name], 1), 0, 1)
 
-  weights = {
-    'reconstruction': 1.0,
-    'lower_half': 1.0,
+  shares = {
     'perceptual': risen('perceptual', 0),
-    'sync': jnp.where(sync_opened == CLOSED, 0, risen('sync', sync_opened)),
+    SYNC_LOSSES[config.sync_kind]: jnp.where(sync_opened == CLOSED, 0, risen('sync', sync_opened)),
     'adversarial': risen('adversarial', config.adversarial_start),
   }
-  return {name: config[name] * share for name, share in weights.items() if config[name]}
+  return {name: weight * shares.get(name, 1.0) for name, weight in _full_weights(config).items() if weight}
 
 
 def discrimination(
@@ -158,22 +168,53 @@ def discrimination(
   return loss
 
 
+def _full_weights(config: Any) -> dict[str, float]:
+  """How much each loss counts in the end, by the name of its metric."""
+  names = 'reconstruction', 'lower_half', 'perceptual', 'triplet', 'adversarial'
+  return {name: config[name] for name in names} | {SYNC_LOSSES[config.sync_kind]: config.sync}
+
+
+def _as_shown(silent: nn.Module | None, batch: Batch, frozen: Any) -> Batch:
+  """The batch with the references that the generator is shown: a silent generator, if there is one, shuts them."""
+  if silent is None:
+    return batch
+  frames = rearrange(batch['reference'], 'b t h w c -> (b t) h w c')
+  rest = shut(silent, partial(silent.apply, frozen['silent']), frames)
+  return batch | {'reference': jax.lax.stop_gradient(rest).reshape(batch['reference'].shape)}
+
+
 def _losses(expert: SyncExpert, generated: jax.Array, batch: Batch, frozen: Any, config: Any) -> Metrics:
   """The unweighted losses of generated frames (b, t, h, w, 3) that need no adversary."""
-  target = to_unit(batch['target'])
+  target, reference = to_unit(batch['target']), to_unit(batch['reference'])
   # The expert keeps its running statistics: those of this batch would let the generator game it.
-  faces = expert.apply(frozen['expert'], generated, method=SyncExpert.embed_faces)
   speech = expert.apply(frozen['expert'], batch['window_mel'], method=SyncExpert.embed_speech)
-  logits = expert.apply(frozen['expert'], jnp.sum(faces * speech, -1), method=SyncExpert.logits)
+
+  def cosine(frames: jax.Array) -> jax.Array:
+    return jnp.sum(expert.apply(frozen['expert'], frames, method=SyncExpert.embed_faces) * speech, -1)
+
+  in_sync = cosine(generated)
+  logits = expert.apply(frozen['expert'], in_sync, method=SyncExpert.logits)
   metrics = {
     'reconstruction': losses.reconstruction(generated, target).mean(),
     'lower_half': losses.squared_error(lower_half(generated), lower_half(target)).mean(),
     'sync': losses.sync(logits).mean(),
   }
+  if config.losses.sync_kind == 'stabilised' and config.losses.sync:
+    metrics['stabilised_sync'] = losses.stabilised_sync(in_sync, cosine(target), cosine(reference)).mean()
+  dtype = jnp.dtype(config.model.dtype)
   if config.losses.perceptual:
-    x, y = (2 * rearrange(frames, 'b t h w c -> (b t) h w c') - 1 for frames in (generated, target))
-    metrics['perceptual'] = lpips(x, y, frozen['lpips'], jnp.dtype(config.model.dtype)).mean()
+    x, y = (_for_vgg(frames) for frames in (generated, target))
+    metrics['perceptual'] = lpips(x, y, frozen['lpips'], dtype).mean()
+  if config.losses.triplet:
+    mouths = (_for_vgg(lower_half(frames)) for frames in (generated, target, reference))
+    maps = (features(x, TRIPLET_FEATURES, frozen['lpips'], dtype) for x in mouths)
+    metrics['triplet'] = losses.adaptive_triplet(*maps).mean()
   return metrics
+
+
+def _for_vgg(frames: jax.Array) -> jax.Array:
+  """All frames in a row, in [-1, 1]."""
+  return 2 * rearrange(frames, 'b t h w c -> (b t) h w c') - 1
 
 
 def _pictures(batch: Batch, generated: jax.Array) -> dict[str, jax.Array]:

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from lpips_jax.cli import UserError
 from lpips_jax.evaluation import Clip
 from lpips_jax.files import alone_in, write_whole
-from lpips_jax.training import checkpoints, hosts, sharding
+from lpips_jax.training import checkpoints, hosts, sharding, starting
 from lpips_jax.training.checking import check_config
 from lpips_jax.training.logs import Pace, RunLog
 from lpips_jax.training.planning import programs
@@ -70,8 +70,9 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
     checkpointer = stack.enter_context(checkpoints.open_run(workdir / 'checkpoint', config))
 
     # ---- network, data, and the state, new or resumed
+    start = starting.find_start(config, workdir / 'checkpoint')
     frozen = load_frozen(config, workdir / 'checkpoint')
-    task = make_task(config, frozen)
+    task = make_task(config, frozen, start)
     data = open_data(config)
     mesh = sharding.make_mesh(config.data.batch_size, config.accumulate)
     state, weights = (sharding.put_replicated(tree, mesh) for tree in (task.init(), frozen.weights))
@@ -90,7 +91,7 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
     pace = Pace(config, _flops(config, frozen, lowered), mesh.devices)
     step = lowered.compile()
     log = None if jax.process_index() else stack.enter_context(RunLog(workdir, config.steps, done, config.task))
-    run = Run(config, workdir, evaluate, weights, eval_batches, data.clips, make_view(config), pace, log)
+    run = Run(config, workdir, evaluate, weights, eval_batches, data.clips, make_view(config, frozen), pace, log)
 
     # ---- the loop
     pending, damaged = deque(), 0

@@ -12,10 +12,13 @@ from ml_collections import ConfigDict
 from lpips_jax import models, perceptual, pretrained
 from lpips_jax.cli import UserError
 from lpips_jax.models import SyncExpert
-from lpips_jax.training import expert_step, generator_step
-from lpips_jax.training.checkpoints import keep_expert
+from lpips_jax.training import expert_step, generator_step, starting
+from lpips_jax.training.checkpoints import keep_frozen
 from lpips_jax.training.optimizer import learning_rate, make_optimizer
+from lpips_jax.training.starting import Start
 from lpips_jax.training.state import Adversary, TrainState, init_variables
+
+ANEW = Start()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,11 +27,13 @@ class Frozen:
 
   Attributes:
     expert: the sync expert's module, which a generator is judged by.
-    weights: `expert`, its variables, and `lpips`, VGG's weights or None.
+    weights: `expert`, its variables; `lpips`, VGG's weights or None; and `silent`, of a silent generator.
+    silent: the silent generator's module, if there is one.
   """
 
   expert: SyncExpert | None = None
   weights: dict[str, Any] = dataclasses.field(default_factory=dict)
+  silent: Any = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,25 +51,29 @@ class Task:
   evaluate: Callable[..., Any]
 
 
-def make_task(config: ConfigDict, frozen: Frozen) -> Task:
-  """Returns the task that a config, which has passed `checking.check_config`, asks for."""
+def make_task(config: ConfigDict, frozen: Frozen, start: Start = ANEW) -> Task:
+  """Returns the task that a config, which has passed `checking.check_config`, asks for.
+
+  Args:
+    config: of the run.
+    frozen: from `load_frozen`.
+    start: from `starting.find_start`; anew by default.
+  """
   rate = learning_rate(config.optimizer, config.data.batch_size, config.steps)
   optimizer = make_optimizer(config.optimizer, rate)
   model = models.build(config.model)
   if config.task == 'sync_expert':
     return Task(
-      init=lambda: TrainState.create(init_variables(model, config.model, config.seed), optimizer),
+      init=lambda: TrainState.create(_first_variables(config, model, frozen, start), optimizer),
       step=expert_step.make_step(model, optimizer, rate, config),
       evaluate=expert_step.make_evaluation(model, config),
     )
 
   discriminator = models.build(config.discriminator) if config.losses.adversarial else None
-  networks = generator_step.Networks(model, frozen.expert, discriminator)
+  networks = generator_step.Networks(model, frozen.expert, discriminator, frozen.silent)
 
   def init() -> TrainState:
-    variables = init_variables(model, config.model, config.seed)
-    if config.audio_encoder_from_expert:
-      variables = _grafted(variables, _audio_encoder(frozen.weights['expert']))
+    variables = _first_variables(config, model, frozen, start)
     if not discriminator:
       return TrainState.create(variables, optimizer)
     params = init_variables(discriminator, config.discriminator, config.seed, gain=2.0)['params']
@@ -81,51 +90,126 @@ def load_frozen(config: ConfigDict, checkpoint: Path) -> Frozen:
   """Loads what the step does not train; `checkpoint` is the run's checkpoint directory.
 
   Raises:
-    UserError: the expert or the perceptual weights are not there, or are something else.
+    UserError: a network or the perceptual weights are not there, or are something else.
   """
   if config.task == 'sync_expert':
     return Frozen()
   expert = _frozen_expert(config, checkpoint)
-  lpips = perceptual.load_weights(**config.perceptual) if config.losses.perceptual else None
-  return Frozen(_computing_in(expert.model, config), {'expert': expert.variables, 'lpips': lpips})
+  lpips = perceptual.load_weights(**config.perceptual) if _sees_features(config) else None
+  frozen = Frozen(_computing_in(expert.model, config), {'expert': expert.variables, 'lpips': lpips})
+  if not config.silent_generator:
+    return frozen
+  silent = _kept(config.silent_generator, checkpoint, pretrained.SILENT_GENERATOR, pretrained.load_silent)
+  _check_size(silent.config.model, config)
+  return _with_silent(frozen, config, silent.model, silent.variables)
 
 
 def frozen_shapes(config: ConfigDict) -> Frozen:
   """The shapes of what `load_frozen` loads, without any file: of an expert of full width if the config names none."""
   if config.task == 'sync_expert':
     return Frozen()
-  if config.sync_expert:
-    of_expert = pretrained.read_config(pretrained.find(config.sync_expert)).model
+  named = _named_expert(config)
+  if named:
+    of_expert = pretrained.read_config(pretrained.find(named)).model
   else:
     of_expert = ConfigDict({'name': 'sync_expert', 'image_size': 96, 'contrastive': True, 'dtype': 'float32'})
-  expert = models.build(of_expert)
-  variables = jax.eval_shape(expert.init, jax.random.key(0), *models.example_inputs(of_expert))
+  expert, variables = _as_shapes(of_expert)
   lpips = None
-  if config.losses.perceptual:
+  if _sees_features(config):
     lpips = perceptual.random_weights(0, config.perceptual.width)
     lpips = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), lpips)
-  return Frozen(_computing_in(expert, config), {'expert': variables, 'lpips': lpips})
+  frozen = Frozen(_computing_in(expert, config), {'expert': variables, 'lpips': lpips})
+  if not config.silent_generator:
+    return frozen
+  of_silent = pretrained.read_config(pretrained.find(config.silent_generator)).model
+  _check_size(of_silent, config)
+  return _with_silent(frozen, config, *_as_shapes(of_silent))
+
+
+def _sees_features(config: ConfigDict) -> bool:
+  return bool(config.losses.perceptual or config.losses.triplet)
+
+
+def _as_shapes(config: ConfigDict) -> tuple[Any, dict[str, Any]]:
+  """The module of a model config, and the shapes of its variables."""
+  model = models.build(config)
+  return model, jax.eval_shape(model.init, jax.random.key(0), *models.example_inputs(config))
+
+
+def _with_silent(frozen: Frozen, config: ConfigDict, model: Any, variables: dict[str, Any]) -> Frozen:
+  weights = frozen.weights | {'silent': variables}
+  return dataclasses.replace(frozen, weights=weights, silent=_computing_in(model, config))
+
+
+def _check_size(of_silent: ConfigDict, config: ConfigDict) -> None:
+  if of_silent.image_size != config.model.image_size:
+    raise UserError(
+      f'the silent generator {config.silent_generator} makes faces of {of_silent.image_size} pixels, and '
+      f'config.model.image_size={config.model.image_size}: give both the same'
+    )
+
+
+def _first_variables(config: ConfigDict, model: Any, frozen: Frozen, start: Start) -> dict[str, Any]:
+  """The variables before the first step: drawn, then the base's where it has them, else the expert's speech encoder."""
+  variables = init_variables(model, config.model, config.seed)
+  if start.resumed:
+    return variables
+  given = False
+  if start.base is not None:
+    variables, found = starting.start_from(variables, start)
+    given = starting.has_audio_encoder(found)
+    if jax.process_index() == 0:
+      print(starting.told(found, start), flush=True)
+  if config.get('audio_encoder_from_expert') and not given:
+    variables = _grafted(variables, _audio_encoder(frozen.weights['expert']))
+  return variables
 
 
 def _frozen_expert(config: ConfigDict, checkpoint: Path) -> pretrained.Pretrained:
-  """The expert kept by a run that has saved a step, else `config.sync_expert`, which is then copied to be kept."""
-  kept = checkpoint / pretrained.SYNC_EXPERT
-  if kept.exists() and (pretrained.has_steps(checkpoint) or not config.sync_expert):
-    return pretrained.load(kept)
-  if not config.sync_expert:
+  """The expert kept by a run that has saved a step, else the one that the config names, which is copied to be kept."""
+  named = _named_expert(config)
+  if not named and not (checkpoint / pretrained.SYNC_EXPERT).exists():
     raise UserError(
       'a generator needs a trained sync expert: train one with a *_sync_expert config, then give '
       '--config.sync_expert=WORKDIR/checkpoint'
     )
-  expert = pretrained.load_expert(config.sync_expert)
+  return _kept(named, checkpoint, pretrained.SYNC_EXPERT, pretrained.load_expert)
+
+
+def _kept(
+  named: str | Path, checkpoint: Path, name: str, load: Callable[[str | Path], pretrained.Pretrained]
+) -> pretrained.Pretrained:
+  """The frozen network kept by a run that has saved a step, else the one named, which is copied to be kept.
+
+  Args:
+    named: a checkpoint directory; '' to take what an attempt left that saved nothing.
+    checkpoint: the run's checkpoint directory.
+    name: what it is called there.
+    load: raises UserError for another kind of network.
+  """
+  kept = checkpoint / name
+  if kept.exists() and (pretrained.has_steps(checkpoint) or not named):
+    return pretrained.load(kept)
+  network = load(named)
   if jax.process_index() == 0:
-    keep_expert(checkpoint, pretrained.find(config.sync_expert), expert.step)  # once it is known to be one
-  return expert
+    keep_frozen(checkpoint, name, pretrained.find(named), network.step)  # once it is known to be one
+  return network
 
 
-def _computing_in(expert: SyncExpert, config: ConfigDict) -> SyncExpert:
-  """The expert, computing in what the generator computes in."""
-  return expert.clone(dtype=jnp.dtype(config.model.dtype))
+def _named_expert(config: ConfigDict) -> str | Path:
+  """`config.sync_expert`, else the expert that is kept with `config.init_from`; '' where neither names one."""
+  if config.sync_expert or not config.get('init_from'):
+    return config.sync_expert
+  try:
+    beside = pretrained.find(config.init_from) / pretrained.SYNC_EXPERT
+  except UserError:  # of a run that goes on without its base; else `starting.find_start` has told
+    return ''
+  return beside if beside.is_dir() else ''
+
+
+def _computing_in(model: Any, config: ConfigDict) -> Any:
+  """A frozen network, computing in what the generator computes in."""
+  return model.clone(dtype=jnp.dtype(config.model.dtype))
 
 
 def _audio_encoder(variables: dict[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,22 @@
 import numpy as np
 import pytest
 
-from data_pipeline.corpora.talking_faces.articulation import BILABIALS, RATE, VOWELS, articulate, at_frames
+from data_pipeline.corpora.talking_faces.articulation import (
+  BILABIALS,
+  CONSONANTS,
+  RATE,
+  VOWELS,
+  articulate,
+  at_frames,
+  perform,
+)
 from data_pipeline.corpora.talking_faces.voice import Voice, draw_voice, speak
 from lpips_jax.media.audio import SAMPLE_RATE
+
+# What the first version of the corpus said.
+PHONEMES = ['', 'k', 'o', 'l', 'i', 'p', 'o']
+STARTS = [0, 36, 64, 94, 111, 144, 168]
+OPENINGS = [0.0, 0.0, 0.3001757, 0.5777416, 0.3415826, 0.2400887, 0.0, 0.549206]
 
 VOICE = Voice(pitch=140, intonation=0.2, tract=1.0, breath=0.02, level=0.1, hiss=3e-4)
 
@@ -25,6 +38,31 @@ def test_same_numbers_same_speech():
   sounds = [speak(one, voice, np.random.default_rng(6)) for voice in voices]
   np.testing.assert_array_equal(*sounds)
   assert sounds[0].dtype == np.int16 and sounds[0].shape == (SAMPLE_RATE,)
+
+
+def test_given_sounds_are_said_for_as_long_as_asked():
+  said = perform(['', 'm', 'a', 'p', 'i', ''], [0.3, 0.1, 0.2, 0.1, 0.2, 0.3])
+  # A stop is closed for its time, and released for 25 ms.
+  steps = {'': 120, 'm': 20, 'a': 40, 'p': 25, 'i': 40}
+  assert {name: int((said.phonemes == name).sum()) for name in steps} == steps
+  assert said.opening[said.phonemes == 'a'].max() > 0.8 and said.opening[said.phonemes == 'm'].min() == 0
+  assert said.width[said.phonemes == 'i'].max() > 0.8 and not said.opening[[0, -1]].any()
+  usual, hasty = (perform(['a', 's', 'o'], tempo=tempo) for tempo in (1, 2))
+  means = [VOWELS['a'].seconds, CONSONANTS['s'].seconds, VOWELS['o'].seconds]
+  assert len(usual.opening) == round(sum(means) * RATE) == 2 * len(hasty.opening)
+  assert perform(['', 'a'], effort=0.5).opening.max() == pytest.approx(perform(['', 'a']).opening.max() / 2)
+  silence = perform([''], [1.0])
+  assert not silence.opening.any() and not silence.voicing.any() and len(silence.opening) == RATE
+  with pytest.raises(ValueError, match=r"no sounds are called \['q', 'x'\]"):
+    perform(['a', 'x', 'q'])
+
+
+def test_random_speech_is_a_performance_of_its_sounds():
+  """Corpora that are drawn anew must say what they always said."""
+  speech = articulate(np.random.default_rng(7), 1.0)
+  starts = np.flatnonzero(np.append(True, speech.phonemes[1:] != speech.phonemes[:-1]))
+  assert list(speech.phonemes[starts]) == PHONEMES and list(starts) == STARTS
+  np.testing.assert_allclose(speech.opening[::25], OPENINGS, atol=1e-6)
 
 
 def test_lips_meet_on_bilabials_and_rest_in_silence(speech):

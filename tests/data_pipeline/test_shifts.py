@@ -11,7 +11,7 @@ def records(count):
   rng = np.random.default_rng(0)
   for i in range(count):
     audio = (3000 * rng.standard_normal(16_000)).astype(np.int16)
-    yield {'id': f'clip{i}'.encode(), 'audio': audio, 'mel': mel_of(audio)}
+    yield {'id': f'clip{i}'.encode(), 'audio': audio, 'mel': mel_of(audio), 'phones': np.arange(81, dtype=np.int8)}
 
 
 def test_the_share_asked_for_is_shifted_by_one_to_four_frames_either_way():

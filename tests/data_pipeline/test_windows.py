@@ -137,3 +137,38 @@ def test_a_clip_without_pauses_gives_its_speech(record):
   start = int(window['target'][0, 0, 0, 0] // 3)
   np.testing.assert_array_equal(window['window_mel'], mel_windows(record['mel'], 25, 60)[start])
   np.testing.assert_array_equal(window['target'], decode_frames(record['frames'], range(start, start + 5)))
+
+
+def test_a_reference_at_rest_is_one_shut_mouth_in_the_pose_of_each_frame():
+  drawn = draw_clip(0, 'train', 1, 0, seconds=2.0)
+  record = clip_record(0, 'train', 1, 0, seconds=2.0, image_size=64)
+  frames = decode_frames(record['frames'], range(50))
+  shut = np.sort(drawn.mouth_opening)[round(0.3 * 50)]
+  rng = np.random.default_rng(0)
+  for _ in range(5):
+    window = first(GeneratorWindows(image_size=64, lead=2.0, reference='rest').random_map(record, rng))
+    assert window['reference'].shape == window['target'].shape == (5, 64, 64, 3)
+    mouth = window['reference'][2, 40:60, 16:48].astype(int)
+    nearest = np.abs(frames[:, 40:60, 16:48].astype(int) - mouth).mean((1, 2, 3)).argmin()
+    assert drawn.mouth_opening[nearest] <= max(shut, 0.15)
+
+
+def test_phones_are_heard_in_place_of_mels_and_some_are_misheard():
+  record = clip_record(0, 'train', 1, 0, seconds=2.0, image_size=32)
+  record['phones'] = (np.arange(len(record['mel'])) // 5).astype(np.int8)
+  rng = np.random.default_rng(0)
+  plain = first(GeneratorWindows(image_size=32, lead=0.0, speech='phones').random_map(record, rng))
+  assert plain['mel'].shape == (5, 41, 16) and plain['window_mel'].shape == (80, 16)
+  start = [k for k in range(46) if np.array_equal(mel_windows(record['mel'], 25, 50)[k], plain['window_mel'])]
+  assert record['phones'][start[0] * 80 // 25] == plain['mel'][0, :-1, 0].argmax()
+  misheard = GeneratorWindows(image_size=32, lead=0.0, windows=100, speech='phones', misheard=0.3)
+  made = misheard.random_map(record, rng)
+  heard = made['mel'][:, 0, :-1].argmax(1)  # (windows, steps)
+  starts = [int(np.abs(mel_windows(record['mel'], 25, 50) - mel).sum((1, 2)).argmin()) for mel in made['window_mel']]
+  said = mel_windows(record['phones'][:, None].astype(np.float32), 25, 50)[starts, 0]
+  assert 0.2 < np.mean(heard != said) < 0.4
+  np.testing.assert_array_equal(record['phones'], np.arange(len(record['mel'])) // 5)  # the record is left alone
+  silent = GeneratorWindows(image_size=32, lead=0.0, silence=1.0, speech='phones')
+  record['mel'][60:110] = -4.0
+  quiet = first(silent.random_map(record, rng))
+  assert (quiet['mel'][:, 0] == 1).all() and (quiet['mel'][:, 1:] == 0).all()

@@ -45,7 +45,7 @@ def boxes_of(monkeypatch, frames, choose=None, cuts=()):
   found = [boxes for _, boxes in follow(video(len(frames), cuts), find, INFO, choose or One())]
   if choose is everybody:
     return found
-  return np.array([boxes[0] if boxes else [np.nan] * 4 for boxes in found]).reshape(-1, 4)
+  return np.array([boxes[0][:4] if boxes else [np.nan] * 4 for boxes in found]).reshape(-1, 4)
 
 
 def centres(boxes):

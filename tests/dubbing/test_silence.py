@@ -1,12 +1,10 @@
-"""Mouths at rest: pauses are found, and so is the face whose mouth is shut."""
+"""Pauses are found, and what is no pause is not."""
 
 from fractions import Fraction
 
 import numpy as np
 
-from data_pipeline.corpora.talking_faces.clips import draw_clip
-from lpips_jax.dubbing.silence import ShutMouths, find_pauses, is_pause, shut_mouth
-from lpips_jax.media.faces import crop
+from lpips_jax.dubbing.silence import find_pauses, is_pause
 
 
 def test_pauses_are_those_that_last():
@@ -23,25 +21,3 @@ def test_pauses_are_those_that_last():
 def test_silence_is_one_pause_and_noise_is_none():
   assert find_pauses(np.zeros(16000)).all()
   assert not find_pauses(0.1 * np.random.default_rng(0).standard_normal(16000)).any()
-
-
-def test_the_shut_mouth_is_among_the_most_shut():
-  drawn = draw_clip(3, 'test', 0, 0, 4.0)
-  mouths = ShutMouths()
-  for box, frame in zip(drawn.boxes, drawn.scene(), strict=True):
-    [person] = mouths.see([np.asarray(box, float)], [crop(frame, box, 96)])
-  found = shut_mouth(person)
-  candidates = [crop(frame, box, 96) for box, frame in zip(drawn.boxes, drawn.scene(), strict=True)]
-  [which] = [k for k, candidate in enumerate(candidates) if np.array_equal(candidate, found)]
-  assert drawn.mouth_opening[which] <= 0.1 * drawn.mouth_opening.max()
-
-
-def test_people_are_told_apart_by_place_and_by_looks():
-  rng = np.random.default_rng(0)
-  one, other = (rng.integers(0, 256, (12, 12, 3), np.uint8).repeat(8, 0).repeat(8, 1) for _ in range(2))
-  here, there = np.array([0.0, 0, 50, 50]), np.array([200.0, 0, 250, 50])
-  mouths = ShutMouths()
-  first, second = mouths.see([here, there], [one, other])
-  assert mouths.see([there, here], [other, one]) == [second, first]
-  [after_a_cut] = mouths.see([here], [other])
-  assert after_a_cut is not first

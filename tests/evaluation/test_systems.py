@@ -110,7 +110,7 @@ def test_all_devices_find_what_one_does(generator, clips):
 
 def test_command(trained_checkpoint, directory, tmp_path):
   command = [sys.executable, ROOT / 'evaluate.py', f'--checkpoint={trained_checkpoint}', f'--output={tmp_path}']
-  command += ['--dataset=talking_faces/tiny', '--seed=5', f'--data_dir={directory / "data"}']
+  command += ['--dataset=talking_faces/tiny', '--seed=5', f'--data_dir={directory / "data"}', '--leakage']
   result = subprocess.run(command, capture_output=True, text=True)
   assert result.returncode == 0, result.stderr
   metrics = json.loads((tmp_path / 'metrics.json').read_text())
@@ -120,11 +120,19 @@ def test_command(trained_checkpoint, directory, tmp_path):
     assert np.isfinite([metrics[measure], metrics[f'{measure}_other_audio']]).all()
   assert metrics['systems']['generated']['measures']['lower_half_psnr']['clips'] == 2
   assert 'syncnet' in metrics['missing']['lse_d']
+  assert np.isfinite([metrics[f'lower_half_psnr_{row}'] for row in ('cross_audio', 'silent')]).all()
+  of_references = metrics['leakage']['generated']
+  assert list(of_references) == ['current', 'elsewhere', 'rest'] and list(metrics['leakage']['oracle']) == ['current']
+  assert of_references['elsewhere']['leak_silent']['mean'] == metrics['leak_silent']
+  assert of_references['current']['sync_confidence_s'] != of_references['rest']['sync_confidence_s']
+  for name in ('metrics.md', 'page.html'):
+    assert 'confidence discrepancy' in (tmp_path / name).read_text()
   for name in ('samples.png', 'samples.mp4', 'page.html', 'metrics.md'):
     assert (tmp_path / name).stat().st_size > 0
 
   for arguments, problem in {
     (f'--checkpoint={trained_checkpoint}', '--dataset=lrs2', '--seed=5'): 'only talking_faces can',
+    (f'--checkpoint={trained_checkpoint}', '--leakage', '--pairs=.', '--root=.'): 'give --dataset',
     (f'--checkpoint=../x={trained_checkpoint}', '--dataset=talking_faces/tiny'): 'is no name',
     (f'--checkpoint=a={trained_checkpoint}', '--videos=a=.', '--pairs=.', '--root=.'): 'is the name of a --checkpoint',
   }.items():

@@ -34,7 +34,7 @@ def test_boxes_do_not_depend_on_the_size_of_the_frame(scenes):
 
 
 def test_nothing_is_found_where_nothing_is():
-  assert make_detector('cascade')(np.full((120, 160, 3), 90, np.uint8)).shape == (0, 5)
+  assert make_detector('cascade')(np.full((120, 160, 3), 90, np.uint8)).shape == (0, 6)
 
 
 @pytest.mark.skipif('LIPSYNC_YUNET' not in os.environ, reason='LIPSYNC_YUNET does not name a YuNet file')

@@ -196,7 +196,7 @@ def test_subpixel_convolution_is_a_convolution(size, kernel):
 def test_from_reference_begins_as_the_reference_under_the_target():
   target, reference = RNG.uniform(0.1, 0.9, (2, 1, 16, 16, 3)).astype(np.float32)
   small = {'widths': (4, 8), 'blocks': 0, 'bottleneck': 0, 'audio_widths': (4,) * 5, 'audio_residuals': (0,) * 4}
-  module = Generator(**small, from_reference=True)
+  module = Generator(**small, output='change')
   inputs = generator_faces(target, reference), RNG.standard_normal((1, 80, 16)).astype(np.float32)
   generated, variables = jax.jit(module.init_with_output)(jax.random.key(0), *inputs)
   np.testing.assert_allclose(generated, np.concatenate([target[:, :8], reference[:, 8:]], 1), atol=1e-6)

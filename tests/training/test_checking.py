@@ -30,6 +30,9 @@ NAN = float('nan')
     ('generator', {'model.widths': (4, -8)}, 'config.model.widths=-8 must be 0 or more, and finite'),
     ('generator', {'model.audio_residuals': (-1, 0, 0, 0)}, 'config.model.audio_residuals=-1 must be 0 or more'),
     ('generator', {'model.widths': ()}, 'config.model: no attn_wav2lip can be made of these values'),
+    ('generator', {'losses.sync_kind': 'logs'}, "config.losses.sync_kind='logs': there are log, stabilised"),
+    ('generator', {'losses.triplet': 1.0, 'model.image_size': 16}, 'needs config.model.image_size=32 or more'),
+    ('generator', {'silent_generator': 'runs/silent'}, 'give --config.model.output=change or image'),
     (
       'generator',
       {'losses.adversarial': 1.0, 'discriminator.widths': (2,)},

@@ -68,6 +68,7 @@ def moved(before, after) -> list[bool]:
 
 def test_weights_rise_and_wait_as_configured():
   config = ConfigDict({'reconstruction': 1.0, 'lower_half': 0.0, 'perceptual': 2.0, 'sync': 0.5, 'adversarial': 0.1})
+  config.update(sync_kind='log', triplet=0.0)
   config.update(adversarial_start=10, warmup_steps={'perceptual': 4, 'sync': 2, 'adversarial': 5})
 
   def weights(step, opened=CLOSED):

@@ -4,18 +4,26 @@ Everything follows from numbers: a speaker from (seed, split, speaker), a clip f
 seeds therefore never share a speaker, and any clip can be made alone, in any process.
 """
 
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from data_pipeline.corpora.talking_faces.articulation import Articulation, articulate, at_frames
+from data_pipeline.corpora.talking_faces.articulation import (
+  RATE,
+  Articulation,
+  articulate,
+  as_phones,
+  at_frames,
+)
 from data_pipeline.corpora.talking_faces.face import SCENE, Motion, draw_motion, head_to_scene, render, sway
 from data_pipeline.corpora.talking_faces.looks import Looks, draw_looks
 from data_pipeline.corpora.talking_faces.voice import Voice, draw_voice, speak
 from data_pipeline.records import encode_frame, make_record
 from lpips_jax.conventions import FRAME_RATE
+from lpips_jax.media.audio import HOP, MEL_RATE
 from lpips_jax.media.faces import crop
 
 SPLITS = ('train', 'val', 'test')
@@ -63,6 +71,13 @@ class Clip:
   def mouth_opening(self) -> np.ndarray:
     """The gap between the inner lips in each frame, (T,) float32, from 0 (shut) to 1."""
     return at_frames(self.articulation.opening, len(self.boxes)).astype(np.float32)
+
+  @cached_property
+  def phones(self) -> np.ndarray:
+    """The phone that is said at each row of the sound's mel spectrogram: see `lpips_jax.media.phones.hear`."""
+    rows = np.arange(1 + len(self.audio) // HOP)
+    said = self.articulation.phonemes[np.minimum(rows * RATE // MEL_RATE, len(self.articulation.phonemes) - 1)]
+    return as_phones(said, np.random.default_rng(zlib.crc32(self.audio.tobytes())))
 
   def scene(self, size: int = SCENE):
     """Yields whole frames, (size, size, 3) uint8 RGB, as a camera would see them."""
@@ -114,6 +129,7 @@ def clip_record(seed: int, split: str, number: int, clip: int, seconds: float, i
     jpegs=[encode_frame(crop) for crop in drawn.crops(image_size)],
     audio=drawn.audio,
     boxes=drawn.boxes,
+    phones=drawn.phones,
     mouth_opening=drawn.mouth_opening,
   )
 

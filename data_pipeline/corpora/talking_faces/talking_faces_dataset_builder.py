@@ -89,6 +89,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   VERSION = tfds.core.Version('2.0.0')
   RELEASE_NOTES: ClassVar = {
     '2.0.0': 'The mel is that of speech brought to one level.',
+    '1.2.0': 'What is said, as phones; mouths open for each sound as far as those of filmed people do.',
     '1.1.0': 'Arrays are stored as bytes, which is faster to read.',
     '1.0.0': 'First release.',
   }

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from lpips_jax import models
 from lpips_jax.cli import UserError
 from lpips_jax.conventions import WINDOW_FRAMES
 from lpips_jax.training import sharding, tasks
@@ -78,7 +79,8 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
     shapes = {'frames': (*lead, *frames), 'mel': (*lead, *mel), 'start': lead}
   else:
     shapes = {'target': (*lead, *frames), 'reference': (*lead, *frames)}
-    shapes |= {'mel': (*lead, WINDOW_FRAMES, *mel), 'window_mel': (*lead, *mel)}
+    heard = models.example_inputs(config.model)[1].shape[1:]
+    shapes |= {'mel': (*lead, WINDOW_FRAMES, *heard), 'window_mel': (*lead, *mel)}
   dtypes = {'mel': jnp.float32, 'window_mel': jnp.float32, 'start': jnp.int32}
   return {name: jax.ShapeDtypeStruct(shape, dtypes.get(name, jnp.uint8)) for name, shape in shapes.items()}
 
@@ -92,6 +94,8 @@ def parameters(config: ConfigDict) -> dict[str, int]:
   trained = sum(counts.values())
   if 'expert' in weights:
     counts['frozen sync_expert'] = _count(weights['expert']['params'])
+  if 'silent' in weights:
+    counts['frozen silent_generator'] = _count(weights['silent']['params'])
   if weights.get('lpips'):
     counts['frozen lpips'] = _count(weights['lpips'])
   return counts | {'trained': trained}

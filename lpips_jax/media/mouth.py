@@ -19,28 +19,35 @@ FADING = 0.1, 0.6
 _EPSILON = 0.02
 
 
-def mouth_opening(frames: np.ndarray) -> np.ndarray:
+def mouth_opening(frames: np.ndarray, beside: np.ndarray | None = None) -> np.ndarray:
   """Returns the share of the mouth region that is inner mouth, in every frame of a clip.
 
   Args:
     frames: (T, H, W, 3) RGB face crops of one clip; floats in [0, 1] or uint8.
+    beside: (S, H, W, 3), others of the same face that show what its mouth looks like when it is shut; by default the
+      frames do so themselves. A mouth that is never shut can only be told so beside others.
 
   Returns:
-    (T,) float32 in [0, 1], on a scale of its own: compare within a clip, or by correlation.
+    (T,) float32 in [0, 1], on a scale of its own: compare within a clip, or by correlation. Frames that were measured
+    beside the same others compare with each other, and with what the others measure by themselves.
   """
   frames = _to_unit_range(frames)
+  if beside is not None:
+    frames = np.concatenate([frames, _to_unit_range(beside)])
+  judging = slice(0 if beside is None else len(frames) - len(beside), None)
   mouth = _part(frames, MOUTH_ROWS, MOUTH_COLUMNS)
   brightness = mouth.mean(-1)
   saturation = 1 - mouth.min(-1) / (mouth.max(-1) + _EPSILON)
   # A first guess needs no shut mouth to compare with: darkness against the cheeks of the clip.
-  cheeks = np.median(_part(frames, CHEEK_ROWS, CHEEK_COLUMNS).mean(-1))
+  cheeks = np.median(_part(frames[judging], CHEEK_ROWS, CHEEK_COLUMNS).mean(-1))
   opening = _ramp(brightness / (cheeks + _EPSILON), DARKENING[0], 0).mean((1, 2))
   for _ in range(2):
-    shut = np.argsort(opening, kind='stable')[: max(1, round(SHUT_SHARE * len(frames)))]
+    order = np.argsort(opening[judging], kind='stable')
+    shut = judging.start + order[: max(1, round(SHUT_SHARE * len(order)))]
     darkened = _ramp(_loss(brightness, shut), *DARKENING)
     faded = _ramp(_loss(saturation, shut), *FADING)
     opening = np.maximum(darkened, faded).mean((1, 2))
-  return opening
+  return opening if beside is None else opening[: judging.start]
 
 
 def opening_correlation(frames: np.ndarray, truth: np.ndarray) -> float:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from data_pipeline.corpora.talking_faces.clips import draw_clip, draw_speaker
-from lpips_jax.metrics.mouth import mouth_opening, opening_correlation
+from lpips_jax.media.mouth import mouth_opening, opening_correlation
 
 SEED = 21
 
@@ -52,6 +52,15 @@ def test_nothing_moves_nothing_correlates(clips):
   still = np.repeat(frames[:1], len(truth), axis=0)
   assert opening_correlation(still, truth) == 0
   assert opening_correlation(frames, np.full(len(truth), 0.3)) == 0
+
+
+def test_a_mouth_that_is_never_shut_is_told_beside_others(clips):
+  frames, truth = clips[0]
+  agape = np.repeat(frames[truth.argmax()][None], 20, axis=0)
+  assert mouth_opening(agape).max() == 0  # by itself it has nothing to compare with
+  beside = mouth_opening(np.concatenate([agape, frames]), frames)
+  np.testing.assert_array_equal(beside[20:], mouth_opening(frames))  # they are judged by themselves alone
+  np.testing.assert_allclose(beside[:20], beside[20:].max(), rtol=0.1)
 
 
 def _resized(frames, size):

@@ -1,0 +1,54 @@
+"""A face cut out of a frame: what the generator sees of it, and what of the frame may change."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lpips_jax.media import faces, turning, ycbcr
+from lpips_jax.media.playback import Shown
+from lpips_jax.media.ycbcr import Region
+
+MARGIN = 2  # pixels around a box that resampling at its edge reaches
+SMALL, LARGE = 64, 512  # pixels: the least and the greatest side of crops that are cut as large as they are filmed
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+  """One face in one frame.
+
+  Attributes:
+    region: the part of the frame that may change, around the lower part of the box.
+    rgb: (h, w, 3) uint8, what is there.
+    box: (5,) in pixels of the region, out of which it reaches; see `media.turning`.
+    box_in_frame: (5,) in pixels of the frame.
+    crop: (s, s, 3) uint8, what the generator sees.
+  """
+
+  region: Region
+  rgb: np.ndarray
+  box: np.ndarray
+  box_in_frame: np.ndarray
+  crop: np.ndarray
+
+
+def cut_out(shown: Shown, box: np.ndarray, size: int) -> Face | None:
+  """Returns the face in a box, (5,), with a crop of that size; None where its mouth lies outside the picture."""
+  left, top, right, bottom = box[:4] + np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])
+  changed_from = box[1] + faces.CHANGED_FROM * (box[3] - box[1])
+  region = ycbcr.even_region(shown.planes.size, *turning.bounds(box, (left, top, right, bottom)))
+  lower = ycbcr.even_region(shown.planes.size, *turning.bounds(box, (left, changed_from, right, bottom)))
+  if region is None or lower is None:
+    return None
+  rgb = ycbcr.to_rgb(shown.planes, region)
+  crop = faces.crop(rgb, turning.moved(box, region.left, region.top), size)
+  rows = slice(lower.top - region.top, lower.bottom - region.top)
+  columns = slice(lower.left - region.left, lower.right - region.left)
+  return Face(lower, rgb[rows, columns], turning.moved(box, lower.left, lower.top), box, crop)
+
+
+def large_crop(shown: Shown, box: np.ndarray) -> np.ndarray:
+  """Returns the crop of a box, (5,) in pixels inside the picture, as large as it was filmed: (r, r, 3) uint8."""
+  side = int(np.clip(round(float(max(box[2:4] - box[:2]))), SMALL, LARGE))
+  grown = box[:4] + np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])
+  region = ycbcr.even_region(shown.planes.size, *turning.bounds(box, grown))
+  return faces.crop(ycbcr.to_rgb(shown.planes, region), turning.moved(box, region.left, region.top), side)

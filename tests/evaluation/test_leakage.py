@@ -1,0 +1,185 @@
+"""The table of leakage: who owes everything to the reference, who owes nothing, and who is between them."""
+
+from dataclasses import replace
+from functools import cache, partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from data_pipeline.corpora.talking_faces.clips import clip_record
+from data_pipeline.corpora.talking_faces.oracle import true_frames
+from data_pipeline.input import whole_clip
+from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
+from lpips_jax.evaluation import leakage, references, systems
+from lpips_jax.evaluation.judges import Judges
+from lpips_jax.evaluation.leakage import ORACLE, Asked
+from lpips_jax.evaluation.scoring import Entry, Ledger, Row, score
+from lpips_jax.media.audio import MEL_BANDS, MEL_RATE
+from lpips_jax.media.mouth import CHEEK_COLUMNS, CHEEK_ROWS, MOUTH_COLUMNS, MOUTH_ROWS, mouth_opening
+
+SIZE, SECONDS, SPEAKERS = 48, 2.4, 4
+SHARES = 0.0, 0.25, 0.5, 0.75, 1.0  # of the reference's lips in a blend
+DARKNESS = 0.2  # of the mouth's part of a face, when it is wide open
+FAINT = 0.02  # movements of that darkness which hardly count
+
+
+class Reader:
+  """Stands in for a sync expert: sees how dark the mouth is, and hears how far it should be open from `spoken`."""
+
+  config = SimpleNamespace(model=SimpleNamespace(image_size=SIZE))
+
+  def __call__(self, windows, mels):
+    dark = self._brightness(windows, CHEEK_ROWS, CHEEK_COLUMNS) - self._brightness(windows, MOUTH_ROWS, MOUTH_COLUMNS)
+    heard = np.stack([part.mean(-1) for part in np.array_split(mels[:, 0], WINDOW_FRAMES, -1)], -1)
+    return self._movement(dark), self._movement(DARKNESS * heard)
+
+  def _brightness(self, windows, rows, columns):
+    (top, bottom), (left, right) = ([round(share * SIZE) for share in shares] for shares in (rows, columns))
+    return windows[:, :, top:bottom, left:right].mean((2, 3, 4))
+
+  def _movement(self, x):
+    x = x - x.mean(-1, keepdims=True)
+    x = np.concatenate([x, np.full_like(x[:, :1], FAINT)], -1)  # what does not move is like what else does not
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def spoken(opening):
+  """A mel (m, 80) that says how far the mouth is open."""
+  times = np.arange(round(SECONDS * MEL_RATE)) / MEL_RATE
+  return np.repeat(np.interp(times, (np.arange(len(opening)) + 0.5) / FRAME_RATE, opening)[:, None], MEL_BANDS, 1)
+
+
+def blend(share):
+  def dubber(clip, shown):
+    leaker, perfect = leakage.copier(clip, shown), leakage.oracle(clip, shown)
+    return lambda speech: share * (leaker(speech) / 255) + (1 - share) * (perfect(speech) / 255)
+
+  return dubber
+
+
+@pytest.fixture(scope='module')
+def clips():
+  records = [clip_record(3, 'test', speaker, 0, SECONDS, SIZE) for speaker in range(SPEAKERS)]
+  clips = []
+  for record in records:
+    clip, truth = whole_clip(record, SIZE), cache(partial(true_frames, record, image_size=SIZE))
+    clips.append(replace(clip, mel=spoken(clip.mouth_opening), audio=None, dubbed_truth=truth))
+  return clips
+
+
+@pytest.fixture(scope='module')
+def found(clips, tmp_path_factory):
+  """The table of the leaker, of the perfect dubber and of blends of both, as evaluations make it."""
+  dubbers = {f'{share:.2f}': blend(share) for share in SHARES}
+  asked = [*(Asked(name, 'current') for name in dubbers), *leakage.table_rows([], with_oracle=True)]
+  systems_asked = [leakage.system_of(row, setup) for row in asked for setup in systems.SETUPS]
+
+  def read(number):
+    other = clips[systems.other_speaker(number, [clip.speaker for clip in clips])]
+    return leakage.takes_of(clips[number], other, asked, dubbers | leakage.dubbers_of({}))
+
+  entries = [Entry(clip.name, systems_asked, partial(read, number)) for number, clip in enumerate(clips)]
+  keys, ledger = {system: system for system in systems_asked}, Ledger(tmp_path_factory.mktemp('leakage'))
+  score(entries, keys, Judges(Reader()), ledger, progress=False)
+  return leakage.tabulate(asked, ledger.rows(keys, [clip.name for clip in clips]))
+
+
+def mean(found, name, reference, key):
+  return found.rows[Asked(name, reference)][key].mean
+
+
+def test_the_leaker_leaks_most_from_the_frame_that_is_edited(found):
+  copied = partial(mean, found, 'copy_reference', 'current')
+  # What is made from silence is the clip as it was filmed: its lips fit a sound that nobody was given.
+  assert copied('sync_confidence_s') == copied('sync_confidence_matched') > 0.1
+  assert copied('sync_confidence_discrepancy') > 0.5 * copied('sync_confidence_matched')
+  assert copied('sync_distance_discrepancy') > 0.1
+  assert copied('open_share') > 0.3 and copied('rest_deviation') > 0.5
+  assert copied('leak_silent') == pytest.approx(1) and copied('leak_mismatched') == pytest.approx(1)
+  assert copied('sync_confidence_s') > 2 * mean(found, 'copy_reference', 'elsewhere', 'sync_confidence_s')
+  assert copied('sync_distance_s') < mean(found, 'copy_reference', 'elsewhere', 'sync_distance_s')
+
+
+def test_a_mouth_at_rest_leaks_nothing_and_says_nothing(found):
+  still = found.rows[Asked('copy_reference', 'rest')]
+  assert still['open_share'].mean == 0 and 'leak_silent' not in still  # one frame has no course to follow
+  assert still['sync_confidence_discrepancy'].mean < 0.05 and still['sync_confidence_matched'].mean < 0.1
+
+
+def test_the_perfect_dubber_owes_nothing_to_what_it_was_shown(found):
+  oracle, leaker = (partial(mean, found, name, 'current') for name in (ORACLE, 'copy_reference'))
+  assert oracle('sync_confidence_discrepancy') < 0.3 * leaker('sync_confidence_discrepancy')
+  assert oracle('sync_confidence_matched') == leaker('sync_confidence_matched')
+  assert oracle('open_share') == 0 and oracle('rest_deviation') < 0.1
+  assert oracle('sync_confidence_s') < 0.2 * leaker('sync_confidence_s')
+  assert oracle('mouth_correlation_mismatched') > 0.85 > leaker('mouth_correlation_mismatched')
+  assert abs(oracle('leak_mismatched')) < 0.4
+  assert 'lower_half_psnr_mismatched' not in found.rows[Asked(ORACLE, 'current')]  # it is the truth: equal frames
+
+
+@pytest.mark.parametrize(
+  'key', ['sync_confidence_s', 'sync_confidence_discrepancy', 'open_share', 'rest_deviation', 'leak_mismatched']
+)
+def test_the_more_of_the_reference_the_worse(found, key):
+  of_blends = [mean(found, f'{share:.2f}', 'current', key) for share in SHARES]
+  assert all(np.diff(of_blends) >= 0) and of_blends[-1] > of_blends[0], of_blends
+
+
+@pytest.mark.parametrize('key', ['sync_distance_s', 'mouth_correlation_mismatched'])
+def test_the_more_of_the_reference_the_less(found, key):
+  of_blends = [mean(found, f'{share:.2f}', 'current', key) for share in SHARES]
+  assert all(np.diff(of_blends) < 0), of_blends
+
+
+def test_truth_of_foreign_words_and_of_silence(clips):
+  takes = systems.setups(clips[0], clips[1], clips[0].frames, leakage.copier(clips[0], clips[0].frames))
+  silent, matched, mismatched = (takes[setup]() for setup in systems.SETUPS)
+  np.testing.assert_array_equal(silent.truth, clips[0].dubbed_truth(None))
+  np.testing.assert_array_equal(mismatched.truth, clips[0].dubbed_truth(clips[1]))
+  assert matched.truth is clips[0].frames and silent.speaking is clips[0].frames and matched.speaking is None
+  assert silent.mel is matched.mel is clips[0].mel and mismatched.mel is clips[1].mel
+  without = systems.setups(
+    replace(clips[0], dubbed_truth=None), clips[1], clips[0].frames, lambda speech: clips[0].frames
+  )
+  assert without['silent']().truth is None and without['mismatched']().truth is None
+
+
+def test_references(clips):
+  frames = clips[0].frames
+  shown = {name: choose(frames) for name, choose in references.REFERENCES.items()}
+  assert {array.shape for array in shown.values()} == {frames.shape}
+  np.testing.assert_array_equal(shown['current'], frames)
+  np.testing.assert_array_equal(shown['elsewhere'][len(frames) // 2], frames[0])
+  opening = mouth_opening(frames)
+  np.testing.assert_array_equal(shown['rest'][7], frames[opening.argmin()])
+  assert clips[0].mouth_opening[opening.argmin()] < 0.2
+
+
+def test_what_the_first_table_has_is_not_scored_again():
+  asked = leakage.table_rows(['generated', 'wav2lip'], with_oracle=False)
+  assert len(asked) == 9 and not any(row.name == ORACLE for row in asked)
+  assert leakage.system_of(Asked('wav2lip', 'rest'), 'silent') == 'wav2lip/rest/silent'
+
+
+def test_numbers_of_syncnet_bear_the_names_of_papers():
+  asked = [Asked('ours', 'current')]
+  confidences = {'silent': [1.0, 2.0], 'matched': [5.0, 8.0], 'mismatched': [6.0, 5.0]}
+  rows = [
+    Row(
+      '', leakage.system_of(asked[0], setup), f'clip{k}', {'lse_c': value, 'lse_d': 10 - value, 'sync_confidence': 9.0}
+    )
+    for setup, values in confidences.items()
+    for k, value in enumerate(values)
+  ]
+  rows.append(Row('', leakage.system_of(asked[0], 'silent'), 'clip2', {}, 'too short'))
+  rows.append(Row('', leakage.system_of(asked[0], 'matched'), 'clip3', {'lse_c': 100.0}))  # without a counterpart
+  found = leakage.tabulate(asked, rows)
+  figures = found.rows[asked[0]]
+  assert figures['lse_c_s'].mean == 1.5 and figures['lse_d_s'].mean == 8.5
+  assert figures['lsd'].mean == figures['lsd_d'].mean == 1.0 and figures['lsd'].clips == 2
+  assert figures['lsd'].low == 0 and figures['lsd'].high == 3  # the clips' differences are -1 and 3
+  head, cells = leakage.table(found)
+  assert head[:4] == ['system', 'reference', 'LSE-C_s ↓', 'LSE-D_s ↑'] and 'LSD ↓' in head and cells[0][0] == 'ours'
+  assert leakage.as_json(found)['ours']['current']['lse_c_s']['mean'] == 1.5
+  assert 'not comparable' not in leakage.markdown(found)
