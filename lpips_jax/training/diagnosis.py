@@ -12,14 +12,21 @@ import jax
 import numpy as np
 
 from lpips_jax import metrics
+from lpips_jax.conventions import WINDOW_FRAMES
 from lpips_jax.evaluation import Clip, embeddings
 from lpips_jax.media.audio import MAX_VALUE
 from lpips_jax.metrics.sync import MAX_SHIFT
 
 SILENT = 0.1 - MAX_VALUE  # mean of a mel spectrogram; digital silence is -MAX_VALUE
 STILL = 0.3  # mean change from frame to frame, of 255; a filmed face that says nothing changes by more than 1
-TELLS = 0.6  # share of off-sync pairs that a useful expert finds less probable than the in-sync one; guessing: 0.5
-SURE = 0.25  # median confidence from which an expert tells something whatever the ranking: all clips may be shifted
+TELLS = (
+  0.6  # share of off-sync pairs of clips never seen that a useful expert ranks below the in-sync one; guessing: 0.5
+)
+STANDING_OUT = 0.2  # share of clips whose own speech must stand out for anything to be said of shifts; by chance: 0.01
+BY_CHANCE = 99  # percentile of what the speech of other clips comes to, from which a peak stands out
+STRANGERS = 16  # other clips whose speech each face is given
+FEWEST = 4  # clips, below which there is nothing to compare with
+SURE = 3.0  # standard errors by which a shift must fit better than none
 WORTH_NAMING = 0.1  # share of clips that are shifted, silent or still
 
 
@@ -28,18 +35,21 @@ class Diagnosis:
   """What an expert sees in n clips.
 
   Attributes:
-    offsets: (n,) int, video frames by which the sound of each is ahead of its picture: `metrics.SyncScores.offset`.
-    confidences: (n,) by how much that offset beats the median one.
+    offsets: (n,) int, video frames by which the sound of each is ahead of its picture: `metrics.SyncScores.offset`; 0
+      where another fits no better than chance would have it.
+    known: (n,) bool, whether the peak at that offset stands out among those that speech of other clips makes: nothing
+      is known of the others.
     accepted: (31,) share of pairs that the expert takes to be in sync, by how many frames the speech is later than the
       face, from -15 to 15; a good one has a narrow peak in the middle.
     accuracy: (16,) how well it tells pairs 0 to 15 frames apart, either way, from in-sync ones: the mean of the share
       of in-sync pairs accepted and of the others rejected. The first is 0.5.
-    ranking: share of pairs 3 and more frames apart that it finds less probable than the in-sync pair.
+    ranking: share of pairs 3 and more frames apart that it finds less probable than the in-sync pair; of clips that it
+      was not trained on, where that is known.
     silent, still: shares of the clips without sound, and of those without movement.
   """
 
   offsets: np.ndarray
-  confidences: np.ndarray
+  known: np.ndarray
   accepted: np.ndarray
   accuracy: np.ndarray
   ranking: float
@@ -48,38 +58,43 @@ class Diagnosis:
 
   @property
   def shifted(self) -> float:
-    """Share of the clips whose sound is one frame or more away from its picture."""
-    return float(np.mean(self.offsets != 0))
+    """Share, of the clips of which that is known, whose sound is one frame or more away from its picture."""
+    return float(np.mean(self.offsets[self.known] != 0)) if self.known.any() else 0.0
 
   @property
   def tells(self) -> bool:
     """Whether the expert is good enough for its offsets to mean anything."""
-    return self.ranking >= TELLS or float(np.median(self.confidences)) >= SURE
+    return self.ranking >= TELLS and float(self.known.mean()) >= STANDING_OUT
 
 
-def diagnose(expert: Callable[..., Any], logits: Callable[[np.ndarray], jax.Array], clips: Sequence[Clip]) -> Diagnosis:
+def diagnose(
+  expert: Callable[..., Any],
+  logits: Callable[[np.ndarray], jax.Array],
+  clips: Sequence[Clip],
+  ranking: float | None = None,
+) -> Diagnosis:
   """Returns what an expert says of clips of at least `MAX_SHIFT` + 5 frames.
 
   Args:
     expert: (frames (n, 5, h, w, 3), mels (n, 80, 16)) -> two embeddings (n, d).
     logits: cosines -> log-odds of being in sync.
     clips: those to look at.
+    ranking: that of clips which it was not trained on; by default that of these.
   """
-  scores, accepted, rankings = [], [], []
-  for clip in clips:
-    faces, speech = embeddings(expert, clip.frames, clip.mel)
-    scores.append(metrics.sync_scores(faces, speech))
+  pairs = [embeddings(expert, clip.frames, clip.mel) for clip in clips]
+  accepted, rankings = [], []
+  for faces, speech in pairs:
     in_sync = np.asarray(logits(faces @ speech.T)) > 0
     accepted.append([in_sync.diagonal(lag).mean() for lag in range(-MAX_SHIFT, MAX_SHIFT + 1)])
     rankings.append(metrics.sync_accuracy(faces @ speech.T, 0.5)['ranking'])
   accepted = np.mean(accepted, 0)
   wrong = (accepted[MAX_SHIFT:] + accepted[MAX_SHIFT::-1]) / 2
   return Diagnosis(
-    offsets=np.array([score.offset for score in scores]),
-    confidences=np.array([score.confidence for score in scores]),
+    offsets=np.array([_offset(*pair) for pair in pairs]),
+    known=_stand_out(pairs),
     accepted=accepted,
     accuracy=(accepted[MAX_SHIFT] + 1 - wrong) / 2,
-    ranking=float(np.mean(rankings)),
+    ranking=float(np.mean(rankings)) if ranking is None else ranking,
     silent=float(np.mean([clip.mel.mean() < SILENT for clip in clips])),
     still=float(np.mean([_movement(clip.frames) < STILL for clip in clips])),
   )
@@ -95,18 +110,22 @@ def verdict(found: Diagnosis) -> str:
   told = f'it ranks {found.ranking:.0%} of off-sync pairs below the in-sync one'
   if not found.tells:
     complaints = complaints or ['sound may be that of other clips, or shifted in nearly all of them']
-    return f'the expert tells nothing yet ({told}, guessing is 50%). If it stays so: {"; ".join(complaints)}'
-  offsets, counts = np.unique(found.offsets, return_counts=True)
+    return (
+      f'the expert tells nothing of single clips yet ({told}, guessing is 50%; {found.known.mean():.0%} of the clips '
+      f'stand out from speech of others, by chance 1%). If it stays so: {"; ".join(complaints)}'
+    )
+  seen = f'of the {found.known.mean():.0%} of the clips that stand out from speech of others'
+  offsets, counts = np.unique(found.offsets[found.known], return_counts=True)
   usual = int(offsets[counts.argmax()])
-  if usual and counts.max() > len(found.offsets) / 2:
-    complaints.append(f'{counts.max() / len(found.offsets):.0%} have their sound {_away(usual)}: a constant shift')
+  if usual and counts.max() > found.known.sum() / 2:
+    complaints.append(f'{seen}, {counts.max() / found.known.sum():.0%} have their sound {_away(usual)}')
   elif found.shifted >= WORTH_NAMING:
-    away = np.abs(found.offsets[found.offsets != 0])
+    away = np.abs(offsets.repeat(counts)[offsets.repeat(counts) != 0])
     low, high = np.percentile(away, [5, 95]).astype(int)
     span = f'{low} to {high} frames' if high > low else f'{low} frame{"s" if low > 1 else ""}'
-    complaints.append(f'{found.shifted:.0%} of the clips have their sound shifted, most by {span}')
+    complaints.append(f'{seen}, {found.shifted:.0%} have their sound shifted, most by {span}')
   if not complaints:
-    return f'sound and picture agree; {told}'
+    return f'sound and picture agree {seen}; {told}'
   return f'{"; ".join(complaints)}: data_pipeline.preprocess --sync_expert puts shifts right; {told}'
 
 
@@ -118,8 +137,8 @@ def picture(found: Diagnosis) -> np.ndarray:
   figure = Figure((9, 3), dpi=100, layout='constrained')
   lags = np.arange(-MAX_SHIFT, MAX_SHIFT + 1)
   left, middle, right = figure.subplots(1, 3)
-  left.hist(found.offsets, np.append(lags, MAX_SHIFT + 1) - 0.5)
-  title = f'{found.shifted:.0%} shifted' if found.tells else 'the expert tells nothing yet'
+  left.hist(found.offsets[found.known], np.append(lags, MAX_SHIFT + 1) - 0.5)
+  title = f'{found.shifted:.0%} of {found.known.sum()} shifted' if found.tells else 'the expert tells nothing yet'
   left.set(xlabel='frames by which the sound is ahead', ylabel='clips', title=title)
   middle.bar(lags, found.accepted)
   middle.set(xlabel='frames by which the speech is later', ylabel='taken for in sync', ylim=(0, 1))
@@ -128,6 +147,41 @@ def picture(found: Diagnosis) -> np.ndarray:
   canvas = FigureCanvasAgg(figure)
   canvas.draw()
   return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _stand_out(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+  """Whether the best shift of each clip's own speech beats the median one by more than that of other clips' does.
+
+  Each face is given the speech of others, repeated to its length; by their confidence those of one face have a mean and
+  a spread, and all of them together say what is still chance.
+  """
+  if len(pairs) < FEWEST:
+    return np.zeros(len(pairs), bool)
+  own, others = np.zeros(len(pairs)), []
+  for i, (faces, speech) in enumerate(pairs):
+    strangers = [pairs[(i + k) % len(pairs)][1] for k in range(1, min(STRANGERS + 1, len(pairs)))]
+    chance = [_confidence(faces, np.resize(stranger, speech.shape)) for stranger in strangers]
+    mean, spread = np.mean(chance), np.std(chance) + 1e-6
+    own[i] = (_confidence(faces, speech) - mean) / spread
+    others += [(value - mean) / spread for value in chance]
+  return own > np.percentile(others, BY_CHANCE)
+
+
+def _confidence(faces: np.ndarray, speech: np.ndarray) -> float:
+  return metrics.sync_scores(faces, speech).confidence
+
+
+def _offset(faces: np.ndarray, speech: np.ndarray) -> int:
+  """The best offset, 0 unless it fits better than none by `SURE` standard errors; neighbours share their frames."""
+  offset = metrics.sync_scores(faces, speech).offset
+  shown, said = faces[max(offset, 0) :], speech[max(-offset, 0) :]
+  length = min(len(shown), len(said))
+  if offset == 0 or length < 2 * WINDOW_FRAMES:
+    return 0
+  rows = slice(max(offset, 0), max(offset, 0) + length)
+  gain = np.sum(shown[:length] * said[:length], 1) - np.sum(faces[rows] * speech[rows], 1)
+  error = gain.std() / np.sqrt(length / WINDOW_FRAMES)
+  return offset if gain.mean() > SURE * error else 0
 
 
 def _movement(frames: np.ndarray) -> float:

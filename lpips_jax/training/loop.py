@@ -217,7 +217,7 @@ def _evaluated(run: Run, n: int, state: TrainState) -> tuple[TrainState, dict[st
     if run.config.task == 'generator' and means['sync'] < run.config.losses.sync_gate:
       state = state.with_sync_opened()
     if run.log:
-      seen = run.view(run.log, n, state.average, jax.device_get(results[0][1]), run.clips)
+      seen = run.view(run.log, n, state.average, means, jax.device_get(results[0][1]), run.clips)
       run.log.evaluation(n, means | seen)
   return state, means
 

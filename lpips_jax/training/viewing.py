@@ -20,12 +20,12 @@ from lpips_jax.training.logs import RunLog
 from lpips_jax.training.tasks import Frozen
 
 LONGEST = 3 * FRAME_RATE  # frames of a video
-View = Callable[[RunLog, int, Any, dict[str, np.ndarray], Sequence[Clip]], dict[str, float]]
+View = Callable[[RunLog, int, Any, dict[str, float], dict[str, np.ndarray], Sequence[Clip]], dict[str, float]]
 
 
 def make_view(config: ConfigDict, frozen: Frozen) -> View:
-  """Returns `view(log, step, variables, pictures, clips)`, which logs what there is to see of a network, and returns
-  scalars that it has found.
+  """Returns `view(log, step, variables, evaluated, pictures, clips)`, which logs what there is to see of a network, and
+  returns scalars that it has found.
 
   It works on one device of this process, and compiles once.
 
@@ -37,21 +37,25 @@ def make_view(config: ConfigDict, frozen: Frozen) -> View:
   apply = jax.jit(model.apply)
   silent = Pretrained(config, frozen.silent, frozen.weights['silent'], 0) if frozen.silent else None
 
-  def generator(log: RunLog, step: int, variables: Any, pictures: dict[str, np.ndarray], clips: Sequence[Clip]) -> dict:
+  def generator(log: RunLog, step: int, variables: Any, evaluated: dict, pictures: dict, clips: Sequence[Clip]) -> dict:
+    del evaluated
     log.samples(step, [pictures[name] for name in ('masked', 'reference', 'generated', 'target')])
     network = Pretrained(config, model, _on_one_device(variables), step, silent)
     for clip in clips[:1]:
       log.video(step, _beside_truth(network, clip, config), clip.audio)
     return {}
 
-  def expert(log: RunLog, step: int, variables: Any, pictures: dict[str, np.ndarray], clips: Sequence[Clip]) -> dict:
+  def expert(log: RunLog, step: int, variables: Any, evaluated: dict, pictures: dict, clips: Sequence[Clip]) -> dict:
     del pictures
     here = _on_one_device(variables)
     found = diagnose(
-      lambda *inputs: apply(here, *inputs), lambda cosines: model.apply(here, cosines, method=SyncExpert.logits), clips
+      lambda *inputs: apply(here, *inputs),
+      lambda cosines: model.apply(here, cosines, method=SyncExpert.logits),
+      clips,
+      evaluated['ranking'],
     )
     log.diagnosis(step, picture(found), verdict(found))
-    return {'ranking': found.ranking} | ({'shifted': found.shifted} if found.tells else {})
+    return {'known': float(found.known.mean())} | ({'shifted': found.shifted} if found.tells else {})
 
   return expert if config.task == 'sync_expert' else generator
 

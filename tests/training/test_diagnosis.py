@@ -1,4 +1,4 @@
-"""The diagnosis names what is wrong with clips that were made wrong on purpose."""
+"""The diagnosis names what is wrong with clips that were made wrong on purpose, and nothing that chance would make."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -9,77 +9,111 @@ from lpips_jax.media.audio import MAX_VALUE
 from lpips_jax.training import diagnosis
 from lpips_jax.training.diagnosis import diagnose, picture, verdict
 
-FRAMES, DIMENSIONS = 60, 16
+FRAMES, DIMENSIONS, APART = 45, 16, 20
 
 
 class Oracle:
-  """An expert whose embeddings tell the time at which a window was filmed or spoken, read from what it is given."""
+  """An expert whose embeddings tell the time at which a window was filmed or spoken, read from what it is given.
 
-  def __init__(self, knows=True):
-    self.table = np.random.default_rng(0).standard_normal((200, DIMENSIONS))
-    self.table /= np.linalg.norm(self.table, axis=1, keepdims=True)
-    self.knows = knows
+  Of an expert that learns only `share` of that is left beside noise of each window.
+  """
+
+  def __init__(self, share=1.0):
+    self.share = share
+    self.rng = np.random.default_rng(0)
+    self.table = _unit(self.rng.standard_normal((256, DIMENSIONS)))
 
   def __call__(self, frames, mels):
     seen = np.round(255 * np.asarray(frames)[:, 0, 0, 0, 0]).astype(int)
     heard = np.round(np.asarray(mels)[:, 0, 0] * 100).astype(int)
-    return self.table[seen], self.table[heard if self.knows else (heard * 7 + 50) % 200]
+    return self._noisy(self.table[seen]), self._noisy(self.table[heard % 256])
+
+  def _noisy(self, embeddings):
+    noise = _unit(self.rng.standard_normal(embeddings.shape))
+    return _unit(self.share * embeddings + (1 - self.share) * noise)
 
   def logits(self, cosines):
     return 10 * (jnp.asarray(cosines) - 0.5)
 
 
-def clip(shift=0, name='c', still=False, silent=False):
-  """A clip whose frame k is of colour k + 50, and whose speech says which frame it belongs to."""
-  times = np.arange(FRAMES) + 50
+def _unit(x):
+  return x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+def clip(number, shift=0, still=False, silent=False):
+  """A clip at a time of its own, which the colours of its frames say; its speech says which frame it belongs to."""
+  times = np.arange(FRAMES) + 10 + APART * number
   frames = np.broadcast_to((0 * times if still else times)[:, None, None, None], (FRAMES, 4, 4, 3)).astype(np.uint8)
   rows = np.arange(FRAMES * 80 // 25 + 20)
   spoken = (
     np.searchsorted([80 * k // 25 for k in range(FRAMES)], rows, 'right') - 1
   )  # the frame that each row starts in
-  mel = np.repeat((spoken + 50 + shift)[:, None] / 100, 80, 1)
+  mel = np.repeat((spoken + times[0] + shift)[:, None] / 100, 80, 1)
   if silent:
     mel = np.full_like(mel, -MAX_VALUE)
-  return Clip(name, 's', frames, mel.astype(np.float32))
+  return Clip(str(number), 's', frames, mel.astype(np.float32))
 
 
-def found(clips, knows=True):
-  oracle = Oracle(knows)
-  return diagnose(oracle, oracle.logits, clips)
+def clips(*shifts):
+  return [clip(number, shift) for number, shift in enumerate(shifts)]
+
+
+def found(clips, share=1.0, ranking=None):
+  oracle = Oracle(share)
+  return diagnose(oracle, oracle.logits, clips, ranking)
 
 
 def test_offsets_are_those_of_the_clips():
   shifts = [0, 2, -3, 4, 0, 0]
-  result = found([clip(shift) for shift in shifts])
+  result = found(clips(*shifts), ranking=0.9)
   np.testing.assert_array_equal(result.offsets, shifts)
-  assert result.shifted == 0.5
-  assert '50% of the clips have their sound shifted, most by 2 to 3 frames' in verdict(result)
+  assert result.known.all() and result.shifted == 0.5
+  assert '50% have their sound shifted, most by 2 to 3 frames' in verdict(result)
 
 
 def test_clips_in_sync_are_fine():
-  result = found([clip() for _ in range(3)])
+  result = found(clips(0, 0, 0, 0))
   assert verdict(result).startswith('sound and picture agree')
   assert result.accepted[diagnosis.MAX_SHIFT] == 1 and result.accepted.sum() < 2
   assert result.accuracy[0] == 0.5 and result.accuracy[3:].min() > 0.95
 
 
 def test_a_shift_of_all_is_named():
-  assert '100% have their sound 2 frames ahead of the picture: a constant shift' in verdict(found([clip(2)] * 3))
+  assert '100% have their sound 2 frames ahead of the picture' in verdict(found(clips(2, 2, 2, 2), ranking=0.9))
+
+
+def test_what_chance_makes_is_no_finding():
+  result = found(clips(*[0] * 10), share=0.0)
+  assert result.known.mean() <= 0.1
+  assert 'tells nothing' in verdict(result) and 'shifted, most by' not in verdict(result)
+
+
+def test_an_expert_that_knows_a_little_names_no_shifts_that_are_none():
+  result = found(clips(*[0] * 10), share=0.45)
+  assert result.known.mean() > diagnosis.STANDING_OUT and result.shifted <= 0.1
+
+
+def test_what_was_learnt_by_heart_is_not_believed():
+  assert 'tells nothing' in verdict(found(clips(0, 0, 0, 0), ranking=0.52))
+
+
+def test_too_few_clips_say_nothing_of_shifts():
+  assert not found(clips(3, 3, 3), ranking=0.9).known.any()
 
 
 @pytest.mark.parametrize(
   ('clips', 'complaint'),
   [
-    ([clip(), clip()], 'sound may be that of other clips'),
-    ([clip(silent=True), clip()], '50% of the clips are silent'),
-    ([clip(still=True)] * 2, '100% do not move'),
+    (clips(0, 0, 0, 0), 'sound may be that of other clips'),
+    ([clip(0, silent=True), clip(1)], '50% of the clips are silent'),
+    ([clip(0, still=True)] * 2, '100% do not move'),
   ],
 )
 def test_an_expert_that_tells_nothing_says_what_it_can(clips, complaint):
-  said = verdict(found(clips, knows=False))
-  assert 'tells nothing yet' in said and complaint in said
+  said = verdict(found(clips, share=0.0))
+  assert 'tells nothing' in said and complaint in said
 
 
 def test_picture():
-  drawn = picture(found([clip(), clip(1)]))
+  drawn = picture(found(clips(0, 1, 0, 0), ranking=0.9))
   assert drawn.dtype == np.uint8 and drawn.ndim == 3 and drawn.std() > 10
