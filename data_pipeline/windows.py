@@ -10,6 +10,7 @@ import numpy as np
 
 from data_pipeline.augment import AS_IT_IS, Augmentation
 from data_pipeline.records import decode_frames, text
+from data_pipeline.voices import AS_SPOKEN, VoiceAugmentation
 from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.media.audio import FLOOR_DB, MAX_VALUE, MEL_RATE, WINDOW, mel_windows
 from lpips_jax.media.phones import PHONES, phone_track, silent_track
@@ -97,13 +98,15 @@ class ExpertWindows(grain.transforms.RandomMap):
   windows: int
   minimum_offset: int
   augmentation: Augmentation = AS_IT_IS
+  voices: VoiceAugmentation = AS_SPOKEN
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
     starts = _spread_starts(_last_start(record), self.windows, self.minimum_offset, rng)
     change = self.augmentation.draw(rng)
+    mels = np.stack([mel_windows(record['mel'], FRAME_RATE, 1, lead=-int(start))[0] for start in starts])
     return {
       'frames': np.stack([change(window_frames(record, start, self.image_size)) for start in starts])[None],
-      'mel': np.stack([mel_windows(record['mel'], FRAME_RATE, 1, lead=-int(start))[0] for start in starts])[None],
+      'mel': self.voices(mels, rng)[None],
       'start': starts.astype(np.int32)[None],
     } | _name(record)
 
