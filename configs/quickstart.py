@@ -135,6 +135,7 @@ def _generator(config: ConfigDict) -> ConfigDict:
   config.data.reference = 'rest'
   config.data.augment.silence = 0.05
   config.data.augment.misheard = 0.1
+  config.data.augment.voice = 0.0  # heard by generators of model.speech='mel' alone
   config.data.eval_batches = 8
   config.optimizer.learning_rate = 3e-3
   config.optimizer.b2 = 0.99

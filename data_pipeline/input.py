@@ -201,8 +201,8 @@ def _window(
   config: ConfigDict, silence: float = 0.0, misheard: float = 0.0, voice: float = 0.0, **augmentation: float
 ) -> grain.transforms.RandomMap:
   size, windows, change = config.model.image_size, config.data.windows, Augmentation(**augmentation)
+  voices = VoiceAugmentation(voice)
   if config.task == 'sync_expert':
-    return ExpertWindows(size, windows, config.minimum_offset, change, VoiceAugmentation(voice))
-  return GeneratorWindows(
-    size, config.data.lead, windows, change, silence, config.model.get('speech', 'mel'), misheard, config.data.reference
-  )
+    return ExpertWindows(size, windows, config.minimum_offset, change, voices)
+  speech, reference = config.model.get('speech', 'mel'), config.data.reference
+  return GeneratorWindows(size, config.data.lead, windows, change, silence, speech, misheard, reference, voices)

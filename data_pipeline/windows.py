@@ -40,6 +40,7 @@ class GeneratorWindows(grain.transforms.RandomMap):
     misheard: probability that a phone is taken for another, as a recogniser does; of phones alone.
     reference: 'elsewhere', five frames in a row that are not the target's, as Wav2Lip trains; or 'rest', a frame in
       which the mouth is nearly shut, in the pose of each frame of the target, as dubbing gives it.
+    voices: how the speech may change that the generator hears as a mel; the sync expert hears it as it was said.
   """
 
   image_size: int
@@ -50,6 +51,7 @@ class GeneratorWindows(grain.transforms.RandomMap):
   speech: str = 'mel'
   misheard: float = 0.0
   reference: str = 'elsewhere'
+  voices: VoiceAugmentation = AS_SPOKEN
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
     examples = [self._example(record, rng) for _ in range(self.windows)]
@@ -62,10 +64,11 @@ class GeneratorWindows(grain.transforms.RandomMap):
       start = int(rng.choice(silent))
     target, reference = self._frames(record, start, elsewhere, rng)
     change = self.augmentation.draw(rng)
+    heard = mel_windows(self._heard(record, len(silent) > 0, rng), FRAME_RATE, WINDOW_FRAMES, lead=self.lead - start)
     return {
       'target': change(target),
       'reference': change(reference),
-      'mel': mel_windows(self._heard(record, len(silent) > 0, rng), FRAME_RATE, WINDOW_FRAMES, lead=self.lead - start),
+      'mel': self.voices(heard, rng) if self.speech == 'mel' and not len(silent) else heard,
       'window_mel': mel_windows(_silenced(record['mel'], len(silent) > 0), FRAME_RATE, 1, lead=-start)[0],
     }
 

@@ -5,7 +5,7 @@ import pytest
 
 from data_pipeline.corpora.talking_faces.clips import clip_record
 from data_pipeline.voices import AS_SPOKEN, VoiceAugmentation, _with_noise, _with_other_formants
-from data_pipeline.windows import ExpertWindows
+from data_pipeline.windows import ExpertWindows, GeneratorWindows
 from lpips_jax.media.audio import MAX_VALUE, mel_windows
 
 
@@ -59,3 +59,21 @@ def test_windows_of_an_expert_are_changed_alike_and_by_the_seed(record):
   np.testing.assert_array_equal(plain['frames'], changed['frames'])
   np.testing.assert_array_equal(changed['mel'], again['mel'])
   assert changed['mel'].shape == (1, 4, 80, 16) and np.abs(changed['mel'] - plain['mel']).mean() > 0.1
+
+
+def test_a_generator_hears_other_voices_in_its_mel_alone(record):
+  def example(strength, **options):
+    windows = GeneratorWindows(32, 2.0, voices=VoiceAugmentation(strength), **options)
+    return windows.random_map(record, np.random.default_rng(1))
+
+  plain, changed = example(0.0), example(1.0)
+  assert changed['mel'].shape == (1, 5, 80, 16) and np.abs(changed['mel'] - plain['mel']).mean() > 0.1
+  for name in ('target', 'reference', 'window_mel'):  # the expert judges what was truly said
+    np.testing.assert_array_equal(changed[name], plain[name])
+  np.testing.assert_array_equal(example(1.0, speech='phones')['mel'], example(0.0, speech='phones')['mel'])
+
+
+def test_silence_stays_silence_in_any_voice(record):
+  quiet = record | {'mel': np.pad(record['mel'], ((0, 40), (0, 0)), constant_values=-MAX_VALUE)[40:]}
+  windows = GeneratorWindows(32, 2.0, silence=1.0, voices=VoiceAugmentation(1.0))
+  assert (windows.random_map(quiet, np.random.default_rng(0))['mel'] == -MAX_VALUE).all()
