@@ -1,7 +1,7 @@
 """Real faces and voices, few of them: videos of one's own, beside the embedded corpus, on two CPU cores or a GPU.
 
   python -m data_pipeline.preprocess --source=VIDEOS --output=PREPARED --layout=folder
-  python -m data_pipeline.build folder --manual_dir=PREPARED --data_dir=runs/data
+  python -m data_pipeline.build data_pipeline/corpora/folder --manual_dir=PREPARED --data_dir=runs/data
   python train.py --config=configs/real.py:sync_expert --workdir=runs/real_expert
   python train.py --config=configs/real.py:generator --workdir=runs/real \
     --config.sync_expert=runs/real_expert/checkpoint
