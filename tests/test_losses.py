@@ -49,7 +49,7 @@ def test_stabilised_sync_at_its_limits():
   copied = losses.stabilised_sync(d[[0, 2]], y[[0, 2]], d[[0, 2]])  # a generator that repeats the reference
   np.testing.assert_allclose(copied, np.log(2), rtol=1e-3)
   off = losses.stabilised_sync(y - 0.2, y, d)
-  assert off[1] > off[0] > off[2] > np.max(at_truth[[0, 2]])  # dearer the more in sync the reference is
+  assert off[1] > off[0] > off[2] > np.max(np.asarray(at_truth)[[0, 2]])  # dearer the more in sync the reference is
   np.testing.assert_allclose(
     off, losses.stabilised_sync(y + 0.2, y, d), rtol=1e-5
   )  # nobody is paid for more than truth
