@@ -96,6 +96,7 @@ def _metrics(
     'bce': bce,
     'contrastive': nce.mean(),
     'accuracy': (hits + rejections) / 2,
+    'ranking': jnp.sum(off_sync & (logits < jnp.diagonal(logits)[:, None])) / jnp.maximum(off_sync.sum(), 1),
   }
 
 
