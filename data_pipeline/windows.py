@@ -25,7 +25,7 @@ class GeneratorWindows(grain.transforms.RandomMap):
   """Windows of one clip: five consecutive frames to generate, five of the clip to refer to, and their speech.
 
   Returns k examples: `target` and `reference` (k, 5, h, w, 3) uint8, `mel` (k, 5, 80, 16) with one window a frame, or
-  of phones (k, 5, 41, 16), and `window_mel` (k, 80, 16), the sync expert's window of all five; and `id` (1,), the
+  of phones, and `window_mel` (k, 80, 16), the sync expert's window of all five; and `id` (1,), the
   clip's name in UTF-8.
 
   Attributes:

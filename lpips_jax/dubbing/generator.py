@@ -78,7 +78,7 @@ class Generator:
     Args:
       crops: n <= part, each (s, s, 3) uint8: the faces.
       references: likewise, showing a mouth of the same person.
-      windows: (n, 80 or 41, 16), the speech of each.
+      windows: (n, 80, 16), the speech of each.
     """
     faces = np.zeros((2, self.part, self.image_size, self.image_size, 3), np.uint8)
     mels = np.zeros((self.part, *windows.shape[1:]), np.float32)

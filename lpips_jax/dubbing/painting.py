@@ -45,7 +45,7 @@ class Speech:
     self._pauses = silence.find_pauses(samples) if pauses else None
 
   def __call__(self, times: Sequence[Fraction], lead: Fraction) -> np.ndarray:
-    """Returns the windows of frames that are shown at n times, in seconds, (n, 80 or 41, 16).
+    """Returns the windows of frames that are shown at n times, in seconds, (n, 80, 16).
 
     Args:
       times: of the frames.

@@ -93,7 +93,7 @@ def takes_of(clip: Clip, other: Clip, rows: Iterable[Asked], dubbers: Mapping[st
   for asked in rows:
     shown = REFERENCES[asked.reference](clip.frames)
     dub = cache(dubbers[asked.name](clip, shown))
-    of_setups = systems.setups(clip, other, shown, dub)
+    of_setups = systems.setups(clip, other, asked.reference, dub)
     makers |= {system_of(asked, setup): make for setup, make in of_setups.items()}
   return makers
 

@@ -27,6 +27,11 @@ def rest(frames: np.ndarray) -> np.ndarray:
 REFERENCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {'current': current, 'elsewhere': elsewhere, 'rest': rest}
 
 
+def trace(frames: np.ndarray, reference: str) -> np.ndarray:
+  """Returns the faces whose mouths could come through: those that were shown or, if these are at rest, the filmed."""
+  return frames if reference == 'rest' else REFERENCES[reference](frames)
+
+
 def usual(generator: Any) -> str:
   """Returns the name of the reference that a generator was trained to be shown."""
   return generator.config.data.get('reference', 'elsewhere')

@@ -22,7 +22,7 @@ import numpy as np
 from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
 from lpips_jax.devices import on_all_devices
 from lpips_jax.evaluation.batches import at_size, in_batches
-from lpips_jax.evaluation.references import REFERENCES, elsewhere, usual
+from lpips_jax.evaluation.references import REFERENCES, elsewhere, trace, usual
 from lpips_jax.evaluation.takes import Clip, Take, silence_for
 from lpips_jax.media.audio import mel_windows
 from lpips_jax.models.inputs import generator_faces
@@ -101,7 +101,7 @@ def dubber(clip: Clip, shown: np.ndarray, generator: Pretrained) -> Dub:
   return dub
 
 
-def setups(clip: Clip, other: Clip, shown: np.ndarray, dub: Dub) -> dict[str, Make]:
+def setups(clip: Clip, other: Clip, reference: str, dub: Dub) -> dict[str, Make]:
   """What makes the takes of a dub, by what it is made from: `SETUPS`.
 
   Matched ones are made from the clip's speech and judged by it; mismatched ones from another's and judged by that;
@@ -110,11 +110,12 @@ def setups(clip: Clip, other: Clip, shown: np.ndarray, dub: Dub) -> dict[str, Ma
   Args:
     clip: whose face it is.
     other: whose speech it is.
-    shown: the references; a mouth that is the same in all of them leaves no trace to look for.
+    reference: which references were shown, of `REFERENCES`. A mouth at rest leaves no trace; what may come through is
+      the filmed one, and in matched takes it should.
     dub: makes the frames.
   """
-  reference = None if (shown == shown[:1]).all() else shown
-  filmed = dataclasses.replace(as_filmed(clip), reference=reference, filmed=False)
+  seen = trace(clip.frames, reference)
+  filmed = dataclasses.replace(as_filmed(clip), reference=seen, filmed=False)
 
   def truth(speech: Clip | None) -> np.ndarray | None:
     return None if clip.dubbed_truth is None else clip.dubbed_truth(speech)
@@ -124,13 +125,13 @@ def setups(clip: Clip, other: Clip, shown: np.ndarray, dub: Dub) -> dict[str, Ma
     length = min(len(clip.frames), len(other.frames))
     audio = None if other.audio is None else other.audio[: length * SAMPLES_A_FRAME]
     frames, true, trace, opening = (
-      None if x is None else x[:length] for x in (dub(other), truth(other), reference, other.mouth_opening)
+      None if x is None else x[:length] for x in (dub(other), truth(other), seen, other.mouth_opening)
     )
     return Take(frames, other.mel, audio, true, trace, opening)
 
   return {
     'silent': lambda: dataclasses.replace(filmed, frames=dub(None), truth=truth(None), speaking=clip.frames),
-    'matched': lambda: dataclasses.replace(filmed, frames=dub(clip)),
+    'matched': lambda: dataclasses.replace(filmed, frames=dub(clip), reference=None if reference == 'rest' else seen),
     'mismatched': mismatched,
   }
 
@@ -158,8 +159,8 @@ def _kinds(generator: Any) -> Sequence[str]:
 def _of_generator(clip: Clip, other: Clip, generator: Pretrained) -> dict[str, Make]:
   shown = REFERENCES[usual(generator)](clip.frames)
   dub = cache(dubber(clip, shown, generator))
-  of_setups = setups(clip, other, shown, dub)
-  filmed = dataclasses.replace(as_filmed(clip), reference=shown, filmed=False)
+  of_setups = setups(clip, other, usual(generator), dub)
+  filmed = dataclasses.replace(as_filmed(clip), reference=trace(clip.frames, usual(generator)), filmed=False)
   return {
     GENERATED: of_setups['matched'],
     'other_audio': lambda: dataclasses.replace(filmed, frames=dub(other)),

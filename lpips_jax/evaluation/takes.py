@@ -38,14 +38,14 @@ class Clip:
   dubbed_truth: Callable[[Optional['Clip']], np.ndarray] | None = None
 
   def heard_by(self, config: ConfigDict) -> np.ndarray:
-    """Returns the sound as the generator of a config hears it: (m, 80) its mel or (m, 41) its phone track."""
+    """Returns the sound as the generator of a config hears it: its mel or its phone track, (m, 80)."""
     if config.model.get('speech', 'mel') == 'mel':
       return _mel_for(config, self.mel, self.audio)
     return phone_track(self.phones, self.mel)
 
 
 def silence_for(config: ConfigDict, length: int) -> np.ndarray:
-  """Returns silence as the generator of a config hears it: (length, 80) or (length, 41)."""
+  """Returns silence as the generator of a config hears it: (length, 80)."""
   return silence(config.model.get('speech', 'mel'), length)
 
 

@@ -112,7 +112,7 @@ _FACES = 'faces', (0, 1), 'RGB crops, the target with the rows from height / 2 o
 _FRAMES = 'frames', (0, 1), 'five whole crops, RGB'
 _MELS = 'mels', (-audio.MAX_VALUE, audio.MAX_VALUE), 'windows of the log-mel spectrogram, bands first'
 _SAID = ' '.join(phones.PHONES[1:])
-_PHONES = 'phones', (0, 1), f'windows of a phone track: silence, {_SAID}, of which one is 1, and the loudness'
+_PHONES = 'phones', (0, 1), f'windows of a phone track: silence, {_SAID}, of which one is 1, the loudness, and zeros'
 _INPUTS = {
   'attn_wav2lip': (_FACES, _MELS),
   'wav2lip': (_FACES, _MELS),

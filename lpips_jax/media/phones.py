@@ -17,7 +17,7 @@ PHONES = (
   '', 'AA', 'AE', 'AH', 'AO', 'AW', 'AY', 'B', 'CH', 'D', 'DH', 'EH', 'ER', 'EY', 'F', 'G', 'HH', 'IH', 'IY', 'JH', 'K',
   'L', 'M', 'N', 'NG', 'OW', 'OY', 'P', 'R', 'S', 'SH', 'T', 'TH', 'UH', 'UW', 'V', 'W', 'Y', 'Z', 'ZH',
 )  # fmt: skip
-ROWS = len(PHONES) + 1  # of a phone track: one a phone, and how loud it is
+LOUDNESS = len(PHONES)  # the column of a phone track, after those of the phones, that says how loud it is
 LOUD_PERCENTILE = 95
 LOUDNESS_RANGE = 2.8  # of a mel's mean, 35 dB: from the loud parts of speech down to nothing
 SILENT = 0.3 - MAX_VALUE  # mean of a mel whose loud parts are no speech
@@ -60,27 +60,28 @@ def phone_track(heard: np.ndarray, mel: np.ndarray) -> np.ndarray:
     mel: (M, 80), `media.loudness.mel_of` the same speech.
 
   Returns:
-    (M, 41) float32 in [0, 1], a row each 12.5 ms: one column a phone, of which one is 1; and in the last the loudness,
-    relative to the loud parts of this speech, so that its level does not matter.
+    (M, 80) float32 in [0, 1], a row each 12.5 ms, of the shape of a mel spectrogram, so that networks are called alike:
+    one column a phone, of which one is 1; the loudness, relative to the loud parts of this speech, so that its level
+    does not matter; and zeros.
   """
-  track = np.zeros((len(mel), ROWS), np.float32)
+  track = np.zeros((len(mel), MEL_BANDS), np.float32)
   track[np.arange(len(mel)), heard] = 1
   level = np.asarray(mel, np.float32).mean(1)
   loud = np.percentile(level, LOUD_PERCENTILE)
   if loud > SILENT:
-    track[:, -1] = np.clip(1 + (level - loud) / LOUDNESS_RANGE, 0, 1)
+    track[:, LOUDNESS] = np.clip(1 + (level - loud) / LOUDNESS_RANGE, 0, 1)
   return track
 
 
 def silent_track(length: int) -> np.ndarray:
-  """Returns the phone track of silence, (length, 41) float32."""
-  track = np.zeros((length, ROWS), np.float32)
+  """Returns the phone track of silence, (length, 80) float32."""
+  track = np.zeros((length, MEL_BANDS), np.float32)
   track[:, 0] = 1
   return track
 
 
 def silence(speech: str, length: int) -> np.ndarray:
-  """Returns silence as a generator hears it whose speech is 'mel' or 'phones': (length, 80) or (length, 41) float32."""
+  """Returns silence as a generator hears it whose speech is 'mel' or 'phones': (length, 80) or (length, 80) float32."""
   return silent_track(length) if speech == 'phones' else np.full((length, MEL_BANDS), -MAX_VALUE, np.float32)
 
 

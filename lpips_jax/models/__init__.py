@@ -6,7 +6,6 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from lpips_jax.conventions import WINDOW_FRAMES
-from lpips_jax.media.phones import ROWS as PHONE_ROWS
 from lpips_jax.models.discriminator import Discriminator
 from lpips_jax.models.generator import Generator
 from lpips_jax.models.inception import Inception
@@ -47,6 +46,5 @@ def example_inputs(config: ConfigDict) -> tuple[jax.ShapeDtypeStruct, ...]:
   image, images = (1, size, size, 3), (1, WINDOW_FRAMES, size, size, 3)
   mel, mfcc = (1, 80, 16), (1, 13, 20)
   shapes = {'sync_expert': (images, mel), 'syncnet': (images, mfcc), 'discriminator': (image,), 'inception': (image,)}
-  speech = (1, PHONE_ROWS, 16) if config.get('speech') == 'phones' else mel
-  generator = (1, size, size, 6), speech
+  generator = (1, size, size, 6), mel
   return tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes.get(config.name, generator))

@@ -38,7 +38,7 @@ class AudioEncoder(nn.Module):
 
 
 class PhoneEncoder(nn.Module):
-  """A window of a phone track to a vector: (n, 41, 16) -> (n, width) >= 0.
+  """A window of a phone track to a vector: (n, 80, 16) -> (n, width) >= 0.
 
   Convolutions along time alone: neighbouring rows are phones that have nothing to do with each other.
   """

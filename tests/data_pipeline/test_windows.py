@@ -7,6 +7,7 @@ from data_pipeline.corpora.talking_faces.clips import clip_record, draw_clip
 from data_pipeline.records import decode_frames, encode_frame
 from data_pipeline.windows import ExpertWindows, GeneratorWindows, silent_starts
 from lpips_jax.media.audio import mel_windows, melspectrogram
+from lpips_jax.media.phones import PHONES
 
 
 @pytest.fixture(scope='module')
@@ -158,12 +159,12 @@ def test_phones_are_heard_in_place_of_mels_and_some_are_misheard():
   record['phones'] = (np.arange(len(record['mel'])) // 5).astype(np.int8)
   rng = np.random.default_rng(0)
   plain = first(GeneratorWindows(image_size=32, lead=0.0, speech='phones').random_map(record, rng))
-  assert plain['mel'].shape == (5, 41, 16) and plain['window_mel'].shape == (80, 16)
+  assert plain['mel'].shape == (5, 80, 16) and plain['window_mel'].shape == (80, 16)
   start = [k for k in range(46) if np.array_equal(mel_windows(record['mel'], 25, 50)[k], plain['window_mel'])]
-  assert record['phones'][start[0] * 80 // 25] == plain['mel'][0, :-1, 0].argmax()
+  assert record['phones'][start[0] * 80 // 25] == plain['mel'][0, : len(PHONES), 0].argmax()
   misheard = GeneratorWindows(image_size=32, lead=0.0, windows=100, speech='phones', misheard=0.3)
   made = misheard.random_map(record, rng)
-  heard = made['mel'][:, 0, :-1].argmax(1)  # (windows, steps)
+  heard = made['mel'][:, 0, : len(PHONES)].argmax(1)  # (windows, steps)
   starts = [int(np.abs(mel_windows(record['mel'], 25, 50) - mel).sum((1, 2)).argmin()) for mel in made['window_mel']]
   said = mel_windows(record['phones'][:, None].astype(np.float32), 25, 50)[starts, 0]
   assert 0.2 < np.mean(heard != said) < 0.4

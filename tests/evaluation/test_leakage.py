@@ -103,7 +103,8 @@ def test_the_leaker_leaks_most_from_the_frame_that_is_edited(found):
 
 def test_a_mouth_at_rest_leaks_nothing_and_says_nothing(found):
   still = found.rows[Asked('copy_reference', 'rest')]
-  assert still['open_share'].mean == 0 and 'leak_silent' not in still  # one frame has no course to follow
+  assert still['open_share'].mean == 0 and abs(still['leak_silent'].mean) < 0.4  # of the filmed mouth
+  assert 'leak_matched' not in still
   assert still['sync_confidence_discrepancy'].mean < 0.05 and still['sync_confidence_matched'].mean < 0.1
 
 
@@ -133,15 +134,13 @@ def test_the_more_of_the_reference_the_less(found, key):
 
 
 def test_truth_of_foreign_words_and_of_silence(clips):
-  takes = systems.setups(clips[0], clips[1], clips[0].frames, leakage.copier(clips[0], clips[0].frames))
+  takes = systems.setups(clips[0], clips[1], 'current', leakage.copier(clips[0], clips[0].frames))
   silent, matched, mismatched = (takes[setup]() for setup in systems.SETUPS)
   np.testing.assert_array_equal(silent.truth, clips[0].dubbed_truth(None))
   np.testing.assert_array_equal(mismatched.truth, clips[0].dubbed_truth(clips[1]))
   assert matched.truth is clips[0].frames and silent.speaking is clips[0].frames and matched.speaking is None
   assert silent.mel is matched.mel is clips[0].mel and mismatched.mel is clips[1].mel
-  without = systems.setups(
-    replace(clips[0], dubbed_truth=None), clips[1], clips[0].frames, lambda speech: clips[0].frames
-  )
+  without = systems.setups(replace(clips[0], dubbed_truth=None), clips[1], 'current', lambda speech: clips[0].frames)
   assert without['silent']().truth is None and without['mismatched']().truth is None
 
 
@@ -151,12 +150,11 @@ def test_references(clips):
   assert {array.shape for array in shown.values()} == {frames.shape}
   np.testing.assert_array_equal(shown['current'], frames)
   np.testing.assert_array_equal(shown['elsewhere'][len(frames) // 2], frames[0])
-  opening = mouth_opening(frames)
-  np.testing.assert_array_equal(shown['rest'][7], frames[opening.argmin()])
-  assert clips[0].mouth_opening[opening.argmin()] < 0.2
+  assert mouth_opening(shown['rest']).max() < 0.5 * mouth_opening(frames).max()
+  assert np.ptp(shown['rest'][:, :20].astype(int), axis=0).max() > 0  # it follows the head
 
 
-def test_what_the_first_table_has_is_not_scored_again():
+def test_rows_of_the_table_have_names_of_their_own():
   asked = leakage.table_rows(['generated', 'wav2lip'], with_oracle=False)
   assert len(asked) == 9 and not any(row.name == ORACLE for row in asked)
   assert leakage.system_of(Asked('wav2lip', 'rest'), 'silent') == 'wav2lip/rest/silent'

@@ -9,7 +9,7 @@ from data_pipeline.corpora.talking_faces.articulation import as_phones
 from data_pipeline.corpora.talking_faces.clips import draw_clip
 from lpips_jax.media import phones
 from lpips_jax.media.audio import mel_windows, melspectrogram
-from lpips_jax.media.phones import PHONES, ROWS, hear, phone_track, silent_track
+from lpips_jax.media.phones import LOUDNESS, PHONES, hear, phone_track, silent_track
 
 
 @pytest.fixture(scope='module')
@@ -41,17 +41,17 @@ def test_long_speech_is_cut_where_it_is_quiet(monkeypatch):
 def test_a_track_says_which_phone_and_how_loud_whatever_the_level(speech):
   heard = np.arange(len(melspectrogram(speech))) % len(PHONES)
   track, quiet = (phone_track(heard, melspectrogram(gain * speech)) for gain in (1.0, 0.1))
-  assert track.shape == (len(heard), ROWS) and track.min() >= 0 and track.max() <= 1
-  np.testing.assert_array_equal(track[:, :-1].argmax(1), heard)
-  np.testing.assert_array_equal(track[:, :-1].sum(1), 1)
-  assert np.corrcoef(track[:, -1], quiet[:, -1])[0, 1] > 0.98
-  assert track[:, -1].max() == 1 and track[:, -1].min() < 0.5
+  assert track.shape == (len(heard), 80) and track.min() >= 0 and track.max() <= 1
+  np.testing.assert_array_equal(track[:, :LOUDNESS].argmax(1), heard)
+  np.testing.assert_array_equal(track[:, :LOUDNESS].sum(1), 1)
+  assert np.corrcoef(track[:, LOUDNESS], quiet[:, LOUDNESS])[0, 1] > 0.98
+  assert track[:, LOUDNESS].max() == 1 and track[:, LOUDNESS].min() < 0.5
 
 
 def test_silence_is_the_track_of_silence():
   mel = melspectrogram(np.zeros(16000, np.float32))
   np.testing.assert_array_equal(phone_track(np.zeros(len(mel), np.int8), mel), silent_track(len(mel)))
-  assert mel_windows(silent_track(20), 25, 3).shape == (3, ROWS, 16)
+  assert mel_windows(silent_track(20), 25, 3).shape == (3, 80, 16)
 
 
 def test_phonemes_are_heard_as_phones_that_look_the_same():

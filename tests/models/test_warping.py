@@ -67,7 +67,7 @@ def test_a_pose_says_where_the_reference_is():
 def test_a_generator_that_warps_and_hears_phones():
   model = Generator(**SMALL, output='warp', speech='phones')
   faces = jax.random.uniform(jax.random.key(0), (2, 16, 16, 6))
-  speech = jax.random.uniform(jax.random.key(1), (2, 41, 16))
+  speech = jax.random.uniform(jax.random.key(1), (2, 80, 16))
   variables = model.init(jax.random.key(2), faces, speech)
   made = model.apply(variables, faces, speech)
   parts = model.apply(variables, faces, speech, parts=True)

@@ -19,8 +19,8 @@ from lpips_jax.training.planning import programs
 
 RNG = np.random.default_rng(0)
 FACES = RNG.random((3, 32, 32, 6), np.float32)
-PHONES = RNG.random((3, 41, 16), np.float32)
-SILENCE = np.zeros((41, 16), np.float32)  # as a recogniser has it: the phone of silence, and no loudness
+PHONES = RNG.random((3, 80, 16), np.float32)
+SILENCE = np.zeros((80, 16), np.float32)  # as a recogniser has it: the phone of silence, and no loudness
 SILENCE[0] = 1
 
 

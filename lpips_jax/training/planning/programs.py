@@ -10,7 +10,6 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from lpips_jax import models
 from lpips_jax.cli import UserError
 from lpips_jax.conventions import WINDOW_FRAMES
 from lpips_jax.training import sharding, tasks
@@ -79,8 +78,7 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
     shapes = {'frames': (*lead, *frames), 'mel': (*lead, *mel), 'start': lead}
   else:
     shapes = {'target': (*lead, *frames), 'reference': (*lead, *frames)}
-    heard = models.example_inputs(config.model)[1].shape[1:]
-    shapes |= {'mel': (*lead, WINDOW_FRAMES, *heard), 'window_mel': (*lead, *mel)}
+    shapes |= {'mel': (*lead, WINDOW_FRAMES, *mel), 'window_mel': (*lead, *mel)}
   dtypes = {'mel': jnp.float32, 'window_mel': jnp.float32, 'start': jnp.int32}
   return {name: jax.ShapeDtypeStruct(shape, dtypes.get(name, jnp.uint8)) for name, shape in shapes.items()}
 
