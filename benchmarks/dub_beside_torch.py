@@ -192,7 +192,7 @@ def _compared(dub: Dub, run: Callable[[], Any], output: Path, network: Generator
   height, width, _ = frames[0].shape
   crops = [faces.crop(frame, (width / 4, height / 4, 3 * width / 4, height), network.image_size) for frame in frames]
   speech = Speech(sound.load_driving_speech(dub.audio)[1], False)
-  windows, _ = speech([k / probe(dub.face).rate for k in range(len(crops))], network.lead)
+  windows = speech([k / probe(dub.face).rate for k in range(len(crops))], network.lead)
   images = sequential.generated(network, crops, windows)
   run()
   made, wanted = count_frames(output), sequential.frames_to_dub(dub.face, dub.audio)

@@ -42,6 +42,7 @@ from lpips_jax import cli
 from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.files import write_whole
 from lpips_jax.media.audio import mel_windows
+from lpips_jax.media.loudness import AS_IS, mel_of
 from lpips_jax.media.sound import write_speech
 
 SIZE, BATCH = 96, 16
@@ -132,10 +133,11 @@ def check_window(record: dict[str, Any], clip: Path) -> None:
 
   start, other = 7, 30
   target, reference, mels, window_mel = loaders.tuned_window(clip, start, other, SIZE)
+  mel = mel_of(record['audio'], AS_IS)  # their speech is not brought to one level
   ours = {  # with their lead, which is a frame
     'pictures': [window_frames(record, first, SIZE)[..., ::-1] for first in (start, other)],
-    'mels': mel_windows(record['mel'], FRAME_RATE, WINDOW_FRAMES, lead=1 - start),
-    'the mel': mel_windows(record['mel'], FRAME_RATE, 1, lead=-start)[0],
+    'mels': mel_windows(mel, FRAME_RATE, WINDOW_FRAMES, lead=1 - start),
+    'the mel': mel_windows(mel, FRAME_RATE, 1, lead=-start)[0],
   }
   theirs = {'pictures': [target, reference], 'mels': mels, 'the mel': window_mel}
   for name, expected in ours.items():

@@ -77,7 +77,7 @@ def dub(
     some = shown[first : first + generator.batch_size]
     crops = [faces.crop(frames[k], boxes[k], generator.image_size) for k in some]
     lap('crop')
-    windows, _ = speech([k / info.rate for k in some], generator.lead)
+    windows = speech([k / info.rate for k in some], generator.lead)
     made = generated(generator, crops, windows)
     lap('generate')
     for k, image in zip(some, to_bytes(made), strict=True):

@@ -222,7 +222,7 @@ def _stacked(metrics: list[dict[str, Any]]) -> Outputs:
 
   On noise losses hardly depend on weights. The gradient does, but from the second step on rounding tells in it.
   """
-  told = metrics[0].keys() - {'sync_open', 'learning_rate', 'gradient_norm', 'accuracy'}
+  told = metrics[0].keys() - {'sync_open', 'learning_rate', 'gradient_norm', 'accuracy', 'ranking'}
   losses = {name: np.array([float(of_step[name]) for of_step in metrics]) for name in told}
   return losses | {'gradient_norm': np.array([float(metrics[0]['gradient_norm'])])}
 

@@ -72,6 +72,7 @@ def get_config() -> ConfigDict:
   config.data.augment = ConfigDict({'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0})  # data_pipeline/augment.py
   config.data.reference = 'rest'  # a mouth nearly shut, in the pose of the target; or another window, 'elsewhere'
   config.data.augment.misheard = 0.0  # share of phones taken for others, where speech comes as phones
+  config.data.augment.voice = 0.0  # how much voices may change, where it comes as a mel: data_pipeline/voices.py
   config.data.augment.silence = 0.05  # share of targets without speech, whose mouths are shut
 
   config.optimizer = ConfigDict()

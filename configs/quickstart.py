@@ -64,8 +64,11 @@ def _sync_expert(config: ConfigDict) -> ConfigDict:
   config.model.face_widths = (16, 32, 48, 64, 96, 128, 128)
   config.model.face_residuals = (1, 1, 1, 1, 0)
   config.model.contrastive = True
+  config.model.view = 'lower_half'
+  config.model.dropout = 0.0
 
   config.losses.contrastive = 1.0
+  config.losses.negatives = 'batch'
   config.losses.bce = 1.0
   config.losses.hardness = 1.0
   config.losses.hardness_steps = 120
@@ -76,6 +79,7 @@ def _sync_expert(config: ConfigDict) -> ConfigDict:
   config.data.batch_size = 8
   config.data.windows = 8
   config.data.shifted = 0.0
+  config.data.augment.voice = 0.0
   config.data.eval_batches = 4
   config.optimizer.warmup_steps = 30
   config.average_decay = 0.98
@@ -131,6 +135,7 @@ def _generator(config: ConfigDict) -> ConfigDict:
   config.data.reference = 'rest'
   config.data.augment.silence = 0.05
   config.data.augment.misheard = 0.1
+  config.data.augment.voice = 0.0  # heard by generators of model.speech='mel' alone
   config.data.eval_batches = 8
   config.optimizer.learning_rate = 3e-3
   config.optimizer.b2 = 0.99

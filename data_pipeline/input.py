@@ -15,6 +15,7 @@ from data_pipeline.augment import Augmentation
 from data_pipeline.mixtures import Source
 from data_pipeline.records import decode_frames, text
 from data_pipeline.shifts import Shifted
+from data_pipeline.voices import VoiceAugmentation
 from data_pipeline.windows import ExpertWindows, GeneratorWindows
 from lpips_jax.cli import UserError
 from lpips_jax.evaluation import Clip
@@ -197,11 +198,11 @@ def _clips_of_a_share(config: ConfigDict, processes: int) -> int:
 
 
 def _window(
-  config: ConfigDict, silence: float = 0.0, misheard: float = 0.0, **augmentation: float
+  config: ConfigDict, silence: float = 0.0, misheard: float = 0.0, voice: float = 0.0, **augmentation: float
 ) -> grain.transforms.RandomMap:
   size, windows, change = config.model.image_size, config.data.windows, Augmentation(**augmentation)
+  voices = VoiceAugmentation(voice)
   if config.task == 'sync_expert':
-    return ExpertWindows(size, windows, config.minimum_offset, change)
-  return GeneratorWindows(
-    size, config.data.lead, windows, change, silence, config.model.get('speech', 'mel'), misheard, config.data.reference
-  )
+    return ExpertWindows(size, windows, config.minimum_offset, change, voices)
+  speech, reference = config.model.get('speech', 'mel'), config.data.reference
+  return GeneratorWindows(size, config.data.lead, windows, change, silence, speech, misheard, reference, voices)

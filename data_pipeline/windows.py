@@ -10,6 +10,7 @@ import numpy as np
 
 from data_pipeline.augment import AS_IT_IS, Augmentation
 from data_pipeline.records import decode_frames, text
+from data_pipeline.voices import AS_SPOKEN, VoiceAugmentation
 from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.media.audio import FLOOR_DB, MAX_VALUE, MEL_RATE, WINDOW, mel_windows
 from lpips_jax.media.phones import PHONES, phone_track, silent_track
@@ -39,6 +40,7 @@ class GeneratorWindows(grain.transforms.RandomMap):
     misheard: probability that a phone is taken for another, as a recogniser does; of phones alone.
     reference: 'elsewhere', five frames in a row that are not the target's, as Wav2Lip trains; or 'rest', a frame in
       which the mouth is nearly shut, in the pose of each frame of the target, as dubbing gives it.
+    voices: how the speech may change that the generator hears as a mel; the sync expert hears it as it was said.
   """
 
   image_size: int
@@ -49,6 +51,7 @@ class GeneratorWindows(grain.transforms.RandomMap):
   speech: str = 'mel'
   misheard: float = 0.0
   reference: str = 'elsewhere'
+  voices: VoiceAugmentation = AS_SPOKEN
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
     examples = [self._example(record, rng) for _ in range(self.windows)]
@@ -61,10 +64,11 @@ class GeneratorWindows(grain.transforms.RandomMap):
       start = int(rng.choice(silent))
     target, reference = self._frames(record, start, elsewhere, rng)
     change = self.augmentation.draw(rng)
+    heard = mel_windows(self._heard(record, len(silent) > 0, rng), FRAME_RATE, WINDOW_FRAMES, lead=self.lead - start)
     return {
       'target': change(target),
       'reference': change(reference),
-      'mel': mel_windows(self._heard(record, len(silent) > 0, rng), FRAME_RATE, WINDOW_FRAMES, lead=self.lead - start),
+      'mel': self.voices(heard, rng) if self.speech == 'mel' and not len(silent) else heard,
       'window_mel': mel_windows(_silenced(record['mel'], len(silent) > 0), FRAME_RATE, 1, lead=-start)[0],
     }
 
@@ -97,13 +101,15 @@ class ExpertWindows(grain.transforms.RandomMap):
   windows: int
   minimum_offset: int
   augmentation: Augmentation = AS_IT_IS
+  voices: VoiceAugmentation = AS_SPOKEN
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
     starts = _spread_starts(_last_start(record), self.windows, self.minimum_offset, rng)
     change = self.augmentation.draw(rng)
+    mels = np.stack([mel_windows(record['mel'], FRAME_RATE, 1, lead=-int(start))[0] for start in starts])
     return {
       'frames': np.stack([change(window_frames(record, start, self.image_size)) for start in starts])[None],
-      'mel': np.stack([mel_windows(record['mel'], FRAME_RATE, 1, lead=-int(start))[0] for start in starts])[None],
+      'mel': self.voices(mels, rng)[None],
       'start': starts.astype(np.int32)[None],
     } | _name(record)
 

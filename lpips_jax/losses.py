@@ -100,7 +100,9 @@ def r1(gradient: jax.Array) -> jax.Array:
   return jnp.square(gradient).sum((-3, -2, -1))
 
 
-def contrastive(logits: jax.Array, clip: jax.Array, start: jax.Array, minimum_offset: int = 3) -> jax.Array:
+def contrastive(
+  logits: jax.Array, clip: jax.Array, start: jax.Array, minimum_offset: int = 3, negatives: str = 'batch'
+) -> jax.Array:
   """InfoNCE in both directions: which of all windows of speech belongs to these frames, and the reverse.
 
   Args:
@@ -108,11 +110,14 @@ def contrastive(logits: jax.Array, clip: jax.Array, start: jax.Array, minimum_of
     clip: (n,) int: which clip each window is from.
     start: (n,) int: its first frame.
     minimum_offset: windows of one clip closer than this, in frames, sound nearly the same and are left out.
+    negatives: 'batch', all windows; or 'clip', those of the same clip, which no voice tells from one another.
 
   Returns:
     (n,): the mean of the two cross-entropies of each window; ln n when nothing is learnt (van den Oord et al., eq. 4).
   """
   logits = jnp.where(_ambiguous(clip, start, minimum_offset), -jnp.inf, logits)
+  if negatives == 'clip':
+    logits = jnp.where(clip[:, None] == clip, logits, -jnp.inf)
   labels = jnp.arange(len(logits))
   to_speech = optax.softmax_cross_entropy_with_integer_labels(logits, labels)
   to_faces = optax.softmax_cross_entropy_with_integer_labels(logits.T, labels)

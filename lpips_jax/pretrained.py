@@ -3,8 +3,8 @@
 A checkpoint directory holds `config.json`, one directory a saved step, and, for a generator, the frozen networks that
 it was trained with, themselves checkpoint directories: `sync_expert`, which judged it, and, if there was one,
 `silent_generator`, which shuts the mouths that it is shown, in training and ever after. Who asks for one gets its
-newest step; `DIR/12000` is that of 12,000 updates, `DIR/best` the one with the least evaluated loss of those that were
-kept.
+newest step, or a sync expert's best; `DIR/12000` is that of 12,000 updates, `DIR/best` the one with the least evaluated
+loss (of experts, that ranks best) of those that were kept.
 """
 
 import contextlib
@@ -38,7 +38,8 @@ SAFETENSORS, STABLEHLO = 'model.safetensors', 'model.stablehlo'  # what lpips_ja
 DESCRIPTION = 'model.json'  # and what it says of them
 VARIABLES = 'model'  # the name of the averaged variables among a step's checkpointables
 BEST = 'best'
-LOSS = 'loss'  # the metric saved with a step that says how good it is: less is better
+LOSS = 'loss'  # the metric saved with a step that says how good it is: less is better;
+RANKING = 'ranking'  # and of an expert's, which comes first: more is better
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -203,9 +204,14 @@ def find(checkpoint: str | Path) -> Path:
 
 
 def best_first(saved: Sequence[Any]) -> list[int]:
-  """The steps among Orbax's `checkpoints` that were evaluated, the one with the least loss first."""
+  """The steps among Orbax's `checkpoints` that were evaluated, the best first: of the greatest ranking, or least loss.
+
+  An expert that learns its clips by heart is ever surer of those that it never saw, and its loss grows, while it still
+  ranks them better.
+  """
   judged = [checkpoint for checkpoint in saved if checkpoint.metrics and math.isfinite(checkpoint.metrics[LOSS])]
-  return [checkpoint.step for checkpoint in sorted(judged, key=lambda checkpoint: checkpoint.metrics[LOSS])]
+  judged.sort(key=lambda checkpoint: (-checkpoint.metrics.get(RANKING, 0), checkpoint.metrics[LOSS]))
+  return [checkpoint.step for checkpoint in judged]
 
 
 def has_steps(directory: Path) -> bool:
@@ -259,6 +265,8 @@ def _find(checkpoint: str | Path) -> tuple[Path, str]:
 def _read(directory: Path, config: ConfigDict, wanted: str) -> Pretrained:
   model = models.build(config.model)
   with ocp.training.Checkpointer(directory) as checkpointer:
+    if not wanted and config.get('task') == 'sync_expert' and best_first(checkpointer.checkpoints):
+      wanted = BEST  # the newest may have learnt its clips by heart
     step = _choose(checkpointer.checkpoints, directory, wanted)
     # As shapes of what is there, not as those the model would have: tracing it takes longer than reading it.
     shapes = ocp.metadata(directory / str(step), VARIABLES).metadata

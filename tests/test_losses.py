@@ -98,6 +98,13 @@ def test_contrastive_matches_numpy():
   np.testing.assert_allclose(losses.contrastive(jnp.array(logits), CLIP, START), expected, rtol=1e-5)
 
 
+def test_contrastive_within_clips_leaves_other_clips_out():
+  logits = RNG.standard_normal((6, 6))
+  expected = losses.contrastive(jnp.where(CLIP[:, None] == CLIP, logits, -1e9), CLIP, START)
+  np.testing.assert_allclose(losses.contrastive(jnp.array(logits), CLIP, START, 3, 'clip'), expected, rtol=1e-5)
+  assert np.all(expected < losses.contrastive(jnp.array(logits), CLIP, START))
+
+
 def test_balanced_bce_matches_numpy():
   logits = RNG.standard_normal((6, 6))
   p = 1 / (1 + np.exp(-logits))

@@ -151,6 +151,7 @@ def _expert_objective(
     'bce': losses.balanced_bce(*pairs).mean(),
     'contrastive': nce.mean(),
     'accuracy': _accuracy(*pairs),
+    'ranking': _ranking(*pairs),
   }
 
 
@@ -210,6 +211,11 @@ def _accuracy(logits: Tensor, clip: Tensor, start: Tensor, minimum_offset: int) 
   off_sync = losses.off_sync(clip, start, minimum_offset)
   hits = (logits.diagonal() > 0).float().mean()
   return (hits + (off_sync & (logits <= 0)).sum() / off_sync.sum().clamp(min=1)) / 2
+
+
+def _ranking(logits: Tensor, clip: Tensor, start: Tensor, minimum_offset: int) -> Tensor:
+  off_sync = losses.off_sync(clip, start, minimum_offset)
+  return (off_sync & (logits < logits.diagonal()[:, None])).sum() / off_sync.sum().clamp(min=1)
 
 
 def _descend(network: nn.Module, optimizer: torch.optim.Optimizer, step: int, config: Any) -> Tensor:

@@ -197,10 +197,12 @@ def _record(file: Any, k: int, described: dict[str, Any]) -> dict[str, Any]:
   content = file[f'{k}/jpegs'].tobytes()
   jpegs = [content[end - size : end] for end, size in zip(ends, file[f'{k}/jpeg_sizes'], strict=True)]
   arrays = {name: file[f'{k}/{name}'] for name in ARRAYS}
+  mel = mel_of(arrays['audio'])
+  arrays['phones'] = arrays['phones'][: len(mel)]  # of a part of a record there may be one more
   return {
     'id': described['id'],
     'speaker': described['speaker'],
     'frames': jpegs,
-    'mel': mel_of(arrays['audio']),
+    'mel': mel,
     **arrays,
   }

@@ -151,13 +151,14 @@ class Dubber:
     if options.reference == 'frame' and options.silence == 'model':
       return None
     frames = play(face, info) if end is None else _until(play(face, info), max(end, SHORTEST_LOOK))
-    with opencv_on_one_thread(), Stages() as stages:
+    bar = cli.progress_bar('looking', info.frames, 'frame', self._progress)
+    with ThreadPoolExecutor(1) as looking, opencv_on_one_thread(), bar, Stages() as stages:
       self.times = stages.times
       decoded = stages.ahead('look: decode', frames, DEPTH)
       located = stages.ahead('look: find', locate(decoded), DEPTH)
-      with ThreadPoolExecutor(1) as loading, cli.progress_bar('looking', info.frames, 'frame', self._progress) as bar:
-        loading.submit(lambda: self.generator)
-        return look_ahead(_counted(located, bar.update))
+      looked = looking.submit(look_ahead, _counted(located, bar.update))
+      self.generator  # noqa: B018, loaded meanwhile; what is wrong with it is told first
+      return looked.result()
 
   def _locator(self, face: Path_, info: VideoInfo, options: Options) -> Locator:
     if options.boxes is not None:

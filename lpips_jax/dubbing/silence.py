@@ -18,13 +18,14 @@ def find_pauses(samples: np.ndarray) -> np.ndarray:
   """Returns for each hundredth of a second whether lips should rest then.
 
   Args:
-    samples: (S,) float in [-1, 1] at 16 kHz.
+    samples: (S,) float in [-1, 1] at 16 kHz; neither their level nor an offset matters.
 
   Returns:
     (1 + S // 160,) bool.
   """
-  padded = np.pad(samples, (0, HOP - len(samples) % HOP)).reshape(-1, HOP)
-  level = 10 * np.log10(np.mean(np.square(padded, dtype=np.float64), axis=1) + 1e-12)
+  padded = np.pad(samples, (0, HOP - len(samples) % HOP), 'edge').reshape(-1, HOP)
+  # About the mean of each moment: an offset, which may also wander, would fill the pauses of quiet speech.
+  level = 10 * np.log10(padded.var(axis=1, dtype=np.float64) + 1e-12)
   spoken = speech_level(samples)
   quiet = np.ones(len(level), bool) if spoken is None else level < spoken - QUIET
   pauses = np.zeros(len(quiet), bool)

@@ -61,7 +61,7 @@ def mel_windows(mel: np.ndarray, frame_rate: Fraction | float, n_frames: int, le
   last mel frame are repeated past the ends, so every video frame has a window.
 
   Args:
-    mel: (M, 80), from `melspectrogram`, M >= 1; or other columns of that rate, as of `media.phones.phone_track`.
+    mel: (M, 80), from `melspectrogram`, M >= 1; or `media.phones.phone_track`.
     frame_rate: video frames a second; a Fraction keeps 30000/1001 exact.
     n_frames: how many video frames there are, from the start of the sound.
     lead: by how many video frames the window starts before its frame.
@@ -70,7 +70,7 @@ def mel_windows(mel: np.ndarray, frame_rate: Fraction | float, n_frames: int, le
     (n_frames, 80, 16) float32.
 
   Raises:
-    ValueError: the spectrogram is empty or not of two dimensions.
+    ValueError: the spectrogram is empty or does not have 80 bands.
   """
   # In whole numbers, which are exact, and quicker than fractions: floor((k - lead) * steps / frames).
   lead, per_frame = Fraction(lead), MEL_RATE / Fraction(frame_rate)
@@ -89,14 +89,14 @@ def mel_windows_at(mel: np.ndarray, starts: Sequence[Fraction]) -> np.ndarray:
     (n, 80, 16) float32.
 
   Raises:
-    ValueError: the spectrogram is empty or not of two dimensions.
+    ValueError: the spectrogram is empty or does not have 80 bands.
   """
   return _windows_from(mel, [start.numerator * MEL_RATE // start.denominator for start in starts])
 
 
 def _windows_from(mel: np.ndarray, first: Sequence[int]) -> np.ndarray:
   mel = np.asarray(mel, np.float32)
-  if mel.ndim != 2 or mel.shape[0] == 0:
+  if mel.ndim != 2 or mel.shape[0] == 0 or mel.shape[1] != MEL_BANDS:
     raise ValueError(f'a mel spectrogram has shape (frames >= 1, {MEL_BANDS}), not {mel.shape}')
   index = np.clip(np.array(first, np.int64)[:, None] + np.arange(WINDOW), 0, len(mel) - 1)
   return mel[index].transpose(0, 2, 1)

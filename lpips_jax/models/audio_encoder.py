@@ -22,6 +22,7 @@ class AudioEncoder(nn.Module):
   widths: Sequence[int] = (32, 64, 128, 256, 512)
   residuals: Sequence[int] = (2, 2, 2, 2)
   last_relu: bool = True
+  dropout: float = 0.0  # share of the features before the last layer that are dropped in training
   dtype: Dtype = jnp.float32
 
   @nn.compact
@@ -32,6 +33,7 @@ class AudioEncoder(nn.Module):
       for i in range(residuals):
         x = ConvBlock(width, residual=True, dtype=self.dtype, name=f'residual_{level}_{i}')(x, train)
     x = ConvBlock(self.widths[-1], padding=0, dtype=self.dtype, name='collapse')(x, train)
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
     if self.last_relu:
       return ConvBlock(self.widths[-1], 1, padding=0, dtype=self.dtype, name='head')(x, train)[..., 0, 0, :]
     return nn.Dense(self.widths[-1], dtype=self.dtype, name='head')(x[..., 0, 0, :])

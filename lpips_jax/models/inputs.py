@@ -30,6 +30,19 @@ def lower_half(frames: jax.Array) -> jax.Array:
   return frames[..., frames.shape[-3] // 2 :, :, :]
 
 
+def mouth(frames: jax.Array) -> jax.Array:
+  """What is around the mouth, upright faces' lips and chin: (*b, s, s, c) -> (*b, s / 3, 2 s / 3, c), about."""
+  height, width = frames.shape[-3:-1]
+  return frames[..., 7 * height // 12 : 11 * height // 12, width // 6 : 5 * width // 6, :]
+
+
+def mouth_at(frames: jax.Array, size: int) -> jax.Array:
+  """The same of crops of another size: (*b, h, w, c) -> (*b, size // 3, size // 3 * 2, c), antialiased."""
+  seen = mouth(frames)
+  shape = (*seen.shape[:-3], size // 3, size // 3 * 2, seen.shape[-1])
+  return seen if seen.shape == shape else jax.image.resize(seen, shape, 'linear', antialias=True)
+
+
 def lower_half_at(frames: jax.Array, size: int) -> jax.Array:
   """The lower half at the resolution a network wants, antialiased: (*b, h, w, c) -> (*b, size // 2, size, c)."""
   half = lower_half(frames)

@@ -13,9 +13,10 @@ from einops import rearrange
 
 from lpips_jax.models.audio_encoder import AudioEncoder
 from lpips_jax.models.blocks import ConvBlock, Dtype
-from lpips_jax.models.inputs import lower_half_at
+from lpips_jax.models.inputs import lower_half_at, mouth_at
 from lpips_jax.precision import at_least_float32
 
+VIEWS = {'lower_half': lower_half_at, 'mouth': mouth_at}
 FACE_STRIDES = ((1, 2), 2, 2, 2, 2)
 
 
@@ -31,6 +32,9 @@ class SyncExpert(nn.Module):
     audio_residuals: its residual blocks at each of four scales.
     contrastive: embeddings of any sign whose cosine goes through a learnt scale and bias before it is a probability.
       Otherwise they end in a ReLU, and the cosine, then in [0, 1], is the probability itself, as in Wav2Lip.
+    view: 'lower_half' of the crops, as in Wav2Lip, or 'mouth', which is less than half of that: few faces teach more
+      when there is no background to learn by heart.
+    dropout: share of the features before the last layers that are dropped in training, under the key `dropout`.
   """
 
   image_size: int = 96
@@ -40,14 +44,25 @@ class SyncExpert(nn.Module):
   audio_widths: Sequence[int] = (32, 64, 128, 256, 512)
   audio_residuals: Sequence[int] = (2, 2, 2, 2)
   contrastive: bool = False
+  view: str = 'lower_half'
+  dropout: float = 0.0
   dtype: Dtype = jnp.float32
 
   def setup(self) -> None:
     self.face_encoder = FaceEncoder(
-      self.face_widths, self.face_residuals, self.stem_kernel, last_relu=not self.contrastive, dtype=self.dtype
+      self.face_widths,
+      self.face_residuals,
+      self.stem_kernel,
+      last_relu=not self.contrastive,
+      dropout=self.dropout,
+      dtype=self.dtype,
     )
     self.audio_encoder = AudioEncoder(
-      self.audio_widths, self.audio_residuals, last_relu=not self.contrastive, dtype=self.dtype
+      self.audio_widths,
+      self.audio_residuals,
+      last_relu=not self.contrastive,
+      dropout=self.dropout,
+      dtype=self.dtype,
     )
     if self.contrastive:
       self.log_scale = self.param('log_scale', nn.initializers.constant(jnp.log(10.0)), ())
@@ -58,8 +73,8 @@ class SyncExpert(nn.Module):
 
   def embed_faces(self, frames: jax.Array, train: bool = False) -> jax.Array:
     """(n, 5, h, w, 3) in [0, 1] -> (n, d) of unit length."""
-    mouths = lower_half_at(frames, self.image_size)
-    return _unit(self.face_encoder(rearrange(mouths, 'n t h w c -> n h w (t c)'), train))
+    seen = VIEWS[self.view](frames, self.image_size)
+    return _unit(self.face_encoder(rearrange(seen, 'n t h w c -> n h w (t c)'), train))
 
   def embed_speech(self, mels: jax.Array, train: bool = False) -> jax.Array:
     """(n, 80, 16) -> (n, d) of unit length."""
@@ -81,6 +96,7 @@ class FaceEncoder(nn.Module):
   residuals: Sequence[int]
   stem_kernel: int = 7
   last_relu: bool = True
+  dropout: float = 0.0
   dtype: Dtype = jnp.float32
 
   @nn.compact
@@ -94,6 +110,7 @@ class FaceEncoder(nn.Module):
         x = ConvBlock(width, residual=True, dtype=self.dtype, name=f'residual_{level}_{i}')(x, train)
     # The kernel spans what is left of the map: 3x3 at 96 px, as in Wav2Lip.
     x = ConvBlock(self.widths[6], x.shape[-3:-1], padding=0, dtype=self.dtype, name='collapse')(x, train)
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
     if self.last_relu:
       return ConvBlock(self.widths[6], 1, padding=0, dtype=self.dtype, name='head')(x, train)[..., 0, 0, :]
     return nn.Dense(self.widths[6], dtype=self.dtype, name='head')(x[..., 0, 0, :])

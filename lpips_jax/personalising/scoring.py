@@ -14,7 +14,7 @@ from lpips_jax.evaluation.scoring import Entry, Protocol
 from lpips_jax.evaluation.systems import Make
 from lpips_jax.evaluation.takes import Take
 from lpips_jax.files import alone_in, write_whole
-from lpips_jax.metrics.mouth import mouth_opening
+from lpips_jax.media.mouth import mouth_opening
 
 BASE, TUNED = 'base', 'tuned'
 LEFT_OUT = 'untrained'  # rows that say nothing about tuning

@@ -14,6 +14,7 @@ from lpips_jax import models
 from lpips_jax.cli import UserError, first_line
 from lpips_jax.media.loudness import NORMALISED, level_of
 from lpips_jax.models.generator import FUSIONS, OUTPUTS, SPEECHES
+from lpips_jax.models.sync_expert import VIEWS
 from lpips_jax.models.wav2lip import IMAGE_SIZE
 from lpips_jax.perceptual.vgg import MIN_SIZE
 from lpips_jax.training.generator_step import SYNC_LOSSES
@@ -27,8 +28,8 @@ LEAST |= dict.fromkeys(('data.batch_size', 'data.windows', 'data.eval_batches', 
 LEAST |= dict.fromkeys(('minimum_offset', 'diagnosis_clips'), 1)
 POSITIVE = 'optimizer.learning_rate', 'optimizer.clip_norm', 'perceptual.width'
 # From 0 to 1:
-SHARES = 'data.shifted', 'data.augment.flip', 'data.augment.jpeg', 'data.augment.silence', 'data.augment.misheard'
-BELOW_1 = 'average_decay', 'optimizer.b1', 'optimizer.b2', 'data.augment.colour', 'data.augment.crop'
+SHARES = 'data.shifted', *(f'data.augment.{name}' for name in ('flip', 'jpeg', 'silence', 'misheard', 'voice'))
+BELOW_1 = 'average_decay', 'optimizer.b1', 'optimizer.b2', 'data.augment.colour', 'data.augment.crop', 'model.dropout'
 MOST_STEPS = 2**31 - 1  # they are counted in int32
 
 
@@ -91,13 +92,17 @@ def _check_losses(config: ConfigDict) -> None:
         'config.silent_generator and config.model.output=warp exclude each other, as that moves the pixels of the '
         'reference as it was filmed: give --config.model.output=change or image'
       )
-  elif not config.losses.bce + config.losses.contrastive:
+    return
+  _check_choice(config, 'losses.negatives', ('batch', 'clip'))
+  if not config.losses.bce + config.losses.contrastive:
     raise UserError('config.losses.bce and config.losses.contrastive are both 0: nothing would be learnt')
 
 
 def _check_network(config: ConfigDict, name: str) -> None:
   network = config[name]
   _check_choice(config, f'{name}.dtype', DTYPES)
+  if network.name == 'sync_expert':
+    _check_choice(config, f'{name}.view', VIEWS)
   if network.name == 'attn_wav2lip':
     _check_choice(config, f'{name}.fusion', FUSIONS)
     _check_choice(config, f'{name}.speech', SPEECHES)

@@ -62,9 +62,19 @@ class Diagnosis:
     return float(np.mean(self.offsets[self.known] != 0)) if self.known.any() else 0.0
 
   @property
+  def usual(self) -> int:
+    """The offset that more than half of the known clips share; 0 where there is none."""
+    offsets, counts = np.unique(self.offsets[self.known], return_counts=True)
+    return int(offsets[counts.argmax()]) if counts.sum() and counts.max() > counts.sum() / 2 else 0
+
+  @property
   def tells(self) -> bool:
-    """Whether the expert is good enough for its offsets to mean anything."""
-    return self.ranking >= TELLS and float(self.known.mean()) >= STANDING_OUT
+    """Whether the expert is good enough for its offsets to mean anything.
+
+    Its ranking says nothing where all clips are shifted alike: no pair is then in sync. What it has learnt by heart of
+    them would be no shift, so that one which they share is believed.
+    """
+    return float(self.known.mean()) >= STANDING_OUT and (self.ranking >= TELLS or self.usual != 0)
 
 
 def diagnose(
@@ -115,12 +125,11 @@ def verdict(found: Diagnosis) -> str:
       f'stand out from speech of others, by chance 1%). If it stays so: {"; ".join(complaints)}'
     )
   seen = f'of the {found.known.mean():.0%} of the clips that stand out from speech of others'
-  offsets, counts = np.unique(found.offsets[found.known], return_counts=True)
-  usual = int(offsets[counts.argmax()])
-  if usual and counts.max() > found.known.sum() / 2:
-    complaints.append(f'{seen}, {counts.max() / found.known.sum():.0%} have their sound {_away(usual)}')
+  offsets = found.offsets[found.known]
+  if found.usual:
+    complaints.append(f'{seen}, {np.mean(offsets == found.usual):.0%} have their sound {_away(found.usual)}')
   elif found.shifted >= WORTH_NAMING:
-    away = np.abs(offsets.repeat(counts)[offsets.repeat(counts) != 0])
+    away = np.abs(offsets[offsets != 0])
     low, high = np.percentile(away, [5, 95]).astype(int)
     span = f'{low} to {high} frames' if high > low else f'{low} frame{"s" if low > 1 else ""}'
     complaints.append(f'{seen}, {found.shifted:.0%} have their sound shifted, most by {span}')

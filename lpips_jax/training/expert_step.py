@@ -31,9 +31,10 @@ def make_step(model: SyncExpert, optimizer: optax.GradientTransformation, rate: 
     config: a config such as configs/lrs2_sync_expert.py's.
   """
 
-  def objective(params: Any, batch_stats: Any, hardness: jax.Array, batch: Batch) -> tuple[jax.Array, Any]:
+  def objective(params: Any, batch_stats: Any, hardness: jax.Array, key: Any, batch: Batch) -> tuple[jax.Array, Any]:
+    variables = {'params': params, 'batch_stats': batch_stats}
     (faces, speech), new = model.apply(
-      {'params': params, 'batch_stats': batch_stats}, *_inputs(batch), train=True, mutable=['batch_stats']
+      variables, *_inputs(batch), train=True, mutable=['batch_stats'], rngs={'dropout': key}
     )
     metrics = _metrics(model, params, faces, speech, batch, config, hardness)
     return metrics['loss'], (new['batch_stats'], metrics)
@@ -43,11 +44,12 @@ def make_step(model: SyncExpert, optimizer: optax.GradientTransformation, rate: 
 
   def step(state: TrainState, batch: Batch, frozen: Any) -> tuple[TrainState, Metrics]:
     del frozen
+    key = jax.random.fold_in(jax.random.key(config.seed), state.step)
     hardness = config.losses.hardness * jnp.minimum(1, state.step / max(config.losses.hardness_steps, 1))
 
     def gradient(batch_stats: Any, batch: Batch) -> tuple[Any, tuple[Any, Metrics]]:
       gradients, (batch_stats, metrics) = jax.grad(objective, has_aux=True)(
-        state.variables['params'], batch_stats, hardness, batch
+        state.variables['params'], batch_stats, hardness, key, batch
       )
       return batch_stats, (gradients, metrics)
 
@@ -85,7 +87,7 @@ def _metrics(
   logits = model.apply({'params': params}, faces @ speech.T, method=SyncExpert.logits)
   pairs = logits, clip, start, config.minimum_offset
   bce = losses.balanced_bce(*pairs).mean()
-  nce = losses.contrastive(*pairs)
+  nce = losses.contrastive(*pairs, config.losses.negatives)
   hard = losses.balanced_bce(*pairs, hardness)
   weight = losses.trust(logits, windows, config.losses.trust)
   off_sync = (clip[:, None] == clip) & (jnp.abs(start[:, None] - start) >= config.minimum_offset)

@@ -18,7 +18,7 @@ from lpips_jax.media.audio import SAMPLE_RATE
 # What the first version of the corpus said.
 PHONEMES = ['', 'k', 'o', 'l', 'i', 'p', 'o']
 STARTS = [0, 36, 64, 94, 111, 144, 168]
-OPENINGS = [0.0, 0.0, 0.3001757, 0.5777416, 0.3415826, 0.2400887, 0.0, 0.549206]
+OPENINGS = [0, 0, 0.3996527, 0.4991934, 0.2476952, 0.4497451, 0, 0.473897]
 
 VOICE = Voice(pitch=140, intonation=0.2, tract=1.0, breath=0.02, level=0.1, hiss=3e-4)
 

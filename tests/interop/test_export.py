@@ -68,7 +68,7 @@ def test_stablehlo_runs_without_this_project(trained_checkpoint, tmp_path):
   described = json.loads((tmp_path / 'out' / 'model.json').read_text())
   assert [(each['name'], each['shape'], each['range']) for each in described['inputs']] == [
     ('faces', ['batch', 32, 32, 6], [0, 1]),
-    ('mels', ['batch', 80, 16], [-4.0, 4.0]),
+    ('phones', ['batch', 80, 16], [0, 1]),
   ]
   assert described['mel']['hop'] == 200 and described['lead'] == network.config.data.lead
 

@@ -7,6 +7,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from lpips_jax import models
+from lpips_jax.models.inputs import mouth_at
 from lpips_jax.models.sync_expert import SyncExpert
 from lpips_jax.training.state import init_variables
 
@@ -23,8 +24,8 @@ CONFIG = ConfigDict(
 )
 
 
-def expert_and_variables(contrastive=False):
-  config = ConfigDict(CONFIG.to_dict() | {'contrastive': contrastive})
+def expert_and_variables(contrastive=False, **changes):
+  config = ConfigDict(CONFIG.to_dict() | {'contrastive': contrastive} | changes)
   expert = models.build(config)
   return expert, init_variables(expert, config, seed=0)
 
@@ -59,3 +60,39 @@ def test_gradient_is_finite_where_an_embedding_is_zero():
   frames = jnp.zeros((1, 5, 32, 32, 3))
   gradient = jax.jit(jax.grad(lambda x: expert.apply(variables, x, method=SyncExpert.embed_faces).sum()))(frames)
   assert np.isfinite(gradient).all()
+
+
+def test_a_view_of_the_mouth_is_all_that_is_seen():
+  frames = np.random.default_rng(0).random((2, 5, 48, 48, 3), np.float32)
+  expert, variables = expert_and_variables(image_size=48, view='mouth')
+  embed = jax.jit(lambda x: expert.apply(variables, x, method=SyncExpert.embed_faces))
+  beside = frames.copy()
+  beside[:, :, :28] = beside[:, :, 44:] = beside[:, :, :, :8] = beside[:, :, :, 40:] = 0
+  np.testing.assert_array_equal(embed(beside), embed(frames))
+  beside[:, :, 30, 20] = 1
+  assert np.abs(embed(beside) - embed(frames)).max() > 1e-6
+
+
+def test_a_mouth_is_seen_alike_in_crops_of_any_size():
+  y, x = np.mgrid[0:1:97j, 0:1:97j][:, :96, :96]
+  frames = (0.5 + 0.5 * np.sin(6 * x) * np.cos(5 * y)).astype(np.float32)[None, :, :, None]
+  larger = np.asarray(jax.image.resize(frames, (1, 192, 192, 1), 'linear'))
+  small, large = (np.asarray(mouth_at(jnp.asarray(image), 96)) for image in (frames, larger))
+  assert small.shape == (1, 32, 64, 1)
+  np.testing.assert_allclose(small, large, atol=0.02)
+  np.testing.assert_array_equal(small, frames[:, 56:88, 16:80])
+
+
+def test_features_are_dropped_in_training_alone():
+  rng = np.random.default_rng(0)
+  inputs = rng.random((3, 5, 32, 32, 3), np.float32), rng.standard_normal((3, 80, 16)).astype(np.float32)
+  (plain, variables), (dropping, _) = expert_and_variables(True), expert_and_variables(True, dropout=0.5)
+  for one, other in zip(plain.apply(variables, *inputs), dropping.apply(variables, *inputs), strict=True):
+    np.testing.assert_array_equal(one, other)
+
+  def in_training(seed):
+    rngs = {'dropout': jax.random.key(seed)}
+    return dropping.apply(variables, *inputs, train=True, mutable=['batch_stats'], rngs=rngs)[0]
+
+  assert np.abs(in_training(0)[0] - in_training(1)[0]).max() > 1e-3
+  np.testing.assert_array_equal(in_training(0)[1], in_training(0)[1])

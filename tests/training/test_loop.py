@@ -290,12 +290,12 @@ def test_pictures_and_videos_are_left(trained_checkpoint, directory):
 def test_the_last_and_the_best_are_kept(directory, tmp_path, monkeypatch):
   config = tiny_config('sync_expert', directory)
   config.update(steps=4, checkpoint_every=1, eval_every=1, keep=1)
-  losses = iter([3.0, 1.0, 2.0, 4.0])
-  monkeypatch.setattr(loop, '_evaluated', lambda run, n, state: (state, {'loss': next(losses)}))
+  found = iter([(3.0, 0.6), (2.0, 0.8), (1.0, 0.7), (4.0, 0.5)])  # an expert is as good as it ranks, whatever its loss
+  monkeypatch.setattr(loop, '_evaluated', lambda *_: (_[2], dict(zip(('loss', 'ranking'), next(found), strict=True))))
   run(config, tmp_path / 'run')
   kept = sorted(int(child.name) for child in (tmp_path / 'run' / 'checkpoint').iterdir() if child.name.isdigit())
   assert kept == [2, 4]
-  assert pretrained.load(tmp_path / 'run').step == 4
+  assert pretrained.load(tmp_path / 'run').step == 2  # the best, of an expert
   assert pretrained.load(tmp_path / 'run' / 'checkpoint' / 'best').step == 2
   assert pretrained.load(tmp_path / 'run' / 'checkpoint' / '4').step == 4
   with pytest.raises(UserError, match='has no step 3; there are 2, 4'):
