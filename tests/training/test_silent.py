@@ -14,7 +14,7 @@ from lpips_jax import pretrained
 from lpips_jax.cli import UserError
 from lpips_jax.dubbing.generator import Generator, made_fast
 from lpips_jax.interop.export import export
-from lpips_jax.training import tasks
+from lpips_jax.training import checkpoints, tasks
 from lpips_jax.training.planning import programs
 
 RNG = np.random.default_rng(0)
@@ -26,10 +26,10 @@ SILENCE[0] = 1
 
 def silent_config(directory, silent):
   config = tiny_config('generator', directory)
-  config.update(silent_generator=str(silent), eval_every=1)
+  config.update(silent_generator=str(silent), eval_every=1)  # the sync loss opens after the first step
   config.model.output = 'change'
   config.data.reference = 'elsewhere'
-  config.losses.update(sync_kind='stabilised', sync_gate=1e9, sync=0.1, triplet=0.1)
+  config.losses.update(sync_kind='stabilised', sync_gate=1e9, sync=0.1, perceptual=0.0, triplet=0.1)
   return config
 
 
@@ -90,7 +90,7 @@ def test_a_step_sees_what_the_silent_generator_makes(checkpoint, directory):
   faces = np.concatenate([pictures['masked'], batch['reference'][:, 2] / 255], -1)
   np.testing.assert_allclose(pictures['generated'], network(faces.astype(np.float32), PHONES[:2]), atol=1e-4)
 
-  counted = {'reconstruction', 'lower_half', 'perceptual', 'triplet'}
+  counted = {'reconstruction', 'lower_half', 'triplet'}
   expected = sum(config.losses[name] * metrics[name] for name in counted)
   expected += config.losses.sync * metrics['stabilised_sync']
   np.testing.assert_allclose(metrics['loss'], expected, rtol=1e-5)
@@ -99,9 +99,8 @@ def test_a_step_sees_what_the_silent_generator_makes(checkpoint, directory):
 
 def test_a_run_goes_on_without_being_told_again(checkpoint, directory, tmp_path):
   shutil.copytree(checkpoint, tmp_path / 'checkpoint')
-  config = silent_config(directory, '')
-  config.steps = 3
-  run(config, tmp_path)
+  with checkpoints.open_run(tmp_path / 'checkpoint', silent_config(directory, '')):
+    pass
   assert lpips_jax.load(tmp_path).silent is not None
 
 
