@@ -64,6 +64,8 @@ class FaceGenerator:
     self.batch_size = self.part = batch_size
     self.image_size = config.model.image_size
     self.lead = Fraction(config.data.lead) / FRAME_RATE
+    self.level = config.data.level
+    self.speech, self.reference = config.model.speech, 'frame'
     self._generate, self._recipe = generate, recipe
     # Two on a GPU: one batch is copied while the other is computed. Denormal numbers are a matter of each thread.
     self._workers = ThreadPoolExecutor(AHEAD[recipe.device], 'generator', torch.set_flush_denormal, (True,))
