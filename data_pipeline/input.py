@@ -205,4 +205,5 @@ def _window(
   if config.task == 'sync_expert':
     return ExpertWindows(size, windows, config.minimum_offset, change, voices)
   speech, reference = config.model.get('speech', 'mel'), config.data.reference
-  return GeneratorWindows(size, config.data.lead, windows, change, silence, speech, misheard, reference, voices)
+  flow = bool(config.losses.flow)
+  return GeneratorWindows(size, config.data.lead, windows, change, silence, speech, misheard, reference, voices, flow)
