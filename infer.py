@@ -42,7 +42,6 @@ flags.DEFINE_string(
 )
 flags.DEFINE_string('save_boxes', None, 'Where to write the boxes that were used, for --boxes of a second run.')
 flags.DEFINE_string('pads', '0,0,0,0', 'Pixels by which boxes grow: top,bottom,left,right.')
-flags.DEFINE_float('expression', 1.0, 'How far lips go, as a multiple of what the generator says.')
 flags.DEFINE_float('sharpen', 0.0, 'How much to sharpen generated faces; 1 is a lot.')
 flags.DEFINE_string('preview', None, 'A second video to write: source, generated face and result, side by side.')
 flags.DEFINE_enum('codec', None, list(CODECS), 'By default h264, and vp9 in a .webm.')

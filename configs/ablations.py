@@ -32,7 +32,6 @@ def get_config(name: str = 'full') -> ConfigDict:
   if 'model' in changes:
     config.model = ConfigDict(changes.pop('model'))
     config.audio_encoder_from_expert = False  # its speech encoder has other widths
-    config.losses.flow = 0.0  # it moves no pixels
   config.update_from_flattened_dict(changes)
   return config
 

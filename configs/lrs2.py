@@ -51,7 +51,6 @@ def get_config() -> ConfigDict:
   config.losses.sync = 0.03
   config.losses.sync_kind = 'log'  # or 'stabilised': as much in sync as the true mouth, and no more
   config.losses.sync_gate = 0.75  # the sync loss counts once its value on the evaluation split is below this
-  config.losses.flow = 0.0  # weight of optical flow, for config.model.output=warp
   config.losses.triplet = 0.0  # weight of mouths nearer to the true ones than to the reference's
   config.losses.adversarial = 0.0
   config.losses.adversarial_kind = 'bce'  # or 'hinge'

@@ -118,7 +118,6 @@ def _generator(config: ConfigDict) -> ConfigDict:
 
   config.losses.reconstruction = 1.0
   config.losses.lower_half = 15.0  # with L1 alone a mouth is a few pixels among many, and learnt late
-  config.losses.flow = 0.0
   config.losses.perceptual = 0.05
   config.losses.sync = 0.001  # more wins the expert over at the cost of the picture
   config.losses.sync_kind = 'log'

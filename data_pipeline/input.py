@@ -205,5 +205,4 @@ def _window(
   if config.task == 'sync_expert':
     return ExpertWindows(size, windows, config.minimum_offset, change, voices)
   speech, reference = config.model.get('speech', 'mel'), config.data.reference
-  flow = bool(config.losses.flow)
-  return GeneratorWindows(size, config.data.lead, windows, change, silence, speech, misheard, reference, voices, flow)
+  return GeneratorWindows(size, config.data.lead, windows, change, silence, speech, misheard, reference, voices)

@@ -13,7 +13,6 @@ from data_pipeline.records import decode_frames, text
 from data_pipeline.voices import AS_SPOKEN, VoiceAugmentation
 from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.media.audio import FLOOR_DB, MAX_VALUE, MEL_RATE, WINDOW, mel_windows
-from lpips_jax.media.flow import trusted_flow
 from lpips_jax.media.phones import PHONES, phone_track, silent_track
 from lpips_jax.media.rest import references_for, shut_frames
 
@@ -42,7 +41,6 @@ class GeneratorWindows(grain.transforms.RandomMap):
     reference: 'elsewhere', five frames in a row that are not the target's, as Wav2Lip trains; or 'rest', a frame in
       which the mouth is nearly shut, in the pose of each frame of the target, as dubbing gives it.
     voices: how the speech may change that the generator hears as a mel; the sync expert hears it as it was said.
-    flow: whether examples have `flow` (k, 5, h, w, 3), too: `media.flow.trusted_flow` of targets from references.
   """
 
   image_size: int
@@ -54,7 +52,6 @@ class GeneratorWindows(grain.transforms.RandomMap):
   misheard: float = 0.0
   reference: str = 'elsewhere'
   voices: VoiceAugmentation = AS_SPOKEN
-  flow: bool = False
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
     examples = [self._example(record, rng) for _ in range(self.windows)]
@@ -67,12 +64,10 @@ class GeneratorWindows(grain.transforms.RandomMap):
       start = int(rng.choice(silent))
     target, reference = self._frames(record, start, elsewhere, rng)
     change = self.augmentation.draw(rng)
-    target, reference = change(target), change(reference)
     heard = mel_windows(self._heard(record, len(silent) > 0, rng), FRAME_RATE, WINDOW_FRAMES, lead=self.lead - start)
-    flow = {'flow': np.stack([*map(trusted_flow, target, reference)])} if self.flow else {}
-    return flow | {
-      'target': target,
-      'reference': reference,
+    return {
+      'target': change(target),
+      'reference': change(reference),
       'mel': self.voices(heard, rng) if self.speech == 'mel' and not len(silent) else heard,
       'window_mel': mel_windows(_silenced(record['mel'], len(silent) > 0), FRAME_RATE, 1, lead=-start)[0],
     }

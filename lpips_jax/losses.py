@@ -8,7 +8,6 @@ MAX_SYNC_LOSS = 100.0  # PyTorch's binary cross-entropy clamps its logarithm the
 LEAST_GAP = 1e-3  # between truth and reference: what is nearer is taken to be so far
 SYNC_EPSILON = 1e-4
 TRIPLET_MARGIN = 0.5
-FAR_FLOW = 3.0  # hundredths of the side
 
 
 def reconstruction(generated: jax.Array, target: jax.Array) -> jax.Array:
@@ -19,25 +18,6 @@ def reconstruction(generated: jax.Array, target: jax.Array) -> jax.Array:
 def squared_error(generated: jax.Array, target: jax.Array) -> jax.Array:
   """The mean squared difference, (*b, h, w, c) twice -> (*b,). Unlike L1 it pulls hardest where most is wrong."""
   return jnp.square(generated - target).mean((-3, -2, -1))
-
-
-def flow_error(flow: jax.Array, filmed: jax.Array) -> jax.Array:
-  """How far apart it is where pixels come from and where they were filmed to come from: pseudo-Huber, per pixel.
-
-  Pictures say little of how far a lip has to go once it is off by more than its thickness; flow does at any distance.
-  It is the squared distance up to some 0.03 of the side, as far as mouths open, and grows like the distance beyond:
-  that is a head that was found in the wrong pose.
-
-  Args:
-    flow: (*b, h, w, 2), in sides of the picture.
-    filmed: (*b, h, w, 3): likewise, and how much it is to be trusted, in [0, 1]; see `media.flow.trusted_flow`.
-
-  Returns:
-    (*b,) in squared hundredths of the side.
-  """
-  squared = jnp.square(100 * (flow - filmed[..., :2])).sum(-1)
-  error = 2 * FAR_FLOW**2 * (jnp.sqrt(1 + squared / FAR_FLOW**2) - 1)
-  return (filmed[..., 2] * error).mean((-2, -1))
 
 
 def sync(logits: jax.Array) -> jax.Array:

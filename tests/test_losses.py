@@ -19,18 +19,6 @@ def test_reconstruction_is_one_value_an_example():
   np.testing.assert_allclose(losses.squared_error(x, y), ((x - y) ** 2).mean((1, 2, 3)), rtol=1e-6)
 
 
-def test_flow_error_is_squared_for_small_distances_and_counts_what_is_trusted():
-  rng = np.random.default_rng(0)
-  flow, trust = rng.normal(0, 0.001, (3, 4, 5, 2)), rng.uniform(0, 1, (3, 4, 5, 1))
-  filmed = np.concatenate([np.zeros_like(flow), trust], -1)
-  expected = (1e4 * trust * flow**2).sum(-1).mean((1, 2))
-  np.testing.assert_allclose(losses.flow_error(flow, filmed), expected, rtol=0.02)
-  np.testing.assert_array_equal(losses.flow_error(flow, 0 * filmed), 0)
-  far = np.full((1, 4, 5, 2), 10.0), np.full((1, 4, 5, 3), 1.0)
-  further = far[0] + 9, far[1]
-  assert losses.flow_error(*further) < 2.5 * losses.flow_error(*far)  # of twice the distance
-
-
 def test_sync_is_minus_log_p_clamped():
   p = np.array([0.9, 0.5, 1e-3])
   logits = np.append(np.log(p / (1 - p)), -500.0)

@@ -121,8 +121,6 @@ class Dubber:
     begun = time.perf_counter()
     looked = self._look(face, info, locate, end, options)
     generator = self.generator
-    if options.expression != 1 and not generator.warps:
-      raise UserError('--expression is for generators that move pixels, trained with config.model.output=warp')
     rest = (options.reference or generator.reference) == 'rest'
     references = References(looked, rest)
     speech = Speech(samples, options.silence == 'closed', generator.speech, generator.level)
@@ -136,7 +134,7 @@ class Dubber:
       )
       watch = None if options.preview is None else outputs.enter_context(write_preview(options.preview, info))
       batches = stages.ahead('generate', generate(located, speech, generator, references), 1)
-      dubbed = stages.ahead('composite', composite(batches, options.expression, options.sharpen, watch), DEPTH)
+      dubbed = stages.ahead('composite', composite(batches, options.sharpen, watch), DEPTH)
       encoded = stages.here('encode', _encoded(dubbed, write))
       total = _expected(info, end, options.length)
       with cli.progress_bar('dubbing', total, 'frame', self._progress) as bar:

@@ -44,7 +44,6 @@ class Generator:
     level: of the speech that it wants: see `media.loudness.mel_of`.
     speech: what it hears, 'mel' or 'phones'.
     reference: what it was made to be shown: 'rest' or 'frame'; see `Options`.
-    warps: whether it moves pixels in place of painting them: see `__call__`.
     workers: the threads.
   """
 
@@ -63,7 +62,7 @@ class Generator:
     self.level = level_of(network.config)
     self.speech = network.config.model.get('speech', 'mel')
     self.reference = 'rest' if network.config.data.get('reference') == 'rest' else 'frame'
-    self.warps = ours and network.config.model.get('output') == 'warp'
+    self._warps = ours and network.config.model.get('output') == 'warp'
     self.workers = ThreadPoolExecutor(parts if on_cpu else AHEAD, 'generator')
     if ours:  # compiled before there are frames to hold: compilers take memory, too
       face = np.zeros((self.image_size, self.image_size, 3), np.uint8)
@@ -89,7 +88,7 @@ class Generator:
   def generate(self, targets: Any, references: Any, mels: Any) -> jax.Array:
     """Generates one part in this thread, and waits for it: (part, s, s, 3) uint8, twice, and windows of speech."""
     targets, references, mels = jax.device_put((targets, references, mels), self._split)
-    apply = self.network.parts if self.warps else self.network
+    apply = self.network.parts if self._warps else self.network
     return jax.block_until_ready(apply(_faces(targets, references), mels))
 
 

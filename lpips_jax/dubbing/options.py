@@ -12,7 +12,6 @@ LENGTHS = 'audio', 'video', 'shortest'
 SILENCES = 'model', 'closed'
 REFERENCES = 'rest', 'frame'
 MOST_SHARPENING = 4.0
-MOST_EXPRESSION = 4.0
 
 Path_ = str | os.PathLike[str]
 
@@ -37,8 +36,6 @@ class Options:
     reference: what the generator is shown of the person beside the frame that it changes: `rest`, their mouth as nearly
       shut as the video has it, in the pose of the frame; `frame`, the frame itself, as in Wav2Lip, which lets the
       filmed mouth through; by default what the generator was trained with.
-    expression: how far lips and chin go, as a multiple of what the generator says: what is learnt from few films moves
-      too little. For generators that move pixels.
     sharpen: how much generated faces are sharpened; see `media.faces.change`.
     preview: where to write a second video, with source, generated faces and result side by side.
     codec: see `media.writing.CODECS`; h264 by default, vp9 in a .webm.
@@ -61,7 +58,6 @@ class Options:
   length: str = 'audio'
   silence: str = 'model'
   reference: str | None = None
-  expression: float = 1.0
   sharpen: float = 0.0
   preview: Path_ | None = None
   codec: str | None = None
@@ -84,8 +80,6 @@ class Options:
       raise UserError('--face_at must be three numbers, x,y,t: a place in pixels and a time in seconds')
     if self.face_index is not None and self.face_index < 0:
       raise UserError(f'--face_index counts faces from the left, from 0 on; {self.face_index} is none')
-    if not 0 <= self.expression <= MOST_EXPRESSION:
-      raise UserError(f'--expression must be from 0 to {MOST_EXPRESSION:g}, not {self.expression:g}')
     if not 0 <= self.sharpen <= MOST_SHARPENING:
       raise UserError(f'--sharpen must be from 0 to {MOST_SHARPENING:g}, not {self.sharpen:g}')
     if self.max_pixels < 1 or not self.max_minutes > 0:
@@ -122,7 +116,6 @@ _PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {
   'face_at': (_numbers(float), 'three numbers, x,y,t'),
   'face_index': (int, 'a whole number'),
   'all_faces': (lambda text: {'true': True, '1': True, 'false': False, '0': False}[text.lower()], 'true or false'),
-  'expression': (float, 'a number'),
   'sharpen': (float, 'a number'),
   'crf': (int, 'a whole number'),
   'max_pixels': (int, 'a whole number'),

@@ -133,20 +133,17 @@ def generate(
     yield _begun(batch, speech, generator)
 
 
-def composite(
-  batches: Iterable[Batch], expression: float = 1.0, sharpen: float = 0.0, watch: Watch | None = None
-) -> Iterator[Shown]:
+def composite(batches: Iterable[Batch], sharpen: float = 0.0, watch: Watch | None = None) -> Iterator[Shown]:
   """Puts generated mouths into their frames, in place, and passes the frames on in order.
 
   Args:
     batches: from `generate`.
-    expression: see `media.warping.compose`.
     sharpen: see `media.faces.change`.
     watch: sees each frame before and after; from `preview.write_preview`.
   """
   for batch in batches:
     made = (one for part in batch.generated for one in part.result())
-    images = (_image(one, reference, expression) for one, reference in zip(made, batch.references, strict=True))
+    images = (_image(one, reference) for one, reference in zip(made, batch.references, strict=True))
     for shown, found in batch.frames:
       before = None if watch is None else ycbcr.reduced_rgb(shown.planes, PREVIEW_SIDE)
       new = [next(images) for _ in found]
@@ -157,9 +154,9 @@ def composite(
       yield shown
 
 
-def _image(made: np.ndarray, reference: Reference, expression: float) -> np.ndarray:
+def _image(made: np.ndarray, reference: Reference) -> np.ndarray:
   """The face that a network has made, (s, s, 3) uint8: painted by it, or of the reference's size, its pixels moved."""
-  return to_bytes(made) if made.shape[-1] == 3 else warping.compose(made, *reference, expression)
+  return to_bytes(made) if made.shape[-1] == 3 else warping.compose(made, *reference)
 
 
 def _begun(batch: Batch, speech: Speech, generator: 'Generator') -> Batch:

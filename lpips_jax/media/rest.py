@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 
 from lpips_jax.media.alignment import UNMOVED, in_pose, likeness, pose_between
-from lpips_jax.media.flow import lip_parting
 from lpips_jax.media.mouth import mouth_opening
 
 SHUT_SHARE = 0.2  # of a clip's frames, the least open ones, count as shut
@@ -27,12 +26,8 @@ def shut_frames(crops: np.ndarray) -> np.ndarray:
 
   Returns:
     At least one index, at most a fifth of them. Of somebody who never shuts their mouth they are the least open.
-
-  What one sees between the lips and how far they moved count alike: beards deceive the one, turning heads the other.
   """
-  seen = mouth_opening(crops)
-  parted = lip_parting(crops, crops[seen.argmin()])
-  openings = _standardised(seen) + _standardised(parted)
+  openings = mouth_opening(crops)
   return np.argsort(openings, kind='stable')[: max(1, round(SHUT_SHARE * len(crops)))]
 
 
@@ -66,7 +61,3 @@ def poses_of(crops: Sequence[np.ndarray], reference: np.ndarray) -> list[np.ndar
 def references_for(crops: np.ndarray, reference: np.ndarray) -> np.ndarray:
   """Returns the reference in the pose of each crop: (n, s, s, 3) and (r, r, 3) uint8 -> (n, s, s, 3) uint8."""
   return np.stack([in_pose(reference, pose, crops.shape[1]) for pose in poses_of(crops, reference)])
-
-
-def _standardised(course: np.ndarray) -> np.ndarray:
-  return (course - course.mean()) / (course.std() + 1e-6)

@@ -9,16 +9,13 @@ HALF_PAINTED = 0.4  # what a network that sees a gap of half a pixel says of it
 SHARPEST = 2.5  # times as steep as in the small picture
 
 
-def compose(
-  parts: np.ndarray, reference: np.ndarray, pose: np.ndarray = UNMOVED, expression: float = 1.0
-) -> np.ndarray:
+def compose(parts: np.ndarray, reference: np.ndarray, pose: np.ndarray = UNMOVED) -> np.ndarray:
   """Returns a face as large as the reference, whose pixels are moved, and painted over where it shows too little.
 
   Args:
     parts: (s, s, 6) float, from `models.warping.parts_of`.
     reference: (r, r, 3) uint8, a face of the same person, r >= s.
     pose: where the places of the face are in the reference; see `media.alignment`.
-    expression: how much further pixels come from than `parts` says.
 
   Returns:
     (r, r, 3) uint8.
@@ -26,7 +23,7 @@ def compose(
   side, given = len(reference), len(parts)
   parts = cv2.resize(parts, (side, side), interpolation=cv2.INTER_LINEAR)
   places = (np.arange(side, dtype=np.float32) + 0.5) / side
-  x, y = places + expression * parts[..., 0], places[:, None] + expression * parts[..., 1]
+  x, y = places + parts[..., 0], places[:, None] + parts[..., 1]
   (xx, xy, x0), (yx, yy, y0) = pose.astype(np.float32)
   in_reference = side * (xx * x + xy * y + x0) - 0.5, side * (yx * x + yy * y + y0) - 0.5
   moved = cv2.remap(reference, *in_reference, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)

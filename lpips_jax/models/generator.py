@@ -15,7 +15,6 @@ from lpips_jax.models.alignment import ConcatFusion, SemanticAlignment
 from lpips_jax.models.audio_encoder import AudioEncoder, PhoneEncoder
 from lpips_jax.models.blocks import ConvBlock, Dtype, UpBlock
 from lpips_jax.models.cbam import ResidualCBAM
-from lpips_jax.models.inputs import pasted
 from lpips_jax.models.warping import PARTS, compose, parts_of
 from lpips_jax.precision import at_least_float32
 
@@ -88,9 +87,9 @@ class Generator(nn.Module):
     change = self.param('change', nn.initializers.zeros, (x.shape[-1], PARTS if self.output == 'warp' else 3))
     change = at_least_float32(x) @ change
     if self.output == 'change':
-      return nn.sigmoid(_logit(pasted(faces)) + change)
+      return nn.sigmoid(_logit(_pasted(faces)) + change)
     described = parts_of(change)
-    return described if parts else compose(described, pasted(faces))
+    return described if parts else compose(described, _pasted(faces))
 
   def _speech_encoder(self) -> nn.Module:
     if self.speech == 'phones':
@@ -104,6 +103,12 @@ class Generator(nn.Module):
 
   def _fuse(self, x: jax.Array, speech: jax.Array, name: str, train: bool) -> jax.Array:
     return FUSIONS[self.fusion](dtype=self.dtype, name=name)(x, speech, train)
+
+
+def _pasted(faces: jax.Array) -> jax.Array:
+  """The target's upper half over the reference's lower half: (n, h, w, 6) -> (n, h, w, 3)."""
+  middle = faces.shape[-3] // 2
+  return jnp.concatenate([faces[..., :middle, :, :3], faces[..., middle:, :, 3:]], -3)
 
 
 def _logit(p: jax.Array) -> jax.Array:

@@ -25,12 +25,6 @@ def generator_faces(target: jax.Array, reference: jax.Array) -> jax.Array:
   return jnp.concatenate([jnp.where(upper, target, 0), reference], -1)
 
 
-def pasted(faces: jax.Array) -> jax.Array:
-  """The target's upper half over the reference's lower half: `generator_faces` (*b, h, w, 6) -> (*b, h, w, 3)."""
-  middle = faces.shape[-3] // 2
-  return jnp.concatenate([faces[..., :middle, :, :3], faces[..., middle:, :, 3:]], -3)
-
-
 def lower_half(frames: jax.Array) -> jax.Array:
   """The rows h // 2 and below: (*b, h, w, c) -> (*b, h - h // 2, w, c)."""
   return frames[..., frames.shape[-3] // 2 :, :, :]

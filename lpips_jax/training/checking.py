@@ -87,11 +87,6 @@ def _check_losses(config: ConfigDict) -> None:
         f'config.losses.triplet={config.losses.triplet} needs config.model.image_size={2 * MIN_SIZE} or more, of which '
         'it sees the lower half'
       )
-    if config.losses.flow and config.model.get('output') != 'warp':
-      raise UserError(
-        f'config.losses.flow={config.losses.flow} is for networks that move pixels: give --config.model.output=warp, '
-        'or --config.losses.flow=0'
-      )
     if config.silent_generator and config.model.get('output') == 'warp':
       raise UserError(
         'config.silent_generator and config.model.output=warp exclude each other, as that moves the pixels of the '

@@ -1,8 +1,7 @@
 """The generator's step and evaluation: pure functions of state and batch, to be jitted over a mesh.
 
 A batch holds b windows of t frames: `target`, `reference` (b, t, h, w, 3) uint8, which are scaled, masked and stacked
-here, on the device; `mel` (b, t, 80, 16), one window a frame; `window_mel` (b, 80, 16), the expert's window of all;
-and, where flow is a loss, `flow` (b, t, h, w, 3).
+here, on the device; `mel` (b, t, 80, 16), one window a frame; `window_mel` (b, 80, 16), the expert's window of all.
 """
 
 import dataclasses
@@ -18,9 +17,8 @@ from einops import rearrange
 from lpips_jax import losses
 from lpips_jax.conventions import WINDOW_FRAMES
 from lpips_jax.models import Discriminator, SyncExpert
-from lpips_jax.models.inputs import generator_faces, lower_half, pasted, to_unit
+from lpips_jax.models.inputs import generator_faces, lower_half, to_unit
 from lpips_jax.models.silence import shut
-from lpips_jax.models.warping import compose
 from lpips_jax.perceptual import features, lpips
 from lpips_jax.training.gradients import in_parts, rematerialised
 from lpips_jax.training.state import CLOSED, TrainState, Variables
@@ -60,9 +58,10 @@ def make_step(networks: Networks, optimizer: optax.GradientTransformation, rate:
   def objective(
     params: Any, batch_stats: Any, adversary: Any, weights: Metrics, batch: Batch, frozen: Any
   ) -> tuple[jax.Array, Any]:
-    made, new = _made(networks.generator, {'params': params, 'batch_stats': batch_stats}, batch, config, train=True)
-    metrics = _losses(networks.expert, made, batch, frozen, config)
-    generated = rearrange(made['frames'], 'b t h w c -> (b t) h w c')
+    generated, new = networks.generator.apply(
+      {'params': params, 'batch_stats': batch_stats}, *_inputs(batch), train=True, mutable=['batch_stats']
+    )
+    metrics = _losses(networks.expert, generated.reshape(batch['target'].shape), batch, frozen, config)
     if networks.discriminator:
       logits = networks.discriminator.apply({'params': adversary}, generated)
       metrics['adversarial'] = losses.adversarial(logits, config.losses.adversarial_kind).mean()
@@ -115,9 +114,10 @@ def make_evaluation(networks: Networks, config: Any) -> Any:
 
   def evaluate(variables: Variables, batch: Batch, frozen: Any) -> tuple[Metrics, dict[str, jax.Array]]:
     batch = _as_shown(networks.silent, batch, frozen)
-    made, _ = _made(networks.generator, variables, batch, config)
-    metrics = _losses(networks.expert, made, batch, frozen, config)
-    weights, generated = _full_weights(config.losses), made['frames']
+    faces, mels = _inputs(batch)
+    generated = networks.generator.apply(variables, faces, mels).reshape(batch['target'].shape)
+    metrics = _losses(networks.expert, generated, batch, frozen, config)
+    weights = _full_weights(config.losses)
     error = losses.squared_error(lower_half(generated), lower_half(to_unit(batch['target'])))
     psnr = -10 * jnp.log10(jnp.maximum(error, 1e-10)).mean()
     loss = sum(weight * metrics[name] for name, weight in weights.items() if name in metrics)
@@ -170,7 +170,7 @@ def discrimination(
 
 def _full_weights(config: Any) -> dict[str, float]:
   """How much each loss counts in the end, by the name of its metric."""
-  names = 'reconstruction', 'lower_half', 'flow', 'perceptual', 'triplet', 'adversarial'
+  names = 'reconstruction', 'lower_half', 'perceptual', 'triplet', 'adversarial'
   return {name: config[name] for name in names} | {SYNC_LOSSES[config.sync_kind]: config.sync}
 
 
@@ -183,25 +183,8 @@ def _as_shown(silent: nn.Module | None, batch: Batch, frozen: Any) -> Batch:
   return batch | {'reference': jax.lax.stop_gradient(rest).reshape(batch['reference'].shape)}
 
 
-def _made(
-  generator: nn.Module, variables: Variables, batch: Batch, config: Any, train: bool = False
-) -> tuple[Metrics, Variables]:
-  """What a generator makes of a batch, and its new statistics.
-
-  That is `frames` (b, t, h, w, 3) in [0, 1]; and, where flow is a loss, `flow` (b, t, h, w, 2).
-  """
-  faces, mels = _inputs(batch)
-  parts = {'parts': True} if config.losses.flow else {}
-  made, new = generator.apply(variables, faces, mels, train, **parts, mutable=['batch_stats'])
-  whole = partial(rearrange, pattern='(b t) h w c -> b t h w c', t=WINDOW_FRAMES)
-  if not parts:
-    return {'frames': whole(made)}, new
-  return {'frames': whole(compose(made, pasted(faces))), 'flow': whole(made[..., :2])}, new
-
-
-def _losses(expert: SyncExpert, made: Metrics, batch: Batch, frozen: Any, config: Any) -> Metrics:
-  """The unweighted losses, of what `_made` returns, that need no adversary."""
-  generated = made['frames']
+def _losses(expert: SyncExpert, generated: jax.Array, batch: Batch, frozen: Any, config: Any) -> Metrics:
+  """The unweighted losses of generated frames (b, t, h, w, 3) that need no adversary."""
   target, reference = to_unit(batch['target']), to_unit(batch['reference'])
   # The expert keeps its running statistics: those of this batch would let the generator game it.
   speech = expert.apply(frozen['expert'], batch['window_mel'], method=SyncExpert.embed_speech)
@@ -218,8 +201,6 @@ def _losses(expert: SyncExpert, made: Metrics, batch: Batch, frozen: Any, config
   }
   if config.losses.sync_kind == 'stabilised' and config.losses.sync:
     metrics['stabilised_sync'] = losses.stabilised_sync(in_sync, cosine(target), cosine(reference)).mean()
-  if config.losses.flow:
-    metrics['flow'] = losses.flow_error(lower_half(made['flow']), lower_half(batch['flow'])).mean()
   dtype = jnp.dtype(config.model.dtype)
   if config.losses.perceptual:
     x, y = (_for_vgg(frames) for frames in (generated, target))

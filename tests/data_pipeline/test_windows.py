@@ -3,12 +3,10 @@
 import numpy as np
 import pytest
 
-from data_pipeline.augment import Augmentation
 from data_pipeline.corpora.talking_faces.clips import clip_record, draw_clip
 from data_pipeline.records import decode_frames, encode_frame
 from data_pipeline.windows import ExpertWindows, GeneratorWindows, silent_starts
 from lpips_jax.media.audio import mel_windows, melspectrogram
-from lpips_jax.media.flow import trusted_flow
 from lpips_jax.media.phones import PHONES
 
 
@@ -175,14 +173,3 @@ def test_phones_are_heard_in_place_of_mels_and_some_are_misheard():
   record['mel'][60:110] = -4.0
   quiet = first(silent.random_map(record, rng))
   assert (quiet['mel'][:, 0] == 1).all() and (quiet['mel'][:, 1:] == 0).all()
-
-
-def test_flow_leads_from_targets_to_references_as_they_were_changed():
-  record = clip_record(0, 'train', 1, 0, seconds=2.0, image_size=64)
-  flipped = Augmentation(flip=1.0)
-  windows = GeneratorWindows(image_size=64, lead=0.0, reference='rest', augmentation=flipped, flow=True)
-  window = first(windows.random_map(record, np.random.default_rng(0)))
-  assert window['flow'].shape == (5, 64, 64, 3) and window['flow'].dtype == np.float32
-  np.testing.assert_array_equal(window['flow'][2], trusted_flow(window['target'][2], window['reference'][2]))
-  without = GeneratorWindows(image_size=64, lead=0.0).random_map(record, np.random.default_rng(0))
-  assert 'flow' not in without

@@ -125,13 +125,6 @@ def test_sharpening_sharpens(media):  # noqa: F811
   assert edges[1] > edges[0] + 2
 
 
-def test_expression_is_refused_where_no_pixels_are_moved(media):  # noqa: F811
-  with pytest.raises(UserError, match='--expression is for generators that move pixels'):
-    dub(**media, checkpoint=Painter(), expression=1.5)
-  with pytest.raises(UserError, match='--expression must be from 0 to 4'):
-    dub(**media, checkpoint=Painter(), expression=-1.0)
-
-
 class Recorder(Painter):
   """Keeps the references that it sees."""
 

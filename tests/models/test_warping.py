@@ -56,15 +56,6 @@ def test_a_picture_of_any_size_moves_alike():
   assert np.abs(larger.reshape(32, 3, 32, 3, 3).mean((1, 3)) - same)[inside, inside].mean() < 6
 
 
-def test_expression_moves_pixels_as_much_further():
-  parts = np.zeros((32, 32, 6), np.float32)
-  parts[..., 0] = 2 / 32
-  image = _image(32)
-  twice = of_any_size.compose(parts, image, expression=2.0)
-  np.testing.assert_array_equal(twice[:, :28], image[:, 4:])
-  np.testing.assert_array_equal(of_any_size.compose(parts, image, expression=0.0), image)
-
-
 def test_a_pose_says_where_the_reference_is():
   parts = np.zeros((32, 32, 6), np.float32)
   shifted = np.array([[1, 0, 4 / 32], [0, 1, 0]])

@@ -37,11 +37,6 @@ NAN = float('nan')
     ('generator', {'model.widths': ()}, 'config.model: no attn_wav2lip can be made of these values'),
     ('generator', {'losses.sync_kind': 'logs'}, "config.losses.sync_kind='logs': there are log, stabilised"),
     ('generator', {'losses.triplet': 1.0, 'model.image_size': 16}, 'needs config.model.image_size=32 or more'),
-    (
-      'generator',
-      {'losses.flow': 1.0, 'model.output': 'image'},
-      'give --config.model.output=warp, or --config.losses.flow=0',
-    ),
     ('generator', {'silent_generator': 'runs/silent'}, 'give --config.model.output=change or image'),
     (
       'generator',

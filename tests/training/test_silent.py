@@ -29,7 +29,7 @@ def silent_config(directory, silent):
   config.update(silent_generator=str(silent), eval_every=1)  # the sync loss opens after the first step
   config.model.output = 'change'
   config.data.reference = 'elsewhere'
-  config.losses.update(sync_kind='stabilised', sync_gate=1e9, sync=0.1, perceptual=0.0, triplet=0.1, flow=0.0)
+  config.losses.update(sync_kind='stabilised', sync_gate=1e9, sync=0.1, perceptual=0.0, triplet=0.1)
   return config
 
 

@@ -78,9 +78,8 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
     shapes = {'frames': (*lead, *frames), 'mel': (*lead, *mel), 'start': lead}
   else:
     shapes = {'target': (*lead, *frames), 'reference': (*lead, *frames)}
-    shapes |= {'flow': shapes['target']} if config.losses.flow else {}
     shapes |= {'mel': (*lead, WINDOW_FRAMES, *mel), 'window_mel': (*lead, *mel)}
-  dtypes = {'flow': jnp.float32, 'mel': jnp.float32, 'window_mel': jnp.float32, 'start': jnp.int32}
+  dtypes = {'mel': jnp.float32, 'window_mel': jnp.float32, 'start': jnp.int32}
   return {name: jax.ShapeDtypeStruct(shape, dtypes.get(name, jnp.uint8)) for name, shape in shapes.items()}
 
 
