@@ -47,6 +47,26 @@ def run(config: ConfigDict, workdir: Path, batches=None):
   return train(config, workdir, open_data)
 
 
+class PowerCut(Exception):
+  pass
+
+
+def cut_after(monkeypatch, steps):
+  """Ends the training loop after some steps, as a power cut would."""
+  from lpips_jax.training.logs import RunLog
+
+  advance = RunLog.advance
+  made = []
+
+  def cut(log):
+    advance(log)
+    made.append(1)
+    if len(made) == steps:
+      raise PowerCut
+
+  monkeypatch.setattr(RunLog, 'advance', cut)
+
+
 @pytest.fixture(scope='session')
 def directory(tmp_path_factory) -> Path:
   """Holds `data` and a trained `sync_expert`."""

@@ -1,47 +1,22 @@
 """The training loop: nothing is lost when it is cut short, and nothing is mixed up when it goes on."""
 
-import contextlib
 import json
-import os
-import resource
 import shutil
-import signal
-import threading
-import time
 
 import grain
 import jax
 import numpy as np
 import pytest
-from conftest import run, tiny_config
+from conftest import PowerCut, cut_after, run, tiny_config
 
 from data_pipeline import input as data
-from lpips_jax import cards, models, pretrained
+from lpips_jax import models, pretrained
 from lpips_jax.cli import UserError
 from lpips_jax.files import alone_in
 from lpips_jax.media.video import probe
-from lpips_jax.training import checkpoints, loop, sharding
-from lpips_jax.training.logs import RunLog
+from lpips_jax.training import loop
 from lpips_jax.training.loop import train
 from lpips_jax.training.state import CLOSED, TrainState, init_variables
-
-
-class PowerCut(Exception):
-  pass
-
-
-def cut_after(monkeypatch, steps):
-  """Ends the training loop after some steps, as a power cut would."""
-  advance = RunLog.advance
-  made = []
-
-  def cut(log):
-    advance(log)
-    made.append(1)
-    if len(made) == steps:
-      raise PowerCut
-
-  monkeypatch.setattr(RunLog, 'advance', cut)
 
 
 @pytest.mark.parametrize('task', ['sync_expert', 'generator'])
@@ -285,129 +260,3 @@ def test_pictures_and_videos_are_left(trained_checkpoint, directory):
   clip = probe(trained_checkpoint.parent / 'samples' / '0000002.mp4')
   assert (clip.width, clip.height) == (64, 32)
   assert (directory / 'sync_expert' / 'diagnosis' / '0000002.png').stat().st_size > 0
-
-
-def test_the_last_and_the_best_are_kept(directory, tmp_path, monkeypatch):
-  config = tiny_config('sync_expert', directory)
-  config.update(steps=4, checkpoint_every=1, eval_every=1, keep=1)
-  found = iter([(3.0, 0.6), (2.0, 0.8), (1.0, 0.7), (4.0, 0.5)])  # an expert is as good as it ranks, whatever its loss
-  monkeypatch.setattr(loop, '_evaluated', lambda *_: (_[2], dict(zip(('loss', 'ranking'), next(found), strict=True))))
-  run(config, tmp_path / 'run')
-  kept = sorted(int(child.name) for child in (tmp_path / 'run' / 'checkpoint').iterdir() if child.name.isdigit())
-  assert kept == [2, 4]
-  assert pretrained.load(tmp_path / 'run').step == 2  # the best, of an expert
-  assert pretrained.load(tmp_path / 'run' / 'checkpoint' / 'best').step == 2
-  assert pretrained.load(tmp_path / 'run' / 'checkpoint' / '4').step == 4
-  with pytest.raises(UserError, match='has no step 3; there are 2, 4'):
-    pretrained.load(tmp_path / 'run' / 'checkpoint' / '3')
-
-
-def test_saves_leave_no_threads(directory, tmp_path):
-  config = tiny_config('sync_expert', directory)
-  config.update(steps=6, checkpoint_every=1)
-  run(config, tmp_path / 'run')
-  before = threading.active_count()
-  config.steps = 12
-  run(config, tmp_path / 'run')
-  deadline = time.monotonic() + 10
-  while threading.active_count() > before + 2 and time.monotonic() < deadline:
-    time.sleep(0.05)
-  assert threading.active_count() <= before + 2
-
-
-def test_a_kill_while_an_old_step_is_deleted_leaves_no_half_of_it(directory, tmp_path, monkeypatch):
-  config = tiny_config('sync_expert', directory)
-  config.update(steps=3, checkpoint_every=1, eval_every=3, keep=1, keep_best=0)
-  rmtree = shutil.rmtree
-
-  def killed(path, *rest, **options):
-    if str(path).endswith('.deleted'):
-      raise KeyboardInterrupt
-    rmtree(path, *rest, **options)
-
-  with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-    patch.setattr(shutil, 'rmtree', killed)
-    run(config, tmp_path / 'run')
-  checkpoint = tmp_path / 'run' / 'checkpoint'
-  assert (checkpoint / '1.deleted').is_dir()
-  for step in [child.name for child in checkpoint.iterdir() if child.name.isdigit()]:
-    assert pretrained.load(checkpoint / step).step == int(step)
-  run(config, tmp_path / 'run')
-  assert sorted(child.name for child in checkpoint.iterdir()) == ['3', cards.FILE, 'config.json']
-
-
-def test_a_checkpoint_that_cannot_be_read_is_set_aside_for_the_one_before(directory, tmp_path, caplog):
-  config = tiny_config('sync_expert', directory)
-  config.update(steps=4, checkpoint_every=2, eval_every=4, keep=2)
-  whole = run(config, tmp_path / 'run')
-  shutil.rmtree(tmp_path / 'run' / 'checkpoint' / '4' / 'state')
-  again = run(config, tmp_path / 'run')
-  assert 'step 4' in caplog.text and (tmp_path / 'run' / 'checkpoint' / '4.damaged').is_dir()
-  for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(again), strict=True):
-    np.testing.assert_array_equal(a, b)
-
-
-def test_sigterm_saves_and_the_same_command_goes_on(directory, tmp_path, monkeypatch):
-  config = tiny_config('sync_expert', directory)
-  config.update(steps=6, checkpoint_every=6, eval_every=6)
-  whole = run(config, tmp_path / 'whole')
-  put_batch = sharding.put_batch
-  put = []
-
-  def interrupted(batch, mesh):
-    put.append(1)
-    if len(put) == 4:  # the first is the evaluation's
-      os.kill(os.getpid(), signal.SIGTERM)
-    return put_batch(batch, mesh)
-
-  with monkeypatch.context() as patch:
-    patch.setattr(sharding, 'put_batch', interrupted)
-    stopped = run(config, tmp_path / 'run')
-  assert int(stopped.step) == 3
-  assert pretrained.load(tmp_path / 'run').step == 3
-  resumed = run(config, tmp_path / 'run')
-  for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
-    np.testing.assert_array_equal(a, b)
-
-
-@contextlib.contextmanager
-def full_disk_from_the_first_save_on(monkeypatch, room):
-  """No file may grow above so many bytes."""
-  before = resource.getrlimit(resource.RLIMIT_FSIZE)
-  save = checkpoints.save
-
-  def save_on_full_disk(*arguments):
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
-    save(*arguments)
-
-  try:
-    with monkeypatch.context() as patch:
-      patch.setattr(checkpoints, 'save', save_on_full_disk)
-      yield
-  finally:
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def half_of_the_largest_file(directory):
-  return max(path.stat().st_size for path in directory.rglob('*') if path.is_file()) // 2
-
-
-def test_a_full_disk_is_one_line_and_the_last_good_checkpoint_stays(directory, tmp_path, monkeypatch):
-  config = tiny_config('sync_expert', directory)
-  run(config, tmp_path / 'run')
-  config.steps = 4
-  room = half_of_the_largest_file(tmp_path / 'run' / 'checkpoint' / '2')
-  told = pytest.raises(UserError, match='last whole one is step 2: make room')
-  with full_disk_from_the_first_save_on(monkeypatch, room), told:
-    run(config, tmp_path / 'run')
-  assert pretrained.load(tmp_path / 'run').step == 2
-  assert int(run(config, tmp_path / 'run').step) == 4
-
-
-def test_a_save_that_fails_does_not_hide_what_ended_the_run(directory, tmp_path, monkeypatch):
-  config = tiny_config('sync_expert', directory)
-  config.update(steps=3, checkpoint_every=1, eval_every=3)
-  room = half_of_the_largest_file(directory / 'sync_expert' / 'checkpoint')
-  with full_disk_from_the_first_save_on(monkeypatch, room), pytest.raises(PowerCut):
-    cut_after(monkeypatch, 2)
-    run(config, tmp_path / 'run')
