@@ -3,7 +3,7 @@
   make demo        or        python demo.py --output=runs/demo
 
 Every step is one of the project's commands and is printed before it runs. Leaves dubbed.mp4, samples.png, metrics.json
-and the generator's checkpoint/ in --output. Takes some thirteen minutes on two CPU cores; a run cut short goes on where
+and the generator's checkpoint/ in --output. Takes some ten minutes on two CPU cores; a run cut short goes on where
 it stopped.
 """
 

@@ -14,6 +14,8 @@ from benchmarks.torch_reference.networks import Generator
 from benchmarks.torch_reference.recipes import Recipe
 from benchmarks.torch_reference.steps import generator_faces, images
 from lpips_jax.conventions import FRAME_RATE
+from lpips_jax.dubbing.options import reference_of
+from lpips_jax.media.loudness import level_of
 
 AHEAD = {'cpu': 1, 'cuda': 2}  # batches at once
 PAIRS = ('0', '1'), ('conv', 'norm'), ('reduce', 'norm')  # a convolution and the BatchNorm after it, by name
@@ -64,8 +66,8 @@ class FaceGenerator:
     self.batch_size = self.part = batch_size
     self.image_size = config.model.image_size
     self.lead = Fraction(config.data.lead) / FRAME_RATE
-    self.level = config.data.level
-    self.speech, self.reference = config.model.speech, 'frame'
+    self.level = level_of(config)
+    self.speech, self.reference = config.model.speech, reference_of(config)
     self._generate, self._recipe = generate, recipe
     # Two on a GPU: one batch is copied while the other is computed. Denormal numbers are a matter of each thread.
     self._workers = ThreadPoolExecutor(AHEAD[recipe.device], 'generator', torch.set_flush_denormal, (True,))

@@ -15,6 +15,7 @@ from lpips_jax import pretrained
 from lpips_jax.cli import UserError
 from lpips_jax.conventions import FRAME_RATE
 from lpips_jax.devices import along_batch, available_cores, on_all_devices
+from lpips_jax.dubbing.options import reference_of
 from lpips_jax.media.loudness import level_of
 from lpips_jax.models import example_inputs
 from lpips_jax.models.inputs import generator_faces
@@ -61,7 +62,7 @@ class Generator:
     self.lead = Fraction(network.config.data.lead) / FRAME_RATE
     self.level = level_of(network.config)
     self.speech = network.config.model.get('speech', 'mel')
-    self.reference = 'rest' if network.config.data.get('reference') == 'rest' else 'frame'
+    self.reference = reference_of(network.config)
     self._warps = ours and network.config.model.get('output') == 'warp'
     self.workers = ThreadPoolExecutor(parts if on_cpu else AHEAD, 'generator')
     if ours:  # compiled before there are frames to hold: compilers take memory, too

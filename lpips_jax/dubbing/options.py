@@ -16,6 +16,11 @@ MOST_SHARPENING = 4.0
 Path_ = str | os.PathLike[str]
 
 
+def reference_of(config: Any) -> str:
+  """Returns which of `REFERENCES` the generator of a config was made to be shown; by default Wav2Lip's, 'frame'."""
+  return 'rest' if config.data.get('reference') == 'rest' else 'frame'
+
+
 @dataclasses.dataclass(frozen=True)
 class Options:
   """Options of one dub.
