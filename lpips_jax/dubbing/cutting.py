@@ -1,5 +1,6 @@
 """A face cut out of a frame: what the generator sees of it, and what of the frame may change."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +49,7 @@ def cut_out(shown: Shown, box: np.ndarray, size: int) -> Face | None:
 
 def large_crop(shown: Shown, box: np.ndarray) -> np.ndarray:
   """Returns the crop of a box, (5,) in pixels inside the picture, as large as it was filmed: (r, r, 3) uint8."""
-  side = int(np.clip(round(float(max(box[2:4] - box[:2]))), SMALL, LARGE))
+  side = int(np.clip(math.ceil(float(max(box[2:4] - box[:2]))), SMALL, LARGE))
   grown = box[:4] + np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])
   region = ycbcr.even_region(shown.planes.size, *turning.bounds(box, grown))
   return faces.crop(ycbcr.to_rgb(shown.planes, region), turning.moved(box, region.left, region.top), side)

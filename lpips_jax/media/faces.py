@@ -26,6 +26,7 @@ MASK_SOLID = 0.62  # the part of its radius within which only the generated face
 BAND = 0.65, 1.1
 BAND_EDGE = 0.15
 MATCH_BLUR = 0.12
+ALIASED = 1.5  # pixels of a face in a step, from which it would alias
 SHARPEN_BLUR = 0.012  # of the crop's side: a pixel or so of a 96-pixel crop
 
 
@@ -47,12 +48,14 @@ def crop(frame: np.ndarray, box: Sequence[float], size: int) -> np.ndarray:
   left, top, width, height = _origin_and_size(box)
   # When shrinking, whole numbers of samples are averaged for each pixel, none of them further apart than a pixel.
   per_pixel_x, per_pixel_y = math.ceil(width / size), math.ceil(height / size)
+  # Linear samples that are not averaged would leave a face softer than it was filmed.
+  how = cv2.INTER_CUBIC if per_pixel_x == per_pixel_y == 1 else cv2.INTER_LINEAR
   if turning.roll_of(box):
-    samples = _resample_turned(frame, box, size * per_pixel_x, size * per_pixel_y)
+    samples = _resample_turned(frame, box, size * per_pixel_x, size * per_pixel_y, how)
   else:
-    samples = _resample(frame, left, top, width, height, size * per_pixel_x, size * per_pixel_y)
+    samples = _resample(frame, left, top, width, height, size * per_pixel_x, size * per_pixel_y, how)
   averaged = cv2.resize(samples, (size, size), interpolation=cv2.INTER_AREA)
-  return np.rint(averaged).astype(np.uint8)
+  return np.rint(np.clip(averaged, 0, 255)).astype(np.uint8)
 
 
 def paste(frame: np.ndarray, box: Sequence[float], face: np.ndarray) -> np.ndarray:
@@ -173,9 +176,10 @@ def _turn(face: np.ndarray, box: Sequence[float], region: tuple[slice, slice]) -
 
 
 def _shrunk_to(face: np.ndarray, to_face: np.ndarray, step: float, shape: tuple[int, int]) -> np.ndarray:
-  """Samples a face on a grid of columns x rows, cubically; where steps are larger than its pixels, they are blurred."""
-  if step > 1:  # the face shrinks: smooth away what would alias
-    face = cv2.GaussianBlur(face, (0, 0), max(0.5 * math.sqrt(step**2 - 1), 0.1), borderType=cv2.BORDER_REPLICATE)
+  """Samples a face on a grid of columns x rows, cubically; where steps are much larger than its pixels, it is blurred."""
+  if step > ALIASED:
+    sigma = 0.5 * math.sqrt((step / ALIASED) ** 2 - 1)
+    face = cv2.GaussianBlur(face, (0, 0), max(sigma, 0.1), borderType=cv2.BORDER_REPLICATE)
   flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
   return cv2.warpAffine(face, to_face, shape, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
@@ -184,19 +188,21 @@ def _step(places: np.ndarray) -> float:
   return float(places[1] - places[0]) if len(places) > 1 else 1.0
 
 
-def _resample(frame: np.ndarray, left: float, top: float, width: float, height: float, columns: int, rows: int):
-  """Samples a box on a grid of columns x rows, linearly, repeating the frame's edge outside it: (rows, columns, 3)."""
+def _resample(
+  frame: np.ndarray, left: float, top: float, width: float, height: float, columns: int, rows: int, how: int
+) -> np.ndarray:
+  """Samples a box on a grid of columns x rows, by an interpolation of OpenCV's, repeating the frame's edge outside it: (rows, columns, 3)."""
   first_x, last_x = _surrounding(left, width, frame.shape[1])
   first_y, last_y = _surrounding(top, height, frame.shape[0])
   region = frame[first_y:last_y, first_x:last_x].astype(np.float32)  # so that values are rounded once, at the end
   step_x, step_y = width / columns, height / rows
   offset_x, offset_y = left - first_x + step_x / 2 - 0.5, top - first_y + step_y / 2 - 0.5
   to_region = np.array([[step_x, 0, offset_x], [0, step_y, offset_y]])
-  flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+  flags = how | cv2.WARP_INVERSE_MAP
   return cv2.warpAffine(region, to_region, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _resample_turned(frame: np.ndarray, box: Sequence[float], columns: int, rows: int) -> np.ndarray:
+def _resample_turned(frame: np.ndarray, box: Sequence[float], columns: int, rows: int, how: int) -> np.ndarray:
   """As `_resample`, of a box that is turned."""
   _, _, width, height = _origin_and_size(box)
   left, top, right, bottom = turning.bounds(box, box[:4])
@@ -205,7 +211,7 @@ def _resample_turned(frame: np.ndarray, box: Sequence[float], columns: int, rows
   region = frame[first_y:last_y, first_x:last_x].astype(np.float32)
   steps = turning.rotation(turning.roll_of(box)) * np.array([width / columns, height / rows])
   first = turning.middle(box) - [first_x, first_y] - steps @ (np.array([columns, rows]) / 2 - 0.5) - 0.5
-  flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+  flags = how | cv2.WARP_INVERSE_MAP
   to_region = np.column_stack([steps, first])
   return cv2.warpAffine(region, to_region, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
