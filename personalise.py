@@ -18,10 +18,12 @@ from lpips_jax import cli
 from lpips_jax.files import keep_compiled_programs, write_whole
 from lpips_jax.media.detect import DETECTORS, choose_detector, make_detector
 
+TUNING = 'tuning'  # the run, within --workdir
+
 flags.DEFINE_list('video', [], 'Videos of one person who speaks, or directories with some: files between commas.')
 flags.DEFINE_string('checkpoint', None, 'The generator to begin with: its checkpoint directory.')
 flags.DEFINE_string('workdir', None, 'Where everything goes.')
-flags.DEFINE_integer('steps', None, 'How many steps to tune for; 1,000 by default.', lower_bound=1)
+flags.DEFINE_integer('steps', None, 'How many steps to tune for; 400 by default.', lower_bound=1)
 flags.DEFINE_string('sync_expert', '', 'A sync expert; by default the one that is kept with --checkpoint.')
 flags.DEFINE_enum('detector', 'auto', DETECTORS, 'What finds faces; auto is YuNet where it can be had.')
 flags.DEFINE_string('detector_model', None, "YuNet's file, if not downloaded and not named by LIPSYNC_YUNET.")
@@ -54,12 +56,12 @@ def main() -> None:
   from lpips_jax import pretrained
 
   base = pretrained.load(given.checkpoint)
-  left = config.steps - _steps_done(workdir / 'checkpoint')
+  left = config.steps - _steps_done(workdir / TUNING / 'checkpoint')
   print(estimate.told(estimate.measure(base, config), max(0, left), person.held_out), flush=True)
   _stage(2, f'tuning for {config.steps} steps')
-  if _train(config, workdir) < config.steps:
+  if _train(config, workdir / TUNING) < config.steps:
     return
-  tuned = pretrained.load(workdir / 'checkpoint')
+  tuned = _half_way(base, workdir)
 
   _stage(3, f'scoring on the {person.held_out:.1f} s held out')
   summary = _score(base, tuned, config, workdir)
@@ -76,7 +78,7 @@ def _config(workdir: Path) -> Any:
   from lpips_jax.personalising import recipe
   from lpips_jax.training.checking import check_config
 
-  given, made = flags.FLAGS, workdir / 'checkpoint'
+  given, made = flags.FLAGS, workdir / TUNING / 'checkpoint'
   base = recipe.read_base(given.checkpoint, given.sync_expert)
   config = recipe.tuning(base, lrs2.get_config(), given.steps or recipe.STEPS)
   config.update(init_from=given.checkpoint, sync_expert=given.sync_expert)
@@ -107,6 +109,17 @@ def _train(config: Any, workdir: Path) -> int:
     return TrainData(data.train_batches(config), data.eval_batches(config), data.clips_to_watch(config))
 
   return int(train(config, workdir, open_data).step)
+
+
+def _half_way(base: Any, workdir: Path) -> Any:
+  """Keeps, as the checkpoint, the network half way from the base to what it was tuned to; returns it."""
+  from lpips_jax import pretrained
+  from lpips_jax.personalising import recipe
+
+  made = workdir / 'checkpoint'
+  if not made.exists():
+    recipe.keep_half_way(made, base, workdir / TUNING / 'checkpoint')
+  return pretrained.load(made)
 
 
 def _score(base: Any, tuned: Any, config: Any, workdir: Path) -> Any:

@@ -176,7 +176,7 @@ def _turn(face: np.ndarray, box: Sequence[float], region: tuple[slice, slice]) -
 
 
 def _shrunk_to(face: np.ndarray, to_face: np.ndarray, step: float, shape: tuple[int, int]) -> np.ndarray:
-  """Samples a face on a grid of columns x rows, cubically; where steps are much larger than its pixels, it is blurred."""
+  """Samples a face on a grid of columns x rows, cubically; if steps are much larger than its pixels, it is blurred."""
   if step > ALIASED:
     sigma = 0.5 * math.sqrt((step / ALIASED) ** 2 - 1)
     face = cv2.GaussianBlur(face, (0, 0), max(sigma, 0.1), borderType=cv2.BORDER_REPLICATE)
@@ -191,7 +191,7 @@ def _step(places: np.ndarray) -> float:
 def _resample(
   frame: np.ndarray, left: float, top: float, width: float, height: float, columns: int, rows: int, how: int
 ) -> np.ndarray:
-  """Samples a box on a grid of columns x rows, by an interpolation of OpenCV's, repeating the frame's edge outside it: (rows, columns, 3)."""
+  """Samples a box on a grid, by an interpolation of OpenCV's, and the frame's edge outside it: (rows, columns, 3)."""
   first_x, last_x = _surrounding(left, width, frame.shape[1])
   first_y, last_y = _surrounding(top, height, frame.shape[0])
   region = frame[first_y:last_y, first_x:last_x].astype(np.float32)  # so that values are rounded once, at the end

@@ -1,12 +1,18 @@
-"""How a base is tuned: its own config, on the person's videos, for a short while."""
+"""How a base is tuned: its own config, on the person's videos, for a short while, and then half of the way back."""
 
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+import jax
 from ml_collections import ConfigDict
 
-from lpips_jax import pretrained
+from lpips_jax import cards, pretrained
 from lpips_jax.cli import UserError
 from lpips_jax.devices import available_cores
 
-STEPS = 1000
+STEPS = 400
 RATE = 0.3  # of the learning rate that the base was trained with
 BATCH = 8  # windows a step at most, which a CPU can do
 WHOLE = 'model', 'perceptual', 'discriminator'  # parts of a config that belong together
@@ -59,6 +65,34 @@ def tuning(base: ConfigDict, defaults: ConfigDict, steps: int) -> ConfigDict:
   config.update(steps=steps, log_every=max(5, steps // 40), eval_every=every, checkpoint_every=every)
   config.update(keep=1, keep_best=0, accumulate=1)
   return config
+
+
+def half_way(base: pretrained.Pretrained, tuned: pretrained.Pretrained) -> pretrained.Pretrained:
+  """Returns the network whose weights and statistics are the means of a base's and of what it was tuned to.
+
+  Of a minute of video a network learns soon what the person looks like, and unlearns as soon to move the mouth: of most
+  of how lips look speech says nothing, and a mouth that hardly moves errs least. Half way (Wortsman et al., arXiv
+  2109.01903) it does both.
+  """
+  variables = jax.tree.map(lambda ours, theirs: (ours + theirs) / 2, base.variables, tuned.variables)
+  return dataclasses.replace(tuned, variables=variables)
+
+
+def keep_half_way(directory: Path, base: pretrained.Pretrained, tuning: Path) -> None:
+  """Writes `half_way` as a checkpoint directory, with the frozen networks of the run; whole or not at all.
+
+  Args:
+    directory: to be made.
+    base: what the run started from.
+    tuning: the run's checkpoint directory.
+  """
+  network = half_way(base, pretrained.load(tuning))
+  beside = directory.with_name(directory.name + '.part')
+  shutil.rmtree(beside, ignore_errors=True)
+  pretrained.save(beside, network)
+  cards.write(beside, network.config, network.variables, network.step, None)
+  shutil.copytree(tuning / pretrained.SYNC_EXPERT, beside / pretrained.SYNC_EXPERT)
+  os.replace(beside, directory)
 
 
 def _over(values: ConfigDict, defaults: ConfigDict) -> ConfigDict:

@@ -1,5 +1,6 @@
 """Tuning to one person: the base's own config for a short while, its cost told, its gain shown, the end seen."""
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from fractions import Fraction
 
+import jax
 import numpy as np
 import pytest
 from conftest import ROOT
@@ -49,6 +51,14 @@ def test_no_generator_and_no_expert_are_told(directory, trained_checkpoint, tmp_
   recipe.read_base(str(tmp_path / 'alone'), str(directory / 'sync_expert'))
 
 
+def test_half_way_is_the_mean_of_weights_and_statistics(trained_checkpoint):
+  base = pretrained.load(trained_checkpoint)
+  tuned = dataclasses.replace(base, variables=jax.tree.map(lambda x: x + 2, base.variables), step=7)
+  halves = recipe.half_way(base, tuned)
+  jax.tree.map(lambda x, y: np.testing.assert_allclose(y, x + 1, rtol=1e-6), base.variables, halves.variables)
+  assert halves.step == 7
+
+
 def test_time_is_told_from_the_pace():
   assert estimate.told(estimate.Pace(0.01, 0.5, 3.0), 240, 10.0) == (
     'about 0:02:45 from here: 0:00:30 to compile, 0:02:00 for 240 steps, 0:00:15 to score and dub'
@@ -82,7 +92,8 @@ def test_killed_and_continued_it_leaves_what_dubs(me, trained_checkpoint, tmp_pa
   environment = os.environ | {'JAX_NUM_CPU_DEVICES': '1'}
   first = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
   deadline = time.monotonic() + 120
-  while not (tmp_path / 'run' / 'checkpoint' / '1').exists() and time.monotonic() < deadline and first.poll() is None:
+  saved = tmp_path / 'run' / 'tuning' / 'checkpoint' / '1'
+  while not saved.exists() and time.monotonic() < deadline and first.poll() is None:
     time.sleep(0.05)
   first.send_signal(signal.SIGKILL)
   first.communicate()
@@ -90,7 +101,10 @@ def test_killed_and_continued_it_leaves_what_dubs(me, trained_checkpoint, tmp_pa
   assert second.returncode == 0, second.stderr
   assert 'going on' in second.stdout and '4 of 4: dubbing' in second.stdout
   assert f'; to dub: python infer.py --face={me}' in second.stdout.splitlines()[-1]
-  assert pretrained.load(tmp_path / 'run' / 'checkpoint').step == 4
+  made, tuned = (pretrained.load(tmp_path / 'run' / name) for name in ('checkpoint', 'tuning/checkpoint'))
+  halves = recipe.half_way(pretrained.load(trained_checkpoint), tuned)
+  assert made.step == 4 and made.fingerprint == halves.fingerprint != tuned.fingerprint
+  pretrained.expert_of(tmp_path / 'run' / 'checkpoint')
   assert '<video' in (tmp_path / 'run' / 'page.html').read_text()
   assert video.probe(tmp_path / 'run' / 'preview' / 'beside.mp4').width == 3 * preview.SIDE
   table = (tmp_path / 'run' / 'evaluation' / 'metrics.md').read_text()
