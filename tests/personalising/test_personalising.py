@@ -51,12 +51,16 @@ def test_no_generator_and_no_expert_are_told(directory, trained_checkpoint, tmp_
   recipe.read_base(str(tmp_path / 'alone'), str(directory / 'sync_expert'))
 
 
-def test_half_way_is_the_mean_of_weights_and_statistics(trained_checkpoint):
+def test_part_way_weights_and_statistics_lie_between(trained_checkpoint):
   base = pretrained.load(trained_checkpoint)
   tuned = dataclasses.replace(base, variables=jax.tree.map(lambda x: x + 2, base.variables), step=7)
-  halves = recipe.half_way(base, tuned)
-  jax.tree.map(lambda x, y: np.testing.assert_allclose(y, x + 1, rtol=1e-6), base.variables, halves.variables)
-  assert halves.step == 7
+  between = recipe.part_way(base, tuned)
+  jax.tree.map(
+    lambda x, y: np.testing.assert_allclose(y, x + 2 * recipe.SHARE, rtol=1e-5, atol=1e-5),
+    base.variables,
+    between.variables,
+  )
+  assert between.step == 7
 
 
 def test_time_is_told_from_the_pace():
@@ -102,8 +106,8 @@ def test_killed_and_continued_it_leaves_what_dubs(me, trained_checkpoint, tmp_pa
   assert 'going on' in second.stdout and '4 of 4: dubbing' in second.stdout
   assert f'; to dub: python infer.py --face={me}' in second.stdout.splitlines()[-1]
   made, tuned = (pretrained.load(tmp_path / 'run' / name) for name in ('checkpoint', 'tuning/checkpoint'))
-  halves = recipe.half_way(pretrained.load(trained_checkpoint), tuned)
-  assert made.step == 4 and made.fingerprint == halves.fingerprint != tuned.fingerprint
+  between = recipe.part_way(pretrained.load(trained_checkpoint), tuned)
+  assert made.step == 4 and made.fingerprint == between.fingerprint != tuned.fingerprint
   pretrained.expert_of(tmp_path / 'run' / 'checkpoint')
   assert '<video' in (tmp_path / 'run' / 'page.html').read_text()
   assert video.probe(tmp_path / 'run' / 'preview' / 'beside.mp4').width == 3 * preview.SIDE
