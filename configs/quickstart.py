@@ -144,7 +144,7 @@ def _generator(config: ConfigDict) -> ConfigDict:
   config.optimizer.warmup_steps = 50
   config.average_decay = 0.99
 
-  config.steps = 1_500
+  config.steps = 1_800
   config.log_every = 25
   config.eval_every = 300
   config.checkpoint_every = 300
