@@ -61,7 +61,7 @@ def main() -> None:
   _stage(2, f'tuning for {config.steps} steps')
   if _train(config, workdir / TUNING) < config.steps:
     return
-  tuned = _part_way(base, workdir)
+  tuned = _part_way(base, workdir, config.steps)
 
   _stage(3, f'scoring on the {person.held_out:.1f} s held out')
   summary = _score(base, tuned, config, workdir)
@@ -111,13 +111,13 @@ def _train(config: Any, workdir: Path) -> int:
   return int(train(config, workdir, open_data).step)
 
 
-def _part_way(base: Any, workdir: Path) -> Any:
+def _part_way(base: Any, workdir: Path, step: int) -> Any:
   """Keeps, as the checkpoint, the network between the base and what it was tuned to; returns it."""
   from lpips_jax import pretrained
   from lpips_jax.personalising import recipe
 
   made = workdir / 'checkpoint'
-  if not made.exists():
+  if not (made / str(step)).exists():  # or the run has gone on since
     recipe.keep_part_way(made, base, workdir / TUNING / 'checkpoint')
   return pretrained.load(made)
 

@@ -83,7 +83,7 @@ def keep_part_way(directory: Path, base: pretrained.Pretrained, tuning: Path) ->
   """Writes `part_way` as a checkpoint directory, with the frozen networks of the run; whole or not at all.
 
   Args:
-    directory: to be made.
+    directory: is made, or replaced.
     base: what the run started from.
     tuning: the run's checkpoint directory.
   """
@@ -93,6 +93,7 @@ def keep_part_way(directory: Path, base: pretrained.Pretrained, tuning: Path) ->
   pretrained.save(beside, network)
   cards.write(beside, network.config, network.variables, network.step, None)
   shutil.copytree(tuning / pretrained.SYNC_EXPERT, beside / pretrained.SYNC_EXPERT)
+  shutil.rmtree(directory, ignore_errors=True)
   os.replace(beside, directory)
 
 

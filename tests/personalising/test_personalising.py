@@ -63,6 +63,15 @@ def test_part_way_weights_and_statistics_lie_between(trained_checkpoint):
   assert between.step == 7
 
 
+def test_the_network_part_way_replaces_that_of_a_shorter_run(trained_checkpoint, tmp_path):
+  base, kept = pretrained.load(trained_checkpoint), tmp_path / 'checkpoint'
+  pretrained.save(kept, dataclasses.replace(base, step=base.step - 1))
+  recipe.keep_part_way(kept, base, trained_checkpoint)
+  assert [path.name for path in kept.iterdir() if path.name.isdigit()] == [str(base.step)]
+  pretrained.expert_of(kept)
+  assert (kept / 'MODEL_CARD.md').exists() and not kept.with_name('checkpoint.part').exists()
+
+
 def test_time_is_told_from_the_pace():
   assert estimate.told(estimate.Pace(0.01, 0.5, 3.0), 240, 10.0) == (
     'about 0:02:45 from here: 0:00:30 to compile, 0:02:00 for 240 steps, 0:00:15 to score and dub'
