@@ -1,7 +1,6 @@
 """How a base is tuned: its own config, on the person's videos, for a short while, and most of the way back."""
 
 import dataclasses
-import os
 import shutil
 from pathlib import Path
 
@@ -11,9 +10,10 @@ from ml_collections import ConfigDict
 from lpips_jax import cards, pretrained
 from lpips_jax.cli import UserError
 from lpips_jax.devices import available_cores
+from lpips_jax.files import whole_directory
 
 STEPS = 400
-SHARE = 0.3  # of the way to what a base was tuned to: of one man filmed for a minute, lips then move as far as filmed
+SHARE = 0.3  # of the way to what a base was tuned to: lips of one man, filmed for a minute, then moved about as his do
 RATE = 0.3  # of the learning rate that the base was trained with
 BATCH = 8  # windows a step at most, which a CPU can do
 WHOLE = 'model', 'perceptual', 'discriminator'  # parts of a config that belong together
@@ -73,7 +73,7 @@ def part_way(base: pretrained.Pretrained, tuned: pretrained.Pretrained) -> pretr
 
   Of a minute of video a network learns soon what the person looks like, and unlearns as soon to move the mouth: of most
   of how lips look speech says nothing, and a mouth that hardly moves errs least. Between the two (Wortsman et al.,
-  arXiv 2109.01903) it looks like the person, and moves as far as they do.
+  arXiv 2109.01903) it looks more like the person, and moves about as far as they do.
   """
   variables = jax.tree.map(lambda x, y: x + SHARE * (y - x), base.variables, tuned.variables)
   return dataclasses.replace(tuned, variables=variables)
@@ -88,13 +88,11 @@ def keep_part_way(directory: Path, base: pretrained.Pretrained, tuning: Path) ->
     tuning: the run's checkpoint directory.
   """
   network = part_way(base, pretrained.load(tuning))
-  beside = directory.with_name(directory.name + '.part')
-  shutil.rmtree(beside, ignore_errors=True)
-  pretrained.save(beside, network)
-  cards.write(beside, network.config, network.variables, network.step, None)
-  shutil.copytree(tuning / pretrained.SYNC_EXPERT, beside / pretrained.SYNC_EXPERT)
   shutil.rmtree(directory, ignore_errors=True)
-  os.replace(beside, directory)
+  with whole_directory(directory) as beside:
+    pretrained.save(beside, network)
+    cards.write(beside, network.config, network.variables, network.step, None)
+    shutil.copytree(tuning / pretrained.SYNC_EXPERT, beside / pretrained.SYNC_EXPERT)
 
 
 def _over(values: ConfigDict, defaults: ConfigDict) -> ConfigDict:
