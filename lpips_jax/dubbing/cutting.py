@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
 from lpips_jax.media import faces, turning, ycbcr
@@ -52,4 +53,5 @@ def large_crop(shown: Shown, box: np.ndarray) -> np.ndarray:
   side = int(np.clip(math.ceil(float(max(box[2:4] - box[:2]))), SMALL, LARGE))
   grown = box[:4] + np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])
   region = ycbcr.even_region(shown.planes.size, *turning.bounds(box, grown))
-  return faces.crop(ycbcr.to_rgb(shown.planes, region), turning.moved(box, region.left, region.top), side)
+  rgb = ycbcr.to_rgb(shown.planes, region)
+  return faces.crop(rgb, turning.moved(box, region.left, region.top), side, cv2.INTER_CUBIC)

@@ -30,7 +30,7 @@ ALIASED = 1.5  # pixels of a face in a step, from which it would alias
 SHARPEN_BLUR = 0.012  # of the crop's side: a pixel or so of a 96-pixel crop
 
 
-def crop(frame: np.ndarray, box: Sequence[float], size: int) -> np.ndarray:
+def crop(frame: np.ndarray, box: Sequence[float], size: int, sampling: int = cv2.INTER_LINEAR) -> np.ndarray:
   """Returns the box of a frame, resampled to a square.
 
   Args:
@@ -38,6 +38,8 @@ def crop(frame: np.ndarray, box: Sequence[float], size: int) -> np.ndarray:
     box: (left, top, right, bottom) in pixels, floats, and a roll if it is turned; may reach outside the frame, whose
       edge is then repeated.
     size: side of the square in pixels.
+    sampling: OpenCV's interpolation between pixels. Linear samples are exact to a tenth of a pixel; cubic ones keep a
+      face as sharp as it was filmed.
 
   Returns:
     (size, size, 3) uint8.
@@ -48,12 +50,10 @@ def crop(frame: np.ndarray, box: Sequence[float], size: int) -> np.ndarray:
   left, top, width, height = _origin_and_size(box)
   # When shrinking, whole numbers of samples are averaged for each pixel, none of them further apart than a pixel.
   per_pixel_x, per_pixel_y = math.ceil(width / size), math.ceil(height / size)
-  # Linear samples that are not averaged would leave a face softer than it was filmed.
-  how = cv2.INTER_CUBIC if per_pixel_x == per_pixel_y == 1 else cv2.INTER_LINEAR
   if turning.roll_of(box):
-    samples = _resample_turned(frame, box, size * per_pixel_x, size * per_pixel_y, how)
+    samples = _resample_turned(frame, box, size * per_pixel_x, size * per_pixel_y, sampling)
   else:
-    samples = _resample(frame, left, top, width, height, size * per_pixel_x, size * per_pixel_y, how)
+    samples = _resample(frame, left, top, width, height, size * per_pixel_x, size * per_pixel_y, sampling)
   averaged = cv2.resize(samples, (size, size), interpolation=cv2.INTER_AREA)
   return np.rint(np.clip(averaged, 0, 255)).astype(np.uint8)
 
@@ -189,7 +189,7 @@ def _step(places: np.ndarray) -> float:
 
 
 def _resample(
-  frame: np.ndarray, left: float, top: float, width: float, height: float, columns: int, rows: int, how: int
+  frame: np.ndarray, left: float, top: float, width: float, height: float, columns: int, rows: int, sampling: int
 ) -> np.ndarray:
   """Samples a box on a grid, by an interpolation of OpenCV's, and the frame's edge outside it: (rows, columns, 3)."""
   first_x, last_x = _surrounding(left, width, frame.shape[1])
@@ -198,11 +198,11 @@ def _resample(
   step_x, step_y = width / columns, height / rows
   offset_x, offset_y = left - first_x + step_x / 2 - 0.5, top - first_y + step_y / 2 - 0.5
   to_region = np.array([[step_x, 0, offset_x], [0, step_y, offset_y]])
-  flags = how | cv2.WARP_INVERSE_MAP
+  flags = sampling | cv2.WARP_INVERSE_MAP
   return cv2.warpAffine(region, to_region, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _resample_turned(frame: np.ndarray, box: Sequence[float], columns: int, rows: int, how: int) -> np.ndarray:
+def _resample_turned(frame: np.ndarray, box: Sequence[float], columns: int, rows: int, sampling: int) -> np.ndarray:
   """As `_resample`, of a box that is turned."""
   _, _, width, height = _origin_and_size(box)
   left, top, right, bottom = turning.bounds(box, box[:4])
@@ -211,7 +211,7 @@ def _resample_turned(frame: np.ndarray, box: Sequence[float], columns: int, rows
   region = frame[first_y:last_y, first_x:last_x].astype(np.float32)
   steps = turning.rotation(turning.roll_of(box)) * np.array([width / columns, height / rows])
   first = turning.middle(box) - [first_x, first_y] - steps @ (np.array([columns, rows]) / 2 - 0.5) - 0.5
-  flags = how | cv2.WARP_INVERSE_MAP
+  flags = sampling | cv2.WARP_INVERSE_MAP
   to_region = np.column_stack([steps, first])
   return cv2.warpAffine(region, to_region, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
