@@ -15,10 +15,10 @@ from data_pipeline.corpora.talking_faces.articulation import (
 from data_pipeline.corpora.talking_faces.voice import Voice, draw_voice, speak
 from lpips_jax.media.audio import SAMPLE_RATE
 
-# What the first version of the corpus said.
-PHONEMES = ['', 'k', 'o', 'l', 'i', 'p', 'o']
-STARTS = [0, 36, 64, 94, 111, 144, 168]
-OPENINGS = [0, 0, 0.3996527, 0.4991934, 0.2476952, 0.4497451, 0, 0.473897]
+# What version 2.1.0 of the corpus says.
+PHONEMES = ['u', 'b', 'e', 'u', '', 'uh', 'g', 'ae']
+STARTS = [0, 16, 44, 74, 101, 135, 163, 189]
+OPENINGS = [0.4166622, 0, 0.6158485, 0.4268382, 0.0675102, 0, 0.5361493, 0.4523129]
 
 VOICE = Voice(pitch=140, intonation=0.2, tract=1.0, breath=0.02, level=0.1, hiss=3e-4)
 
@@ -51,6 +51,9 @@ def test_given_sounds_are_said_for_as_long_as_asked():
   means = [VOWELS['a'].seconds, CONSONANTS['s'].seconds, VOWELS['o'].seconds]
   assert len(usual.opening) == round(sum(means) * RATE) == 2 * len(hasty.opening)
   assert perform(['', 'a'], effort=0.5).opening.max() == pytest.approx(perform(['', 'a']).opening.max() / 2)
+  plain, stressed = (perform(['b', 'e', ''], stresses=[stress, stress, 0]) for stress in (0, 6))
+  assert stressed.opening.max() > plain.opening.max() + 0.1 and stressed.press.max() == plain.press.max()
+  assert stressed.voicing.max() == pytest.approx(plain.voicing.max() * 10**0.3)
   silence = perform([''], [1.0])
   assert not silence.opening.any() and not silence.voicing.any() and len(silence.opening) == RATE
   with pytest.raises(ValueError, match=r"no sounds are called \['q', 'x'\]"):

@@ -120,7 +120,7 @@ class _Curves(NamedTuple):
 def _lip_curves(u: np.ndarray, looks: Looks, lips: Lips) -> _Curves:
   """Spreading draws the lips out and thins them, rounding does the opposite, pressing rolls them in."""
   spread, rounding = max(lips.width, 0.0), max(-lips.width, 0.0)
-  half = looks.mouth * (1 + 0.20 * spread - 0.44 * rounding)
+  half = looks.mouth * (1 + 0.12 * spread - 0.28 * rounding)
   middle = MOUTH_V - looks.smile * (np.abs(u) / looks.mouth) ** 2
   gap = MAX_GAP * lips.opening * np.clip(1 - (u / half) ** 2, 0, 1) ** (0.80 - 0.25 * rounding)
   upper_inner, lower_inner = middle - (1 - LOWER_SHARE) * gap, middle + LOWER_SHARE * gap
