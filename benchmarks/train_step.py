@@ -99,6 +99,7 @@ def make_batch(config: ConfigDict) -> dict[str, np.ndarray]:
       'reference': images(clips),
       'mel': mels(clips, WINDOW_FRAMES),
       'window_mel': mels(clips),
+      'window_phones': mels(clips),
     }
   windows = config.data.windows
   start = rng.integers(50, size=(clips, windows), dtype=np.int32)

@@ -64,6 +64,7 @@ def _sync_expert(config: ConfigDict) -> ConfigDict:
   config.model.face_widths = (16, 32, 48, 64, 96, 128, 128)
   config.model.face_residuals = (1, 1, 1, 1, 0)
   config.model.contrastive = True
+  config.model.speech = 'mel'
   config.model.view = 'lower_half'
   config.model.dropout = 0.0
 
@@ -79,7 +80,8 @@ def _sync_expert(config: ConfigDict) -> ConfigDict:
   config.data.batch_size = 8
   config.data.windows = 8
   config.data.shifted = 0.0
-  config.data.augment.voice = 0.0
+  config.data.augment.voice = 0.0  # heard by experts of model.speech='mel' alone
+  config.data.augment.misheard = 0.0  # and this by those of 'phones'
   config.data.eval_batches = 4
   config.optimizer.warmup_steps = 30
   config.average_decay = 0.98

@@ -27,7 +27,7 @@ def get_config(task: str = 'generator') -> ConfigDict:
 def _sync_expert(config: ConfigDict) -> ConfigDict:
   config.model.image_size = 72  # its mouths are then 24 x 48
   config.model.face_widths = (8, 24, 48, 64, 96, 128, 128)
-  config.model.audio_residuals = (0, 1, 1, 1)
+  config.model.speech = 'phones'
   config.model.view = 'mouth'
   config.model.dropout = 0.1
   config.losses.negatives = 'clip'
@@ -35,7 +35,7 @@ def _sync_expert(config: ConfigDict) -> ConfigDict:
   config.data.windows = 8
   config.data.eval_batches = 10
   config.data.augment.crop = 0.1
-  config.data.augment.voice = 0.5
+  config.data.augment.misheard = 0.1
   config.optimizer.weight_decay = 0.05
   config.losses.hardness_steps = 1_000
   config.steps = 2_000

@@ -202,7 +202,8 @@ def _window(
 ) -> grain.transforms.RandomMap:
   size, windows, change = config.model.image_size, config.data.windows, Augmentation(**augmentation)
   voices = VoiceAugmentation(voice)
+  speech = config.model.get('speech', 'mel')
   if config.task == 'sync_expert':
-    return ExpertWindows(size, windows, config.minimum_offset, change, voices)
-  speech, reference = config.model.get('speech', 'mel'), config.data.reference
+    return ExpertWindows(size, windows, config.minimum_offset, change, voices, speech, misheard)
+  reference = config.data.reference
   return GeneratorWindows(size, config.data.lead, windows, change, silence, speech, misheard, reference, voices)

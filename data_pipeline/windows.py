@@ -26,8 +26,8 @@ class GeneratorWindows(grain.transforms.RandomMap):
   """Windows of one clip: five consecutive frames to generate, five of the clip to refer to, and their speech.
 
   Returns k examples: `target` and `reference` (k, 5, h, w, 3) uint8, `mel` (k, 5, 80, 16) with one window a frame, or
-  of phones, and `window_mel` (k, 80, 16), the sync expert's window of all five; and `id` (1,), the
-  clip's name in UTF-8.
+  of phones, and `window_mel` and `window_phones` (k, 80, 16), one of all five, for experts of either kind; and `id`
+  (1,), the clip's name in UTF-8.
 
   Attributes:
     image_size: side of the frames in pixels.
@@ -69,7 +69,8 @@ class GeneratorWindows(grain.transforms.RandomMap):
       'target': change(target),
       'reference': change(reference),
       'mel': self.voices(heard, rng) if self.speech == 'mel' and not len(silent) else heard,
-      'window_mel': mel_windows(_silenced(record['mel'], len(silent) > 0), FRAME_RATE, 1, lead=-start)[0],
+      'window_mel': _window(_silenced(record['mel'], len(silent) > 0), start),
+      'window_phones': _window(silent_track(len(record['mel'])) if len(silent) else _track_of(record), start),
     }
 
   def _frames(
@@ -86,15 +87,15 @@ class GeneratorWindows(grain.transforms.RandomMap):
       return _silenced(record['mel'], silent)
     if silent:
       return silent_track(len(record['mel']))
-    return phone_track(_misheard(record['phones'], self.misheard, rng), record['mel'])
+    return _track_of(record, self.misheard, rng)
 
 
 @dataclasses.dataclass(frozen=True)
 class ExpertWindows(grain.transforms.RandomMap):
   """Several windows of one clip, each five frames and their speech; each is off sync with the others' speech.
 
-  Returns one example: `frames` (1, k, 5, h, w, 3) uint8, `mel` (1, k, 80, 16) and `start` (1, k) int32, the first frame
-  of each; and `id` (1,), the clip's name in UTF-8.
+  Returns one example: `frames` (1, k, 5, h, w, 3) uint8, `mel` (1, k, 80, 16), or of phones, and `start` (1, k) int32,
+  the first frame of each; and `id` (1,), the clip's name in UTF-8. Attributes are those of `GeneratorWindows`.
   """
 
   image_size: int
@@ -102,14 +103,17 @@ class ExpertWindows(grain.transforms.RandomMap):
   minimum_offset: int
   augmentation: Augmentation = AS_IT_IS
   voices: VoiceAugmentation = AS_SPOKEN
+  speech: str = 'mel'
+  misheard: float = 0.0
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
     starts = _spread_starts(_last_start(record), self.windows, self.minimum_offset, rng)
     change = self.augmentation.draw(rng)
-    mels = np.stack([mel_windows(record['mel'], FRAME_RATE, 1, lead=-int(start))[0] for start in starts])
+    heard = record['mel'] if self.speech == 'mel' else _track_of(record, self.misheard, rng)
+    speech = np.stack([_window(heard, int(start)) for start in starts])
     return {
       'frames': np.stack([change(window_frames(record, start, self.image_size)) for start in starts])[None],
-      'mel': self.voices(mels, rng)[None],
+      'mel': (self.voices(speech, rng) if self.speech == 'mel' else speech)[None],
       'start': starts.astype(np.int32)[None],
     } | _name(record)
 
@@ -139,11 +143,21 @@ def window_frames(record: dict, start: int, image_size: int | None = None) -> np
   return decode_frames(record['frames'], range(start, start + WINDOW_FRAMES), image_size)
 
 
+def _window(heard: np.ndarray, start: int) -> np.ndarray:
+  """What is heard during the five frames from `start`, (80, 16)."""
+  return mel_windows(heard, FRAME_RATE, 1, lead=-start)[0]
+
+
+def _track_of(record: dict, misheard: float = 0.0, rng: np.random.Generator | None = None) -> np.ndarray:
+  """The phone track of a record, (m, 80), some of its phones taken for others."""
+  return phone_track(_misheard(record['phones'], misheard, rng), record['mel'])
+
+
 def _silenced(mel: np.ndarray, silent: bool) -> np.ndarray:
   return np.full_like(mel, -MAX_VALUE) if silent else mel
 
 
-def _misheard(heard: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
+def _misheard(heard: np.ndarray, probability: float, rng: np.random.Generator | None) -> np.ndarray:
   """Takes some of the phones, each from its beginning to its end, for any others."""
   if not probability:
     return heard

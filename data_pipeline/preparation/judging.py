@@ -9,7 +9,6 @@ from typing import Any
 from data_pipeline.preparation.store import Outcome
 from data_pipeline.records import decode_frames, make_record, part_of_record
 from lpips_jax.conventions import SAMPLES_A_FRAME, WINDOW_FRAMES
-from lpips_jax.media.loudness import NORMALISED, level_of, mel_of
 
 LONGEST = 500  # frames that are judged, from the middle of a record
 
@@ -91,8 +90,7 @@ def _scores(record: dict[str, Any], expert: Any) -> tuple[int, float]:
   first = max(0, (frames - LONGEST) // 2) // WINDOW_FRAMES * WINDOW_FRAMES  # where a part of a record may begin
   middle = part_of_record(record, first, min(frames, first + LONGEST), record['id'])
   shown = decode_frames(middle['frames'], range(len(middle['frames'])), expert.config.model.image_size)
-  level = level_of(expert.config)
-  mel = middle['mel'] if level == NORMALISED else mel_of(middle['audio'], level)
-  faces, speech = evaluation.embeddings(expert, shown, mel)
+  take = evaluation.Take(shown, middle['mel'], middle['audio'], phones=middle['phones'])
+  faces, speech = evaluation.embeddings(expert, shown, take.heard_by(expert.config))
   scores = metrics.sync_scores(faces, speech)
   return scores.offset, scores.confidence

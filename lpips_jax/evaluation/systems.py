@@ -77,7 +77,8 @@ def takes_of(clip: Clip, other: Clip | None, generators: Mapping[str, Pretrained
 
 
 def as_filmed(clip: Clip) -> Take:
-  return Take(clip.frames, clip.mel, clip.audio, clip.frames, None, clip.mouth_opening, filmed=True)
+  opening, phones = clip.mouth_opening, clip.phones
+  return Take(clip.frames, clip.mel, clip.audio, clip.frames, None, opening, phones=phones, filmed=True)
 
 
 def copied_lower_half(frames: np.ndarray, shown: np.ndarray) -> np.ndarray:
@@ -127,7 +128,7 @@ def setups(clip: Clip, other: Clip, reference: str, dub: Dub) -> dict[str, Make]
     frames, true, trace, opening = (
       None if x is None else x[:length] for x in (dub(other), truth(other), seen, other.mouth_opening)
     )
-    return Take(frames, other.mel, audio, true, trace, opening)
+    return Take(frames, other.mel, audio, true, trace, opening, phones=other.phones)
 
   return {
     'silent': lambda: dataclasses.replace(filmed, frames=dub(None), truth=truth(None), speaking=clip.frames),

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from lpips_jax.conventions import SAMPLES_A_FRAME
 from lpips_jax.media.loudness import NORMALISED, level_of, mel_of
-from lpips_jax.media.phones import phone_track, silence
+from lpips_jax.media.phones import hear, phone_track, silence
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +23,7 @@ class Clip:
     mel: (m, 80), `lpips_jax.media.loudness.mel_of` the sound, as records have it: of speech brought to one level.
     audio: (s,) int16, the sound itself at 16 kHz, where that is at hand.
     mouth_opening: (t,), how far the mouth is truly open, where that is known.
-    phones: (m,) int8, what is said, `lpips_jax.media.phones.hear`; for generators that hear phones.
+    phones: (m,) int8, what is said, `lpips_jax.media.phones.hear`; for networks that hear phones.
     dubbed_truth: what the frames would look like if this speaker, moving as here, said what another clip says, or
       nothing (None): (t, h, w, 3) uint8. Only corpora that draw their speakers know.
   """
@@ -38,10 +38,8 @@ class Clip:
   dubbed_truth: Callable[[Optional['Clip']], np.ndarray] | None = None
 
   def heard_by(self, config: ConfigDict) -> np.ndarray:
-    """Returns the sound as the generator of a config hears it: its mel or its phone track, (m, 80)."""
-    if config.model.get('speech', 'mel') == 'mel':
-      return _mel_for(config, self.mel, self.audio)
-    return phone_track(self.phones, self.mel)
+    """Returns the sound as the network of a config hears it: its mel or its phone track, (m, 80)."""
+    return _heard(config, self.mel, self.audio, self.phones)
 
 
 def silence_for(config: ConfigDict, length: int) -> np.ndarray:
@@ -63,6 +61,7 @@ class Take:
     tracked: (t, 224, 224, 3) uint8, the frames as SyncNet's own pipeline cuts them; the crops by default.
     speaking: (s, h, w, 3) uint8, of takes whose mouth should rest throughout: the same face as it was filmed, speaking,
       by which one knows how far its mouth opens.
+    phones: (m,) int8, what is said; heard in the sound where a sync expert asks for it and it is None.
     filmed: whether nothing was made of these frames: then they say how good the sync expert is.
   """
 
@@ -74,11 +73,12 @@ class Take:
   mouth_opening: np.ndarray | None = None
   tracked: np.ndarray | None = None
   speaking: np.ndarray | None = None
+  phones: np.ndarray | None = None
   filmed: bool = False
 
   def heard_by(self, config: ConfigDict) -> np.ndarray:
-    """Returns the mel of the sound as the sync expert of a config hears it, (m, 80)."""
-    return _mel_for(config, self.mel, self.audio)
+    """Returns the sound as the sync expert of a config hears it, (m, 80)."""
+    return _heard(config, self.mel, self.audio, self.phones)
 
 
 def length(take: Take) -> int:
@@ -86,7 +86,9 @@ def length(take: Take) -> int:
   return len(take.frames) if take.audio is None else min(len(take.frames), len(take.audio) // SAMPLES_A_FRAME)
 
 
-def _mel_for(config: ConfigDict, mel: np.ndarray, audio: np.ndarray | None) -> np.ndarray:
-  """The mel of speech as it is, for networks that were trained on that; where the sound is not at hand, the other."""
+def _heard(config: ConfigDict, mel: np.ndarray, audio: np.ndarray | None, phones: np.ndarray | None) -> np.ndarray:
+  """A phone track, or a mel: of speech as it is for networks that were trained on that, if the sound is at hand."""
+  if config.model.get('speech', 'mel') == 'phones':
+    return phone_track(hear(audio / 32768) if phones is None else phones, mel)
   level = level_of(config)
   return mel if level == NORMALISED or audio is None else mel_of(audio, level)

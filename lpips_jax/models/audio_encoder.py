@@ -40,12 +40,14 @@ class AudioEncoder(nn.Module):
 
 
 class PhoneEncoder(nn.Module):
-  """A window of a phone track to a vector: (n, 80, 16) -> (n, width) >= 0.
+  """A window of a phone track to a vector: (n, 80, 16) -> (n, width), >= 0 unless `last_relu` is off.
 
   Convolutions along time alone: neighbouring rows are phones that have nothing to do with each other.
   """
 
   width: int = 512
+  last_relu: bool = True
+  dropout: float = 0.0
   dtype: Dtype = jnp.float32
 
   @nn.compact
@@ -56,4 +58,8 @@ class PhoneEncoder(nn.Module):
     for level in range(2):
       x = along_time(stride=(2, 1), name=f'down_{level}')(x, train)
       x = along_time(residual=True, name=f'residual_{level}')(x, train)
-    return ConvBlock(self.width, x.shape[-3:-1], padding=0, dtype=self.dtype, name='collapse')(x, train)[..., 0, 0, :]
+    x = ConvBlock(self.width, x.shape[-3:-1], padding=0, dtype=self.dtype, name='collapse')(x, train)[..., 0, 0, :]
+    if self.last_relu:
+      return x
+    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+    return nn.Dense(self.width, dtype=self.dtype, name='head')(x)

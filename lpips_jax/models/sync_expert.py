@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from einops import rearrange
 
-from lpips_jax.models.audio_encoder import AudioEncoder
+from lpips_jax.models.audio_encoder import AudioEncoder, PhoneEncoder
 from lpips_jax.models.blocks import ConvBlock, Dtype
 from lpips_jax.models.inputs import lower_half_at, mouth_at
 from lpips_jax.precision import at_least_float32
@@ -21,7 +21,7 @@ FACE_STRIDES = ((1, 2), 2, 2, 2, 2)
 
 
 class SyncExpert(nn.Module):
-  """frames (n, 5, h, w, 3) whole crops in [0, 1], mels (n, 80, 16) -> two L2-normalised embeddings (n, d).
+  """frames (n, 5, h, w, 3) whole crops in [0, 1], speech (n, 80, 16) -> two L2-normalised embeddings (n, d).
 
   Attributes:
     image_size: the lower halves are resized to (image_size / 2, image_size); 96 in Wav2Lip.
@@ -29,7 +29,9 @@ class SyncExpert(nn.Module):
     face_widths: channels of its seven scales.
     face_residuals: residual blocks at the five after the first.
     audio_widths: channels of the speech encoder; the last ones of both are the embedding size d.
-    audio_residuals: its residual blocks at each of four scales.
+    audio_residuals: its residual blocks at each of four scales, of 'mel' alone.
+    speech: what speech comes as: 'mel' windows, or windows of a 'phones' track (`media.phones`), by which few voices
+      teach as much of lips as many.
     contrastive: embeddings of any sign whose cosine goes through a learnt scale and bias before it is a probability.
       Otherwise they end in a ReLU, and the cosine, then in [0, 1], is the probability itself, as in Wav2Lip.
     view: 'lower_half' of the crops, as in Wav2Lip, or 'mouth', which is less than half of that: few faces teach more
@@ -44,6 +46,7 @@ class SyncExpert(nn.Module):
   audio_widths: Sequence[int] = (32, 64, 128, 256, 512)
   audio_residuals: Sequence[int] = (2, 2, 2, 2)
   contrastive: bool = False
+  speech: str = 'mel'
   view: str = 'lower_half'
   dropout: float = 0.0
   dtype: Dtype = jnp.float32
@@ -57,28 +60,30 @@ class SyncExpert(nn.Module):
       dropout=self.dropout,
       dtype=self.dtype,
     )
-    self.audio_encoder = AudioEncoder(
-      self.audio_widths,
-      self.audio_residuals,
-      last_relu=not self.contrastive,
-      dropout=self.dropout,
-      dtype=self.dtype,
-    )
+    self.audio_encoder = self._speech_encoder()
     if self.contrastive:
       self.log_scale = self.param('log_scale', nn.initializers.constant(jnp.log(10.0)), ())
       self.bias = self.param('bias', nn.initializers.constant(-5.0), ())
 
-  def __call__(self, frames: jax.Array, mels: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
-    return self.embed_faces(frames, train), self.embed_speech(mels, train)
+  def _speech_encoder(self) -> nn.Module:
+    width, last_relu = self.audio_widths[-1], not self.contrastive
+    if self.speech == 'phones':
+      return PhoneEncoder(width, last_relu=last_relu, dropout=self.dropout, dtype=self.dtype)
+    return AudioEncoder(
+      self.audio_widths, self.audio_residuals, last_relu=last_relu, dropout=self.dropout, dtype=self.dtype
+    )
+
+  def __call__(self, frames: jax.Array, speech: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
+    return self.embed_faces(frames, train), self.embed_speech(speech, train)
 
   def embed_faces(self, frames: jax.Array, train: bool = False) -> jax.Array:
     """(n, 5, h, w, 3) in [0, 1] -> (n, d) of unit length."""
     seen = VIEWS[self.view](frames, self.image_size)
     return _unit(self.face_encoder(rearrange(seen, 'n t h w c -> n h w (t c)'), train))
 
-  def embed_speech(self, mels: jax.Array, train: bool = False) -> jax.Array:
+  def embed_speech(self, speech: jax.Array, train: bool = False) -> jax.Array:
     """(n, 80, 16) -> (n, d) of unit length."""
-    return _unit(self.audio_encoder(mels, train))
+    return _unit(self.audio_encoder(speech, train))
 
   def logits(self, cosine: jax.Array) -> jax.Array:
     """The log-odds of being in sync, given the cosine of the two embeddings; any shape."""

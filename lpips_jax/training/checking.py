@@ -103,6 +103,7 @@ def _check_network(config: ConfigDict, name: str) -> None:
   _check_choice(config, f'{name}.dtype', DTYPES)
   if network.name == 'sync_expert':
     _check_choice(config, f'{name}.view', VIEWS)
+    _check_choice(config, f'{name}.speech', SPEECHES)
   if network.name == 'attn_wav2lip':
     _check_choice(config, f'{name}.fusion', FUSIONS)
     _check_choice(config, f'{name}.speech', SPEECHES)

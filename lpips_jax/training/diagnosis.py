@@ -6,6 +6,7 @@ theirs, is silent, or whose face does not move.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 import jax
@@ -82,16 +83,18 @@ def diagnose(
   logits: Callable[[np.ndarray], jax.Array],
   clips: Sequence[Clip],
   ranking: float | None = None,
+  hear: Callable[[Clip], np.ndarray] = attrgetter('mel'),
 ) -> Diagnosis:
   """Returns what an expert says of clips of at least `MAX_SHIFT` + 5 frames.
 
   Args:
-    expert: (frames (n, 5, h, w, 3), mels (n, 80, 16)) -> two embeddings (n, d).
+    expert: (frames (n, 5, h, w, 3), speech (n, 80, 16)) -> two embeddings (n, d).
     logits: cosines -> log-odds of being in sync.
     clips: those to look at.
     ranking: that of clips which it was not trained on; by default that of these.
+    hear: returns the sound of a clip as the expert hears it, (m, 80).
   """
-  pairs = [embeddings(expert, clip.frames, clip.mel) for clip in clips]
+  pairs = [embeddings(expert, clip.frames, hear(clip)) for clip in clips]
   accepted, rankings = [], []
   for faces, speech in pairs:
     in_sync = np.asarray(logits(faces @ speech.T)) > 0

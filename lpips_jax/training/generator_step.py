@@ -1,7 +1,8 @@
 """The generator's step and evaluation: pure functions of state and batch, to be jitted over a mesh.
 
 A batch holds b windows of t frames: `target`, `reference` (b, t, h, w, 3) uint8, which are scaled, masked and stacked
-here, on the device; `mel` (b, t, 80, 16), one window a frame; `window_mel` (b, 80, 16), the expert's window of all.
+here, on the device; `mel` (b, t, 80, 16), one window a frame; `window_mel` and `window_phones` (b, 80, 16), one of all
+for experts of either kind.
 """
 
 import dataclasses
@@ -187,7 +188,8 @@ def _losses(expert: SyncExpert, generated: jax.Array, batch: Batch, frozen: Any,
   """The unweighted losses of generated frames (b, t, h, w, 3) that need no adversary."""
   target, reference = to_unit(batch['target']), to_unit(batch['reference'])
   # The expert keeps its running statistics: those of this batch would let the generator game it.
-  speech = expert.apply(frozen['expert'], batch['window_mel'], method=SyncExpert.embed_speech)
+  heard = batch['window_phones' if expert.speech == 'phones' else 'window_mel']
+  speech = expert.apply(frozen['expert'], heard, method=SyncExpert.embed_speech)
 
   def cosine(frames: jax.Array) -> jax.Array:
     return jnp.sum(expert.apply(frozen['expert'], frames, method=SyncExpert.embed_faces) * speech, -1)

@@ -53,6 +53,7 @@ def make_view(config: ConfigDict, frozen: Frozen) -> View:
       lambda cosines: model.apply(here, cosines, method=SyncExpert.logits),
       clips,
       evaluated['ranking'],
+      lambda clip: clip.heard_by(config),
     )
     log.diagnosis(step, picture(found), verdict(found))
     return {'known': float(found.known.mean())} | ({'shifted': found.shifted} if found.tells else {})

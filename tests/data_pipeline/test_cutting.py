@@ -1,11 +1,11 @@
 """From videos as they come to records: times, tracks, shots, and what is said of what cannot be used."""
 
 from fractions import Fraction
-from types import SimpleNamespace
 
 import cv2
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 from videos import SIDE, beside, face_frames, write_mp4
 
 from data_pipeline.preparation.cutting import CutSettings, cut
@@ -169,7 +169,7 @@ def test_a_directory_of_wav2lips_is_taken_as_it_is(tmp_path, faces):
 class ByBrightness:
   """An expert that compares the brightness of five frames with the loudness of the speech beside them."""
 
-  config = SimpleNamespace(model=SimpleNamespace(image_size=32), data=SimpleNamespace(level='normalised'))
+  config = ConfigDict({'model': {'image_size': 32}, 'data': {'level': 'normalised'}})
 
   def __call__(self, frames, mels):
     seen = frames.mean((2, 3, 4)) - 0.5

@@ -1,5 +1,7 @@
 """Windows: the right speech for the right frames, and silence where nobody speaks."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from data_pipeline.corpora.talking_faces.clips import clip_record, draw_clip
 from data_pipeline.records import decode_frames, encode_frame
 from data_pipeline.windows import ExpertWindows, GeneratorWindows, silent_starts
 from lpips_jax.media.audio import mel_windows, melspectrogram
-from lpips_jax.media.phones import PHONES
+from lpips_jax.media.phones import PHONES, phone_track
 
 
 @pytest.fixture(scope='module')
@@ -19,7 +21,8 @@ def numbered(record, n_frames):
   """The record with frames that tell their index and a mel that tells its position."""
   frames = [encode_frame(np.full((32, 32, 3), 3 * k, np.uint8)) for k in range(n_frames)]
   mel = np.repeat(np.arange(n_frames * 80 // 25, dtype=np.float32)[:, None], 80, 1)
-  return record | {'frames': frames, 'mel': mel}
+  phones = np.resize(record['phones'], len(mel))
+  return record | {'frames': frames, 'mel': mel, 'phones': phones}
 
 
 def with_pause(record, n_frames, first, last):
@@ -69,6 +72,19 @@ def test_expert_windows_are_apart_and_in_sync(record):
     assert np.diff(window['start']).min() >= 3
     np.testing.assert_array_equal(window['frames'][:, 0, 0, 0, 0] // 3, window['start'])
     np.testing.assert_array_equal(window['mel'], mel_windows(record['mel'], 25, 40)[window['start']])
+
+
+def test_experts_of_phones_hear_what_is_said(record):
+  record = numbered(record, 40)
+  track = mel_windows(phone_track(record['phones'], record['mel']), 25, 40)
+  windows = ExpertWindows(32, 6, 3, speech='phones')
+  window = first(windows.random_map(record, np.random.default_rng(0)))
+  np.testing.assert_array_equal(window['mel'], track[window['start']])
+  misheard = first(dataclasses.replace(windows, misheard=1.0).random_map(record, np.random.default_rng(0)))
+  assert (misheard['mel'] != window['mel']).any()
+  generator = first(GeneratorWindows(32, 0.0).random_map(record, np.random.default_rng(0)))
+  start = generator['target'][0, 0, 0, 0] // 3
+  np.testing.assert_array_equal(generator['window_phones'], track[start])
 
 
 def test_short_clips_are_used_and_too_short_ones_named(record):

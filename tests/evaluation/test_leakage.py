@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 from functools import cache, partial
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from data_pipeline.corpora.talking_faces.clips import clip_record
 from data_pipeline.corpora.talking_faces.oracle import true_frames
@@ -27,7 +27,7 @@ FAINT = 0.02  # movements of that darkness which hardly count
 class Reader:
   """Stands in for a sync expert: sees how dark the mouth is, and hears how far it should be open from `spoken`."""
 
-  config = SimpleNamespace(model=SimpleNamespace(image_size=SIZE))
+  config = ConfigDict({'model': {'image_size': SIZE}})
 
   def __call__(self, windows, mels):
     dark = self._brightness(windows, CHEEK_ROWS, CHEEK_COLUMNS) - self._brightness(windows, MOUTH_ROWS, MOUTH_COLUMNS)
@@ -60,7 +60,7 @@ def blend(share):
 
 @pytest.fixture(scope='module')
 def clips():
-  records = [clip_record(3, 'test', speaker, 0, SECONDS, SIZE) for speaker in range(SPEAKERS)]
+  records = [clip_record(1, 'test', speaker, 0, SECONDS, SIZE) for speaker in range(SPEAKERS)]
   clips = []
   for record in records:
     clip, truth = whole_clip(record, SIZE), cache(partial(true_frames, record, image_size=SIZE))

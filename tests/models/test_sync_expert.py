@@ -30,17 +30,18 @@ def expert_and_variables(contrastive=False, **changes):
   return expert, init_variables(expert, config, seed=0)
 
 
+@pytest.mark.parametrize('speech', ['mel', 'phones'])
 @pytest.mark.parametrize('contrastive', [False, True])
-def test_embeddings(contrastive):
+def test_embeddings(contrastive, speech):
   rng = np.random.default_rng(0)
   frames = rng.random((3, 5, 32, 32, 3), np.float32)
   mels = rng.standard_normal((3, 80, 16)).astype(np.float32)
-  expert, variables = expert_and_variables(contrastive)
+  expert, variables = expert_and_variables(contrastive, speech=speech)
   apply = jax.jit(expert.apply)
-  faces, speech = apply(variables, frames, mels)
+  faces, heard = apply(variables, frames, mels)
   np.testing.assert_allclose(np.linalg.norm(faces, axis=-1), 1, atol=1e-5)
-  np.testing.assert_allclose(np.linalg.norm(speech, axis=-1), 1, atol=1e-5)
-  assert (np.min(faces) >= 0) == (not contrastive)  # the classic one ends in a ReLU
+  np.testing.assert_allclose(np.linalg.norm(heard, axis=-1), 1, atol=1e-5)
+  assert (np.min(faces) >= 0) == (np.min(heard) >= 0) == (not contrastive)  # the classic one ends in a ReLU
   brighter = frames.copy()
   brighter[:, :, :16] = 1
   np.testing.assert_array_equal(apply(variables, brighter, mels)[0], faces)  # it sees the lower half alone

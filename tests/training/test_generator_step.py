@@ -6,6 +6,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from conftest import tiny_config
 from ml_collections import ConfigDict
 
@@ -20,6 +21,7 @@ BATCH = {
   'reference': RNG.integers(256, size=(4, 5, 32, 32, 3), dtype=np.uint8),
   'mel': RNG.standard_normal((4, 5, 80, 16), np.float32),
   'window_mel': RNG.standard_normal((4, 80, 16), np.float32),
+  'window_phones': RNG.standard_normal((4, 80, 16), np.float32),
 }
 
 
@@ -64,6 +66,23 @@ def duel():
 
 def moved(before, after) -> list[bool]:
   return [not np.array_equal(a, b) for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)]
+
+
+@pytest.mark.parametrize('speech', ['mel', 'phones'])
+def test_an_expert_hears_what_it_was_trained_on(speech):
+  config = gan_config(adversarial=0.0)
+  of_expert = ConfigDict(tiny_config('sync_expert', Path('unused')).model.to_dict() | {'speech': speech})
+  expert = models.build(of_expert)
+  weights = frozen().weights | {'expert': init_variables(expert, of_expert, 0)}
+  task = make_task(config, Frozen(expert, weights))
+  state, evaluate = task.init(), jax.jit(task.evaluate)
+
+  def sync(**changes):
+    return float(evaluate(state.variables, BATCH | changes, weights)[0]['sync'])
+
+  other = RNG.standard_normal((4, 80, 16), np.float32)
+  assert (sync(window_mel=other) != sync()) == (speech == 'mel')
+  assert (sync(window_phones=other) != sync()) == (speech == 'phones')
 
 
 def test_weights_rise_and_wait_as_configured():

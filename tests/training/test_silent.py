@@ -83,6 +83,7 @@ def test_a_step_sees_what_the_silent_generator_makes(checkpoint, directory):
     'reference': RNG.integers(256, size=(2, 5, 32, 32, 3), dtype=np.uint8),
     'mel': np.repeat(PHONES[:2, None], 5, 1),
     'window_mel': RNG.standard_normal((2, 80, 16), np.float32),
+    'window_phones': RNG.standard_normal((2, 80, 16), np.float32),
   }
   metrics, pictures = jax.jit(task.evaluate)(network.variables, batch, frozen.weights)
   rest = by_hand(network.silent, batch['reference'][:, 2].astype(np.float32) / 255)

@@ -18,8 +18,8 @@ RATE = 200  # Hz, the grid of the gestures: one step is 5 ms, 80 samples of soun
 # loudness changes faster than both.
 JAW_INERTIA, LIP_INERTIA, TONGUE_INERTIA, LEVEL_INERTIA = 0.030, 0.036, 0.016, 0.006
 
-# Some syllables are stressed: louder than others, by so many decibels (standard deviation), and said with a wider mouth.
-# Of filmed people, louder by 35 dB than a phone's mean is wider by 0.8 of the way from silence to a.
+# Stressed syllables are louder, by so many decibels (standard deviation), and said with a wider mouth. Of filmed people
+# a phone that is 35 dB louder than its mean is said with a mouth wider by 0.8 of the way from silence to `a`.
 STRESS, OPENING_PER_DECIBEL = 4.0, 0.8 / 35
 
 # Chance of a consonant before the vowel, of another after it, and of a pause after a word.

@@ -100,7 +100,7 @@ def draw_speaker(seed: int, split: str, number: int) -> Speaker:
     looks=draw_looks(rng),
     voice=draw_voice(rng),
     tempo=rng.uniform(0.85, 1.15),
-    effort=rng.uniform(0.45, 0.75),  # as wide as those of filmed people, beside their eyes
+    effort=rng.uniform(0.85, 1.0),
   )
 
 

@@ -78,8 +78,8 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
     shapes = {'frames': (*lead, *frames), 'mel': (*lead, *mel), 'start': lead}
   else:
     shapes = {'target': (*lead, *frames), 'reference': (*lead, *frames)}
-    shapes |= {'mel': (*lead, WINDOW_FRAMES, *mel), 'window_mel': (*lead, *mel)}
-  dtypes = {'mel': jnp.float32, 'window_mel': jnp.float32, 'start': jnp.int32}
+    shapes |= {'mel': (*lead, WINDOW_FRAMES, *mel), 'window_mel': (*lead, *mel), 'window_phones': (*lead, *mel)}
+  dtypes = {'start': jnp.int32} | dict.fromkeys(('mel', 'window_mel', 'window_phones'), jnp.float32)
   return {name: jax.ShapeDtypeStruct(shape, dtypes.get(name, jnp.uint8)) for name, shape in shapes.items()}
 
 
