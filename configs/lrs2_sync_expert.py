@@ -25,6 +25,7 @@ def get_config() -> ConfigDict:
   config.model.audio_widths = (32, 64, 128, 256, 512)
   config.model.audio_residuals = (2, 2, 2, 2)
   config.model.contrastive = True
+  config.model.speech = 'mel'  # or 'phones', of which few voices teach as much as many
   config.model.view = 'lower_half'  # or 'mouth'
   config.model.dropout = 0.0
   config.model.dtype = 'float32'  # what it computes in; 'bfloat16' suits TPUs and newer GPUs
@@ -51,7 +52,8 @@ def get_config() -> ConfigDict:
   config.data.workers = 8  # processes that decode; 0 for none
   config.data.shifted = 0.0  # share of the clips trained on whose sound is moved: see data_pipeline/shifts.py
   config.data.augment = ConfigDict({'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0})  # data_pipeline/augment.py
-  config.data.augment.voice = 0.0  # how much voices may change: data_pipeline/voices.py
+  config.data.augment.voice = 0.0  # how much voices may change, where they come as a mel: data_pipeline/voices.py
+  config.data.augment.misheard = 0.0  # share of the phones taken for others, where they come as phones
 
   config.optimizer = ConfigDict()
   config.optimizer.learning_rate = 3e-4  # of a batch of so many:

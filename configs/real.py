@@ -31,6 +31,7 @@ def _sync_expert(config: ConfigDict) -> ConfigDict:
   config.model.view = 'mouth'
   config.model.dropout = 0.1
   config.losses.negatives = 'clip'
+  config.data.name = 'talking_faces/quickstart:1,folder:7'
   config.data.batch_size = 12
   config.data.windows = 8
   config.data.eval_batches = 10
@@ -38,7 +39,7 @@ def _sync_expert(config: ConfigDict) -> ConfigDict:
   config.data.augment.misheard = 0.1
   config.optimizer.weight_decay = 0.05
   config.losses.hardness_steps = 1_000
-  config.steps = 2_000
+  config.steps = 4_000
   config.log_every = 50
   config.eval_every = 200
   config.checkpoint_every = 200
