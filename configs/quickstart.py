@@ -146,7 +146,7 @@ def _generator(config: ConfigDict) -> ConfigDict:
   config.optimizer.warmup_steps = 50
   config.average_decay = 0.99
 
-  config.steps = 1_800
+  config.steps = 2_000
   config.log_every = 25
   config.eval_every = 300
   config.checkpoint_every = 300
