@@ -25,7 +25,7 @@ def get_config() -> ConfigDict:
   config.model.audio_widths = (32, 64, 128, 256, 512)
   config.model.audio_residuals = (2, 2, 2, 2)
   config.model.contrastive = True
-  config.model.speech = 'mel'  # or 'phones', of which few voices teach as much as many
+  config.model.speech = 'mel'  # or 'phones', which are alike for all voices
   config.model.view = 'lower_half'  # or 'mouth'
   config.model.dropout = 0.0
   config.model.dtype = 'float32'  # what it computes in; 'bfloat16' suits TPUs and newer GPUs

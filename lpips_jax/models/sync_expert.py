@@ -30,8 +30,8 @@ class SyncExpert(nn.Module):
     face_residuals: residual blocks at the five after the first.
     audio_widths: channels of the speech encoder; the last ones of both are the embedding size d.
     audio_residuals: its residual blocks at each of four scales, of 'mel' alone.
-    speech: what speech comes as: 'mel' windows, or windows of a 'phones' track (`media.phones`), by which few voices
-      teach as much of lips as many.
+    speech: what speech comes as: 'mel' windows, or windows of a 'phones' track (`media.phones`), which is alike for
+      all voices.
     contrastive: embeddings of any sign whose cosine goes through a learnt scale and bias before it is a probability.
       Otherwise they end in a ReLU, and the cosine, then in [0, 1], is the probability itself, as in Wav2Lip.
     view: 'lower_half' of the crops, as in Wav2Lip, or 'mouth', which is less than half of that: few faces teach more
