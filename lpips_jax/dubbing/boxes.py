@@ -42,7 +42,7 @@ def read_boxes(path: str | os.PathLike[str]) -> list[Boxes]:
 
 
 def write_boxes(path: str | os.PathLike[str], frames: Sequence[Boxes]) -> None:
-  """Writes what `read_boxes` reads, to a ten-thousandth of a pixel and of a degree."""
+  """Writes what `read_boxes` reads, to the last digit: a hundredth of a pixel shows in a dub."""
   rows = [[_as_numbers(box) for box in boxes] for boxes in frames]
   lines = ',\n'.join(json.dumps(None if not row else row[0] if len(row) == 1 else row) for row in rows)
   write_whole(Path(path), f'[\n{lines}\n]\n')
@@ -67,7 +67,7 @@ def grown(box: np.ndarray, pads: Sequence[int], info: VideoInfo, frame: int) -> 
 
 def _as_numbers(box: np.ndarray) -> list[float]:
   degrees = np.degrees(turning.unwrapped(turning.roll_of(box), 0))
-  return np.round([*box[:4], *([degrees] if degrees else [])], 4).tolist()
+  return [float(number) for number in (*box[:4], *([degrees] if degrees else []))]
 
 
 def _of_frame(frame: object) -> Boxes:

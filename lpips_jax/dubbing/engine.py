@@ -113,8 +113,9 @@ class Dubber:
     delay, samples = sound.load_driving_speech(audio, 60 * options.max_minutes)
     if loudness.speech_level(samples) is None:
       logging.warning('nothing is heard in %s: it is silent, or below -60 dB of full scale', audio)
-    whole_sound = options.length == 'audio'
-    end = None if options.length == 'video' else Fraction(len(samples), SAMPLE_RATE)
+    length = 'audio' if info.still else options.length  # a still image has no length of its own
+    whole_sound = length == 'audio'
+    end = None if length == 'video' else Fraction(len(samples), SAMPLE_RATE)
     locate = self._locator(face, info, options)
     source = (play_there_and_back if whole_sound else play)(face, info)
 
@@ -136,7 +137,7 @@ class Dubber:
       batches = stages.ahead('generate', generate(located, speech, generator, references), 1)
       dubbed = stages.ahead('composite', composite(batches, options.sharpen, watch), DEPTH)
       encoded = stages.here('encode', _encoded(dubbed, write))
-      total = _expected(info, end, options.length)
+      total = _expected(info, end, length)
       with cli.progress_bar('dubbing', total, 'frame', self._progress) as bar:
         for _ in encoded:
           bar.update()

@@ -35,7 +35,7 @@ class Options:
     face_at: x and y in pixels and a time in seconds: only whose face is there then is dubbed.
     all_faces: every face is dubbed.
     length: `audio`: as long as the audio, the video being played there and back if it is the shorter; `video`: as long
-      as the video; `shortest`: as long as the shorter.
+      as the video; `shortest`: as long as the shorter. A still image lasts as long as the audio.
     silence: what mouths do where the speech pauses: `model`: whatever the generator makes of the sound there; `closed`:
       it is given silence, and shown the person's mouth at rest.
     reference: what the generator is shown of the person beside the frame that it changes: `rest`, their mouth as nearly
@@ -80,7 +80,9 @@ class Options:
     if self.reference not in (None, *REFERENCES):
       raise UserError(f'--reference must be one of {", ".join(REFERENCES)}, not {self.reference!r}')
     if len(self.pads) != 4:
-      raise UserError(f'--pads must be four numbers of pixels, top,bottom,left,right, not {len(self.pads)}')
+      raise UserError(
+        f'--pads must be four numbers of pixels, top,bottom,left,right, not {",".join(map(str, self.pads))}'
+      )
     if self.face_at is not None and (len(self.face_at) != 3 or not all(0 <= x < float('inf') for x in self.face_at)):
       raise UserError('--face_at must be three numbers, x,y,t: a place in pixels and a time in seconds')
     if self.face_index is not None and self.face_index < 0:

@@ -97,7 +97,11 @@ def choose_detector(kind: str, model: str | os.PathLike[str] | None = None) -> t
     return 'yunet', file
   if kind == 'yunet':
     raise UserError(f'YuNet is not here and cannot be downloaded: get {YUNET_URL} and name it by --detector_model')
-  logging.warning('no YuNet here and no download: using the cascade of OpenCV, which sees frontal faces only')
+  logging.warning(
+    'no YuNet here and no download: using the cascade of OpenCV, which is slower and sees frontal faces only; '
+    'get %s and name it by --detector_model or LIPSYNC_YUNET',
+    YUNET_URL,
+  )
   return 'cascade', None
 
 

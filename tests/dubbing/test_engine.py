@@ -146,11 +146,12 @@ def test_pads_grow_boxes(media):
   )
 
 
-def test_a_portrait_speaks_through_the_detector(tmp_path):
+@pytest.mark.parametrize('length', ['audio', 'shortest', 'video'])  # of its own it has none
+def test_a_portrait_speaks_through_the_detector(tmp_path, length):
   drawn = draw_clip(3, 'test', 0, 0, 0.2)
   cv2.imwrite(str(tmp_path / 'portrait.png'), next(drawn.scene())[..., ::-1])
   speech = write_speech(tmp_path / 'speech.wav', 0.4, 0.4)
-  dub(tmp_path / 'portrait.png', speech, tmp_path / 'out.mp4', Painter(), detector='cascade')
+  dub(tmp_path / 'portrait.png', speech, tmp_path / 'out.mp4', Painter(), detector='cascade', length=length)
   info = probe(tmp_path / 'out.mp4')
   assert (info.rate, info.frames) == (25, 20)
   left, top, right, bottom = drawn.boxes[0]
