@@ -70,7 +70,7 @@ class GeneratorWindows(grain.transforms.RandomMap):
       'reference': change(reference),
       'mel': self.voices(heard, rng) if self.speech == 'mel' and not len(silent) else heard,
       'window_mel': _window(_silenced(record['mel'], len(silent) > 0), start),
-      'window_phones': _window(silent_track(len(record['mel'])) if len(silent) else _track_of(record), start),
+      'window_phones': _window(_phones_of(record, len(silent) > 0), start),
     }
 
   def _frames(
@@ -85,9 +85,7 @@ class GeneratorWindows(grain.transforms.RandomMap):
   def _heard(self, record: dict, silent: bool, rng: np.random.Generator) -> np.ndarray:
     if self.speech == 'mel':
       return _silenced(record['mel'], silent)
-    if silent:
-      return silent_track(len(record['mel']))
-    return _track_of(record, self.misheard, rng)
+    return _phones_of(record, silent, self.misheard, rng)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +107,7 @@ class ExpertWindows(grain.transforms.RandomMap):
   def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
     starts = _spread_starts(_last_start(record), self.windows, self.minimum_offset, rng)
     change = self.augmentation.draw(rng)
-    heard = record['mel'] if self.speech == 'mel' else _track_of(record, self.misheard, rng)
+    heard = record['mel'] if self.speech == 'mel' else _phones_of(record, False, self.misheard, rng)
     speech = np.stack([_window(heard, int(start)) for start in starts])
     return {
       'frames': np.stack([change(window_frames(record, start, self.image_size)) for start in starts])[None],
@@ -144,12 +142,14 @@ def window_frames(record: dict, start: int, image_size: int | None = None) -> np
 
 
 def _window(heard: np.ndarray, start: int) -> np.ndarray:
-  """What is heard during the five frames from `start`, (80, 16)."""
+  """Cuts out the speech of the five frames from `start`: (m, 80) -> (80, 16)."""
   return mel_windows(heard, FRAME_RATE, 1, lead=-start)[0]
 
 
-def _track_of(record: dict, misheard: float = 0.0, rng: np.random.Generator | None = None) -> np.ndarray:
-  """The phone track of a record, (m, 80), some of its phones taken for others."""
+def _phones_of(record: dict, silent: bool, misheard: float = 0.0, rng: np.random.Generator | None = None) -> np.ndarray:
+  """Returns the phone track of a record, (m, 80): that of silence, or with some of its phones taken for others."""
+  if silent:
+    return silent_track(len(record['mel']))
   return phone_track(_misheard(record['phones'], misheard, rng), record['mel'])
 
 

@@ -32,10 +32,10 @@ def mouth_opening(frames: np.ndarray, beside: np.ndarray | None = None) -> np.nd
     beside the same others compare with each other, and with what the others measure by themselves.
   """
   judged = frames if beside is None else beside
-  red, green, blue = _part(frames, MOUTH_ROWS, MOUTH_COLUMNS)
+  mouth = _part(frames, MOUTH_ROWS, MOUTH_COLUMNS)
   if beside is not None:
-    with_others = zip((red, green, blue), _part(beside, MOUTH_ROWS, MOUTH_COLUMNS), strict=True)
-    red, green, blue = (np.concatenate(channel) for channel in with_others)
+    mouth = np.concatenate([mouth, _part(beside, MOUTH_ROWS, MOUTH_COLUMNS)], 1)
+  red, green, blue = mouth
   judging = slice(len(red) - len(judged), None)
   brightness = (red + green + blue) / 3
   darkest, brightest = np.minimum(np.minimum(red, green), blue), np.maximum(np.maximum(red, green), blue)
