@@ -86,8 +86,9 @@ def fresh_test_config(config: TalkingFacesConfig, seed: int) -> TalkingFacesConf
 class Builder(tfds.core.GeneratorBasedBuilder):
   """Procedural talking faces, as clip records with the true opening of the mouth."""
 
-  VERSION = tfds.core.Version('2.1.0')
+  VERSION = tfds.core.Version('2.2.0')
   RELEASE_NOTES: ClassVar = {
+    '2.2.0': 'Teeth, tongues and cavities are as bright and as large as those of filmed people.',
     '2.1.0': 'Some syllables are louder, and said with a wider mouth; mouths are as wide as those of filmed people.',
     '2.0.0': 'The mel is that of speech brought to one level.',
     '1.2.0': 'What is said, as phones; mouths open for each sound as far as those of filmed people do.',
