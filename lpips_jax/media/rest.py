@@ -9,12 +9,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from lpips_jax.media.alignment import UNMOVED, in_pose, likeness, pose_between
-from lpips_jax.media.mouth import mouth_opening
+from lpips_jax.media.alignment import SEEN, UNMOVED, in_pose, likeness, pose_between
+from lpips_jax.media.mouth import SHUT_SHARE, mouth_opening
 
-SHUT_SHARE = 0.2  # of a clip's frames, the least open ones, count as shut
-CHOSEN_AMONG = 4  # of these, the most nearly shut
-COMPARED = 8  # crops of a clip with which each of them is compared
+CANDIDATES = 16  # of the shut frames, evenly chosen
+COMPARED = 8  # crops of a clip with which each candidate is compared
 AS_ALIKE = 0.02  # mean likeness that the chosen one may lack
 
 
@@ -25,7 +24,7 @@ def shut_frames(crops: np.ndarray) -> np.ndarray:
     crops: (n, s, s, 3) uint8.
 
   Returns:
-    At least one index, at most a fifth of them. Of somebody who never shuts their mouth they are the least open.
+    At least one index, at most a third of them. Of somebody who never shuts their mouth they are the least open.
   """
   openings = mouth_opening(crops)
   return np.argsort(openings, kind='stable')[: max(1, round(SHUT_SHARE * len(crops)))]
@@ -38,15 +37,16 @@ def rest_frame(crops: np.ndarray) -> int:
     crops: (n, s, s, 3) uint8, of one person.
 
   Returns:
-    Its index. It is sharp, and its pose is close to the others': a head bent far down shows another mouth.
+    The index of the most nearly shut mouth, among the sharper half of those whose pose is close to the others'. A
+    head that is turned away or bent far down shows another mouth, and seems to shut it.
   """
   shut = shut_frames(crops)
-  others = crops[np.linspace(0, len(crops) - 1, min(len(crops), COMPARED)).astype(int)]
-  alike = np.array([np.mean([likeness(other, crops[k]) for other in others]) for k in shut[:CHOSEN_AMONG]])
-  close = shut[:CHOSEN_AMONG][alike >= alike.max() - AS_ALIKE]
-  lower = slice(crops.shape[1] // 2, None)
-  sharpness = [cv2.Laplacian(cv2.cvtColor(crops[k][lower], cv2.COLOR_RGB2GRAY), cv2.CV_64F).var() for k in close]
-  return int(close[np.argmax(sharpness)])
+  candidates = shut[_evenly(len(shut), CANDIDATES)]
+  others = crops[_evenly(len(crops), COMPARED)]
+  alike = np.array([np.mean([likeness(other, crops[k]) for other in others]) for k in candidates])
+  close = candidates[alike >= alike.max() - AS_ALIKE]
+  sharpness = np.array([_sharpness(crops[k]) for k in close])
+  return int(close[sharpness >= np.median(sharpness)][0])
 
 
 def poses_of(crops: Sequence[np.ndarray], reference: np.ndarray) -> list[np.ndarray]:
@@ -61,3 +61,13 @@ def poses_of(crops: Sequence[np.ndarray], reference: np.ndarray) -> list[np.ndar
 def references_for(crops: np.ndarray, reference: np.ndarray) -> np.ndarray:
   """Returns the reference in the pose of each crop: (n, s, s, 3) and (r, r, 3) uint8 -> (n, s, s, 3) uint8."""
   return np.stack([in_pose(reference, pose, crops.shape[1]) for pose in poses_of(crops, reference)])
+
+
+def _evenly(count: int, most: int) -> np.ndarray:
+  """Returns at most so many of the numbers from 0 to count - 1, the first and the last among them."""
+  return np.linspace(0, count - 1, min(count, most)).astype(int)
+
+
+def _sharpness(crop: np.ndarray) -> float:
+  """Of the upper part, whose detail is the same whether the mouth is shut or open."""
+  return cv2.Laplacian(cv2.cvtColor(crop[: round(SEEN * len(crop))], cv2.COLOR_RGB2GRAY), cv2.CV_64F).var()

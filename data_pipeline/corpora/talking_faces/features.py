@@ -153,16 +153,16 @@ def _inside_of_mouth(sheet: Canvas, looks: Looks, light: np.ndarray, lips: Lips,
   v, pixel, across = sheet.v, 1 / sheet.density, np.abs(sheet.u) / curves.half
   depth = _share(v, curves.upper_inner, curves.lower_inner)
   exposure = light * (0.45 + 0.55 * np.mean(looks.skin) / 0.72)  # a camera's, which fair skin and dark skin differ in
-  inner = plain((0.27, 0.10, 0.10)) * exposure * (0.50 + 0.70 * depth)
+  inner = plain((0.36, 0.15, 0.15)) * exposure * (0.45 + 0.75 * depth)
 
   bulge = np.clip(1 - (across / 0.78) ** 2, 0, 1)
-  top = curves.lower_inner - (0.09 + 0.06 * lips.tongue) * max(lips.opening, 0.2) + 0.07 * (1 - bulge)
+  top = curves.lower_inner - (0.10 + 0.09 * lips.tongue) * max(lips.opening, 0.2) + 0.07 * (1 - bulge)
   tongue = rise(v - top, -0.01, 0.04) * rise(bulge, 0, 0.25) * (0.35 + 0.65 * lips.tongue)
   inner = mix(inner, plain((0.72, 0.39, 0.39)) * exposure * (0.65 + 0.35 * depth), 0.85 * tongue)
 
   clefts = 1 - 0.10 * np.exp(-(((np.mod(sheet.u + 0.5, 0.066) - 0.033) / 0.006) ** 2))
   enamel = plain((0.73, 0.67, 0.60)) * exposure * ((1 - 0.60 * across**2) * clefts)
-  edge = curves.upper_inner + _TEETH * (0.8 + 0.2 * lips.teeth) * (1 - 0.25 * across**2)
+  edge = curves.upper_inner + _TEETH * lips.teeth**0.5 * (1 - 0.25 * across**2)
   teeth = rise(v - edge, pixel, -pixel) * rise(across, 0.95, 0.75) * min(4 * lips.teeth, 1.0)
   inner = mix(inner, enamel * (0.50 + 0.50 * rise(v - curves.upper_inner, 0, 0.07)), 0.95 * teeth)
   edge = curves.lower_inner - 0.040 * lips.teeth
