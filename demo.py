@@ -57,7 +57,7 @@ def main() -> None:
     f'--checkpoint={output / "checkpoint"}',
     '--dataset=talking_faces/quickstart',
     f'--seed={seed}',
-    '--max_clips=20',
+    '--max_clips=16',
     f'--data_dir={output / "data"}',
     f'--output={output / "evaluation"}',
   )

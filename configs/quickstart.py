@@ -146,10 +146,10 @@ def _generator(config: ConfigDict) -> ConfigDict:
   config.optimizer.warmup_steps = 50
   config.average_decay = 0.99
 
-  config.steps = 2_000
+  config.steps = 1_750
   config.log_every = 25
-  config.eval_every = 300
-  config.checkpoint_every = 300
+  config.eval_every = 600
+  config.checkpoint_every = 600
   return config
 
 

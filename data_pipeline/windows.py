@@ -4,6 +4,7 @@ Both pick with a random generator that Grain seeds by epoch and position, so an 
 """
 
 import dataclasses
+from zlib import crc32
 
 import grain
 import numpy as np
@@ -76,11 +77,11 @@ class GeneratorWindows(grain.transforms.RandomMap):
   def _frames(
     self, record: dict, start: int, elsewhere: int, rng: np.random.Generator
   ) -> tuple[np.ndarray, np.ndarray]:
+    target = window_frames(record, start, self.image_size)
     if self.reference == 'elsewhere':
-      return window_frames(record, start, self.image_size), window_frames(record, elsewhere, self.image_size)
-    frames = decode_frames(record['frames'], range(len(record['frames'])), self.image_size)
-    target = frames[start : start + WINDOW_FRAMES]
-    return target, references_for(target, frames[rng.choice(shut_frames(frames))])
+      return target, window_frames(record, elsewhere, self.image_size)
+    shut = rng.choice(_shut_frames_of(record, self.image_size))
+    return target, references_for(target, decode_frames(record['frames'], [shut], self.image_size)[0])
 
   def _heard(self, record: dict, silent: bool, rng: np.random.Generator) -> np.ndarray:
     if self.speech == 'mel':
@@ -165,6 +166,18 @@ def _misheard(heard: np.ndarray, probability: float, rng: np.random.Generator | 
   wrong = rng.random(len(edges)) < probability
   phones = np.where(wrong, rng.integers(len(PHONES), size=len(edges)), heard[edges])
   return np.repeat(phones, np.diff(edges, append=len(heard)))
+
+
+def _shut_frames_of(record: dict, image_size: int) -> np.ndarray:
+  """See `rest.shut_frames`; asked once of a clip, since to decode and judge all frames takes longer than an example."""
+  jpegs = record['frames']
+  clip = text(record['id']), len(jpegs), crc32(jpegs[0]), image_size
+  if clip not in _SHUT:
+    _SHUT[clip] = shut_frames(decode_frames(jpegs, range(len(jpegs)), image_size))
+  return _SHUT[clip]
+
+
+_SHUT: dict[tuple[str, int, int, int], np.ndarray] = {}
 
 
 def _name(record: dict) -> dict[str, np.ndarray]:

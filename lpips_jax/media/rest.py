@@ -12,7 +12,8 @@ import numpy as np
 from lpips_jax.media.alignment import SEEN, UNMOVED, in_pose, likeness, pose_between
 from lpips_jax.media.mouth import SHUT_SHARE, mouth_opening
 
-CANDIDATES = 16  # of the shut frames, evenly chosen
+SURELY_SHUT = 0.2  # of a clip's frames, the least open ones, may be any reference in training
+CANDIDATES = 16  # of `mouth.SHUT_SHARE` of the frames, evenly chosen, among which a dub's one reference is
 COMPARED = 8  # crops of a clip with which each candidate is compared
 AS_ALIKE = 0.02  # mean likeness that the chosen one may lack
 
@@ -24,23 +25,22 @@ def shut_frames(crops: np.ndarray) -> np.ndarray:
     crops: (n, s, s, 3) uint8.
 
   Returns:
-    At least one index, at most a third of them. Of somebody who never shuts their mouth they are the least open.
+    At least one index, at most a fifth of them. Of somebody who never shuts their mouth they are the least open.
   """
-  openings = mouth_opening(crops)
-  return np.argsort(openings, kind='stable')[: max(1, round(SHUT_SHARE * len(crops)))]
+  return _least_open(crops, SURELY_SHUT)
 
 
 def rest_frame(crops: np.ndarray) -> int:
-  """Returns which of the crops that `shut_frames` finds suits all of them best.
+  """Returns which crop shows a person's mouth at rest best.
 
   Args:
     crops: (n, s, s, 3) uint8, of one person.
 
   Returns:
-    The index of the most nearly shut mouth, among the sharper half of those whose pose is close to the others'. A
-    head that is turned away or bent far down shows another mouth, and seems to shut it.
+    The index of the most nearly shut mouth, among the sharper half of those whose pose is close to the others'. A head
+    that is turned away or bent far down shows another mouth, and seems to shut it.
   """
-  shut = shut_frames(crops)
+  shut = _least_open(crops, SHUT_SHARE)
   candidates = shut[_evenly(len(shut), CANDIDATES)]
   others = crops[_evenly(len(crops), COMPARED)]
   alike = np.array([np.mean([likeness(other, crops[k]) for other in others]) for k in candidates])
@@ -61,6 +61,10 @@ def poses_of(crops: Sequence[np.ndarray], reference: np.ndarray) -> list[np.ndar
 def references_for(crops: np.ndarray, reference: np.ndarray) -> np.ndarray:
   """Returns the reference in the pose of each crop: (n, s, s, 3) and (r, r, 3) uint8 -> (n, s, s, 3) uint8."""
   return np.stack([in_pose(reference, pose, crops.shape[1]) for pose in poses_of(crops, reference)])
+
+
+def _least_open(crops: np.ndarray, share: float) -> np.ndarray:
+  return np.argsort(mouth_opening(crops), kind='stable')[: max(1, round(share * len(crops)))]
 
 
 def _evenly(count: int, most: int) -> np.ndarray:

@@ -36,6 +36,12 @@ def test_blur_as_of_a_small_generator_is_survived(clips):
   assert np.mean([opening_correlation(b, truth) for b, (_, truth) in zip(blurred, clips, strict=True)]) >= 0.9
 
 
+def test_films_without_colours_are_judged_too(clips):
+  grey = [np.repeat(frames.mean(-1, keepdims=True).astype(np.uint8), 3, -1) for frames, _ in clips]
+  found = [opening_correlation(frames, truth) for frames, (_, truth) in zip(grey, clips, strict=True)]
+  assert min(found) >= 0.7
+
+
 def test_another_clips_opening_does_not_fit(clips):
   truths = [truth for _, truth in clips]
   found = [opening_correlation(frames, truths[i - 1]) for i, (frames, _) in enumerate(clips)]
