@@ -41,8 +41,8 @@ def mouth_opening(frames: np.ndarray, beside: np.ndarray | None = None) -> np.nd
     (T,) float32, about 0 where it is shut, on a scale of its own: compare within a clip, or by correlation. Frames that
     were measured beside the same others compare with each other, and with what the others measure by themselves.
   """
+  faces = np.concatenate([_channels_first(x) for x in (frames, beside) if x is not None], 1)
   judging = slice(0 if beside is None else len(frames), None)
-  faces = _channels_first(frames) if beside is None else np.concatenate(list(map(_channels_first, (frames, beside))), 1)
   mouth = _part(faces, MOUTH_ROWS, MOUTH_COLUMNS)
   cheeks = float(np.median(_part(faces[:, judging], CHEEK_ROWS, CHEEK_COLUMNS).mean(0)))
   jaw = np.stack([cv2.GaussianBlur(x, (0, 0), BLUR * len(x)) for x in _part(faces, (0, 1), JAW_COLUMNS).mean(0)])
