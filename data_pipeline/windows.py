@@ -168,16 +168,16 @@ def _misheard(heard: np.ndarray, probability: float, rng: np.random.Generator | 
   return np.repeat(phones, np.diff(edges, append=len(heard)))
 
 
+_SHUT: dict[tuple[str, int, int, int], np.ndarray] = {}
+
+
 def _shut_frames_of(record: dict, image_size: int) -> np.ndarray:
-  """See `rest.shut_frames`; asked once of a clip, since to decode and judge all frames takes longer than an example."""
+  """Returns the `rest.shut_frames` of a clip, and remembers them: finding them takes longer than making an example."""
   jpegs = record['frames']
   clip = text(record['id']), len(jpegs), crc32(jpegs[0]), image_size
   if clip not in _SHUT:
     _SHUT[clip] = shut_frames(decode_frames(jpegs, range(len(jpegs)), image_size))
   return _SHUT[clip]
-
-
-_SHUT: dict[tuple[str, int, int, int], np.ndarray] = {}
 
 
 def _name(record: dict) -> dict[str, np.ndarray]:

@@ -187,7 +187,7 @@ def _load(directory: str | None, task: str) -> Pretrained | None:
 
 
 def _of_the_mouth(frames: np.ndarray, take: Take) -> Scores:
-  """Motion: the standard deviation of the opening, in hundredths of its scale; deviation at rest likewise."""
+  """Returns scores of the opening of the mouth; its motion and its deviation at rest are in hundredths of it."""
   opening = mouth_opening(frames)
   scores: Scores = {}
   if take.mouth_opening is not None:

@@ -181,7 +181,7 @@ def notes(leakage: Leakage) -> list[str]:
     'Silent: made from silence, judged by the sound of the clip, which only the reference can have told. Matched and '
     "mismatched: made from the clip's own speech and from another speaker's, judged by that; the discrepancy is how "
     'far their means are apart.',
-    'Open share and rest deviation (hundredths of what openings are measured in) ask whether the mouth rests in '
+    'Open share and rest deviation (in hundredths of the measured opening) ask whether the mouth rests in '
     'silence; leak is the correlation with the mouth that was shown, which a single frame does not have.',
   ]
   if not any(column.measure == 'lse_c' for column in leakage.columns):

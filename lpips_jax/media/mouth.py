@@ -15,7 +15,8 @@ import numpy as np
 MOUTH_ROWS = 0.58, 0.97
 MOUTH_COLUMNS = 0.32, 0.68
 CHEEK_ROWS, CHEEK_COLUMNS = (0.30, 0.55), (0.2, 0.8)
-# The chin, and the skin under the nose that it moves against; each is looked for that far up and down.
+# The chin, and the skin under the nose that it moves against. Each is looked for that far up and down, or as far as the
+# crop reaches: below the chin that is a third of it.
 CHIN_ROWS, CHIN_REACH = (0.78, 0.97), 0.09
 NOSE_ROWS, NOSE_REACH = (0.55, 0.72), 0.06
 JAW_COLUMNS = 0.28, 0.72
@@ -44,12 +45,17 @@ def mouth_opening(frames: np.ndarray, beside: np.ndarray | None = None) -> np.nd
   faces = np.concatenate([_channels_first(x) for x in (frames, beside) if x is not None], 1)
   judging = slice(0 if beside is None else len(frames), None)
   mouth = _part(faces, MOUTH_ROWS, MOUTH_COLUMNS)
-  cheeks = float(np.median(_part(faces[:, judging], CHEEK_ROWS, CHEEK_COLUMNS).mean(0)))
+  cheeks = np.median(_part(faces[:, judging], CHEEK_ROWS, CHEEK_COLUMNS).mean(0))
   jaw = np.stack([cv2.GaussianBlur(x, (0, 0), BLUR * len(x)) for x in _part(faces, (0, 1), JAW_COLUMNS).mean(0)])
   chin_drop = _moved_down(jaw, CHIN_ROWS, CHIN_REACH, judging) - _moved_down(jaw, NOSE_ROWS, NOSE_REACH, judging)
   opening = _inner_share(mouth, cheeks, judging) + LIP_WEIGHT * _lip_spread(mouth) + CHIN_WEIGHT * chin_drop
-  shut = np.sort(opening[judging])[: _shut_count(opening[judging])]
-  return (opening - shut.mean())[: len(frames)].astype(np.float32)
+  judged = opening[judging]
+  return (opening - judged[least_open(judged)].mean())[: len(frames)].astype(np.float32)
+
+
+def least_open(opening: np.ndarray, share: float = SHUT_SHARE) -> np.ndarray:
+  """Returns the indices of that share of the openings, (T,), the smallest first: at least one."""
+  return np.argsort(opening, kind='stable')[: max(1, round(share * len(opening)))]
 
 
 def opening_correlation(frames: np.ndarray, truth: np.ndarray) -> float:
@@ -83,8 +89,7 @@ def _inner_share(mouth: np.ndarray, cheeks: float, judging: slice) -> np.ndarray
   # A first guess needs no shut mouth to compare with: darkness against the cheeks of the clip.
   share = _ramp(brightness / (cheeks + _EPSILON), DARKENING[0], 0).mean((1, 2))
   for _ in range(2):
-    order = np.argsort(share[judging], kind='stable')
-    shut = judging.start + order[: _shut_count(order)]
+    shut = judging.start + least_open(share[judging])
     darkened = _ramp(_loss(brightness, shut), *DARKENING)
     faded = _ramp(_loss(saturation, shut), *FADING)
     share = np.maximum(darkened, faded).mean((1, 2))
@@ -105,7 +110,7 @@ def _moved_down(strips: np.ndarray, rows: tuple[float, float], reach: float, jud
   height = strips.shape[1]
   top, bottom, margin = (round(share * height) for share in (*rows, reach))
   usual = np.median(strips[judging, top:bottom], 0)
-  searched = np.ascontiguousarray(strips[:, max(0, top - margin) : bottom + margin])
+  searched = strips[:, top - margin : bottom + margin]
   found = np.array([_peak(cv2.matchTemplate(strip, usual, cv2.TM_CCOEFF_NORMED)[:, 0]) for strip in searched])
   return (found - np.median(found[judging])) / height
 
@@ -127,9 +132,9 @@ def _channels_first(frames: np.ndarray) -> np.ndarray:
 
 def _part(faces: np.ndarray, rows: tuple[float, float], columns: tuple[float, float]) -> np.ndarray:
   """Returns a part of all faces, (3, T, H, W) -> (3, T, h, w)."""
-  (top, bottom), (left, right) = (
-    [round(share * side) for share in shares] for shares, side in zip((rows, columns), faces.shape[2:], strict=True)
-  )
+  height, width = faces.shape[2:]
+  top, bottom = (round(share * height) for share in rows)
+  left, right = (round(share * width) for share in columns)
   return faces[:, :, top:bottom, left:right]
 
 
@@ -141,7 +146,3 @@ def _loss(values: np.ndarray, shut: np.ndarray) -> np.ndarray:
 
 def _ramp(values: np.ndarray, start: float, end: float) -> np.ndarray:
   return np.clip((values - start) / (end - start), 0, 1)
-
-
-def _shut_count(values: np.ndarray) -> int:
-  return max(1, round(SHUT_SHARE * len(values)))

@@ -10,10 +10,10 @@ import cv2
 import numpy as np
 
 from lpips_jax.media.alignment import SEEN, UNMOVED, in_pose, likeness, pose_between
-from lpips_jax.media.mouth import SHUT_SHARE, mouth_opening
+from lpips_jax.media.mouth import least_open, mouth_opening
 
-SURELY_SHUT = 0.2  # of a clip's frames, the least open ones, may be any reference in training
-CANDIDATES = 16  # of `mouth.SHUT_SHARE` of the frames, evenly chosen, among which a dub's one reference is
+SURELY_SHUT = 0.2  # share of a clip's frames, the least open ones, from which training draws its references
+CANDIDATES = 16  # frames, taken evenly from the least open ones, among which a dub finds its one reference
 COMPARED = 8  # crops of a clip with which each candidate is compared
 AS_ALIKE = 0.02  # mean likeness that the chosen one may lack
 
@@ -27,7 +27,7 @@ def shut_frames(crops: np.ndarray) -> np.ndarray:
   Returns:
     At least one index, at most a fifth of them. Of somebody who never shuts their mouth they are the least open.
   """
-  return _least_open(crops, SURELY_SHUT)
+  return least_open(mouth_opening(crops), SURELY_SHUT)
 
 
 def rest_frame(crops: np.ndarray) -> int:
@@ -40,7 +40,7 @@ def rest_frame(crops: np.ndarray) -> int:
     The index of the most nearly shut mouth, among the sharper half of those whose pose is close to the others'. A head
     that is turned away or bent far down shows another mouth, and seems to shut it.
   """
-  shut = _least_open(crops, SHUT_SHARE)
+  shut = least_open(mouth_opening(crops))
   candidates = shut[_evenly(len(shut), CANDIDATES)]
   others = crops[_evenly(len(crops), COMPARED)]
   alike = np.array([np.mean([likeness(other, crops[k]) for other in others]) for k in candidates])
@@ -63,15 +63,11 @@ def references_for(crops: np.ndarray, reference: np.ndarray) -> np.ndarray:
   return np.stack([in_pose(reference, pose, crops.shape[1]) for pose in poses_of(crops, reference)])
 
 
-def _least_open(crops: np.ndarray, share: float) -> np.ndarray:
-  return np.argsort(mouth_opening(crops), kind='stable')[: max(1, round(share * len(crops)))]
-
-
 def _evenly(count: int, most: int) -> np.ndarray:
-  """Returns at most so many of the numbers from 0 to count - 1, the first and the last among them."""
+  """Returns `most` of the numbers from 0 to count - 1, evenly apart, or all of them if they are fewer."""
   return np.linspace(0, count - 1, min(count, most)).astype(int)
 
 
 def _sharpness(crop: np.ndarray) -> float:
-  """Of the upper part, whose detail is the same whether the mouth is shut or open."""
+  """Returns the variance of the Laplacian of a crop's upper part, which an open mouth does not change."""
   return cv2.Laplacian(cv2.cvtColor(crop[: round(SEEN * len(crop))], cv2.COLOR_RGB2GRAY), cv2.CV_64F).var()

@@ -145,14 +145,14 @@ def _lip_colour(v: np.ndarray, looks: Looks, light: np.ndarray, curves: _Curves)
 
 
 def _inside_of_mouth(sheet: Canvas, looks: Looks, light: np.ndarray, lips: Lips, curves: _Curves) -> np.ndarray:
-  """A cavity, the tongue at its bottom, and rows of teeth behind each lip.
+  """Returns a cavity with the tongue at its bottom and a row of teeth behind each lip, (3, H, W).
 
-  How bright they are beside the cheeks, and how far down the upper teeth reach, was measured on some 60 filmed people:
-  their cavities are a third as bright as the skin around them, not black, and their teeth no brighter than it.
+  Brightness and the height of the upper teeth follow some 60 filmed people: their cavities are a third as bright as
+  their cheeks, not black, and their teeth no brighter than their cheeks.
   """
   v, pixel, across = sheet.v, 1 / sheet.density, np.abs(sheet.u) / curves.half
   depth = _share(v, curves.upper_inner, curves.lower_inner)
-  exposure = light * (0.45 + 0.55 * np.mean(looks.skin) / 0.72)  # a camera's, which fair skin and dark skin differ in
+  exposure = light * (0.45 + 0.55 * np.mean(looks.skin) / 0.72)  # mouths darken with the skin, half as much
   inner = plain((0.36, 0.15, 0.15)) * exposure * (0.45 + 0.75 * depth)
 
   bulge = np.clip(1 - (across / 0.78) ** 2, 0, 1)
