@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 
 from data_pipeline.corpora.talking_faces.clips import draw_clip
+from lpips_jax.media import rest
 from lpips_jax.media.alignment import UNMOVED, in_pose, likeness, pose_between
 from lpips_jax.media.rest import references_for, rest_frame, shut_frames
 
@@ -28,6 +29,20 @@ def test_shut_frames_are_the_least_open_ones():
   blurred = crops.copy()
   blurred[rest_frame(crops)] = cv2.GaussianBlur(crops[rest_frame(crops)], (0, 0), 2)
   assert rest_frame(blurred) != rest_frame(crops)  # a sharp one is preferred
+
+
+def test_lips_that_are_pressed_together_are_no_mouth_at_rest(monkeypatch):
+  """They may seem to be shut better than any others, and show a generator no lips that it could part."""
+  drawn, crops = _clip()
+  pressed = np.arange(0, len(crops), 20)
+  above, below = crops[pressed, 41:42, 16:50], crops[pressed, 52:53, 16:50]
+  down = np.linspace(0, 1, 12)[None, :, None, None]
+  crops[pressed, 41:53, 16:50] = (1 - down) * above + down * below  # skin in place of lips
+  opening = drawn.mouth_opening.copy()
+  opening[pressed] = -1
+  monkeypatch.setattr(rest, 'mouth_opening', lambda crops: opening)
+  assert np.isin(shut_frames(crops)[: len(pressed)], pressed).all()
+  assert rest_frame(crops) not in pressed
 
 
 def test_a_known_movement_is_found_and_undone():
