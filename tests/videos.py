@@ -32,7 +32,8 @@ def write_mp4(
 ) -> Path:
   """Writes h264 and AAC, as broadcasters do.
 
-  `frames` are (h, w, 3) uint8, or FFmpeg's; `samples` are float in [-1, 1] at `sound_rate`, or None for no sound; `times` are those of the frames, in frames.
+  `frames` are (h, w, 3) uint8, or FFmpeg's; `samples` are float in [-1, 1] at `sound_rate`, or None for no sound;
+  `times` are those of the frames, in frames.
   """
   path.parent.mkdir(parents=True, exist_ok=True)
   frames = list(frames)
