@@ -117,14 +117,12 @@ def _played(path: str | os.PathLike[str], info: VideoInfo) -> Iterator[tuple[Fra
 
 
 def _say_what_is_lost(path: str | os.PathLike[str], frame: av.VideoFrame, info: VideoInfo) -> None:
-  bits, form = bits_of(frame), frame.format
+  bits, form, half = bits_of(frame), frame.format, (-(-frame.width // 2), -(-frame.height // 2))
   if bits > info.colours.depth:
     say_once(f'{path} has {bits} bits a sample, of which the dub has {info.colours.depth}')
-  finer = form.chroma_width(frame.width) > -(-frame.width // 2) or form.chroma_height(frame.height) > -(
-    -frame.height // 2
-  )
+  finer = form.chroma_width(frame.width) > half[0] or form.chroma_height(frame.height) > half[1]
   if finer and len(form.components) > 2 and not info.still:
-    say_once(f'{path} is {form.name}: the dub has its colours at half the resolution, as most videos')
+    say_once(f'{path} is {form.name}: the dub has its colours at half the resolution, as most videos have')
 
 
 def _there_and_back_once(

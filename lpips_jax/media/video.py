@@ -104,18 +104,14 @@ def read_frames(path: str | os.PathLike[str], longest_side: int | None = None) -
     yield frame
 
 
-def read_timed(
-  path: str | os.PathLike[str], longest_side: int | None = None, since: Fraction | None = None
-) -> Iterator[tuple[Fraction, np.ndarray]]:
+def read_timed(path: str | os.PathLike[str], longest_side: int | None = None) -> Iterator[tuple[Fraction, np.ndarray]]:
   """Like `read_frames`, each frame with the time at which it is shown, in seconds of the file's clock.
 
-  Frames before `since` are left out, and cost no conversion.
   Times rise from frame to frame, and are exact wherever the container's are.
   """
   with open_media(path) as container:
     for shown in frames.read(container, picture(container, path), path):
-      if since is None or shown.time >= since:
-        yield shown.time, _to_rgb(shown, longest_side)
+      yield shown.time, _to_rgb(shown, longest_side)
 
 
 def read_chosen(path: str | os.PathLike[str], indices: Iterable[int]) -> Iterator[np.ndarray]:
