@@ -184,6 +184,23 @@ def test_missing_frames_are_played_as_the_one_before(tmp_path, suffix, monkeypat
     shown.planes.samples[:] = 0  # as who paints into one does; the others stay
 
 
+@pytest.mark.parametrize('kind', ['with a rest', 'interlaced'])
+def test_reading_backwards_need_not_begin_at_the_beginning(tmp_path, kind, monkeypatch):
+  if kind == 'interlaced':
+    path = write_interlaced(tmp_path / 'film.mov')
+  else:
+    times, options = [0, 1, 2, 12, 13, 14, 15], {'crf': '4', 'g': '3'}
+    path = write_film(tmp_path / 'film.mp4', shades(7), times=times, options=options)
+  info = probe(path)
+  forward = [shown.planes.samples for shown in play(path, info)]
+  monkeypatch.setattr(playback, 'CHUNK_BYTES', 3 * forward[0].nbytes)
+  shown = play_there_and_back(path, info)
+  assert [next(shown).index for _ in forward] == list(range(len(forward)))
+  monkeypatch.setattr(playback, '_played', None)
+  for number in range(len(forward) - 2, 0, -1):
+    np.testing.assert_array_equal(next(shown).planes.samples, forward[number])
+
+
 @pytest.mark.parametrize(('rate', 'dubbed'), [(1, 25), (5, 25), (8, 24), (12, 12)])
 def test_films_of_few_frames_a_second(tmp_path, rate, dubbed):
   path = write_film(tmp_path / 'film.mp4', shades(4), rate=Fraction(rate))
