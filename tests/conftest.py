@@ -16,12 +16,15 @@ os.environ |= {
 
 import pytest
 from absl import flags
+from hypothesis import settings
 from ml_collections import ConfigDict
 
 from benchmarks import commands
 from configs import quickstart
 
 ROOT = Path(__file__).parents[1]
+settings.register_profile('same', derandomize=True, deadline=None, max_examples=50)
+settings.load_profile('same')
 flags.FLAGS.mark_as_parsed()  # Grain's workers read absl's flags
 
 

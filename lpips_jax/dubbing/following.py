@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from lpips_jax.cli import UserError
-from lpips_jax.media import detect, shots, turning
+from lpips_jax.media import detect, shots, turning, ycbcr
 from lpips_jax.media.people import Crowd, Sightings, settling_frames
 from lpips_jax.media.playback import Shown
 from lpips_jax.media.survey import STRIDE, look
@@ -53,12 +53,14 @@ def follow(
   meter = shots.ChangeMeter()
   looked = look(
     frames,
-    lambda shown: meter(shown.planes.y),
+    lambda shown: meter(ycbcr.in_8_bits(shown.planes.y)),
     lambda shown: detect.in_planes(find, shown.planes),
     max(1, round(STRIDE * info.rate)),
   )
   rate, frame_size = float(info.rate), (info.width, info.height)
-  held = max(1, min(settling_frames(rate), MOST_HELD // (info.width * info.height * 3 // 2)))
+  held = max(
+    1, min(settling_frames(rate), MOST_HELD // (info.width * info.height * 3 // 2 * info.colours.kind.itemsize))
+  )
   crowd, known, waiting = Crowd(PATIENCE * rate), [], deque()
   number = -1
   for number, (shown, faces, cut) in enumerate(_with_cuts(looked)):

@@ -1,33 +1,34 @@
 """A video as it is played under a dub: frames as codecs hold them, with their times, there and back for ever."""
 
+import itertools
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
 import av
-import cv2
-import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
 from lpips_jax.cli import UserError
-from lpips_jax.media import ycbcr
-from lpips_jax.media.containers import decode, open_media
-from lpips_jax.media.video import EXACT, VideoInfo, picture, timed
+from lpips_jax.media import frames, ycbcr
+from lpips_jax.media.containers import open_media, say_once
+from lpips_jax.media.ffmpeg import bits_of, samples
+from lpips_jax.media.orientation import UPRIGHT, Orientation, swapped, upright
+from lpips_jax.media.video import EXACT, VideoInfo
 from lpips_jax.media.ycbcr import Colours, Planes
 
 CHUNK_BYTES = 64 << 20  # of decoded frames held while a video is read backwards
-NATIVE_FORMATS = 'yuv420p', 'yuvj420p'
-ROTATIONS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
+NATIVE = 'yuv420p', 'yuvj420p', 'yuv420p10le'
 
 
 class Shown(NamedTuple):
   """A frame that is played.
 
   Attributes:
-    index: which frame of the source it is.
+    index: its number among the frames that are played forwards; one that stands for long is played several times.
     time: when it is shown, in seconds from the first on: a multiple of 1 / `VideoInfo.rate`, or of `VideoInfo.tick`.
-    planes: the picture, turned as the file asks for. Whoever changes it changes it for nobody else.
+    planes: the picture, upright. Whoever changes it changes it for nobody else.
   """
 
   index: int
@@ -40,13 +41,13 @@ def play(path: str | os.PathLike[str], info: VideoInfo) -> Iterator[Shown]:
 
   Args:
     path: a file of any container and codec that FFmpeg knows.
-    info: what `probe` says of it. Frames of another size are brought to the size of the first.
+    info: what `probe` says of it.
 
   Raises:
     UserError: the file cannot be read, or has no picture in it.
   """
-  for index, (time, _, frame) in enumerate(_decoded(path, info)):
-    yield Shown(index, time, to_planes(frame, info))
+  for index, (time, source) in enumerate(_played(path, info)):
+    yield Shown(index, time, to_planes(source, info))
 
 
 def play_there_and_back(path: str | os.PathLike[str], info: VideoInfo) -> Iterator[Shown]:
@@ -57,10 +58,10 @@ def play_there_and_back(path: str | os.PathLike[str], info: VideoInfo) -> Iterat
   first = None
   times: list[Fraction] = []
   clocks: list[int | None] = []  # of the frames, in the stream's own units; None where the file does not say
-  for index, (time, clock, frame) in enumerate(_decoded(path, info)):
+  for index, (time, source) in enumerate(_played(path, info)):
     times.append(time)
-    clocks.append(clock)
-    planes = to_planes(frame, info)
+    clocks.append(source.frame.pts)
+    planes = to_planes(source, info)
     first = planes.copy() if index == 0 else first
     yield Shown(index, time, planes)
   if first is None:
@@ -78,34 +79,50 @@ def play_there_and_back(path: str | os.PathLike[str], info: VideoInfo) -> Iterat
       yield Shown(index, time, planes)
 
 
-def to_planes(frame: av.VideoFrame, info: VideoInfo) -> Planes:
-  """Returns a decoded frame as 4:2:0 of the size and colours that `info` names, turned upright; a copy."""
-  quarters = round(frame.rotation / 90) % 4  # counter-clockwise, as FFmpeg counts
-  width, height = (info.width, info.height)[:: -1 if quarters % 2 else 1]
-  if frame.format.name not in NATIVE_FORMATS or (frame.width, frame.height) != (width, height) or info.still:
-    frame = _reformatted(frame, width, height, info.colours)
-  planes = ycbcr.empty(height, width, info.colours)
-  halves = (height + 1) // 2, (width + 1) // 2
-  sizes = (height, width), halves, halves
-  for place, plane, (rows, columns) in zip((planes.y, *planes.cb_cr), frame.planes, sizes, strict=True):
-    place[:rows, :columns] = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[:rows, :columns]
+def to_planes(source: frames.Picture, info: VideoInfo) -> Planes:
+  """Returns a decoded frame as 4:2:0 of the colours that `info` names, upright; a copy."""
+  frame = source.frame
+  if frame.format.name not in NATIVE or bits_of(frame) != info.colours.depth or info.still:
+    frame = _reformatted(frame, info.colours)
+  planes = ycbcr.empty(frame.height, frame.width, info.colours)
+  halves = (frame.height + 1) // 2, (frame.width + 1) // 2
+  sizes = (frame.height, frame.width), halves, halves
+  for k, (place, (rows, columns)) in enumerate(zip((planes.y, *planes.cb_cr), sizes, strict=True)):
+    place[:rows, :columns] = samples(frame, k)
     place[rows:], place[:, columns:] = place[rows - 1 : rows], place[:, columns - 1 : columns]
-  return _turned(planes, quarters) if quarters else planes
+  return planes if source.orientation == UPRIGHT else _upright(planes, source.orientation)
 
 
-def _decoded(path: str | os.PathLike[str], info: VideoInfo) -> Iterator[tuple[Fraction, int | None, av.VideoFrame]]:
-  """Yields frames after the seconds since the first, and after their times in the stream's own units."""
+def _played(path: str | os.PathLike[str], info: VideoInfo) -> Iterator[tuple[Fraction, frames.Picture]]:
+  """Yields the frames of a dub after the seconds since the first: those of the file, and again those that stand."""
+  clock = info.tick or 1 / info.rate
   with open_media(path) as container:
-    stream = picture(container, path)
+    stream = frames.picture(container, path)
     first = last = None
-    for clock, frame in timed(decode(container, stream), stream):
-      first = clock if first is None else first
-      time = clock - first
+    for source in frames.read(container, stream, path, (info.width, info.height)):
+      if first is None:
+        first = source.time
+        _say_what_is_lost(path, source.frame, info)
+      time = source.time - first
       if info.tick is None:
         time = round(time * info.rate) / info.rate
-        time = time if last is None or time > last else last + 1 / info.rate
-      last = time
-      yield time, frame.pts, frame
+        time = time if last is None or time > last[0] else last[0] + 1 / info.rate
+      if last is not None:
+        yield from ((again, last[1]) for again in frames.shown_again(last[0], time, clock))
+      last = time, source
+      yield last
+    if last is not None and not info.still:
+      end = last[0] + (last[1].frame.duration or 0) * last[1].frame.time_base
+      yield from ((again, last[1]) for again in frames.shown_again(last[0], end, clock))
+
+
+def _say_what_is_lost(path: str | os.PathLike[str], frame: av.VideoFrame, info: VideoInfo) -> None:
+  bits, form, half = bits_of(frame), frame.format, (-(-frame.width // 2), -(-frame.height // 2))
+  if bits > info.colours.depth:
+    say_once(f'{path} has {bits} bits a sample, of which the dub has {info.colours.depth}')
+  finer = form.chroma_width(frame.width) > half[0] or form.chroma_height(frame.height) > half[1]
+  if finer and len(form.components) > 2 and not info.still:
+    say_once(f'{path} is {form.name}: the dub has its colours at half the resolution, as most videos have')
 
 
 def _there_and_back_once(
@@ -128,41 +145,36 @@ def _read_range(
   path: str | os.PathLike[str], info: VideoInfo, clocks: Sequence[int | None], start: int, end: int
 ) -> list[Planes]:
   """Returns frames start..end-1, from the nearest key frame if seeking works in this file, else from the beginning."""
+  if None not in clocks:
+    found = _read_from_key_frame(path, info, clocks, start, end)
+    if len(found) == end - start:
+      return found
+  return [to_planes(source, info) for _, source in itertools.islice(_played(path, info), start, end)]
+
+
+def _read_from_key_frame(
+  path: str | os.PathLike[str], info: VideoInfo, clocks: Sequence[int], start: int, end: int
+) -> list[Planes]:
+  """Likewise; too few where one cannot seek. It begins one frame early, from which deinterlacing takes a part."""
+  before = max((clock for clock in clocks[:start] if clock < clocks[start]), default=clocks[start])
+  wanted, found = Counter(clocks[start:end]), []
   with open_media(path) as container:
-    stream = picture(container, path)
-    if clocks[start] is not None:
-      container.seek(clocks[start], stream=stream)
-      frames = decode(container, stream)
-      first = next(frames, None)
-      if first is not None and first.pts is not None and first.pts <= clocks[start]:
-        found = [to_planes(frame, info) for frame in _between(first, frames, clocks[start], clocks[end - 1])]
-        if len(found) == end - start:
-          return found
-  found = []
-  for index, (_, _, frame) in enumerate(_decoded(path, info)):
-    if index >= end:
-      break
-    if index >= start:
-      found.append(to_planes(frame, info))
+    stream = frames.picture(container, path)
+    container.seek(before, stream=stream)
+    for number, source in enumerate(frames.read(container, stream, path, (info.width, info.height))):
+      clock = source.frame.pts
+      if clock is None or clock > clocks[end - 1] or (number == 0 and clock > before):
+        break
+      found += [to_planes(source, info) for _ in range(wanted[clock])]
   return found
 
 
-def _between(first: av.VideoFrame, rest: Iterator[av.VideoFrame], start: int, last: int) -> Iterator[av.VideoFrame]:
-  frame = first
-  while frame is not None and frame.pts is not None and frame.pts <= last:
-    if frame.pts >= start:
-      yield frame
-    frame = next(rest, None)
-
-
-def _reformatted(frame: av.VideoFrame, width: int, height: int, colours: Colours) -> av.VideoFrame:
+def _reformatted(frame: av.VideoFrame, colours: Colours) -> av.VideoFrame:
   range_ = ColorRange.JPEG if colours.full_range else ColorRange.MPEG
   full = frame.color_range == ColorRange.JPEG or frame.format.is_rgb or frame.format.name.startswith('yuvj')
   matrix = None if int(frame.colorspace) == colours.matrix and not frame.format.is_rgb else Colorspace.ITU601
   return frame.reformat(
-    width=width,
-    height=height,
-    format='yuv420p',
+    format=ycbcr.FORMATS[colours.depth],
     dst_colorspace=matrix,
     interpolation=EXACT,
     src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
@@ -170,9 +182,9 @@ def _reformatted(frame: av.VideoFrame, width: int, height: int, colours: Colours
   )
 
 
-def _turned(planes: Planes, quarters: int) -> Planes:
+def _upright(planes: Planes, orientation: Orientation) -> Planes:
   height, width = planes.size
-  turned = ycbcr.empty(*((width, height) if quarters % 2 else (height, width)), planes.colours)
+  turned = ycbcr.empty(*swapped(width, height, orientation)[::-1], planes.colours)
   for source, place in zip((planes.y, *planes.cb_cr), (turned.y, *turned.cb_cr), strict=True):
-    place[:] = cv2.rotate(np.ascontiguousarray(source), ROTATIONS[quarters])
+    place[:] = upright(source, orientation)
   return turned

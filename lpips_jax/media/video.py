@@ -3,22 +3,21 @@
 import itertools
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import av
 import numpy as np
-from av.stream import Disposition
 from av.video.reformatter import ColorRange, Interpolation
 
 from lpips_jax.cli import UserError
-from lpips_jax.media import ycbcr
+from lpips_jax.media import frames, ycbcr
 from lpips_jax.media.containers import decode, open_media
+from lpips_jax.media.ffmpeg import bits_of
+from lpips_jax.media.frames import COARSEST_CLOCK, MOST_PIXELS, STILL_RATE, Picture, is_still, moving, picture
+from lpips_jax.media.orientation import swapped, upright
 from lpips_jax.media.ycbcr import UNSPECIFIED_COLOURS, Colours
 
-STILL_RATE = Fraction(25)  # frames a second of the video that a still image becomes
-COARSEST_CLOCK = Fraction(1, 1000)  # seconds: Matroska rounds the times of frames to this
-MOST_PIXELS = 1 << 26  # of a picture: no level of H.264 or HEVC has more
 BT601 = 6  # H.273's number of the matrix of still images (JFIF), and what readers that ignore the tag assume
 # FFmpeg's default conversion to RGB is one level too dark. With these two a frame comes back from RGB at 60 dB instead
 # of 46 dB (a 1080p clip), and at 54 dB instead of 46 dB (a 700p one).
@@ -32,8 +31,9 @@ class VideoInfo:
   Attributes:
     width: of the picture as shown, in pixels: after the rotation that the file asks for.
     height: likewise.
-    rate: frames a second, exactly; their mean where frames come at uneven times; 25 where there is but one.
-    frames: how many there are, as far as the file says.
+    rate: frames a second, exactly, as a dub has them; their mean where they come at uneven times; 25 where there is but
+      one. A film of 1 frame a second is dubbed at 25.
+    frames: how many a dub has, as far as the file says: those of the file, and `frames.shown_again`.
     still: whether this is one image.
     colours: what its samples mean.
     tick: seconds, of which the times of unevenly spaced frames are whole multiples; None if frames come at `rate`.
@@ -69,19 +69,20 @@ def probe(path: str | os.PathLike[str], most_pixels: int = MOST_PIXELS) -> Video
       raise UserError(
         f'{path} is {stream.width} x {stream.height} pixels large: reduce it, or raise --max_pixels={most_pixels}'
       )
-    frame = next(decode(container, stream), None)
-    if frame is None:
+    first = next(frames.read(container, stream, path), None)
+    if first is None:
       raise UserError(f'{path} has no frame that can be decoded')
-    still, turned = _is_still(container), frame.rotation % 180 != 0
+    frame, still = first.frame, is_still(container)
+    width, height = swapped(frame.width, frame.height, first.orientation)
     aspect = Fraction(stream.sample_aspect_ratio or 1)
     info = VideoInfo(
-      width=frame.height if turned else frame.width,
-      height=frame.width if turned else frame.height,
+      width=width,
+      height=height,
       rate=STILL_RATE,
       frames=1,
       still=still,
       colours=_colours(frame, still),
-      aspect=1 / aspect if turned else aspect,
+      aspect=1 / aspect if first.orientation.transposed else aspect,
     )
   return info if still else _with_timing(info, path)
 
@@ -99,24 +100,18 @@ def read_frames(path: str | os.PathLike[str], longest_side: int | None = None) -
   Raises:
     UserError: the file cannot be read, or has no picture in it.
   """
-  with open_media(path) as container:
-    for frame in decode(container, picture(container, path)):
-      yield _to_rgb(frame, longest_side)
+  for _, frame in read_timed(path, longest_side):
+    yield frame
 
 
-def read_timed(
-  path: str | os.PathLike[str], longest_side: int | None = None, since: Fraction | None = None
-) -> Iterator[tuple[Fraction, np.ndarray]]:
+def read_timed(path: str | os.PathLike[str], longest_side: int | None = None) -> Iterator[tuple[Fraction, np.ndarray]]:
   """Like `read_frames`, each frame with the time at which it is shown, in seconds of the file's clock.
 
-  Frames before `since` are left out, and cost no conversion.
   Times rise from frame to frame, and are exact wherever the container's are.
   """
   with open_media(path) as container:
-    stream = picture(container, path)
-    for time, frame in timed(decode(container, stream), stream):
-      if since is None or time >= since:
-        yield time, _to_rgb(frame, longest_side)
+    for shown in frames.read(container, picture(container, path), path):
+      yield shown.time, _to_rgb(shown, longest_side)
 
 
 def read_chosen(path: str | os.PathLike[str], indices: Iterable[int]) -> Iterator[np.ndarray]:
@@ -125,12 +120,11 @@ def read_chosen(path: str | os.PathLike[str], indices: Iterable[int]) -> Iterato
   Numbers past the end of the video yield nothing.
   """
   with open_media(path) as container:
-    stream = picture(container, path)
-    frames = enumerate(frame for _, frame in timed(decode(container, stream), stream))
+    numbered = enumerate(frames.read(container, picture(container, path), path))
     for index in indices:
-      for number, frame in frames:
+      for number, shown in numbered:
         if number == index:
-          yield _to_rgb(frame)
+          yield _to_rgb(shown)
           break
 
 
@@ -142,52 +136,40 @@ def count_frames(path: str | os.PathLike[str], limit: int | None = None) -> int:
 
 def picture_start(container: av.container.InputContainer) -> Fraction | None:
   """Returns when the picture of a file begins, in seconds of its clock; None where there is no moving picture."""
-  moving = [] if _is_still(container) else _moving(container)
-  return (moving[0].start_time or 0) * moving[0].time_base if moving else None
-
-
-def picture(container: av.container.InputContainer, path: str | os.PathLike[str]) -> av.video.stream.VideoStream:
-  """The first moving picture, or the cover of a record where there is no other."""
-  streams = _moving(container) or container.streams.video
-  if not streams:
-    raise UserError(f'{path} has no picture in it')
-  streams[0].thread_type = 'AUTO'
-  size = streams[0].width * streams[0].height
-  streams[0].codec_context.options = {'max_pixels': str(max(size, MOST_PIXELS))}  # a damaged file may claim any size
-  return streams[0]
-
-
-def timed(
-  frames: Iterable[av.VideoFrame], stream: av.video.stream.VideoStream
-) -> Iterator[tuple[Fraction, av.VideoFrame]]:
-  """Gives each frame its time; one without a time, or with one that does not rise, comes a frame after the last."""
-  last, step = None, 1 / Fraction(stream.average_rate or stream.guessed_rate or STILL_RATE)
-  for frame in frames:
-    time = None if frame.pts is None else frame.pts * frame.time_base
-    if time is None or (last is not None and time <= last):
-      time = Fraction(0) if last is None else last + step
-    last = time
-    yield time, frame
+  films = [] if is_still(container) else moving(container)
+  return (films[0].start_time or 0) * films[0].time_base if films else None
 
 
 def _with_timing(info: VideoInfo, path: str | os.PathLike[str]) -> VideoInfo:
   """Adds the frame rate, or what else the times of the packets show, by reading them without decoding."""
   with open_media(path) as container:
     stream = picture(container, path)
-    packets = [packet.pts for packet in container.demux(stream) if packet.size]
-    times = sorted({pts for pts in packets if pts is not None})
+    packets = [(packet.pts, packet.duration or 0) for packet in container.demux(stream) if packet.size]
+    timed = sorted({pts: duration for pts, duration in packets if pts is not None}.items())
     tick = Fraction(stream.time_base or 1)
     guesses = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
-    frames = stream.frames or len(times) or None
+    count = stream.frames or len(timed) or None
   if len(packets) == 1:  # such as a still image in a video's container, AVIF
     return info
+  times = [pts for pts, _ in timed]
   rates = [rate for guess in guesses for rate in _usual(guess)] + guesses
   constant = [rate for rate in rates if _is_constant(times, tick, rate)]
   if constant or len(times) < 2:
     rate = (constant or rates or [STILL_RATE])[0]
-    return VideoInfo(**vars(info) | {'rate': rate, 'frames': frames})
-  mean = (len(times) - 1) / ((times[-1] - times[0]) * tick)
-  return VideoInfo(**vars(info) | {'rate': mean, 'frames': frames, 'tick': tick})
+    rate *= frames.finer(1 / rate)
+    again = _shown_again(timed, tick, 1 / rate)
+    return replace(info, rate=rate, frames=count and count + again)
+  fine = tick / frames.finer(tick)
+  again = _shown_again([*timed[:-1], (times[-1], 0)], tick, fine)
+  mean = (len(times) - 1 + again) / ((times[-1] - times[0]) * tick)
+  return replace(info, rate=mean, frames=count + _shown_again(timed, tick, fine), tick=fine)
+
+
+def _shown_again(timed: list[tuple[int, int]], tick: Fraction, clock: Fraction) -> int:
+  """How often frames with these times and, of the last, this duration are shown again."""
+  places = np.append([pts for pts, _ in timed], sum(timed[-1])) if timed else np.zeros(0)
+  long = np.flatnonzero(np.diff(places) * float(tick) > float(frames.LONGEST_STILL))
+  return sum(len(frames.shown_again(int(places[k]) * tick, int(places[k + 1]) * tick, clock)) for k in long)
 
 
 def _usual(guess: Fraction) -> list[Fraction]:
@@ -203,30 +185,26 @@ def _is_constant(times: list[int], tick: Fraction, rate: Fraction) -> bool:
   return bool((off <= float(max(tick, COARSEST_CLOCK))).all() and (np.diff(np.rint(places)) >= 1).all())
 
 
-def _moving(container: av.container.InputContainer) -> list[av.video.stream.VideoStream]:
-  return [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
-
-
-def _is_still(container: av.container.InputContainer) -> bool:
-  return container.format.name == 'image2' or container.format.name.endswith('_pipe') or not _moving(container)
-
-
 def _colours(frame: av.VideoFrame, still: bool) -> Colours:
-  """What the samples of a frame mean once they are 4:2:0 in a matrix that can be written; still images become video."""
+  """What the samples of a frame mean once they are 4:2:0 in a matrix that can be written; still images become video.
+
+  Those of 10 bits and more have 10 in the end, but what is made here has 8.
+  """
   matrix = int(frame.colorspace)
   made = still or frame.format.is_rgb  # 4:2:0 is made of them, as most videos have it
   if made or matrix not in (ycbcr.UNSPECIFIED, *ycbcr.WEIGHTS, *ycbcr.BT601):
     matrix = BT601
   full_range = not made and (frame.color_range == ColorRange.JPEG or frame.format.name.startswith('yuvj'))
-  return Colours(matrix, int(frame.color_primaries), int(frame.color_trc), full_range)
+  depth = 10 if not made and bits_of(frame) > 8 else 8
+  return Colours(matrix, int(frame.color_primaries), int(frame.color_trc), full_range, depth)
 
 
-def _to_rgb(frame: av.VideoFrame, longest_side: int | None = None) -> np.ndarray:
+def _to_rgb(shown: Picture, longest_side: int | None = None) -> np.ndarray:
+  frame = shown.frame
   shrink = min(1.0, longest_side / max(frame.width, frame.height)) if longest_side else 1.0
   if shrink < 1:
     width, height = max(1, round(frame.width * shrink)), max(1, round(frame.height * shrink))
     rgb = frame.reformat(width=width, height=height, format='rgb24', interpolation=Interpolation.AREA).to_ndarray()
   else:
     rgb = frame.reformat(format='rgb24', interpolation=EXACT).to_ndarray()
-  # FFmpeg's angle is counter-clockwise, as numpy's is.
-  return np.ascontiguousarray(np.rot90(rgb, round(frame.rotation / 90) % 4))
+  return upright(rgb, shown.orientation)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import av
 import numpy as np
+from absl import logging
 from av.video.reformatter import ColorRange
 
 from lpips_jax.cli import UserError
@@ -20,7 +21,7 @@ from lpips_jax.media.containers import open_media, reason
 from lpips_jax.media.sound import write_speech
 from lpips_jax.media.soundtrack import SoundTrack
 from lpips_jax.media.video import VideoInfo
-from lpips_jax.media.ycbcr import Planes, from_rgb
+from lpips_jax.media.ycbcr import FORMATS, Planes, from_rgb
 
 CONTAINERS = {'.mp4': 'mp4', '.m4v': 'mp4', '.mov': 'mov', '.mkv': 'matroska', '.webm': 'webm'}
 
@@ -57,6 +58,7 @@ CODECS = {
   'av1_nvenc': Encoder('av1_nvenc', {'cq': '24', 'rc': 'vbr', 'preset': 'p4', 'b': '0'}, 'cq', 51),
 }
 CODEC_OF_WEBM = 'vp9'
+CODEC_OF_10_BITS = 'hevc'  # which players take: hardly any takes h264 of 10 bits
 IN_WEBM = 'vp9', 'av1', 'av1_nvenc'
 
 Write = Callable[..., None]
@@ -84,7 +86,8 @@ def write_video(
       anew at its own sample rate. If it is the shorter, it ends before the last frame.
     whole_sound: whether it may go on after the last frame.
     delay: seconds after the first frame at which the sound starts; what comes before the first frame is not heard.
-    codec: one of `CODECS`; by default h264, and vp9 in a .webm.
+    codec: one of `CODECS`; by default h264, hevc for samples of 10 bits, and vp9 in a .webm. A codec that has no more
+      than 8 bits here gets 8, and a warning says so.
     crf: constant quality: less is better and larger. Each codec has a scale, and a default, of its own.
 
   Yields:
@@ -102,7 +105,7 @@ def write_video(
   try:
     with contextlib.ExitStack() as stack:
       output = stack.enter_context(av.open(f'file:{part}', 'w', format=container, options=options))
-      picture = _add_picture(output, info, codec or default_codec(path), crf)
+      picture = _add_picture(output, info, codec or default_codec(path, info.colours.depth), crf)
       track = None
       if sound is not None:
         track = SoundTrack(output, stack.enter_context(open_media(sound)), sound, delay)
@@ -129,9 +132,11 @@ def write_clip(path: Path, frames: Iterable[np.ndarray], size: tuple[int, int], 
         write(frame)
 
 
-def default_codec(path: str | os.PathLike[str]) -> str:
-  """Returns the codec for an output of this name."""
-  return CODEC_OF_WEBM if Path(path).suffix.lower() == '.webm' else 'h264'
+def default_codec(path: str | os.PathLike[str], depth: int = 8) -> str:
+  """Returns the codec for an output of this name, with samples of so many bits."""
+  if Path(path).suffix.lower() == '.webm':
+    return CODEC_OF_WEBM
+  return 'h264' if depth == 8 else CODEC_OF_10_BITS
 
 
 def check_output(path: str | os.PathLike[str], codec: str | None = None, crf: int | None = None) -> None:
@@ -184,7 +189,9 @@ def _add_picture(
   options = encoder.options if crf is None else encoder.options | {encoder.quality: str(crf)}
   stream = output.add_stream(encoder.name, rate=info.rate, options=options)
   stream.width, stream.height = info.width + info.width % 2, info.height + info.height % 2
-  stream.pix_fmt = 'yuv420p'
+  stream.pix_fmt = _pixel_format(codec, info.colours.depth)
+  if info.colours.depth > 8 and stream.pix_fmt == 'yuv420p':
+    logging.warning('%s is written with 8 bits a sample here: of the 10 that the film has, the last 2 are lost', codec)
   context = stream.codec_context
   if info.tick is not None:
     context.time_base = info.tick
@@ -201,6 +208,13 @@ def _add_picture(
     size = f'{info.width} x {info.height}'
     raise UserError(f'{codec} takes no pictures of {size} ({reason(error)}): give another codec or size') from error
   return stream
+
+
+def _pixel_format(codec: str, depth: int) -> str:
+  """FFmpeg's name of how an encoder takes samples of so many bits, or of 8, where it takes no more."""
+  taken = [form.name for form in av.Codec(CODECS[codec].name, 'w').video_formats]
+  deep = [form for form in (FORMATS[10], 'p010le') if form in taken and codec != 'h264_nvenc']  # few cards' can
+  return deep[0] if depth > 8 and deep else FORMATS[8]
 
 
 def _open_politely(context: av.VideoCodecContext) -> None:
@@ -234,7 +248,9 @@ class _FrameWriter:
       if picture.shape != (info.height, info.width, 3):
         raise ValueError(f'a frame of this video has shape {(info.height, info.width, 3)}, not {picture.shape}')
       picture = from_rgb(picture, info.colours)
-    frame = av.VideoFrame.from_ndarray(picture.samples, format='yuv420p')
+    frame = av.VideoFrame.from_ndarray(picture.samples, format=FORMATS[info.colours.depth])
+    if frame.format.name != self._stream.pix_fmt:
+      frame = frame.reformat(format=self._stream.pix_fmt)
     frame.colorspace, frame.color_range = info.colours.matrix, range_
     frame.color_primaries, frame.color_trc = info.colours.primaries, info.colours.transfer
     time = self.end if time is None else time

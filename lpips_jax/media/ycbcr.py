@@ -14,6 +14,7 @@ UNSPECIFIED = 2  # H.273's number for "the file does not say"
 # The weights of red and blue in brightness, by H.273's number of the matrix.
 WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
 BT601 = {5: (0.299, 0.114), 6: (0.299, 0.114)}  # FFmpeg's choice, too, where the file does not say
+FORMATS = {8: 'yuv420p', 10: 'yuv420p10le'}  # FFmpeg's names of `Planes`, by the bits of a sample
 CHROMA_LEFT = np.array([[0.5, 0, 0], [0, 0.5, -0.25]])  # H.264 and MPEG-2 sample colour on even columns, between rows
 
 
@@ -26,12 +27,19 @@ class Colours:
     primaries: likewise.
     transfer: the transfer characteristic, likewise.
     full_range: whether brightness runs from 0 to 255, not from 16 to 235.
+    depth: bits of a sample, 8 or 10; with 10 all steps are a quarter as large.
   """
 
   matrix: int = UNSPECIFIED
   primaries: int = UNSPECIFIED
   transfer: int = UNSPECIFIED
   full_range: bool = False
+  depth: int = 8
+
+  @property
+  def kind(self) -> np.dtype:
+    """Of the samples."""
+    return np.dtype(np.uint8 if self.depth == 8 else np.uint16)
 
 
 UNSPECIFIED_COLOURS = Colours()
@@ -42,8 +50,8 @@ class Planes:
   """One frame in 4:2:0.
 
   Attributes:
-    samples: (3 H / 2, W) uint8, H and W even: H rows of brightness, then both planes of colour, each (H / 2, W / 2),
-      row after row; FFmpeg's yuv420p.
+    samples: (3 H / 2, W) of `Colours.kind`, H and W even: H rows of brightness, then both planes of colour, each
+      (H / 2, W / 2), row after row; one of `FORMATS`.
     colours: what they mean.
   """
 
@@ -91,7 +99,7 @@ def even_region(size: tuple[int, int], left: float, top: float, right: float, bo
 def empty(height: int, width: int, colours: Colours) -> Planes:
   """Returns planes, not yet filled, of a picture of this size; an odd side gets one more row or column."""
   height, width = height + height % 2, width + width % 2
-  return Planes(np.empty((height * 3 // 2, width), np.uint8), colours)
+  return Planes(np.empty((height * 3 // 2, width), colours.kind), colours)
 
 
 def to_rgb(planes: Planes, region: Region | None = None) -> np.ndarray:
@@ -99,11 +107,11 @@ def to_rgb(planes: Planes, region: Region | None = None) -> np.ndarray:
   height, width = planes.size
   part = region or Region(0, 0, width, height)
   halves = slice(part.top // 2, part.bottom // 2), slice(part.left // 2, part.right // 2)
-  y = planes.y[part.top : part.bottom, part.left : part.right]
+  y = in_8_bits(planes.y[part.top : part.bottom, part.left : part.right])
   flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
   colour = [
-    cv2.warpAffine(np.ascontiguousarray(plane[halves]), CHROMA_LEFT, y.shape[::-1], None, flags, cv2.BORDER_REPLICATE)
-    for plane in planes.cb_cr
+    cv2.warpAffine(np.ascontiguousarray(half), CHROMA_LEFT, y.shape[::-1], None, flags, cv2.BORDER_REPLICATE)
+    for half in (in_8_bits(plane[halves]) for plane in planes.cb_cr)
   ]
   return cv2.transform(cv2.merge([np.ascontiguousarray(y), *colour]), _to_rgb_matrix(planes.colours))
 
@@ -115,8 +123,13 @@ def reduced_rgb(planes: Planes, longest_side: int) -> np.ndarray:
   if shrink == 1:
     return to_rgb(planes)
   size = max(1, round(width * shrink)), max(1, round(height * shrink))
-  parts = [cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in (planes.y, *planes.cb_cr)]
+  parts = [in_8_bits(cv2.resize(plane, size, interpolation=cv2.INTER_AREA)) for plane in (planes.y, *planes.cb_cr)]
   return cv2.transform(cv2.merge(parts), _to_rgb_matrix(planes.colours))
+
+
+def in_8_bits(samples: np.ndarray) -> np.ndarray:
+  """Returns samples of 8 or 10 bits as uint8."""
+  return samples if samples.dtype == np.uint8 else np.minimum((samples + 2) >> 2, 255).astype(np.uint8)
 
 
 def add(planes: Planes, region: Region, change: np.ndarray) -> None:
@@ -141,14 +154,15 @@ def from_rgb(rgb: np.ndarray, colours: Colours) -> Planes:
   height, width = rgb.shape[:2]
   even = np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), 'edge')
   planes = empty(height, width, colours)
-  planes.y[:] = 0 if colours.full_range else 16
-  planes.cb_cr[:] = 128
+  planes.y[:] = (0 if colours.full_range else 16) << (colours.depth - 8)
+  planes.cb_cr[:] = 128 << (colours.depth - 8)
   add(planes, Region(0, 0, even.shape[1], even.shape[0]), even)
   return planes
 
 
 def _add_to(plane: np.ndarray, change: np.ndarray) -> None:
-  plane[:] = np.clip(np.rint(plane + change), 0, 255).astype(np.uint8)
+  steps, most = (1, 255) if plane.dtype == np.uint8 else (4, 1023)
+  plane[:] = np.clip(np.rint(plane + steps * change), 0, most).astype(plane.dtype)
 
 
 @cache

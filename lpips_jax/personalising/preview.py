@@ -1,6 +1,7 @@
 """The held-out part of a video, dubbed with its own speech before and after tuning, and side by side with itself."""
 
 import dataclasses
+import itertools
 import json
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,7 @@ from lpips_jax.files import write_whole
 from lpips_jax.media import faces, sound, video
 from lpips_jax.media.audio import SAMPLE_RATE
 from lpips_jax.media.containers import open_media
+from lpips_jax.media.playback import play
 from lpips_jax.media.writing import write_video
 from lpips_jax.media.ycbcr import Colours
 
@@ -66,7 +68,8 @@ def make(
 
 
 def cut_end(path: Path, seconds: float, output: Path) -> None:
-  """Writes the last seconds of a video, with their sound, as a video that begins at 0.
+  """Writes the last seconds of a video, with their sound, as a video that begins at 0, and of which a dub has as many
+  frames.
 
   Args:
     path: the video.
@@ -80,21 +83,20 @@ def cut_end(path: Path, seconds: float, output: Path) -> None:
   frames = info.frames or video.count_frames(path)
   with open_media(path) as container:
     start = video.picture_start(container) or Fraction(0)
-  since = start + max(Fraction(0), frames / info.rate - Fraction(seconds))
-  chosen = video.read_timed(path, since=since)
+  since = max(Fraction(0), frames / info.rate - Fraction(seconds))
+  chosen = (shown for shown in play(path, info) if shown.time >= since)
   first = next(chosen, None)
   if first is None:
     cli.fail(f'{path} ends before its last {seconds:.0f} s begin: it may be damaged')
   sound_start, speech = sound.load_timed_speech(path)
-  skipped = round((first[0] - sound_start) * SAMPLE_RATE)
+  skipped = round((start + first.time - sound_start) * SAMPLE_RATE)
   heard = np.concatenate([np.zeros(max(-skipped, 0), np.float32), speech[max(skipped, 0) :]])
   with tempfile.TemporaryDirectory() as beside:
     track = Path(beside) / 'speech.wav'
     sound.write_speech(track, np.clip(np.rint(32768 * heard), -32768, 32767).astype(np.int16))
     with write_video(output, info, track, whole_sound=False) as write:
-      write(first[1], Fraction(0))
-      for time, frame in chosen:
-        write(frame, time - first[0])
+      for shown in itertools.chain([first], chosen):
+        write(shown.planes, shown.time - first.time)
 
 
 def _forget_others(directory: Path, made_of: list[Any], videos: Sequence[Path]) -> None:

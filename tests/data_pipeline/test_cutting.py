@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
-from videos import SIDE, beside, face_frames, write_mp4
+from videos import SIDE, as_interlaced, beside, face_frames, set_matrix, write_mp4
 
 from data_pipeline.preparation.cutting import CutSettings, cut
 from data_pipeline.preparation.judging import JudgeSettings, judge, shifted
@@ -130,6 +130,24 @@ def test_a_picture_that_rests_is_no_talking_face(tmp_path, faces):
   assert [len(record['frames']) for record in jump.records] == [20, 10] and jump.seconds == pytest.approx(
     1.31, abs=0.01
   )
+
+
+def test_records_are_upright_and_whole(tmp_path):
+  """An interlaced film that lies mirrored on its side: what it is in `media.frames` for all who read it."""
+  bars = [np.full((64, 64, 3), 40, np.uint8) for _ in range(40)]
+  for k, frame in enumerate(bars):
+    frame[:20] = 220
+    frame[:, k : k + 8] = 220
+  woven = [even.copy() for even in bars[::2]]
+  for frame, odd in zip(woven, bars[1::2], strict=True):
+    frame[1::2] = odd[1::2]
+  path = write_mp4(tmp_path / 'v.mp4', map(as_interlaced, woven), np.zeros(12800), options={'flags': '+ildct+ilme'})
+  set_matrix(path, 0, -1, -1, 0)
+  [record] = cut(raw(path), whole_frame, SMALL).records
+  seen = decode_frames(record['frames'], range(20))[10].mean(-1)
+  assert seen[:, 24:].min() > 170  # the bright top is at the right
+  assert abs(np.flatnonzero(seen[:, 4] > 130).mean() - (31 - (20 + 3.5) / 2)) < 1  # what was at the left is below
+  assert abs(np.diff(seen[:, :20], axis=1)).mean() < 4
 
 
 def test_what_cannot_be_used_is_said_in_a_line(tmp_path, faces):

@@ -6,6 +6,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from absl import logging
 from test_engine import MOUTH, Painter, write_boxes, write_clip, write_speech
 
 from lpips_jax.cli import UserError
@@ -13,6 +14,7 @@ from lpips_jax.dubbing import dub
 from lpips_jax.media.playback import play
 from lpips_jax.media.video import probe, read_frames
 from lpips_jax.media.writing import CODECS, check_output
+from lpips_jax.media.ycbcr import Colours
 
 SOFTWARE = [codec for codec in CODECS if not codec.endswith('nvenc')]
 
@@ -124,6 +126,68 @@ def test_samples_that_are_not_the_mouth_reach_the_encoder_as_they_were(tmp_path)
     assert same_y[:48].all() and same_y[:, :28].all() and same_y[:, 92:].all() and not same_y[MOUTH].any()
     same_colour = (before.planes.cb_cr == after.planes.cb_cr).all(0)
     assert same_colour[:23].all() and same_colour[:, :13].all() and same_colour[:, 47:].all()
+
+
+def write_ramp(path, form='yuv420p10le', codec='libx265', options=None):
+  """A film of 10 bits whose brightness rises, from left to right, in steps that 8 bits do not have."""
+  samples = np.full((144, 120), 512, np.uint16)
+  samples[:96] = 300 + np.arange(120)
+  frames = []
+  for _ in range(8):
+    frame = av.VideoFrame.from_ndarray(samples, format='yuv420p10le').reformat(format=form)
+    frame.color_primaries, frame.color_trc, frame.colorspace = 9, 16, 9  # HDR, as phones film it
+    frames.append(frame)
+  with av.open(str(path), 'w') as container:
+    stream = container.add_stream(codec, rate=25, options=options or {'x265-params': 'lossless=1:log-level=error'})
+    stream.width, stream.height, stream.pix_fmt = 120, 96, form
+    context = stream.codec_context
+    context.color_primaries, context.color_trc, context.colorspace = 9, 16, 9
+    for k, frame in enumerate(frames):
+      frame.pts, frame.time_base = k, Fraction(1, 25)
+      container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+  return path
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+  said = []
+  monkeypatch.setattr(logging, 'warning', lambda text, *values: said.append(text % values))
+  return said
+
+
+@pytest.mark.parametrize(
+  ('codec', 'suffix', 'written'), [(None, '.mp4', 'hevc'), ('h264', '.mkv', 'h264'), ('av1', '.mp4', 'av1')]
+)
+def test_films_of_10_bits_keep_them(tmp_path, codec, suffix, written, warnings):
+  face = write_ramp(tmp_path / 'face.mp4')
+  assert probe(face).colours == Colours(9, 9, 16, depth=10)
+  output = dubbed(tmp_path, face, suffix, codec=codec, crf=0 if codec != 'av1' else 1)
+  assert probe(output).colours == probe(face).colours
+  with av.open(str(output)) as container:
+    stream = container.streams.video[0]
+    assert (stream.codec_context.codec.canonical_name, stream.pix_fmt) == (written, 'yuv420p10le')
+  before, after = (list(play(path, probe(path))) for path in (face, output))
+  off = abs(before[4].planes.y.astype(int) - after[4].planes.y)[:40]
+  assert off.mean() < 0.6 and len(np.unique(after[4].planes.y[:40])) > 100
+  assert list(read_frames(output))[4][MOUTH].mean() > 150
+  assert warnings == []
+
+
+def test_a_codec_that_has_8_bits_says_so(tmp_path, warnings):
+  output = dubbed(tmp_path, write_ramp(tmp_path / 'face.mp4'), '.webm')
+  assert probe(output).colours.depth == 8 and list(read_frames(output))[4][MOUTH].mean() > 150
+  assert len(warnings) == 1 and 'vp9 is written with 8 bits' in warnings[0]
+
+
+@pytest.mark.parametrize(
+  ('form', 'what'), [('yuv422p10le', 'half the resolution'), ('yuv420p12le', '12 bits a sample')]
+)
+def test_what_is_lost_is_said(tmp_path, form, what, warnings):
+  face = write_ramp(tmp_path / 'face.mp4', form)
+  output = dubbed(tmp_path, face)
+  assert probe(output).colours.depth == 10
+  assert len(warnings) == 1 and what in warnings[0]
 
 
 def test_pixels_that_are_not_square(tmp_path):

@@ -72,6 +72,18 @@ def test_uneven_times_are_kept(tmp_path):
   assert abs(times_of(tmp_path / 'long.mp4')[-1] - 3.5) < 0.08
 
 
+def test_lips_move_while_the_picture_rests(tmp_path):
+  """Two seconds are missing, in which speech begins and ends."""
+  face = write_uneven(tmp_path / 'face.mp4', [0, 1, 2, 3, 54, 55, 56], Fraction(1, 25))
+  boxes, speech = write_boxes(tmp_path / 'boxes.json', 57), write_speech(tmp_path / 'speech.wav', 1.0, 0.4)
+  dub(face, speech, tmp_path / 'out.mp4', Painter(), boxes=boxes, length='video')
+  np.testing.assert_allclose(times_of(tmp_path / 'out.mp4'), np.arange(57) / 25, atol=1e-6)
+  frames = list(read_frames(tmp_path / 'out.mp4'))
+  spoken = [frame[MOUTH].mean() > 128 for frame in frames]
+  assert not any(spoken[:22]) and all(spoken[28:33]) and not any(spoken[38:])
+  assert max(abs(frame[:40].astype(int) - frames[3][:40]).max() for frame in frames[4:54]) <= 3
+
+
 def click_and_flash(path, rate, at, sound_from=Fraction(0)):
   """A video of 6 s that is white, and clicks, at some seconds of the picture; its sound may start late or early."""
   samples = np.zeros(6 * 16000)

@@ -1,5 +1,7 @@
 """Frames as codecs hold them: the colours are FFmpeg's, and what is not changed is not touched."""
 
+from dataclasses import replace
+
 import av
 import numpy as np
 import pytest
@@ -79,3 +81,30 @@ def test_reduced_frames_are_reduced():
   assert small.shape == (32, 48, 3)
   assert abs(small.mean((0, 1)) - smooth_picture().mean((0, 1))).max() < 1
   assert ycbcr.reduced_rgb(planes, 500).shape == (64, 96, 3)
+
+
+def in_10_bits(planes):
+  return ycbcr.Planes(planes.samples.astype(np.uint16) * 4, replace(planes.colours, depth=10))
+
+
+@pytest.mark.parametrize('colours', [Colours(1), Colours(6, full_range=True)])
+def test_samples_of_10_bits_mean_the_same(colours):
+  planes = ycbcr.from_rgb(smooth_picture(), colours)
+  fine = in_10_bits(planes)
+  np.testing.assert_array_equal(ycbcr.to_rgb(fine), ycbcr.to_rgb(planes))
+  assert abs(ycbcr.reduced_rgb(fine, 30).astype(int) - ycbcr.reduced_rgb(planes, 30)).max() <= 4  # a step of colour
+  made = ycbcr.from_rgb(smooth_picture(), fine.colours)
+  assert made.samples.dtype == np.uint16 and abs(made.samples.astype(int) - fine.samples).max() <= 2
+
+
+def test_a_change_moves_samples_of_10_bits_as_far_and_leaves_others_alone():
+  planes = in_10_bits(ycbcr.from_rgb(smooth_picture(), Colours(1)))
+  planes.samples[::2] += 3  # which 8 bits would lose
+  before, region = planes.copy(), ycbcr.Region(8, 8, 40, 32)
+  ycbcr.add(planes, region, np.full((24, 32, 3), 10.0))
+  moved = planes.samples.astype(int) - before.samples
+  assert (moved[8:32, 8:40] == round(4 * 10 * 219 / 255)).all()
+  moved[8:32, 8:40] = 0
+  assert not moved.any()
+  ycbcr.add(planes, region, np.full((24, 32, 3), 1000.0))
+  assert planes.y.max() == 1023
