@@ -25,6 +25,7 @@ APART = 3  # frames between two of them at first; more once there are too many
 ENOUGH = 12  # of them; of whom fewer were seen, others who look the same serve, too: the same person in another shot
 SAME_PERSON = 0.3  # intersection over union with the box of the frame before
 OTHER_PERSON = 0.5  # change from the crop before, one minus their correlation
+LONGEST_SEEN = 16  # people, among whom somebody who was seen for a moment may be found again
 LOOKS_THE_SAME = 0.93  # likeness of two crops, from which they are taken to be of one person
 
 
@@ -114,14 +115,15 @@ def look_ahead(located: Iterable[tuple[Shown, Boxes]]) -> Looked:
       person.seen += 1
     boxes.append([face.box_in_frame for face in faces])
     numbers.append([person.number for person in known])
-  return Looked(boxes, numbers, [_mouth_at_rest(person, people.everybody) for person in people.everybody])
+  well_known = sorted(people.everybody, key=lambda person: -person.seen)[:LONGEST_SEEN]
+  return Looked(boxes, numbers, [_mouth_at_rest(person, well_known) for person in people.everybody])
 
 
-def _mouth_at_rest(person: Known, everybody: Sequence[Known]) -> np.ndarray:
+def _mouth_at_rest(person: Known, well_known: Sequence[Known]) -> np.ndarray:
   crops = list(person.crops)
   if len(crops) < ENOUGH:
     own = crops[len(crops) // 2]
-    for other in everybody:
+    for other in well_known:
       if other is not person and likeness(own, other.crops[len(other.crops) // 2]) >= LOOKS_THE_SAME:
         crops += other.crops
   small = np.stack([cv2.resize(crop, (SMALL, SMALL), interpolation=cv2.INTER_AREA) for crop in crops])
