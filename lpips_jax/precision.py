@@ -1,9 +1,9 @@
 """Which numbers are too short to be computed with: those of networks in bfloat16, and products on matrix units.
 
-By default XLA multiplies float32 matrices, and convolves, with factors rounded to bfloat16 on TPUs and to TF32 on NVIDIA
-GPUs since Ampere. Networks are left at that, also where `config.model.dtype` is float32: their sums, statistics and
-results are float32. Who wants every product in full starts with JAX_DEFAULT_MATMUL_PRECISION=highest. What measures is
-always computed in full: judges, cosines, Fourier transforms.
+By default XLA multiplies float32 matrices, and convolves, with factors rounded to bfloat16 on TPUs and to TF32 on
+NVIDIA GPUs since Ampere. Networks are left at that, also where `config.model.dtype` is float32: their sums, statistics
+and results are float32. Who wants every product in full starts with JAX_DEFAULT_MATMUL_PRECISION=highest. What measures
+is always computed in full: judges, cosines, Fourier transforms.
 """
 
 import functools

@@ -80,9 +80,7 @@ class Dubber:
     if self._made is None:
       from lpips_jax.dubbing.generator import Generator, load_generator  # JAX takes seconds to import
 
-      self._made = Generator(
-        load_generator(self._checkpoint, self._trust_stablehlo), self._batch_size, self._precision
-      )
+      self._made = Generator(load_generator(self._checkpoint, self._trust_stablehlo), self._batch_size, self._precision)
     return self._made
 
   @property

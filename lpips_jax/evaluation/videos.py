@@ -126,9 +126,7 @@ def makers(
   return {system: lambda: take}
 
 
-def take_of(
-  path: Path, find: Detect, image_size: int, truth: Path | None = None, frames: int | None = None
-) -> Take:
+def take_of(path: Path, find: Detect, image_size: int, truth: Path | None = None, frames: int | None = None) -> Take:
   """Cuts the longest stretch of one person out of a video.
 
   Args:

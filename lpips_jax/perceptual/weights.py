@@ -26,7 +26,8 @@ SHA256 = {
   TORCH_FILES[0]: '397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0',
   TORCH_FILES[1]: 'a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868',
 }
-LINEAR_SHA256 = 'TODO'  # of the linear weights themselves, float32 in the order of `FEATURES`, whatever file they are in
+# Of the linear weights themselves, float32 in the order of `FEATURES`, whatever file they are in.
+LINEAR_SHA256 = '9153a2043dccf3b525d4f13db916e93ef040548ea923b6f2100de5ebac141a78'
 PRETRAINED, RANDOM = KINDS = 'pretrained', 'random'  # sources that name no files
 DEFAULT_DIRECTORY = Path('~/.cache/lpips_jax')
 HUB_TIMEOUT = 5  # seconds for the hub to answer at all
@@ -148,6 +149,7 @@ def _read_h5(vgg_file: Path, linear_file: Path) -> Weights:
 
 def _read_torch(vgg_file: Path, linear_file: Path) -> Weights:
   """Reads torchvision's state dict (features.<index>.weight as (out, in, h, w)) and lpips' (lin<i>.model.1.weight)."""
+
   def vgg(path: Path) -> dict:
     state, _ = torch_files.read_state(path)
     names = zip(layer_shapes(), _torch_indices(), strict=True)
