@@ -13,6 +13,7 @@ import jax
 
 from lpips_jax import winograd
 from lpips_jax.activations import relu
+from lpips_jax.cli import UserError
 from lpips_jax.models.normalisation import BatchNorm
 
 Tree = Mapping[str, Any]
@@ -37,12 +38,12 @@ def fold(module: nn.Module, variables: Tree, *inputs: Any) -> dict[str, Any]:
     inputs: arrays that it could be called with, or their shapes.
 
   Raises:
-    ValueError: there is a BatchNorm that no layer of its own comes right before: nothing could take its scale.
+    UserError: there is a BatchNorm that no layer of its own comes right before: nothing could take its scale.
   """
   folds = _folds(module, variables, inputs)
   left = set(_norms_of(variables.get('batch_stats', {}))) - {fold.norm for fold in folds}
   if left:
-    raise ValueError(f'{_named(module, min(left))} cannot be folded: the network never calls it')
+    raise UserError(f'{_named(module, min(left))} cannot be folded: the network never calls it')
   params = variables['params']
   for norm, layer, epsilon in folds:
     mean, var = (_at(variables['batch_stats'], norm)[name] for name in ('mean', 'var'))
@@ -60,7 +61,7 @@ def apply(module: nn.Module, variables: Tree, *inputs: jax.Array, **options: Any
 
 
 def _folds(module: nn.Module, variables: Tree, inputs: tuple[Any, ...]) -> list[Fold]:
-  """What can be folded, as tracing the network shows; raises ValueError where a BatchNorm cannot."""
+  """What can be folded, as tracing the network shows; raises UserError where a BatchNorm cannot."""
   made: list[tuple[Any, Path]] = []  # by layers with a kernel
   found: list[Fold] = []
 
@@ -71,7 +72,7 @@ def _folds(module: nn.Module, variables: Tree, inputs: tuple[Any, ...]) -> list[
     if isinstance(layer, BatchNorm):
       before = [path for output, path in made if output is given[0]]
       if not before:
-        raise ValueError(f'{_named(module, layer.path)} cannot be folded: no convolution comes right before it')
+        raise UserError(f'{_named(module, layer.path)} cannot be folded: no convolution comes right before it')
       found.append(Fold(layer.path, before[0], layer.epsilon))
     output = call(*given, **options)
     if layer.has_variable('params', 'kernel'):
@@ -84,7 +85,7 @@ def _folds(module: nn.Module, variables: Tree, inputs: tuple[Any, ...]) -> list[
   layers = [path for _, path in made]
   for fold in found:
     if layers.count(fold.layer) > 1:
-      raise ValueError(f'{_named(module, fold.norm)} cannot be folded: the layer before it is used elsewhere, too')
+      raise UserError(f'{_named(module, fold.norm)} cannot be folded: the layer before it is used elsewhere, too')
   return found
 
 

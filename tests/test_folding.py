@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from benchmarks import commands
 from configs import quickstart
 from lpips_jax import folding, models
+from lpips_jax.cli import UserError
 from lpips_jax.models.inception import MixedE
 from lpips_jax.models.normalisation import BatchNorm
 
@@ -110,7 +111,7 @@ def test_of_channels_that_hardly_vary(layer, epsilon):
 )
 def test_what_cannot_be_folded_is_refused(layers, why):
   module, x, variables = chain(*layers)
-  with pytest.raises(ValueError, match=f'BatchNorm.* cannot be folded: {why}'):
+  with pytest.raises(UserError, match=f'BatchNorm.* cannot be folded: {why}'):
     folding.fold(module, variables, x)
 
 
@@ -125,12 +126,12 @@ class Twice(nn.Module):
 
 def test_a_layer_that_is_used_elsewhere_keeps_its_scale():
   module, x = Twice(), np.ones((2, 3), np.float32)
-  with pytest.raises(ValueError, match='the layer before it is used elsewhere'):
+  with pytest.raises(UserError, match='the layer before it is used elsewhere'):
     folding.fold(module, module.init(jax.random.key(0), x), x)
 
 
 def test_statistics_that_nothing_uses_are_no_batch_norm_of_this_network():
   module, x, variables = chain(nn.Conv(5, (3, 3)), BatchNorm())
   variables['batch_stats']['other'] = variables['batch_stats']['BatchNorm_0']
-  with pytest.raises(ValueError, match='Chain/other cannot be folded: the network never calls it'):
+  with pytest.raises(UserError, match='Chain/other cannot be folded: the network never calls it'):
     folding.fold(module, variables, x)

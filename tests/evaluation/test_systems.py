@@ -104,7 +104,7 @@ def test_speech_comes_as_much_ahead_as_the_generator_was_trained_with(lead):
   assert heard(takes['generated']()) == rows
   of_other = [500 + row for row in rows]
   assert heard(takes['other_audio']()) == heard(takes['cross_audio']()) == of_other
-  assert set(heard(takes['silent']())) == {0}
+  assert set(heard(takes['silent']())) == {-4}  # the least that a mel can be
   shown = samples.picture_rows([own], [1], {'generated': Echo(lead)})
   assert round(1000 * shown[2].mean()) == rows[37 % 12]
 
