@@ -22,7 +22,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -76,18 +75,8 @@ MODULES = {
   'lpips_jax/media/orientation.py': ('tests/media/test_orientation.py', 'tests/dubbing/test_pictures.py'),
 }
 LEFT_OUT = '.git', '.venv', 'runs', '__pycache__'  # of the copies
-COMPARISONS = {
-  ast.Lt: ast.LtE,
-  ast.LtE: ast.Lt,
-  ast.Gt: ast.GtE,
-  ast.GtE: ast.Gt,
-  ast.Eq: ast.NotEq,
-  ast.NotEq: ast.Eq,
-  ast.Is: ast.IsNot,
-  ast.IsNot: ast.Is,
-  ast.In: ast.NotIn,
-  ast.NotIn: ast.In,
-}
+PAIRS = (ast.Lt, ast.LtE), (ast.Gt, ast.GtE), (ast.Eq, ast.NotEq), (ast.Is, ast.IsNot), (ast.In, ast.NotIn)
+COMPARISONS = dict(PAIRS) | {other: one for one, other in PAIRS}
 ARITHMETIC = {
   ast.Add: ast.Sub,
   ast.Sub: ast.Add,
@@ -190,30 +179,23 @@ def run(
   Raises:
     UserError: tests fail without a fault, too.
   """
-  known, keeping = _read(results), threading.Lock()
+  known = _read(results)
   found: dict[str, dict[Mutant, str]] = {}
   with contextlib.ExitStack() as stack:
     copies = [stack.enter_context(_copy(root)) for _ in range(processes)]
     threads = stack.enter_context(ThreadPoolExecutor(processes))
+    running = stack.enter_context(_Running())
     for module, tests in modules.items():
       source = (root / module).read_text()
       state, mutants = _state(root, module, tests), drawn(module, source, per_module, seed)
       todo = [mutant for mutant in mutants if (state, mutant) not in known]
-      limit = _limit(copies[0], module, tests) if todo else 0.0
-      free = list(copies)
-
-      def test(mutant: Mutant, module=module, tests=tests, source=source, state=state, limit=limit, free=free) -> None:
-        copy = free.pop()
-        (copy / module).write_text(mutant.put_into(source))
-        outcome = _outcome(copy, tests, limit)
-        (copy / module).write_text(source)
-        free.append(copy)
-        with keeping, results.open('a') as file:
+      limit = _limit(copies[0], module, tests, running) if todo else 0.0
+      work = _Work(module, tests, source, limit, list(copies), running)
+      for mutant, outcome in zip(todo, threads.map(work.outcome, todo), strict=True):
+        with results.open('a') as file:
           file.write(json.dumps({'state': state, 'outcome': outcome, 'mutant': asdict(mutant)}) + '\n')
         known[state, mutant] = outcome
         print(f'{module}:{mutant.line} {outcome}: {_change(mutant)}', flush=True)
-
-      list(threads.map(test, todo))
       found[module] = {mutant: known[state, mutant] for mutant in mutants}
   return found
 
@@ -325,28 +307,74 @@ def _copy(root: Path) -> Iterator[Path]:
     yield copy
 
 
-def _limit(copy: Path, module: str, tests: Sequence[str]) -> float:
+@dataclass
+class _Work:
+  """A module, its tests, how long they may take, and the copies of the tree that are free."""
+
+  module: str
+  tests: Sequence[str]
+  source: str
+  limit: float
+  free: list[Path]
+  running: '_Running'
+
+  def outcome(self, mutant: Mutant) -> str:
+    copy = self.free.pop()
+    (copy / self.module).write_text(mutant.put_into(self.source))
+    outcome = self.running.outcome(copy, self.tests, self.limit)
+    (copy / self.module).write_text(self.source)
+    self.free.append(copy)
+    return outcome
+
+
+class _Running:
+  """Tests that run, each in a session of its own; leaving the context ends them, with all that they have started."""
+
+  def __init__(self) -> None:
+    self._processes: set[subprocess.Popen] = set()
+    self._ended = False
+
+  def __enter__(self) -> '_Running':
+    return self
+
+  def __exit__(self, *_: object) -> None:
+    self._ended = True
+    for process in list(self._processes):
+      _end(process)
+
+  def outcome(self, copy: Path, tests: Sequence[str], limit: float | None) -> str:
+    """Runs tests in a copy; raises KeyboardInterrupt once the context is left."""
+    if self._ended:
+      raise KeyboardInterrupt
+    command = [sys.executable, '-m', 'pytest', '-x', '-q', '-p', 'no:cacheprovider', *tests]
+    environment = os.environ | {'PYTHONPATH': str(copy), 'PYTHONDONTWRITEBYTECODE': '1'}
+    nowhere = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}
+    process = subprocess.Popen(command, cwd=copy, env=environment, start_new_session=True, **nowhere)
+    self._processes.add(process)
+    try:
+      failed = process.wait(limit)
+    except subprocess.TimeoutExpired:
+      return HANGS
+    finally:
+      _end(process)
+      self._processes.discard(process)
+    if self._ended:
+      raise KeyboardInterrupt
+    return KILLED if failed else SURVIVED
+
+
+def _end(process: subprocess.Popen) -> None:
+  with contextlib.suppress(ProcessLookupError):
+    os.killpg(process.pid, signal.SIGKILL)
+  process.wait()
+
+
+def _limit(copy: Path, module: str, tests: Sequence[str], running: _Running) -> float:
   """Seconds after which tests hang; raises UserError where they fail without a fault."""
   begun = time.monotonic()
-  if _outcome(copy, tests, float('inf')) != SURVIVED:
+  if running.outcome(copy, tests, None) != SURVIVED:
     cli.fail(f'{" ".join(tests)} fail without any fault in {module}: mend them first')
   return SLACK[0] * (time.monotonic() - begun) + SLACK[1]
-
-
-def _outcome(copy: Path, tests: Sequence[str], limit: float) -> str:
-  command = [sys.executable, '-m', 'pytest', '-x', '-q', '-p', 'no:cacheprovider', *tests]
-  environment = os.environ | {'PYTHONPATH': str(copy), 'PYTHONDONTWRITEBYTECODE': '1'}
-  process = subprocess.Popen(
-    command, cwd=copy, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-  )
-  try:
-    return KILLED if process.wait(None if limit == float('inf') else limit) else SURVIVED
-  except subprocess.TimeoutExpired:
-    return HANGS
-  finally:
-    with contextlib.suppress(ProcessLookupError):
-      os.killpg(process.pid, signal.SIGKILL)  # with what the tests have started
-    process.wait()
 
 
 def _state(root: Path, module: str, tests: Sequence[str]) -> str:

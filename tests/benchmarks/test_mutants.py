@@ -85,7 +85,7 @@ def test_what_tests_notice_and_what_they_do_not(tree, tmp_path, monkeypatch):
 
   with results.open('a') as file:
     file.write('{"state": "cut sh')
-  monkeypatch.setattr(mutants, '_outcome', None)  # nothing is run again
+  monkeypatch.setattr(mutants._Running, 'outcome', None)  # nothing is run again
   assert mutants.run(tree, modules, 2, 0, 2, results) == found
   (tree / 'test_tree.py').write_text(TEST + '# changed\n')
   with pytest.raises(TypeError):
