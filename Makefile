@@ -1,6 +1,7 @@
 # make demo    trains a small model on the embedded corpus and dubs a held-out face with held-out speech
 # make test    runs the tests
 # make lint    checks style, with ruff
+# make mutants puts small faults into the code, one at a time, and says which of them no test notices: docs/mutants.md
 # PYTHON=python3.12 chooses the interpreter that .venv is made with.
 
 PYTHON ?= python3
@@ -10,7 +11,7 @@ TESTABLE := $(VENV)/.testable-$(notdir $(PYTHON))
 TORCH := torch==2.13.0+cpu
 LIBTPU := "from importlib.metadata import requires; print(*[r.split(';')[0] for r in requires('jax') if 'libtpu' in r])"
 
-.PHONY: demo test lint
+.PHONY: demo test lint mutants
 
 demo: $(STAMP)
 	$(VENV)/bin/python demo.py --output=runs/demo
@@ -23,6 +24,9 @@ lint: $(STAMP)
 	$(VENV)/bin/pip install --quiet -e '.[dev]'
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+
+mutants: $(TESTABLE)
+	$(VENV)/bin/python -m benchmarks.mutants --report=docs/mutants.md
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv --clear $(VENV)

@@ -21,13 +21,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from absl import flags
+from absl import flags, logging
 
 from lpips_jax import cli
 from lpips_jax.files import alone_in, write_whole
 from lpips_jax.media.detect import DETECTORS
 
 flags.DEFINE_list('checkpoint', [], 'Generators, as [NAME=]DIR,…, or one sync expert: checkpoint directories.')
+flags.DEFINE_boolean('trust_stablehlo', False, 'Takes exported StableHLO, which is a program: if you trust it.')
 flags.DEFINE_list('videos', [], 'Directories of ready videos, as [NAME=]DIR,….')
 flags.DEFINE_string('truth', None, 'A directory of what was filmed, by the same names as --videos.')
 flags.DEFINE_string('pairs', None, 'A list with "audio video" in each line; --videos are then named 00000, 00001, ….')
@@ -60,11 +61,12 @@ def main() -> None:
   from lpips_jax.evaluation import judges, leakage, scoring, summary
   from lpips_jax.evaluation.page import page
 
-  networks = {name: pretrained.load(path) for name, path in _checkpoints().items()}
+  networks = {name: pretrained.load(path, given.trust_stablehlo) for name, path in _checkpoints().items()}
   expert, generators = _sorted(networks)
   if given.leakage and not generators:
     cli.fail('--leakage is of generators: --checkpoint holds a sync expert')
-  judging = judges.load_judges(expert, given.syncnet, given.inception, _perceptual(generators))
+  perceptual, trusted = _perceptual(generators), given.trust_stablehlo
+  judging = judges.load_judges(expert, given.syncnet, given.inception, perceptual, trusted)
   sizes = [network.config.model.image_size for network in networks.values()]
   protocol = _protocol(generators, max(sizes, default=VIDEO_SIZE))
 
@@ -169,13 +171,21 @@ def _sorted(networks: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def _perceptual(generators: dict[str, Any]) -> dict[str, Any] | None:
-  """The weights of LPIPS, if there is a truth to compare with."""
+  """The weights of LPIPS, if there is a truth to compare with; which files are read, no checkpoint decides."""
+  from lpips_jax.perceptual.weights import KINDS, PRETRAINED
+
   given = flags.FLAGS
   if not (given.truth or (generators and given.dataset)):
     return None
   if given.perceptual:
     return {'source': given.perceptual}
-  return dict(next(iter(generators.values())).config.perceptual) if generators else {'source': 'pretrained'}
+  if not generators:
+    return {'source': PRETRAINED}
+  own = dict(next(iter(generators.values())).config.perceptual)
+  if own['source'] not in KINDS:
+    logging.warning('LPIPS is by its released weights: for those in %s, give --perceptual', own['source'])
+    return {'source': PRETRAINED}
+  return own
 
 
 def _protocol(generators: dict[str, Any], image_size: int) -> Any:

@@ -25,6 +25,7 @@ flags.DEFINE_string('face', None, 'A video or a still image of somebody.')
 flags.DEFINE_string('audio', None, 'What to say: a sound file, or a video whose sound is taken.')
 flags.DEFINE_string('output', None, f'The video to write, ending in {", ".join(CONTAINERS)}.')
 flags.DEFINE_string('checkpoint', None, 'A generator: the checkpoint directory that train.py left.')
+flags.DEFINE_boolean('trust_stablehlo', False, 'Takes exported StableHLO, a program, as --checkpoint: if you trust it.')
 flags.DEFINE_string('jobs', None, 'A CSV file with the columns face, audio, output, and any of the flags of one dub.')
 
 flags.DEFINE_enum('length', 'audio', LENGTHS, 'How long to be; a video shorter than the audio plays there and back.')
@@ -61,18 +62,19 @@ def main() -> None:
   keep_compiled_programs()
   return_freed_memory()
   options = {field.name: given[field.name].value for field in dataclasses.fields(Options)}
+  network = given.checkpoint, given.batch_size, given.precision, True, given.trust_stablehlo
   options |= from_text({name: given[name].value for name in ('pads', 'face_at') if given[name].value is not None})
   if given.jobs is not None:
     cli.require_flags('checkpoint')
     if given.face or given.audio or given.output:
       cli.fail('--face, --audio and --output are columns of --jobs: give those or a list')
     process, processes = _share()
-    dub_all(given.jobs, Dubber(given.checkpoint, given.batch_size, given.precision), options, process, processes)
+    dub_all(given.jobs, Dubber(*network), options, process, processes)
   else:
     cli.require_flags('face', 'audio', 'output', 'checkpoint')
     if given.process is not None or given.processes is not None:
       cli.fail('--process and --processes share a list of --jobs: give one, or leave them out')
-    dubber = Dubber(given.checkpoint, given.batch_size, given.precision)
+    dubber = Dubber(*network)
     dubber.dub(given.face, given.audio, given.output, Options(**options))
     print(f'wrote {given.output}')
     if given.profile:

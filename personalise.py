@@ -55,7 +55,7 @@ def main() -> None:
 
   from lpips_jax import pretrained
 
-  base = pretrained.load(given.checkpoint)
+  base = pretrained.load_weights(given.checkpoint)
   left = config.steps - _steps_done(workdir / TUNING / 'checkpoint')
   print(estimate.told(estimate.measure(base, config), max(0, left), person.held_out), flush=True)
   _stage(2, f'tuning for {config.steps} steps')

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from data_pipeline import corpora
+from data_pipeline import corpora, mixtures
 from data_pipeline.input import DAMAGE, Source, whole_clip
 from data_pipeline.records import text
 from lpips_jax.cli import UserError
@@ -44,8 +44,10 @@ def protocol(
   Where all clips are of one speaker, the controls with another are left out.
 
   Raises:
-    UserError: there is no such split, or leakage is asked for of a single speaker.
+    UserError: there is no such split, the corpus is a mixture, or leakage is asked for of a single speaker.
   """
+  if len(mixtures.parts_of(choice.dataset)) > 1:
+    raise UserError(f'--dataset={choice.dataset} is a mixture: score its corpora one by one')
   if choice.seed is None:
     source, split = corpora.source(choice.dataset, choice.split, choice.data_dir), choice.split
   else:

@@ -3,11 +3,11 @@
 from typing import Any
 
 
-def load(checkpoint: str) -> Any:
+def load(checkpoint: str, trust_stablehlo: bool = False) -> Any:
   """Loads a trained network as a jitted callable; see `lpips_jax.pretrained.load`."""
   from lpips_jax import pretrained  # here, so that commands check their input before they wait for JAX
 
-  return pretrained.load(checkpoint)
+  return pretrained.load(checkpoint, trust_stablehlo)
 
 
 __all__ = ['load']

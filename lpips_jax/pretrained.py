@@ -119,13 +119,23 @@ def _compiled(model: nn.Module, folded: bool, parts: bool = False) -> Any:
   return jax.jit(partial(folding.apply if folded else nn.Module.apply, model, **options))
 
 
-def load(checkpoint: str | Path) -> Pretrained | Exported:
+def load(checkpoint: str | Path, trust_stablehlo: bool = False) -> Pretrained | Exported:
   """Loads a step of a checkpoint directory, or of the run (`--workdir`) that holds one, or exported StableHLO.
 
+  Args:
+    checkpoint: the directory.
+    trust_stablehlo: whether StableHLO, which is a program, may be loaded.
+
   Raises:
-    UserError: the directory is not there, or is no checkpoint, or is damaged, or holds no such step.
+    UserError: the directory is not there, or is no checkpoint, or is damaged, or holds no such step; or StableHLO that
+      is not trusted.
   """
-  if (Path(checkpoint).expanduser() / STABLEHLO).is_file():
+  if is_exported(checkpoint):
+    if not trust_stablehlo:
+      raise UserError(
+        f'{checkpoint} is StableHLO, a program, and not only weights: if you trust where it is from, add '
+        '--trust_stablehlo to infer.py or evaluate.py, or trust_stablehlo=True to lpips_jax.load'
+      )
     return _read_exported(Path(checkpoint).expanduser())
   directory, step = _find(checkpoint)
   config = read_config(directory)
@@ -137,19 +147,29 @@ def load(checkpoint: str | Path) -> Pretrained | Exported:
     raise UserError(f'{directory} is damaged or incomplete ({first_line(error)})') from error
 
 
+def is_exported(checkpoint: str | Path) -> bool:
+  """Whether a directory holds StableHLO, from which weights do not come out again."""
+  return (Path(checkpoint).expanduser() / STABLEHLO).is_file()
+
+
+def load_weights(checkpoint: str | Path) -> Pretrained:
+  """Loads a network with its weights, as `load` does; raises UserError for StableHLO, too."""
+  if is_exported(checkpoint):
+    raise UserError(f'{checkpoint} is exported StableHLO: give the checkpoint directory that it is made of')
+  return load(checkpoint)
+
+
 def load_expert(checkpoint: str | Path) -> Pretrained:
-  """Loads a sync expert, as `load` does; raises UserError when the checkpoint holds another network."""
-  expert = load(checkpoint)
+  """Loads a sync expert, as `load_weights` does; raises UserError when the checkpoint holds another network."""
+  expert = load_weights(checkpoint)
   if expert.config.task != 'sync_expert':
     raise UserError(f'{checkpoint} holds a {expert.config.task}, not a sync_expert')
   return expert
 
 
 def load_silent(checkpoint: str | Path) -> Pretrained:
-  """Loads a silent generator, as `load` does; raises UserError when the checkpoint holds what cannot be one."""
-  network = load(checkpoint)
-  if not isinstance(network, Pretrained):
-    raise UserError(f'{checkpoint} is exported StableHLO: give the checkpoint directory that it is made of')
+  """Loads a silent generator, as `load_weights`; raises UserError when the checkpoint holds what cannot be one."""
+  network = load_weights(checkpoint)
   if network.config.task != 'generator':
     raise UserError(f'{checkpoint} holds a {network.config.task}, not a generator')
   if network.config.get('folded'):
@@ -164,7 +184,9 @@ def folded(network: Pretrained) -> Pretrained:
   if network.config.get('folded'):
     return network
   config = ConfigDict(network.config.to_dict() | {'folded': True})
-  variables = jax.device_put(folding.fold(jax.device_get(network.variables)))
+  inputs = models.example_inputs(network.config.model)
+  with _weights_that_fit():
+    variables = jax.device_put(folding.fold(network.model, jax.device_get(network.variables), *inputs))
   silent = None if network.silent is None else folded(network.silent)
   return dataclasses.replace(network, config=config, variables=variables, silent=silent)
 
@@ -231,9 +253,11 @@ def read_config(directory: Path) -> ConfigDict:
 
 def variable_shapes(config: ConfigDict) -> dict[str, Any]:
   """The shapes of the variables of a network with this config."""
-  model = models.build(config.model)
-  variables = jax.eval_shape(model.init, jax.random.key(0), *models.example_inputs(config.model))
-  return jax.eval_shape(folding.fold, variables) if config.get('folded') else variables
+  model, inputs = models.build(config.model), models.example_inputs(config.model)
+  variables = jax.eval_shape(model.init, jax.random.key(0), *inputs)
+  if not config.get('folded'):
+    return variables
+  return jax.eval_shape(lambda variables: folding.fold(model, variables, *inputs), variables)
 
 
 @contextlib.contextmanager
@@ -271,7 +295,7 @@ def _read(directory: Path, config: ConfigDict, wanted: str) -> Pretrained:
     # As shapes of what is there, not as those the model would have: tracing it takes longer than reading it.
     shapes = ocp.metadata(directory / str(step), VARIABLES).metadata
     variables = checkpointer.load_checkpointables(step, {VARIABLES: _on_one_device(shapes)})[VARIABLES]
-  silent = load(directory / SILENT_GENERATOR) if config.get(SILENT_GENERATOR) else None
+  silent = load_weights(directory / SILENT_GENERATOR) if config.get(SILENT_GENERATOR) else None
   return Pretrained(config, model, variables, step, silent)
 
 

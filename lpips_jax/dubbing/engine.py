@@ -45,6 +45,7 @@ class Dubber:
     batch_size: faces generated at once.
     precision: what the generator computes in: `float32`, `bfloat16`, or `auto`, which is bfloat16 on GPUs and TPUs.
     progress: shows how far a dub is: a bar on a terminal, else a line a minute.
+    trust_stablehlo: whether the checkpoint may be StableHLO, which is a program.
 
   Attributes:
     times: what each step of the last dub took.
@@ -60,6 +61,7 @@ class Dubber:
     batch_size: int = BATCH_SIZE,
     precision: str = 'auto',
     progress: bool = True,
+    trust_stablehlo: bool = False,
   ) -> None:
     if not 1 <= batch_size <= LARGEST_BATCH:
       raise UserError(f'--batch_size must be from 1 to {LARGEST_BATCH}, not {batch_size}')
@@ -68,7 +70,7 @@ class Dubber:
     self.times: dict[str, Times] = {}
     self.seconds = 0.0
     self._checkpoint, self._batch_size, self._precision = checkpoint, batch_size, precision
-    self._progress = progress
+    self._progress, self._trust_stablehlo = progress, trust_stablehlo
     self._made: Any = None
     self._detectors: dict[tuple, Detect] = {}
 
@@ -78,7 +80,7 @@ class Dubber:
     if self._made is None:
       from lpips_jax.dubbing.generator import Generator, load_generator  # JAX takes seconds to import
 
-      self._made = Generator(load_generator(self._checkpoint), self._batch_size, self._precision)
+      self._made = Generator(load_generator(self._checkpoint, self._trust_stablehlo), self._batch_size, self._precision)
     return self._made
 
   @property

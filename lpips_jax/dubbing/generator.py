@@ -93,15 +93,17 @@ class Generator:
     return jax.block_until_ready(apply(_faces(targets, references), mels))
 
 
-def load_generator(checkpoint: str | os.PathLike[str] | Callable[..., Any]) -> Callable[..., Any]:
+def load_generator(
+  checkpoint: str | os.PathLike[str] | Callable[..., Any], trust_stablehlo: bool = False
+) -> Callable[..., Any]:
   """Returns the generator of a checkpoint directory, or the one that is given.
 
   Raises:
-    UserError: there is none.
+    UserError: there is none, or it is StableHLO and not trusted.
   """
   if callable(checkpoint):
     return checkpoint
-  network = pretrained.load(checkpoint)
+  network = pretrained.load(checkpoint, trust_stablehlo)
   if network.config.task != 'generator':
     raise UserError(f'{checkpoint} holds a {network.config.task}: dubbing needs a generator')
   return network

@@ -59,15 +59,32 @@ class _Unwanted(Exception):
   """Ends a stage whose results nobody waits for any more."""
 
 
+class _OpenCV:
+  """Who wants OpenCV on one thread, which is set for the whole process, and how many threads it had before."""
+
+  lock = threading.Lock()
+  wanted = 0
+  threads = 0
+
+
 @contextlib.contextmanager
 def opencv_on_one_thread() -> Iterator[None]:
-  """While stages work side by side, OpenCV's own threads only get into their way: they wait by spinning."""
-  threads = cv2.getNumThreads()
-  cv2.setNumThreads(1)
+  """While stages work side by side, OpenCV's own threads only get into their way: they wait by spinning.
+
+  Contexts of several threads may overlap: the last one that ends brings the threads back.
+  """
+  with _OpenCV.lock:
+    if not _OpenCV.wanted:
+      _OpenCV.threads = cv2.getNumThreads()
+      cv2.setNumThreads(1)
+    _OpenCV.wanted += 1
   try:
     yield
   finally:
-    cv2.setNumThreads(threads)
+    with _OpenCV.lock:
+      _OpenCV.wanted -= 1
+      if not _OpenCV.wanted:
+        cv2.setNumThreads(_OpenCV.threads)
 
 
 class Stages:

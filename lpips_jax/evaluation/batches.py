@@ -11,6 +11,7 @@ from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.devices import along_batch
 from lpips_jax.media.audio import mel_windows
 from lpips_jax.models.inputs import to_unit
+from lpips_jax.precision import in_full
 
 BATCH = 25  # frames or windows a call and device; the last call of a clip is filled up: each network compiles once
 
@@ -33,6 +34,7 @@ def in_batches(network: Callable[..., Any], *inputs: np.ndarray) -> Any:
   return jax.tree.map(lambda *parts: np.concatenate(parts)[:n], *results)
 
 
+@in_full
 def embeddings(expert: Callable[..., Any], frames: np.ndarray, mel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
   """Embeddings of the windows that start at each frame but the last four: two arrays (t - 4, d).
 

@@ -20,6 +20,7 @@ from lpips_jax.metrics.lse import lse
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.inputs import to_unit
 from lpips_jax.models.syncnet import IMAGE_SIZE as SYNCNET_SIZE
+from lpips_jax.precision import in_full
 from lpips_jax.pretrained import Pretrained
 
 STRIDE = 5  # frames; VGG16 and Inception cost more than all the rest, and neighbours hardly differ
@@ -80,6 +81,7 @@ class Judges:
     known = {name: network.fingerprint for name, network in networks.items() if network is not None}
     return known | ({} if self.weights is None else {'lpips': _fingerprint(self.weights)})
 
+  @in_full
   def score(self, take: Take) -> Scores:
     """Returns every measure of `MEASURES`, `OF_THE_EXPERT` and `OF_SILENCE` that this take can be judged by.
 
@@ -96,6 +98,7 @@ class Judges:
       scores |= self._by_expert(frames, take)
     return scores | _of_the_mouth(frames, take)
 
+  @in_full
   def features(self, take: Take) -> np.ndarray | None:
     """Inception's features of some of the frames, (n, 2048), by which FID compares sets of takes."""
     if self.inception is None:
@@ -143,7 +146,11 @@ class Judges:
 
 
 def load_judges(
-  expert: Pretrained | str | None, syncnet: str | None, inception: str | None, perceptual_source: dict[str, Any] | None
+  expert: Pretrained | str | None,
+  syncnet: str | None,
+  inception: str | None,
+  perceptual_source: dict[str, Any] | None,
+  trust_stablehlo: bool = False,
 ) -> Judges:
   """Loads what can be had, and notes why the rest cannot.
 
@@ -152,6 +159,7 @@ def load_judges(
     syncnet: directory of a converted SyncNet v2, if any.
     inception: directory of a converted Inception, if any.
     perceptual_source: the arguments of `perceptual.load_weights`; None where there is no truth to compare with.
+    trust_stablehlo: whether SyncNet and Inception may be StableHLO, which is a program.
 
   Raises:
     UserError: a directory that was given holds something else.
@@ -171,16 +179,16 @@ def load_judges(
     missing['perceptual'] = str(error)
   networks = (
     expert if isinstance(expert, Pretrained) else None,
-    _load(syncnet, 'syncnet'),
-    _load(inception, 'inception'),
+    _load(syncnet, 'syncnet', trust_stablehlo),
+    _load(inception, 'inception', trust_stablehlo),
   )
   return Judges(*(on_all_devices(network) for network in networks), weights, missing)
 
 
-def _load(directory: str | None, task: str) -> Pretrained | None:
+def _load(directory: str | None, task: str, trust_stablehlo: bool) -> Pretrained | None:
   if directory is None:
     return None
-  network = pretrained.load(directory)
+  network = pretrained.load(directory, trust_stablehlo)
   if network.config.task != task:
     raise UserError(f'{directory} holds a {network.config.task}, not a {task}: see lpips_jax.interop.convert')
   return network

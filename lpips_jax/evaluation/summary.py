@@ -14,6 +14,7 @@ from lpips_jax.evaluation.systems import FILMED, GENERATED
 from lpips_jax.metrics.fid import Moments, frechet_distance, root
 
 DRAWS = 2000  # of the bootstrap
+AT_ONCE = 1 << 20  # numbers drawn
 SHARE = 95  # percent of the means of draws that lie within an interval
 
 
@@ -74,9 +75,11 @@ def summarise(systems: Sequence[str], rows: Iterable[Row], ledger: Ledger, missi
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
   """Where the mean would lie for other clips of the same kind: the bootstrap's percentiles (Efron, 1979)."""
-  values = np.asarray(values, np.float64)
-  drawn = np.random.default_rng(0).integers(len(values), size=(DRAWS, len(values)))
-  low, high = np.percentile(values[drawn].mean(1), [(100 - SHARE) / 2, (100 + SHARE) / 2])
+  values, generator = np.asarray(values, np.float64), np.random.default_rng(0)
+  draws = max(1, AT_ONCE // len(values))
+  blocks = [min(draws, DRAWS - first) for first in range(0, DRAWS, draws)]
+  means = [values[generator.integers(len(values), size=(block, len(values)))].mean(1) for block in blocks]
+  low, high = np.percentile(np.concatenate(means), [(100 - SHARE) / 2, (100 + SHARE) / 2])
   return float(low), float(high)
 
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from lpips_jax.cli import UserError
+from lpips_jax.conventions import SAMPLES_A_FRAME
 from lpips_jax.evaluation import samples
 from lpips_jax.evaluation.scoring import Entry, Protocol, key_of
 from lpips_jax.evaluation.systems import FILMED, Make
@@ -108,11 +109,16 @@ def file_states(paths: Sequence[Path]) -> str:
 
 
 def makers(
-  system: str, path: Path, make_find: MakeDetect, image_size: int, truth: Path | None = None
+  system: str,
+  path: Path,
+  make_find: MakeDetect,
+  image_size: int,
+  truth: Path | None = None,
+  frames: int | None = None,
 ) -> dict[str, Make]:
   """Reads a video of a system; what goes wrong is said without its name, so that equal reasons count as one."""
   try:
-    take = take_of(path, make_find(), image_size, truth)
+    take = take_of(path, make_find(), image_size, truth, frames)
   except UserError as error:
     said = str(error).replace(str(path), 'the video')
     raise UserError(said if truth is None else said.replace(str(truth), 'the truth')) from error
@@ -120,7 +126,7 @@ def makers(
   return {system: lambda: take}
 
 
-def take_of(path: Path, find: Detect, image_size: int, truth: Path | None = None) -> Take:
+def take_of(path: Path, find: Detect, image_size: int, truth: Path | None = None, frames: int | None = None) -> Take:
   """Cuts the longest stretch of one person out of a video.
 
   Args:
@@ -128,6 +134,7 @@ def take_of(path: Path, find: Detect, image_size: int, truth: Path | None = None
     find: from `media.detect.make_detector`.
     image_size: of the crops, in pixels.
     truth: the same frames as they were filmed, if they are known.
+    frames: of the video, after which nothing is judged; all by default.
 
   Raises:
     UserError: a video cannot be read, has no sound, or nobody's face in it; or the truth has fewer frames.
@@ -135,11 +142,19 @@ def take_of(path: Path, find: Detect, image_size: int, truth: Path | None = None
   _, excerpts = find_excerpts(path, find, everybody=False)
   if not excerpts:
     raise UserError('no face was found')
-  longest = max(excerpts, key=lambda excerpt: len(excerpt.indices))
+  longest = max((_until(excerpt, frames) for excerpt in excerpts), key=lambda excerpt: len(excerpt.indices))
   crops, tracked = _cut(path, longest, image_size)
   true_crops = None if truth is None else _cut(truth, longest, image_size)[0]
   mel = mel_of(longest.audio) if len(crops) else np.zeros((1, MEL_BANDS), np.float32)
   return Take(crops, mel, longest.audio, true_crops, tracked=tracked)
+
+
+def _until(excerpt: Excerpt, frames: int | None) -> Excerpt:
+  """What an excerpt has of the first frames of its source."""
+  if frames is None:
+    return excerpt
+  count = int(np.searchsorted(excerpt.indices, frames))
+  return Excerpt(excerpt.indices[:count], excerpt.boxes[:count], excerpt.audio[: count * SAMPLES_A_FRAME])
 
 
 def _cut(path: Path, excerpt: Excerpt, image_size: int) -> tuple[np.ndarray, np.ndarray]:

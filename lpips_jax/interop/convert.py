@@ -127,7 +127,9 @@ def convert(source: Path, destination: Path, trust_torchscript: bool = False) ->
   """
   if destination.exists():  # told now, not after reading
     cli.fail(f'{destination} is there already: give another destination')
-  if (source / pretrained.CONFIG_FILE).is_file() or (source / pretrained.STABLEHLO).is_file():
+  if pretrained.is_exported(source):
+    cli.fail(f'{source} cannot be converted: infer.py and evaluate.py take it as it is, with --trust_stablehlo')
+  if (source / pretrained.CONFIG_FILE).is_file():
     cli.fail(f'{source} needs no conversion: every command takes it as it is')
   if source.is_dir():
     weights = perceptual.load_weights(str(source))

@@ -9,8 +9,9 @@
   onnx: DST/model.onnx, weights inside, for any batch (needs jax2onnx).
 
 Beside it lies DST/model.json: the inputs' names, shapes and ranges, and what a mel spectrogram is. --fold folds
-BatchNorm into the convolutions. Checkpoint directories are taken by every command, and the others made into one by
-lpips_jax.interop.convert; lpips_jax.load and dubbing take DST of a stablehlo as it is.
+BatchNorm into the convolutions. Checkpoint directories are taken by every command, those with --fold by commands that
+do not train, and the others made into one by lpips_jax.interop.convert; infer.py and evaluate.py take DST of a
+stablehlo with --trust_stablehlo, as it is a program, lpips_jax.load with trust_stablehlo=True.
 """
 
 import json
@@ -59,9 +60,7 @@ def export(checkpoint: str | Path, destination: Path, form: str, fold: bool = Fa
     OSError: the destination cannot be written.
   """
   with whole_directory(destination) as directory:
-    network = pretrained.load(checkpoint)
-    if not isinstance(network, pretrained.Pretrained):
-      cli.fail(f'{checkpoint} is StableHLO, whose weights do not come out again: export the checkpoint it was made of')
+    network = pretrained.load_weights(checkpoint)
     if network.silent is not None and form not in TWO_PASSES:
       cli.fail(f'{checkpoint} has a silent generator, which {form} cannot hold: give --format=stablehlo or orbax')
     if fold:

@@ -1,5 +1,6 @@
 """PyTorch's weight files as arrays, read so that nothing in them is executed."""
 
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from lpips_jax.cli import UserError, first_line
 
 COUNTERS = '.num_batches_tracked'  # of PyTorch's BatchNorm, which nobody here needs
+OLDEST = 2, 10  # PyTorch; in older ones files execute code, or overwrite memory, despite `weights_only`
 
 
 def read_state(path: Path, trust_torchscript: bool = False) -> tuple[dict[str, np.ndarray], int]:
@@ -24,7 +26,8 @@ def read_state(path: Path, trust_torchscript: bool = False) -> tuple[dict[str, n
     `global_step`, 0 if it says none.
 
   Raises:
-    UserError: the file cannot be read, holds more than weights, or is TorchScript and not trusted; PyTorch is missing.
+    UserError: the file cannot be read, holds more than weights, or is TorchScript and not trusted; PyTorch is missing,
+      or older than `OLDEST`.
   """
   if not path.is_file():
     raise UserError(f'{path} is not there: give a file of weights')
@@ -44,6 +47,11 @@ def _torch() -> Any:
     import torch
   except ImportError as error:
     raise UserError("PyTorch's files need PyTorch to be read: pip install -e '.[convert]'") from error
+  if tuple(map(int, re.findall(r'\d+', torch.__version__)[:2])) < OLDEST:
+    raise UserError(
+      f'PyTorch {torch.__version__} lets files of weights execute code: get {OLDEST[0]}.{OLDEST[1]} or newer, '
+      "pip install -e '.[convert]'"
+    )
   return torch
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import math
 import os
-import tempfile
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from absl import logging
 
 from lpips_jax.cli import UserError
-from lpips_jax.files import user_cache
+from lpips_jax.files import user_cache, write_whole
 from lpips_jax.media import tilt, turning, ycbcr
 from lpips_jax.media.track import SAME_FACE, overlap
 from lpips_jax.media.ycbcr import Planes
@@ -26,6 +25,7 @@ SCORE = 0.6  # YuNet's confidence from which a face counts as one
 YUNET_VARIABLE = 'LIPSYNC_YUNET'
 YUNET_FILE = 'yunet_n_640_640.onnx'
 YUNET_URL = f'https://raw.githubusercontent.com/ShiqiYu/libfacedetection.train/master/onnx/{YUNET_FILE}'
+YUNET_BYTES = 1 << 20  # more than it has
 YUNET_SHA256 = '25a606a145a5b6d7271ae138fbd00eba91dad8b83222ae3f2c7ecd0f4a7b0e31'
 YUNET_STRIDE = 32  # pixels; the sides of its input are multiples of this
 DOWNLOAD_SECONDS = 5.0
@@ -180,24 +180,27 @@ def _yunet_file(model: str | os.PathLike[str] | None) -> Path | None:
       raise UserError(f'the detector model {named} does not exist: give another --detector_model or {YUNET_VARIABLE}')
     return Path(named)
   cached = user_cache() / YUNET_FILE
-  if not cached.is_file():
+  if not _is_yunet(cached):
     _download(cached)
-  return cached if cached.is_file() else None
+  return cached if _is_yunet(cached) else None
+
+
+def _is_yunet(cached: Path) -> bool:
+  """Whether the file that was tested is there, and nothing else: others may write to a cache."""
+  return cached.is_file() and hashlib.sha256(cached.read_bytes()).hexdigest() == YUNET_SHA256
 
 
 def _download(target: Path) -> None:
   """One short attempt; leaves nothing behind unless the file is the one that was tested."""
   try:
     with urllib.request.urlopen(YUNET_URL, timeout=DOWNLOAD_SECONDS) as response:
-      content = response.read()
+      content = response.read(YUNET_BYTES)
     if hashlib.sha256(content).hexdigest() != YUNET_SHA256:
       logging.warning('%s is not the file that this project was tested with: not used', YUNET_URL)
       return
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-      file.write(content)
-    os.replace(file.name, target)
-  except OSError as error:  # no network, no such host, no room: the cascade serves
+    write_whole(target, content)
+  except (OSError, UserError) as error:  # no network, no such host, no room: the cascade serves
     logging.debug('no YuNet from %s: %s', YUNET_URL, error)
 
 

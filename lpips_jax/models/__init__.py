@@ -26,6 +26,8 @@ MODELS = {
 def build(config: ConfigDict) -> nn.Module:
   """Returns the module of a model config: `name` chooses it, `dtype` is what it computes in, the rest are its fields.
 
+  `float32` says how numbers are kept and added up; in which precision they are multiplied, see `lpips_jax.precision`.
+
   Raises:
     ValueError: there is no model of that name.
     TypeError: it has no such field.

@@ -26,9 +26,12 @@ class AdaIN(nn.Module):
     gamma = nn.Dense(x.shape[-1], dtype=self.dtype, name='gamma')(code)[:, None, None, :]
     beta = nn.Dense(x.shape[-1], dtype=self.dtype, name='beta')(code)[:, None, None, :]
     features, gamma, beta = map(at_least_float32, (x, gamma, beta))  # 1 + gamma has few bits for gamma in bfloat16
-    mean, mean_square = (moment.mean((-3, -2), keepdims=True) for moment in (features, features**2))
-    variance = jnp.maximum(mean_square - mean**2, 0)  # in one pass over the map, as BatchNorm has it
-    normalised = (features - mean) * jax.lax.rsqrt(variance + self.epsilon)
+    # In one pass over the map, as BatchNorm has it. No BatchNorm comes before: the mean may be many deviations from 0,
+    # which E[x^2] - E[x]^2 would drown in, and is never so far from one of the features themselves.
+    one = jax.lax.stop_gradient(features[..., :1, :1, :])
+    mean, mean_square = (moment.mean((-3, -2), keepdims=True) for moment in (features - one, (features - one) ** 2))
+    variance = jnp.maximum(mean_square - mean**2, 0)
+    normalised = (features - (one + mean)) * jax.lax.rsqrt(variance + self.epsilon)
     return (normalised * (1 + gamma) + beta).astype(x.dtype)
 
 

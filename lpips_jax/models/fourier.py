@@ -11,6 +11,7 @@ from jax import lax
 
 from lpips_jax.models.blocks import Dtype
 from lpips_jax.models.normalisation import BatchNorm
+from lpips_jax.precision import in_full
 
 
 def spectrum(x: jax.Array) -> jax.Array:
@@ -42,6 +43,7 @@ def _of_parts(matrix: np.ndarray) -> np.ndarray:
   return rearrange(np.array([[real, -imaginary], [imaginary, real]]), 'to of a b -> (a to) (b of)')
 
 
+@in_full
 def _product(matrix: np.ndarray, x: jax.Array) -> jax.Array:
   """(a, b) times (*batch, b, c) -> (*batch, a, c).
 

@@ -12,14 +12,23 @@ import numpy as np
 from absl import logging
 
 from lpips_jax.cli import UserError
+from lpips_jax.interop import torch_files
 from lpips_jax.perceptual.distance import Weights
 from lpips_jax.perceptual.vgg import BLOCKS, FEATURES, layer_shapes
 
 # lpips-j's files: kernels are stored as (h, w, in, out), linear weights as (1, 1, c, 1).
 HUB_REPOSITORY = 'pcuenq/lpips-jax'
 HUB_FILES = ('vgg16_weights.h5', 'lpips_lin.h5')
-# torchvision's VGG16, whose name ends in the first digits of its SHA-256, and the linear weights of lpips 0.1.
+HUB_REVISIONS = {HUB_FILES[0]: '1a6ac7498dac36b0f588fe33cd1c5a4ba55d5d4f'}  # whose content does not change any more
+# torchvision's VGG16, and the linear weights of lpips 0.1.
 TORCH_FILES = ('vgg16-397923af.pth', 'vgg.pth')
+SHA256 = {
+  TORCH_FILES[0]: '397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0',
+  TORCH_FILES[1]: 'a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868',
+}
+# Of the linear weights themselves, float32 in the order of `FEATURES`, whatever file they are in.
+LINEAR_SHA256 = '9153a2043dccf3b525d4f13db916e93ef040548ea923b6f2100de5ebac141a78'
+PRETRAINED, RANDOM = KINDS = 'pretrained', 'random'  # sources that name no files
 DEFAULT_DIRECTORY = Path('~/.cache/lpips_jax')
 HUB_TIMEOUT = 5  # seconds for the hub to answer at all
 # Weights of the five terms on random features, chosen so that each gives about 0.15 for two unrelated photographs at
@@ -27,7 +36,7 @@ HUB_TIMEOUT = 5  # seconds for the hub to answer at all
 RANDOM_LINEAR = (0.15, 0.3, 0.5, 0.75, 1.5)
 
 
-def load_weights(source: str = 'pretrained', *, width: float = 1, seed: int = 0) -> Weights:
+def load_weights(source: str = PRETRAINED, *, width: float = 1, seed: int = 0) -> Weights:
   """Returns the weights that `lpips` takes.
 
   Args:
@@ -38,12 +47,13 @@ def load_weights(source: str = 'pretrained', *, width: float = 1, seed: int = 0)
     seed: for random weights.
 
   Raises:
-    UserError: the files are not there, are damaged, or have changed since they were first used.
+    UserError: the files are not there, are damaged, are not those that were released, as far as their digests are
+      known, or have changed since they were first used.
   """
-  if source == 'random':
+  if source == RANDOM:
     logging.warning('perceptual loss: VGG16 of width %g with random weights; its distance is not LPIPS', width)
     return random_weights(seed, width)
-  if source != 'pretrained':
+  if source != PRETRAINED:
     return _read_directory(Path(source).expanduser())
   directory = DEFAULT_DIRECTORY.expanduser()
   return _read_directory(directory) if _pair_in(directory) else _read_h5(*map(_from_hub, HUB_FILES))
@@ -99,13 +109,14 @@ def _from_hub(name: str) -> Path:
   """The file from the hub's cache, else from the hub."""
   import huggingface_hub
 
+  wanted = {'repo_id': HUB_REPOSITORY, 'filename': name, 'revision': HUB_REVISIONS.get(name)}
   try:
-    return Path(huggingface_hub.hf_hub_download(HUB_REPOSITORY, name, local_files_only=True))
+    return Path(huggingface_hub.hf_hub_download(**wanted, local_files_only=True))
   except (OSError, ValueError):
     logging.info('downloading %s from huggingface.co/%s', name, HUB_REPOSITORY)
   try:
     _require_answer(huggingface_hub.constants.ENDPOINT)
-    return Path(huggingface_hub.hf_hub_download(HUB_REPOSITORY, name, etag_timeout=HUB_TIMEOUT))
+    return Path(huggingface_hub.hf_hub_download(**wanted, etag_timeout=HUB_TIMEOUT))
   except Exception as error:  # the hub's client raises its own, its transport's and the system's errors
     raise UserError(
       f'no LPIPS weights on this machine, and they could not be downloaded ({type(error).__name__}): '
@@ -138,17 +149,9 @@ def _read_h5(vgg_file: Path, linear_file: Path) -> Weights:
 
 def _read_torch(vgg_file: Path, linear_file: Path) -> Weights:
   """Reads torchvision's state dict (features.<index>.weight as (out, in, h, w)) and lpips' (lin<i>.model.1.weight)."""
-  try:
-    import torch
-  except ImportError as error:
-    raise UserError(f"{vgg_file} needs PyTorch to be read: pip install -e '.[convert]'") from error
-
-  def load(path: Path) -> dict:
-    state = torch.load(path, map_location='cpu', weights_only=True)
-    return {name: value.numpy() for name, value in state.items()}
 
   def vgg(path: Path) -> dict:
-    state = load(path)
+    state, _ = torch_files.read_state(path)
     names = zip(layer_shapes(), _torch_indices(), strict=True)
     return {
       name: {
@@ -159,7 +162,7 @@ def _read_torch(vgg_file: Path, linear_file: Path) -> Weights:
     }
 
   def linear(path: Path) -> dict:
-    state = load(path)
+    state, _ = torch_files.read_state(path)
     return {name: state[f'lin{i}.model.1.weight'].reshape(-1) for i, name in enumerate(FEATURES)}
 
   return _checked({'vgg': _read(vgg_file, vgg), 'linear': _read(linear_file, linear)}, vgg_file.parent)
@@ -179,22 +182,24 @@ def _read(path: Path, reader: Callable[[Path], dict]) -> dict:
   _check_digest(path)
   try:
     return reader(path)
+  except UserError:
+    raise
   except Exception as error:
     raise UserError(f'{path} is no weight file of LPIPS, or damaged: delete it and get it again') from error
 
 
 def _check_digest(path: Path) -> None:
-  """Compares a file with the SHA-256 in its name, or else with the one recorded beside it at first use.
+  """Compares a file with its known SHA-256, else with the digest in its name, else with that of its first use.
 
-  The hub's cache names a large file by its SHA-256, torchvision by the first eight digits of it.
+  The hub's cache names a large file by its SHA-256, and a small one by Git's SHA-1.
   """
   with open(path, 'rb') as file:
     digest = hashlib.file_digest(file, 'sha256').hexdigest()
-  named = re.search(r'(?:^|-)([0-9a-f]{8}|[0-9a-f]{64})(?:\.pth)?$', path.resolve().name)
+  named = re.fullmatch(r'[0-9a-f]{40}|[0-9a-f]{64}', path.resolve().name)
   record = path.with_name(f'{path.name}.sha256')
-  if named:
-    if not digest.startswith(named[1]):
-      raise UserError(f'{path} is damaged: its SHA-256 does not start with {named[1]}; delete it and get it again')
+  if known := SHA256.get(path.name) or (named and named[0]):
+    if known not in (digest, _git_digest(path)):
+      raise UserError(f'{path} is damaged, or another file: its digest is not {known[:8]}…; delete it and get it again')
   elif record.is_file():
     if record.read_text().split()[:1] != [digest]:
       raise UserError(f'{path} has changed since its first use; if you replaced it, delete {record}')
@@ -202,6 +207,15 @@ def _check_digest(path: Path) -> None:
     partial = record.with_name(f'{record.name}.{os.getpid()}.part')
     partial.write_text(f'{digest}  {path.name}\n')
     os.replace(partial, record)
+
+
+def _git_digest(path: Path) -> str:
+  content = path.read_bytes()
+  return hashlib.sha1(b'blob %d\0' % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def _linear_digest(linear: dict[str, np.ndarray]) -> str:
+  return hashlib.sha256(b''.join(np.asarray(linear[name], '<f4').tobytes() for name in FEATURES)).hexdigest()
 
 
 def _checked(weights: Weights, directory: Path) -> Weights:
@@ -219,8 +233,10 @@ def _checked(weights: Weights, directory: Path) -> Weights:
     linear = weights['linear'][name] = np.asarray(weights['linear'][name], np.float32)
     if linear.shape != (channels,) or not np.isfinite(linear).all() or (linear < 0).any():
       problems.append(f'the linear weights of {name} are not {channels} non-negative numbers')
+  if not problems and _linear_digest(weights['linear']) != LINEAR_SHA256:
+    problems.append('the linear weights are not those of lpips 0.1')
   if problems:
-    raise UserError(f'the files in {directory} are not those of LPIPS-VGG: {problems[0]}')
+    raise UserError(f'the files in {directory} are not those of LPIPS-VGG: {problems[0]}; put {_wanted_files()} there')
   return weights
 
 

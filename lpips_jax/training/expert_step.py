@@ -15,6 +15,7 @@ from einops import rearrange, repeat
 from lpips_jax import losses
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.inputs import to_unit
+from lpips_jax.precision import in_full
 from lpips_jax.training.gradients import in_parts, rematerialised
 from lpips_jax.training.state import TrainState, Variables
 
@@ -84,7 +85,7 @@ def _metrics(
   clips, windows = batch['start'].shape
   clip = repeat(jnp.arange(clips), 'b -> (b k)', k=windows)
   start = batch['start'].reshape(-1)
-  logits = model.apply({'params': params}, faces @ speech.T, method=SyncExpert.logits)
+  logits = model.apply({'params': params}, in_full(jnp.matmul)(faces, speech.T), method=SyncExpert.logits)
   pairs = logits, clip, start, config.minimum_offset
   bce = losses.balanced_bce(*pairs).mean()
   nce = losses.contrastive(*pairs, config.losses.negatives)

@@ -91,9 +91,7 @@ def find_start(config: ConfigDict, checkpoint: Path) -> Start:
   given = config.get('init_from')
   if not given:
     return Start()
-  base = pretrained.load(given)
-  if not isinstance(base, pretrained.Pretrained):
-    raise UserError(f'config.init_from={given} is exported StableHLO: give the checkpoint directory that it is made of')
+  base = pretrained.load_weights(given)
   if base.config.task != config.task:
     raise UserError(f'config.init_from={given} holds a {base.config.task}, not a {config.task}')
   if base.config.get('folded'):

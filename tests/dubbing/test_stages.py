@@ -3,9 +3,10 @@
 import threading
 import time
 
+import cv2
 import pytest
 
-from lpips_jax.dubbing.stages import Stages, profile
+from lpips_jax.dubbing.stages import Stages, opencv_on_one_thread, profile
 
 
 def test_items_come_in_order_through_several_threads():
@@ -80,3 +81,18 @@ def test_waiting_is_not_work():
   with Stages() as stages:
     list(stages.here('quick', (x for x in stages.ahead('slow', slow(), 1))))
   assert stages.times['slow'].busy > 0.2 and stages.times['quick'].busy < 0.1
+
+
+def test_opencv_gets_its_threads_back_when_contexts_overlap():
+  before = cv2.getNumThreads()
+  cv2.setNumThreads(2)
+  try:
+    first, second = opencv_on_one_thread(), opencv_on_one_thread()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert cv2.getNumThreads() == 1  # the second is still at work
+    second.__exit__(None, None, None)
+    assert cv2.getNumThreads() == 2
+  finally:
+    cv2.setNumThreads(before)

@@ -1,9 +1,12 @@
 """What was found is kept, summed up and shown."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lpips_jax.cli import UserError
 from lpips_jax.evaluation import summary
@@ -96,6 +99,26 @@ def test_intervals_cover_the_mean_as_often_as_they_say():
   covered = [low <= 3 <= high for low, high in map(summary.interval, draws)]
   assert 0.90 <= np.mean(covered) <= 0.98
   assert summary.interval([4.0]) == (4, 4)
+
+
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60), st.integers(1, 60 * summary.DRAWS))
+def test_blocks_of_draws_are_the_same_draws(values, at_once):
+  """Whatever is held in memory at once, the interval is that of its definition."""
+  drawn = np.random.default_rng(0).integers(len(values), size=(summary.DRAWS, len(values)))
+  expected = np.percentile(np.array(values)[drawn].mean(1), [2.5, 97.5])
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(summary, 'AT_ONCE', at_once)
+    assert summary.interval(values) == tuple(expected)
+
+
+def test_intervals_of_many_clips_take_little_memory():
+  values = RNG.standard_normal(20_000)
+  tracemalloc.start()
+  summary.interval(values)
+  peak = tracemalloc.get_traced_memory()[1]
+  tracemalloc.stop()
+  assert peak < 40 << 20  # at once it would be 640 MB
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """The rows of the table, on a checkpoint that has hardly been trained; evaluate.py itself."""
 
+import dataclasses
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -8,16 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import tiny_config
+from ml_collections import ConfigDict
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from data_pipeline import corpora
 from data_pipeline import input as data
 from lpips_jax import perceptual, pretrained
 from lpips_jax.devices import on_all_devices
-from lpips_jax.evaluation import batches, systems
+from lpips_jax.evaluation import Clip, Take, batches, samples, systems
 from lpips_jax.evaluation.judges import OF_THE_EXPERT, Judges
 from lpips_jax.models.inputs import lower_half
 
 ROOT = Path(__file__).parents[2]
+RNG = np.random.default_rng(0)
 
 
 @pytest.fixture(scope='module')
@@ -68,6 +73,53 @@ def test_controls_are_what_they_say(makers, clips):
   assert np.abs(lower_half(silent.frames) - lower_half(other.frames)).max() > 0
   np.testing.assert_array_equal(silent.reference, clips[0].frames)  # it was shown a mouth at rest
   assert makers['generated']().reference is None
+
+
+class Echo:
+  """A generator that paints a face as bright as the first thing that it hears of a frame, in thousandths."""
+
+  def __init__(self, lead):
+    self.config = ConfigDict({'model': {'image_size': 16, 'speech': 'mel'}, 'data': {'lead': lead, 'level': 'as_is'}})
+
+  def __call__(self, faces, windows):
+    return np.broadcast_to(windows[:, :1, None, :1] / 1000, (*faces.shape[:3], 3))
+
+
+def counting(name, first, frames=12):
+  """A clip whose mel says, row by row, first, first + 1, and so on."""
+  mel = np.repeat(first + np.arange(4.0 * frames, dtype=np.float32)[:, None], 80, 1)
+  return Clip(name, name, RNG.integers(256, size=(frames, 16, 16, 3), dtype=np.uint8), mel)
+
+
+def heard(take):
+  """Which row of a mel each frame was made of."""
+  return np.rint(1000 * take.frames.mean((1, 2, 3))).astype(int).tolist()
+
+
+@pytest.mark.parametrize('lead', [0, 1.0, 2.0])
+def test_speech_comes_as_much_ahead_as_the_generator_was_trained_with(lead):
+  own, other = counting('own', 0), counting('other', 500)
+  takes = systems.takes_of(own, other, {'generated': Echo(lead)})
+  rows = [max(0, math.floor((k - lead) * 80 / 25)) for k in range(12)]
+  assert heard(takes['generated']()) == rows
+  of_other = [500 + row for row in rows]
+  assert heard(takes['other_audio']()) == heard(takes['cross_audio']()) == of_other
+  assert set(heard(takes['silent']())) == {-4}  # the least that a mel can be
+  shown = samples.picture_rows([own], [1], {'generated': Echo(lead)})
+  assert round(1000 * shown[2].mean()) == rows[37 % 12]
+
+
+def test_images_are_judged_by_their_lower_half():
+  frames, truth = (RNG.integers(256, size=(4, 16, 16, 3), dtype=np.uint8) for _ in range(2))
+  mixed = np.concatenate([frames[:, :8], truth[:, 8:]], 1)
+  take = Take(frames, np.zeros((16, 80), np.float32), truth=truth)
+  same_below, all_other = (Judges().score(dataclasses.replace(take, frames=x)) for x in (mixed, frames))
+  assert same_below['lower_half_psnr'] is None and same_below['lower_half_ssim'] == pytest.approx(1)
+  pairs = list(zip(truth[:, 8:], frames[:, 8:], strict=True))
+  expected = [peak_signal_noise_ratio(*pair) for pair in pairs]
+  assert all_other['lower_half_psnr'] == pytest.approx(np.mean(expected))
+  expected = [structural_similarity(*pair, channel_axis=-1) for pair in pairs]
+  assert all_other['lower_half_ssim'] == pytest.approx(np.mean(expected))
 
 
 def test_generators_of_other_sizes_are_judged_at_one(clips, generator):
@@ -131,8 +183,12 @@ def test_command(trained_checkpoint, directory, tmp_path):
   for name in ('samples.png', 'samples.mp4', 'page.html', 'metrics.md'):
     assert (tmp_path / name).stat().st_size > 0
 
+  (tmp_path / 'program').mkdir()
+  (tmp_path / 'program' / 'model.stablehlo').write_bytes(b'a program')
   for arguments, problem in {
     (f'--checkpoint={trained_checkpoint}', '--dataset=lrs2', '--seed=5'): 'only talking_faces can',
+    (f'--checkpoint={trained_checkpoint}', '--dataset=talking_faces/tiny:1,folder:3'): 'score its corpora one by one',
+    (f'--checkpoint={tmp_path / "program"}', '--dataset=talking_faces/tiny'): 'add --trust_stablehlo',
     (f'--checkpoint={trained_checkpoint}', '--leakage', '--pairs=.', '--root=.'): 'give --dataset',
     (f'--checkpoint=../x={trained_checkpoint}', '--dataset=talking_faces/tiny'): 'is no name',
     (f'--checkpoint=a={trained_checkpoint}', '--videos=a=.', '--pairs=.', '--root=.'): 'is the name of a --checkpoint',

@@ -1,16 +1,24 @@
 """Ready videos and pair lists: what is cut out of them, and what is said of those that cannot be used."""
 
+import gc
+import math
+import threading
+import weakref
+from fractions import Fraction
 from functools import partial
 
+import cv2
 import numpy as np
 import pytest
 from videos import face_frames, write_mp4
 
 from lpips_jax import pretrained
 from lpips_jax.cli import UserError
+from lpips_jax.dubbing import generator as generator_module
 from lpips_jax.evaluation import pairs, scoring, summary, videos
 from lpips_jax.evaluation.judges import Judges
 from lpips_jax.evaluation.systems import FILMED
+from lpips_jax.media import video
 from lpips_jax.media.detect import make_detector
 
 CASCADE = {'detector': 'cascade', 'detector_model': None}
@@ -92,10 +100,77 @@ def test_ready_videos_in_one_table(filmed, speakers, directory, tmp_path):
   assert scored(longer, judges, tmp_path).skipped['whole'] == {'the truth has fewer frames than what was made of it': 1}
 
 
-def test_pairs_are_dubbed_once(filmed, directory, trained_checkpoint, tmp_path):
+def count_generators(monkeypatch):
+  """A list that grows with each network that is folded, compiled and warmed up, and threads of its own."""
+  built, init = [], generator_module.Generator.__init__
+
+  def counted(self, *args):
+    built.append(self)
+    init(self, *args)
+
+  monkeypatch.setattr(generator_module.Generator, '__init__', counted)
+  return built
+
+
+def windows_of(mel_frames, rate=25):
+  """Wav2Lip's rule, step by step: frames go on for as long as a whole window of 16 is left."""
+  count = 0
+  while math.floor(count * Fraction(80) / rate) + 16 <= mel_frames:
+    count += 1
+  return count
+
+
+@pytest.mark.parametrize('rate', [25, Fraction(30_000, 1001), Fraction(50)])
+def test_there_are_as_many_frames_as_whole_windows(rate):
+  for mel_frames in range(501):
+    assert pairs.frames_of_speech(mel_frames, rate) == windows_of(mel_frames, rate), mel_frames
+
+
+def test_pairs_that_the_protocol_leaves_out(speakers, directory, trained_checkpoint, tmp_path):
+  frames, sound = speakers[0]
+  whole = windows_of(1 + len(sound) // 200)
+  gone = [np.full_like(frame, 90) for frame in frames]
+  write_mp4(tmp_path / 'words.mp4', frames, sound)
+  write_mp4(tmp_path / 'short.mp4', frames[: whole - 1], sound)
+  write_mp4(tmp_path / 'enough.mp4', frames[:whole], sound)
+  write_mp4(tmp_path / 'leaves.mp4', frames[:8] + gone[8:], sound)
+  write_mp4(tmp_path / 'brief.mp4', frames[:3], sound[: 3 * 640 - 400])
+  (tmp_path / 'list.txt').write_text('words short\nwords enough\nwords leaves\nbrief words\n')
+  listed = pairs.read_pairs(tmp_path / 'list.txt', tmp_path, None)
+  made = tmp_path / 'videos'
+  protocol = pairs.protocol(listed, {'ours': pretrained.load(trained_checkpoint)}, made, {}, CASCADE, 32)
+  dubs = {entry.name: entry for entry in protocol.entries if entry.systems == ('ours',)}
+  reasons = {'00000': 'shorter than the words', '00002': 'not seen in every frame', '00003': 'shorter than 0.2 s'}
+  for place, why in reasons.items():
+    with pytest.raises(UserError, match=why):
+      dubs[place].read()
+  assert len(dubs['00001'].read()['ours']().frames) == whole
+  assert [path.name for path in made.rglob('*.mp4')] == ['00001.mp4']
+  (known,) = made.rglob('00002.json')
+  written = known.stat().st_mtime_ns
+  with pytest.raises(UserError, match='not seen in every frame'):
+    dubs['00002'].read()
+  assert known.stat().st_mtime_ns == written  # it is not dubbed again to find that out
+
+
+def test_a_generator_that_nobody_needs_leaves_no_threads(trained_checkpoint):
+  before = threading.active_count()
+  made = generator_module.Generator(pretrained.load(trained_checkpoint), 2, 'float32')
+  assert threading.active_count() > before
+  made = weakref.ref(made)
+  gc.collect()
+  assert made() is None
+  for thread in threading.enumerate():
+    if thread.name.startswith('generator'):
+      thread.join(timeout=5)
+  assert threading.active_count() == before
+
+
+def test_pairs_are_dubbed_once(filmed, directory, trained_checkpoint, tmp_path, monkeypatch):
   listed = tmp_path / 'test.txt'
   listed.write_text('who/0 who/1\nwho/1.mp4 nobody\n')
-  generator = pretrained.load(trained_checkpoint)
+  generator, built = pretrained.load(trained_checkpoint), count_generators(monkeypatch)
+  threads = cv2.getNumThreads()
   found = pairs.read_pairs(listed, filmed, None)
   make = partial(pairs.protocol, found, {'ours': generator}, tmp_path / 'videos', {}, CASCADE, 32)
   judges = Judges(pretrained.load(directory / 'sync_expert'))
@@ -103,12 +178,15 @@ def test_pairs_are_dubbed_once(filmed, directory, trained_checkpoint, tmp_path):
   assert result.scored == {'ours': 1, FILMED: 1}
   assert result.skipped[FILMED] == {'no face was found': 1}
   assert 'shows no face' in next(iter(result.skipped['ours']))
+  assert len(built) == 1 and cv2.getNumThreads() == threads
   (dubbed,) = (tmp_path / 'videos').rglob('*.mp4')
   assert dubbed.parent.name == f'ours-{generator.fingerprint}' and dubbed.name == '00000.mp4'
   written = dubbed.stat().st_mtime_ns
   (tmp_path / scoring.ROWS).unlink()
   ready = make().entries[0].read()['ours']()
-  assert dubbed.stat().st_mtime_ns == written and len(ready.frames) >= 8
+  assert dubbed.stat().st_mtime_ns == written
+  whole = windows_of(1 + round(SECONDS * 16_000) // 200)
+  assert len(ready.frames) == whole and len(ready.audio) == 640 * whole and video.count_frames(dubbed) > whole
 
   peers = tmp_path / 'peer'
   peers.mkdir()

@@ -100,6 +100,19 @@ def test_malicious_is_not_executed(how, state, tmp_path):
   assert not trace.exists()
 
 
+@pytest.mark.parametrize('version', ['2.5.1', '2.6.0+cpu', '2.9.1', '1.13', '2.9.0a0+git1'])
+@pytest.mark.parametrize('kind', ['weights', 'script'])
+def test_versions_that_execute_what_they_read_are_not_asked_to(version, kind, whole, tmp_path, monkeypatch):
+  path = tmp_path / 'file.pth'
+  path.write_bytes(whole)
+  if kind == 'script':
+    torch.jit.script(torch.nn.Linear(1, 1)).save(path)
+  monkeypatch.setattr(torch, '__version__', version)
+  for name in ('load', 'jit.load'):
+    monkeypatch.setattr(f'torch.{name}', None)
+  assert 'get 2.10 or newer' in refused(path, tmp_path / 'out', trust=True)
+
+
 @pytest.mark.parametrize(
   ('change', 'said'),
   [

@@ -1,5 +1,7 @@
 """Released weights as our checkpoints: what PyTorch makes of them, ours makes too."""
 
+import hashlib
+
 import jax
 import numpy as np
 import pytest
@@ -100,12 +102,15 @@ def test_inception(tmp_path):
 
 @torch.no_grad()
 def test_lpips(tmp_path, monkeypatch):
-  monkeypatch.setattr(perceptual.weights, 'TORCH_FILES', ('vgg16.pth', 'vgg.pth'))  # a digest has no random weights
+  # Random weights have other names and digests than those that were released.
+  monkeypatch.setattr(perceptual.weights, 'TORCH_FILES', ('vgg16.pth', 'linear.pth'))
   vgg = released(Vgg16(), tmp_path / 'vgg16.pth')
   linear = torch_networks.LinearWeights().eval()
   for parameter in linear.parameters():
     parameter.uniform_(0, 1)
-  torch.save(linear.state_dict(), tmp_path / 'vgg.pth')
+  torch.save(linear.state_dict(), tmp_path / 'linear.pth')
+  numbers = b''.join(parameter.detach().numpy().tobytes() for parameter in linear.parameters())
+  monkeypatch.setattr(perceptual.weights, 'LINEAR_SHA256', hashlib.sha256(numbers).hexdigest())
   assert 'LPIPS' in convert.convert(tmp_path, tmp_path / 'converted')
   x, y = 2 * uniform(2, 64, 64, 3) - 1, 2 * uniform(2, 64, 64, 3) - 1
   expected = torch_networks.lpips(vgg, linear, *(torch.from_numpy(z.transpose(0, 3, 1, 2)) for z in (x, y)))

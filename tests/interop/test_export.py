@@ -11,6 +11,8 @@ import pytest
 import lpips_jax
 from lpips_jax import pretrained
 from lpips_jax.cli import UserError
+from lpips_jax.dubbing import Dubber, generator
+from lpips_jax.evaluation import judges
 from lpips_jax.interop.convert import convert
 from lpips_jax.interop.export import export
 
@@ -60,7 +62,7 @@ def test_stablehlo_runs_without_this_project(trained_checkpoint, tmp_path):
   np.savez(tmp_path / 'inputs.npz', **inputs)
   files = [str(tmp_path / name) for name in ('out', 'inputs.npz', 'results.npz')]
   subprocess.run([sys.executable, '-c', ALONE, *files], check=True, cwd=tmp_path, capture_output=True)
-  results, loaded = np.load(tmp_path / 'results.npz'), lpips_jax.load(tmp_path / 'out')
+  results, loaded = np.load(tmp_path / 'results.npz'), lpips_jax.load(tmp_path / 'out', trust_stablehlo=True)
   for k, n in enumerate((1, 7, 64)):
     expected = network(inputs[f'faces_{n}'], inputs[f'mels_{n}'])
     np.testing.assert_allclose(results[f'arr_{k}'], expected, atol=5e-6)
@@ -71,6 +73,28 @@ def test_stablehlo_runs_without_this_project(trained_checkpoint, tmp_path):
     ('phones', ['batch', 80, 16], [0, 1]),
   ]
   assert described['mel']['hop'] == 200 and described['lead'] == network.config.data.lead
+
+
+def test_programs_of_others_run_only_where_they_are_trusted(tmp_path, monkeypatch):
+  """They are not even read: to deserialise is to hand them to XLA."""
+  monkeypatch.setattr(pretrained, '_read_exported', None)
+  (tmp_path / 'hlo').mkdir()
+  (tmp_path / 'hlo' / 'model.stablehlo').write_bytes(b'a program')
+  named = str(tmp_path / 'hlo')
+  for load in (lpips_jax.load, pretrained.load, generator.load_generator, lambda path: Dubber(path).generator):
+    with pytest.raises(UserError, match=r'is StableHLO, a program.*: if you trust where it is from, add') as caught:
+      load(named)
+    assert '\n' not in str(caught.value)
+  with pytest.raises(UserError, match='add --trust_stablehlo'):
+    judges.load_judges('none', named, None, None)
+  for load in (pretrained.load_weights, pretrained.load_expert, pretrained.load_silent):
+    with pytest.raises(UserError, match='give the checkpoint directory that it is made of'):
+      load(named)
+  with pytest.raises(UserError, match='give the checkpoint directory'):
+    export(named, tmp_path / 'out', 'orbax')
+  with pytest.raises(UserError, match='take it as it is, with --trust_stablehlo'):
+    convert(tmp_path / 'hlo', tmp_path / 'out')
+  assert [path.name for path in tmp_path.iterdir()] == ['hlo']
 
 
 def test_onnx(trained_checkpoint, tmp_path):
@@ -96,7 +120,7 @@ def test_damaged_exports_are_one_line(trained_checkpoint, tmp_path):
   (tmp_path / 'hlo').mkdir()
   (tmp_path / 'hlo' / 'model.stablehlo').write_bytes(b'nothing')
   with pytest.raises(UserError, match='damaged or incomplete'):
-    pretrained.load(tmp_path / 'hlo')
+    pretrained.load(tmp_path / 'hlo', trust_stablehlo=True)
   assert not (tmp_path / 'back').exists()
 
 

@@ -1,5 +1,6 @@
 """Detectors: both find the faces of the corpus, in one convention of boxes; missing or wrong files are told."""
 
+import hashlib
 import itertools
 import os
 
@@ -67,8 +68,6 @@ def test_a_download_that_is_another_file_is_not_used(tmp_path, monkeypatch):
 
 
 def test_a_download_is_checked_and_kept(tmp_path, monkeypatch):
-  import hashlib
-
   content = b'a detector'
   monkeypatch.delenv('LIPSYNC_YUNET', raising=False)
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
@@ -79,6 +78,42 @@ def test_a_download_is_checked_and_kept(tmp_path, monkeypatch):
     make_detector('yunet')
   kept = list(itertools.chain.from_iterable(files for _, _, files in os.walk(tmp_path / 'cache')))
   assert kept == [detect.YUNET_FILE]
+
+
+def test_what_lies_in_the_cache_is_checked(tmp_path, monkeypatch):
+  monkeypatch.delenv('LIPSYNC_YUNET', raising=False)
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+  monkeypatch.setattr(detect, 'YUNET_URL', (tmp_path / 'nowhere').as_uri())
+  cached = tmp_path / 'lpips_jax' / detect.YUNET_FILE
+  cached.parent.mkdir()
+  cached.write_bytes(b'somebody put it here')
+  with pytest.raises(UserError, match='cannot be downloaded'):
+    make_detector('yunet')
+  monkeypatch.setattr(detect, 'YUNET_SHA256', hashlib.sha256(cached.read_bytes()).hexdigest())
+  with pytest.raises(UserError, match='not a YuNet model'):
+    make_detector('yunet')
+
+
+def test_of_an_endless_download_only_the_beginning_is_read(tmp_path, monkeypatch):
+  asked = []
+
+  class Endless:
+    def __enter__(self):
+      return self
+
+    def __exit__(self, *_):
+      pass
+
+    def read(self, size):
+      asked.append(size)
+      return bytes(min(size, 1 << 22))
+
+  monkeypatch.delenv('LIPSYNC_YUNET', raising=False)
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+  monkeypatch.setattr('urllib.request.urlopen', lambda *_, **__: Endless())
+  with pytest.raises(UserError, match='cannot be downloaded'):
+    make_detector('yunet')
+  assert asked == [detect.YUNET_BYTES] and not (tmp_path / 'cache').exists()
 
 
 def test_detectors_that_are_none(tmp_path):

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from lpips_jax.cli import UserError
+from lpips_jax.interop import torch_files
 from lpips_jax.perceptual import load_weights, lpips, random_weights
+from lpips_jax.perceptual import weights as module
 from lpips_jax.perceptual.vgg import BLOCKS, FEATURES, layer_shapes
-from lpips_jax.perceptual.weights import HUB_FILES
+from lpips_jax.perceptual.weights import HUB_FILES, HUB_REPOSITORY, HUB_REVISIONS, TORCH_FILES
 
 
 @pytest.fixture(scope='module')
@@ -23,6 +25,13 @@ def synthetic():
   for name, linear in weights['linear'].items():
     weights['linear'][name] = rng.uniform(0, 1, linear.shape).astype(np.float32)
   return weights
+
+
+@pytest.fixture(autouse=True)
+def released(synthetic, monkeypatch):
+  """As if the drawn linear weights were those that were released."""
+  numbers = b''.join(synthetic['linear'][name].astype('<f4').tobytes() for name in FEATURES)
+  monkeypatch.setattr(module, 'LINEAR_SHA256', hashlib.sha256(numbers).hexdigest())
 
 
 @pytest.fixture(scope='module')
@@ -65,7 +74,7 @@ def test_matches_lpips_j_on_the_same_files(h5_files, directory, monkeypatch):
   assert (actual > 0.05).all()
 
 
-def test_torch_files_give_the_same_weights(synthetic, tmp_path):
+def test_torch_files_give_the_same_weights(synthetic, tmp_path, monkeypatch):
   torch = pytest.importorskip('torch')
   indices = [i for i, layer in enumerate(torch_layers()) if layer == 'conv']
   state = {}
@@ -78,12 +87,24 @@ def test_torch_files_give_the_same_weights(synthetic, tmp_path):
   }
   torch.save(linear, tmp_path / 'vgg.pth')
   torch.save(state, tmp_path / 'vgg16-397923af.pth')
-  with pytest.raises(UserError, match='SHA-256 does not start with 397923af'):
+  with pytest.raises(UserError, match='its digest is not 397923af…; delete it and get it again'):
     load_weights(str(tmp_path))
-  digest = hashlib.sha256((tmp_path / 'vgg16-397923af.pth').read_bytes()).hexdigest()
-  renamed = (tmp_path / 'vgg16-397923af.pth').rename(tmp_path / f'vgg16-{digest[:8]}.pth')
-  (tmp_path / 'vgg16-397923af.pth').symlink_to(renamed)
+  for name in TORCH_FILES:
+    monkeypatch.setitem(module.SHA256, name, hashlib.sha256((tmp_path / name).read_bytes()).hexdigest())
   jax.tree.map(np.testing.assert_array_equal, load_weights(str(tmp_path)), synthetic)
+  monkeypatch.setattr(torch_files, 'OLDEST', (99, 0))
+  with pytest.raises(UserError, match=r'execute code: get 99\.0 or newer'):
+    load_weights(str(tmp_path))
+  assert {path.name for path in tmp_path.iterdir()} == set(TORCH_FILES)
+
+
+@pytest.mark.parametrize('name', TORCH_FILES)
+def test_torch_files_that_are_others_are_not_even_opened(name, tmp_path):
+  """Their digests are public: whatever else bears their names is refused before it is parsed, and without PyTorch."""
+  for each in TORCH_FILES:
+    (tmp_path / each).write_bytes(b'something else')
+  with pytest.raises(UserError, match='is damaged, or another file'):
+    module._check_digest(tmp_path / name)
 
 
 def torch_layers():
@@ -103,21 +124,42 @@ def test_a_file_that_changed_after_its_first_use_is_refused(directory, synthetic
     load_weights(str(directory))
 
 
+def test_linear_weights_of_others_are_refused_whatever_file_they_are_in(directory, synthetic):
+  (directory / HUB_FILES[1]).unlink()
+  changed = {name: linear.copy() for name, linear in synthetic['linear'].items()}
+  changed['relu5_3'][-1] += 1e-6
+  write_linear(directory / HUB_FILES[1], changed)
+  with pytest.raises(UserError, match=r'linear weights are not those of lpips 0\.1; put vgg16_weights\.h5'):
+    load_weights(str(directory))
+
+
 def test_the_hubs_cache_is_used_and_checked_against_its_own_digests(h5_files, tmp_path, monkeypatch):
-  """The hub keeps a file under its SHA-256, and links the readable name to it."""
+  """The hub keeps a large file under its SHA-256, a small one under Git's SHA-1, and links the readable name to it."""
+  asked = []
+
+  def download(repo_id, filename, revision, **_):
+    asked.append((repo_id, filename, revision))
+    return str(tmp_path / filename)
+
   for name in HUB_FILES:
-    digest = hashlib.sha256((h5_files / name).read_bytes()).hexdigest()
-    (tmp_path / digest).write_bytes((h5_files / name).read_bytes())
-    (tmp_path / name).symlink_to(tmp_path / digest)
-  monkeypatch.setattr('lpips_jax.perceptual.weights.DEFAULT_DIRECTORY', tmp_path / 'nothing')
-  monkeypatch.setattr(huggingface_hub, 'hf_hub_download', lambda repository, name, **_: str(tmp_path / name))
+    content = (h5_files / name).read_bytes()
+    digest = hashlib.sha256(content) if name == HUB_FILES[0] else hashlib.sha1(b'blob %d\0' % len(content) + content)
+    (tmp_path / digest.hexdigest()).write_bytes(content)
+    (tmp_path / name).symlink_to(tmp_path / digest.hexdigest())
+  monkeypatch.setattr(module, 'DEFAULT_DIRECTORY', tmp_path / 'nothing')
+  monkeypatch.setattr(huggingface_hub, 'hf_hub_download', download)
   load_weights()
   assert not list(tmp_path.glob('*.sha256'))
-  with open((tmp_path / HUB_FILES[0]).resolve(), 'r+b') as blob:
-    blob.seek(-8, 2)
-    blob.write(bytes(8))
-  with pytest.raises(UserError, match='is damaged: its SHA-256'):
-    load_weights()
+  assert asked == [(HUB_REPOSITORY, name, HUB_REVISIONS.get(name)) for name in HUB_FILES]
+  assert len(HUB_REVISIONS[HUB_FILES[0]]) == 40  # a commit, not a branch that moves
+  for name in HUB_FILES:
+    blob = (tmp_path / name).resolve()
+    whole = blob.read_bytes()
+    blob.write_bytes(whole[:-8] + bytes(8) if any(whole[-8:]) else whole[:-8] + b'x' * 8)
+    with pytest.raises(UserError, match='is damaged, or another file'):
+      load_weights()
+    blob.write_bytes(whole)
+  load_weights()
 
 
 def test_without_files_or_network_one_line_says_what_to_do(tmp_path, monkeypatch):

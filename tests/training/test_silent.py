@@ -109,7 +109,7 @@ def test_a_run_goes_on_without_being_told_again(checkpoint, directory, tmp_path)
 def test_exported_with_its_silent_generator(form, checkpoint, tmp_path):
   export(checkpoint, tmp_path / 'out', form, fold=True)
   expected = lpips_jax.load(checkpoint)(FACES, PHONES)
-  np.testing.assert_allclose(lpips_jax.load(tmp_path / 'out')(FACES, PHONES), expected, atol=1e-4)
+  np.testing.assert_allclose(lpips_jax.load(tmp_path / 'out', True)(FACES, PHONES), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize('form', ['safetensors', 'onnx'])
