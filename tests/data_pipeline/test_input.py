@@ -16,6 +16,7 @@ from orbax.checkpoint import v1 as ocp
 
 from data_pipeline import corpora
 from data_pipeline import input as data
+from data_pipeline.batches import Batches
 from data_pipeline.corpora.talking_faces.clips import SPLITS, clip_record
 from data_pipeline.windows import GeneratorWindows
 from lpips_jax.cli import UserError
@@ -44,7 +45,7 @@ def numbers(process, processes, count, seed=0):
 
 def in_workers(window, workers):
   dataset = data.batched(data.examples(range(RECORDS), 0, window), 2)
-  return iter(data.in_processes(dataset, workers))
+  return Batches(dataset, workers, 0)
 
 
 def assert_same(one, other):
@@ -261,9 +262,9 @@ def test_workers_end_with_a_training_that_is_killed():
   """Grain's own would wait for ever; they keep the pipe open until they end."""
   script = (
     'import os, signal, grain; from absl import flags; flags.FLAGS.mark_as_parsed()\n'
-    'from data_pipeline import input as data\n'
+    'from data_pipeline import batches\n'
     'if __name__ == "__main__":\n'
-    '  next(iter(data.in_processes(grain.MapDataset.range(9), 1)))\n'
+    '  next(iter(batches.in_processes(grain.MapDataset.range(9), 1)))\n'
     '  os.kill(os.getpid(), signal.SIGKILL)\n'
   )
   training = subprocess.run([sys.executable, '-c', script], stdout=subprocess.PIPE, timeout=60)
