@@ -169,7 +169,7 @@ def _interrupt_on(*numbers: signal.Signals) -> None:
 
 
 def _end_undisturbed() -> None:
-  """All is done or told: a signal that comes while the interpreter ends would be raised in whatever it is tidying up."""
+  """All is done or told: a signal that comes while the interpreter ends would be raised in what it is tidying up."""
   for number in signal.SIGTERM, signal.SIGHUP:
     if callable(signal.getsignal(number)):
       signal.signal(number, signal.SIG_IGN)

@@ -40,7 +40,10 @@ def source(name: str, split: str, data_dir: str) -> Sequence[dict[str, Any]]:
   except (tfds.core.DatasetNotFoundError, ValueError) as error:
     raise UserError(f'no corpus {name!r} in {data_dir}: {HOW_TO_PREPARE}, or give another data_dir') from error
   if builder.version < PREPARED_SINCE:
-    raise UserError(f'{name} in {data_dir} is of an older version, {builder.version}: build it again, with python -m data_pipeline.build --overwrite')
+    raise UserError(
+      f'{name} in {data_dir} is of an older version, {builder.version}: build it again, with '
+      'python -m data_pipeline.build --overwrite'
+    )
   return _open(builder, split)
 
 

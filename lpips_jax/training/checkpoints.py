@@ -218,7 +218,7 @@ def _not_written(checkpointer: ocp.training.Checkpointer, error: Exception) -> U
 
 
 def _go_on_with(saved: ConfigDict, config: ConfigDict, directory: Path) -> None:
-  """Gives `config` what the run in `directory` began with; raises UserError for changes that would change its result."""
+  """Gives `config` what the run in `directory` keeps; raises UserError for changes that would change its result."""
   task = saved.get('task')
   if task != config.task:
     raise UserError(f'{directory} holds a run of the task {task}, not {config.task}: use another --workdir')

@@ -32,8 +32,9 @@ class TrainData:
   """What to train on.
 
   Attributes:
-    batches: this process's share of endless training batches, a Grain iterator, whose state is saved with the
-      network's. Beside what the step takes each holds `id`, the clips that it was made of, and `skipped`, how many damaged records were left out.
+    batches: this process's share of endless training batches: a Grain iterator, whose state is saved with the
+      network's. Beside what the step takes each holds `id`, the clips that it was made of, and `skipped`, how many
+      damaged records were left out.
     eval_batches: this process's share of the few batches of each evaluation.
     clips: whole clips to look at: of an expert, of those it is trained on; of a generator, one of the evaluation's.
   """

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from orbax.checkpoint import v1 as ocp
 
-from data_pipeline import batches
 from data_pipeline.batches import Batches
 from lpips_jax.cli import UserError
 
