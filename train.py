@@ -42,9 +42,7 @@ def main() -> None:
       batches = data.train_batches(config, *share)
     return TrainData(batches, data.eval_batches(config, *share), data.clips_to_watch(config))
 
-  with hosts.blaming_others():
-    step = int(train(config, workdir, open_data).step)
-  if step:
+  if int(train(config, workdir, open_data).step):
     print(f'checkpoint: {workdir / "checkpoint"}')
 
 

@@ -24,7 +24,7 @@ from lpips_jax.cli import UserError
 
 FLAGS = 'coordinator', 'processes', 'process'
 ANSWERING = 300  # seconds within which all must be there
-ANSWERING_A_FAILED_ONE = 12  # seconds that one which fails before it has joined tries to tell the others
+ANSWERING_A_FAILED_ONE = 60  # seconds that one which fails before it has joined tries to tell the others
 LEAVING = 6.0  # seconds within which the others leave the first process, which they speak through
 WATCHING = 0.5  # seconds between two looks at whether another process has failed
 ENDED = 'lpips_jax/ended/'  # and the process: what those that fail, or end because of it, leave with the first one
@@ -65,36 +65,25 @@ def join(
   place = _place()
   if place and place.processes > 1:
     _joined.append(place)
-    threading.Thread(target=_watch, args=(place,), daemon=True).start()
+    threading.Thread(target=_watch, daemon=True).start()
 
 
 def fail_together(ending: cli.Ending) -> None:
   """Ends this process, which has failed, and the others with it; does nothing in a process that is alone.
 
   It could not end otherwise: JAX's end waits for the others, and they for a step. What has failed before it joined the
-  others does so now, to tell them.
+  others does so now, to tell them; what goes wrong after another has failed is no more than what follows from that.
   """
   given = _given_flags()
   if not _joined and given == [None] * 3 and not _found_by_jax():
     return
   _only_once.acquire()
-  cli.tell(ending)
+  culprit = _culprit()
+  cli.tell(culprit.ending if culprit else ending)
   if not _joined:
     with contextlib.suppress(UserError):
       join(*given, seconds=ANSWERING_A_FAILED_ONE)
-  _leave_together(ending.status)
-
-
-@contextlib.contextmanager
-def blaming_others() -> Iterator[None]:
-  """Whatever goes wrong within after another process has failed is a UserError that says so."""
-  try:
-    yield
-  except Exception as error:
-    ended = _ended(_joined[0]) if _joined else None
-    if ended:
-      raise UserError(_blame(ended)) from error
-    raise
+  _leave_together(culprit or _Culprit(_joined[0].process if _joined else 0, ending.status))
 
 
 @contextlib.contextmanager
@@ -138,41 +127,54 @@ class _Place(NamedTuple):
   processes: int
 
 
+class _Culprit(NamedTuple):
+  """The process that failed first, and its exit status."""
+
+  process: int
+  status: int
+
+  @property
+  def ending(self) -> cli.Ending:
+    return cli.Ending(f'ended, as another process failed: process {self.process} says why', self.status)
+
+
 _joined: list[_Place] = []  # one, once the others were found
 _only_once = threading.Lock()  # one thread ends this process, and says why
 
 
-def _leave_together(status: int) -> NoReturn:
+def _watch() -> None:
+  """Ends this process once another has failed."""
+  while not (culprit := _culprit()):
+    time.sleep(WATCHING)
+  _only_once.acquire()
+  cli.tell(culprit.ending)
+  _leave_together(culprit)
+
+
+def _leave_together(culprit: _Culprit) -> NoReturn:
   """Leaves at once, the first process last: JAX ends the others in its own way, with a crash, once that is gone."""
   for place in _joined:
     with contextlib.suppress(Exception):  # if the first is gone, nothing can be told
-      place.client.key_value_set(f'{ENDED}{place.process}', str(status), allow_overwrite=True)
+      place.client.key_value_set(f'{ENDED}{place.process}', f'{culprit.process} {culprit.status}', allow_overwrite=True)
       deadline = time.monotonic() + LEAVING
-      while place.process == 0 and len(_ended(place)) < place.processes and time.monotonic() < deadline:
+      while place.process == 0 and len(_ended()) < place.processes and time.monotonic() < deadline:
         time.sleep(WATCHING / 5)
       time.sleep(0 if place.process else WATCHING)
-  cli.leave(status)
+  cli.leave(culprit.status)
 
 
-def _watch(place: _Place) -> None:
-  """Ends this process once another has failed."""
+def _culprit() -> _Culprit | None:
+  """Whose failure the others follow; None as long as all is well, or nothing can be known as JAX is ending."""
   try:
-    while not (ended := _ended(place)):
-      time.sleep(WATCHING)
-  except Exception:  # when this one ends JAX closes what the others are told through
-    return
-  _only_once.acquire()
-  cli.tell(cli.Ending(_blame(ended), ended[min(ended)]))
-  _leave_together(ended[min(ended)])
+    return next(iter(_ended()), None)
+  except Exception:
+    return None
 
 
-def _blame(ended: dict[int, int]) -> str:
-  return f'ended, as another process failed: process {min(ended)} says why'
-
-
-def _ended(place: _Place) -> dict[int, int]:
-  """The processes that have failed, or ended because of it, and their exit statuses."""
-  return {int(key.rpartition('/')[2]): int(status) for key, status in place.client.key_value_dir_get(ENDED)}
+def _ended() -> list[_Culprit]:
+  """What each process that has ended has told of why."""
+  told = [value for place in _joined for _, value in place.client.key_value_dir_get(ENDED)]
+  return [_Culprit(*map(int, value.split())) for value in told]
 
 
 def _place() -> _Place | None:
