@@ -23,7 +23,6 @@ from lpips_jax import cli
 from lpips_jax.cli import UserError
 
 FLAGS = 'coordinator', 'processes', 'process'
-ANSWERING = 300  # seconds within which all must be there
 ANSWERING_A_FAILED_ONE = 60  # seconds that one which fails before it has joined tries to tell the others
 LEAVING = 6.0  # seconds within which the others leave the first process, which they speak through
 WATCHING = 0.5  # seconds between two looks at whether another process has failed
@@ -31,7 +30,7 @@ ENDED = 'lpips_jax/ended/'  # and the process: what those that fail, or end beca
 
 
 def join(
-  coordinator: str | None = None, processes: int | None = None, process: int | None = None, seconds: int = ANSWERING
+  coordinator: str | None = None, processes: int | None = None, process: int | None = None, seconds: int | None = None
 ) -> None:
   """Makes this process one of several, if there are several; to be called before anything else of JAX.
 
@@ -42,7 +41,7 @@ def join(
     coordinator: host:port of the first process; any free port of it.
     processes: how many there are.
     process: the index of this one, from 0.
-    seconds: how long to wait for the others.
+    seconds: how long to wait for the others; five minutes by default.
 
   Raises:
     UserError: only some of the three are given, or the others do not answer.
@@ -50,15 +49,16 @@ def join(
   import jax
 
   given = [coordinator, processes, process]
+  options = {'initialization_timeout': seconds} if seconds else {}
   try:
     if None not in given:
       if ':' not in coordinator:
         raise UserError(f'--coordinator={coordinator} names no port: give HOST:PORT')
-      jax.distributed.initialize(coordinator, processes, process, initialization_timeout=seconds)
+      jax.distributed.initialize(coordinator, processes, process, **options)
     elif given != [None] * 3:
       raise UserError('--coordinator, --processes and --process belong together: give all three')
     elif _found_by_jax():
-      jax.distributed.initialize(initialization_timeout=seconds)
+      jax.distributed.initialize(**options)
   except (RuntimeError, ValueError) as error:
     problem = str(error).strip().partition('\n')[0]
     raise UserError(f'the processes do not find each other: {problem}') from error
