@@ -15,6 +15,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from lpips_jax import cli
+from lpips_jax.training import hosts
 
 config_flags.DEFINE_config_file('config', None, 'What to train: a file of configs/.', lock_config=True)
 flags.DEFINE_string('workdir', None, 'Where checkpoints, logs and samples go.')
@@ -31,7 +32,6 @@ def main() -> None:
   import jax  # here, so that bad flags are told at once, and data workers start fast
 
   from data_pipeline import input as data
-  from lpips_jax.training import hosts
   from lpips_jax.training.loop import TrainData, train
 
   hosts.join(flags.FLAGS.coordinator, flags.FLAGS.processes, flags.FLAGS.process)
@@ -47,4 +47,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, fail_together=hosts.fail_together)

@@ -193,7 +193,6 @@ def _config(task: str, dtype: str, data_dir: str) -> ConfigDict:
   config.model.dtype = dtype
   if task == 'generator':
     config.audio_encoder_from_expert = False
-    config.discriminator.dtype = dtype
     config.losses.update(adversarial=0.07, r1=1.0)
   return config
 

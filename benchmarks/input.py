@@ -33,6 +33,7 @@ from benchmarks import commands, side_by_side
 from benchmarks.side_by_side import OURS, Case, Measured
 from data_pipeline import corpora
 from data_pipeline import input as data
+from data_pipeline.batches import in_processes
 from data_pipeline.corpora.folder.folder_dataset_builder import Builder
 from data_pipeline.corpora.talking_faces.clips import draw_clip
 from data_pipeline.preparation import store
@@ -155,7 +156,7 @@ def _drain(reader: Iterator, batches: int) -> None:
 
 
 def _ours(directory: Path, windows: int, workers: int) -> Iterator:
-  return iter(data.in_processes(data.batched(_examples(directory, windows), BATCH // windows), workers))
+  return iter(in_processes(data.batched(_examples(directory, windows), BATCH // windows), workers))
 
 
 def _examples(directory: Path, windows: int) -> grain.MapDataset:

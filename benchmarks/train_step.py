@@ -219,13 +219,14 @@ def make_reference_step(trained: Trained, config: ConfigDict, weights: dict[str,
 
 
 def _stacked(metrics: list[dict[str, Any]]) -> Outputs:
-  """By name, of all steps: what both sides report of their losses; and of the first one how long its gradient is.
+  """By name, of all steps: what both sides report of their losses; and of the first one how long its gradients are.
 
   On noise losses hardly depend on weights. The gradient does, but from the second step on rounding tells in it.
   """
-  told = metrics[0].keys() - {'sync_open', 'learning_rate', 'gradient_norm', 'accuracy', 'ranking'}
+  lengths = {name for name in metrics[0] if name.endswith('gradient_norm')}
+  told = metrics[0].keys() - lengths - {'sync_open', 'learning_rate', 'accuracy', 'ranking'}
   losses = {name: np.array([float(of_step[name]) for of_step in metrics]) for name in told}
-  return losses | {'gradient_norm': np.array([float(metrics[0]['gradient_norm'])])}
+  return losses | {name: np.array([float(metrics[0][name])]) for name in lengths}
 
 
 def define_flags() -> None:

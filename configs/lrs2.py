@@ -37,7 +37,6 @@ def get_config() -> ConfigDict:
   config.discriminator.name = 'discriminator'
   config.discriminator.image_size = 96  # crops of another size are resized to it; at 192 it sees more, and is larger
   config.discriminator.widths = (32, 64, 128, 256, 512, 512, 512)
-  config.discriminator.dtype = 'float32'
 
   config.perceptual = ConfigDict()
   config.perceptual.source = 'pretrained'  # or a directory with the weight files

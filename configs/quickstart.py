@@ -111,7 +111,6 @@ def _generator(config: ConfigDict) -> ConfigDict:
   config.discriminator.name = 'discriminator'
   config.discriminator.image_size = 64
   config.discriminator.widths = (8, 16, 32, 48, 64, 64, 64)
-  config.discriminator.dtype = 'float32'
 
   config.perceptual = ConfigDict()
   config.perceptual.source = 'random'

@@ -1,7 +1,8 @@
 """Grain: corpus -> windows -> batches, the same whatever the number of workers or processes."""
 
 import dataclasses
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import grain
@@ -10,24 +11,24 @@ from absl import logging
 from google.protobuf.message import DecodeError
 from ml_collections import ConfigDict
 
-from data_pipeline import mixtures, processes
+from data_pipeline import mixtures
 from data_pipeline.augment import Augmentation
+from data_pipeline.batches import Batches
 from data_pipeline.mixtures import Source
 from data_pipeline.records import decode_frames, text
 from data_pipeline.shifts import Shifted
 from data_pipeline.voices import VoiceAugmentation
-from data_pipeline.windows import ExpertWindows, GeneratorWindows
+from data_pipeline.windows import ExpertWindows, GeneratorWindows, last_start
 from lpips_jax.cli import UserError
 from lpips_jax.evaluation import Clip
 
 EVAL_SEED = 0
 DAMAGED_IN_A_ROW = 8  # records; more are no accident
 DAMAGE = ValueError, KeyError, IndexError, RuntimeError, DecodeError  # what reading and decoding raise
-READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
 
 
-def train_batches(config: ConfigDict, process: int = 0, count: int = 1) -> grain.DatasetIterator:
-  """Endless, shuffled batches of this process's share; the iterator's state can be saved and restored.
+def train_batches(config: ConfigDict, process: int = 0, count: int = 1) -> Batches:
+  """Endless, shuffled batches of this process's share, whose place can be saved and restored.
 
   Args:
     config: a training config; of its `data`, `batch_size` is the global number of windows (generator) or clips (sync
@@ -38,19 +39,18 @@ def train_batches(config: ConfigDict, process: int = 0, count: int = 1) -> grain
 
   Returns:
     An iterator of dicts of arrays with leading dimension batch_size / count: see `data_pipeline.windows`; and for each
-    clip its `id`, in UTF-8, and `skipped`, how many damaged records it stands in for. An error in a worker is raised
-    here, as is RuntimeError when one is killed.
+    clip its `id`, in UTF-8, and `skipped`, how many damaged records it stands in for.
 
   Raises:
-    UserError: the corpus is not there, or the batch does not divide among the processes.
+    UserError: the corpus is not there, the batch does not divide among the processes, or there is too little shared
+      memory for the workers.
   """
   clips = _clips_of_a_share(config, count)
   window = _window(config, **config.data.augment)
+  singles = mixed_examples(*_training_sources(config), config.seed, window, process, count)
+  bytes_a_clip = sum(array.nbytes for array in singles[0].values()) if config.data.workers else 0
   # Batched before the workers: batches are the same for any number of them.
-  dataset = batched(mixed_examples(*_training_sources(config), config.seed, window, process, count), clips)
-  if config.data.workers:
-    return iter(in_processes(dataset, config.data.workers))
-  return iter(dataset.to_iter_dataset(READ_OPTIONS))
+  return Batches(batched(singles, clips), config.data.workers, clips * bytes_a_clip)
 
 
 def eval_batches(config: ConfigDict, process: int = 0, count: int = 1) -> list[dict[str, np.ndarray]]:
@@ -67,16 +67,23 @@ def eval_batches(config: ConfigDict, process: int = 0, count: int = 1) -> list[d
 def clips_to_watch(config: ConfigDict) -> list[Clip]:
   """The clips that evaluations look at: some of those an expert is trained on, or one that a generator is not.
 
-  Of a mixture there are some of each corpus: of the one with the greatest weight first.
+  Of a mixture there are some of each corpus: of the one with the greatest weight first. Damaged records are left out,
+  and others take their place.
+
+  Raises:
+    UserError: there is none that is not damaged.
   """
   expert = config.task == 'sync_expert'
   sources, weights = _training_sources(config) if expert else _eval_sources(config)
   numbers = mixtures.counts(weights, config.diagnosis_clips if expert else 1, [len(source) for source in sources])
-  records = []
+  clips = []
   for k in sorted(range(len(sources)), key=lambda k: -weights[k]):
     chosen = np.random.default_rng(EVAL_SEED).choice(len(sources[k]), numbers[k], replace=False)
-    records += [sources[k][int(i)] for i in chosen]
-  return whole_clips(records, config.model.image_size)
+    order = [*chosen, *np.setdiff1d(range(len(sources[k])), chosen)]
+    clips += itertools.islice(_intact_clips(sources[k], order, config.model.image_size), numbers[k])
+  if not clips:
+    raise UserError(f'all records of {config.data.name} are damaged: build the corpus again')
+  return clips
 
 
 def examples(
@@ -110,14 +117,6 @@ def batched(dataset: grain.MapDataset, clips: int) -> grain.MapDataset:
   return dataset.batch(clips, drop_remainder=True, batch_fn=_joined)
 
 
-def in_processes(dataset: grain.MapDataset, workers: int) -> grain.IterDataset:
-  """The same elements in the same order, made ahead by processes; their errors and their deaths are raised here."""
-  one_thread = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)  # more of them wait for each other's Python
-  options = grain.MultiprocessingOptions(num_workers=workers)
-  processes.keep_tracker_quiet()
-  return dataset.to_iter_dataset(one_thread).mp_prefetch(options, worker_init_fn=_start_worker)
-
-
 @dataclasses.dataclass(frozen=True)
 class ExampleOf(grain.transforms.RandomMap):
   """Makes an example of the record of a number; a damaged record is named, and a random other one takes its place.
@@ -141,7 +140,7 @@ class ExampleOf(grain.transforms.RandomMap):
         return self.window.random_map(self.source[number], rng) | {'skipped': np.array([skipped])}
       except DAMAGE as error:
         problem = error
-        logging.log_first_n(logging.WARNING, 'record %d of %r is left out: %s', 20, number, self.source, error)
+        _leave_out(number, self.source, error)
       number = int(rng.integers(len(self.source)))
     raise UserError(f'{DAMAGED_IN_A_ROW} records in a row are damaged ({problem}): build the corpus again')
 
@@ -164,9 +163,18 @@ def whole_clip(record: dict[str, Any], image_size: int) -> Clip:
   )
 
 
-def _start_worker(*_: int) -> None:
-  processes.end_with_parent()
-  processes.keep_freed_memory()
+def _intact_clips(source: Source, order: Iterable[int], image_size: int) -> Iterator[Clip]:
+  for number in order:
+    try:
+      record = source[int(number)]
+      last_start(record)
+      yield whole_clip(record, image_size)
+    except DAMAGE as error:
+      _leave_out(number, source, error)
+
+
+def _leave_out(number: int, source: Source, error: Exception) -> None:
+  logging.log_first_n(logging.WARNING, 'record %d of %r is left out: %s', 20, number, source, error)
 
 
 def _joined(clips: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

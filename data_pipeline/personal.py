@@ -186,7 +186,7 @@ def _split(raws: Sequence[RawClip], prepared: Path) -> Person:
 
 
 def _build(prepared: Path, data: Path) -> None:
-  """What `tfds build` does, unless it is done."""
+  """What `data_pipeline.build` does, unless it is done."""
   tfds.disable_progress_bar()
   builder = folder_dataset_builder.Builder(data_dir=str(data), file_format='array_record')
   with contextlib.redirect_stdout(io.StringIO()):  # it speaks of a download

@@ -9,8 +9,8 @@ Layouts, as their owners give them out:
   folder   any videos; a folder in DIR is a speaker, and everybody in a video becomes a track
   wav2lip  DIR/<speaker>/<clip>/{0.jpg, 1.jpg, …, audio.wav}, as Wav2Lip's preprocessing leaves it
 
-The output is what `tfds build` reads. A run that was killed goes on where it was; what cannot be used is listed with
-reasons in OUTPUT/rejected.csv, and OUTPUT/report.html shows what there is.
+The output is what `data_pipeline.build` reads. A run that was killed goes on where it was; what cannot be used is
+listed with reasons in OUTPUT/rejected.csv, and OUTPUT/report.html shows what there is.
 """
 
 import contextlib

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 KEPT_MEMORY = 64 << 20  # bytes
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
@@ -18,6 +19,16 @@ def end_with_parent() -> None:
   """
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   threading.Thread(target=_wait_for_parent, daemon=True).start()
+
+
+@contextlib.contextmanager
+def held_back(number: signal.Signals) -> Iterator[None]:
+  """A signal that arrives meanwhile is delivered afterwards; processes that are started meanwhile never see it."""
+  before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
+  try:
+    yield
+  finally:
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def keep_tracker_quiet() -> None:

@@ -63,6 +63,7 @@ class GeneratorWindows(grain.transforms.RandomMap):
     silent = silent_starts(record) if self.silence and rng.random() < self.silence else ()
     if len(silent):
       start = int(rng.choice(silent))
+      elsewhere = _start_elsewhere(start, last_start(record), rng)
     target, reference = self._frames(record, start, elsewhere, rng)
     change = self.augmentation.draw(rng)
     heard = mel_windows(self._heard(record, len(silent) > 0, rng), FRAME_RATE, WINDOW_FRAMES, lead=self.lead - start)
@@ -106,7 +107,7 @@ class ExpertWindows(grain.transforms.RandomMap):
   misheard: float = 0.0
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    starts = _spread_starts(_last_start(record), self.windows, self.minimum_offset, rng)
+    starts = _spread_starts(last_start(record), self.windows, self.minimum_offset, rng)
     change = self.augmentation.draw(rng)
     heard = record['mel'] if self.speech == 'mel' else _phones_of(record, False, self.misheard, rng)
     speech = np.stack([_window(heard, int(start)) for start in starts])
@@ -119,14 +120,14 @@ class ExpertWindows(grain.transforms.RandomMap):
 
 def draw_starts(record: dict, rng: np.random.Generator) -> tuple[int, int]:
   """Draws the first frames of a target and of a reference that, if the clip is long enough, shares none with it."""
-  last = _last_start(record)
+  last = last_start(record)
   start = int(rng.integers(last + 1))
   return start, _start_elsewhere(start, last, rng)
 
 
 def silent_starts(record: dict) -> np.ndarray:
   """Returns the first frames of the windows of a clip during which nobody speaks: rising, perhaps none."""
-  mel, last = record['mel'], _last_start(record)
+  mel, last = record['mel'], last_start(record)
   level = mel.mean(axis=1) * -FLOOR_DB / (2 * MAX_VALUE)  # dB
   loud = level > np.percentile(level, LOUD) - QUIET_DB
   loud_before = np.concatenate([[0], np.cumsum(loud)])  # how many loud rows there are before each
@@ -184,7 +185,8 @@ def _name(record: dict) -> dict[str, np.ndarray]:
   return {'id': np.array([text(record['id']).encode()])}
 
 
-def _last_start(record: dict) -> int:
+def last_start(record: dict) -> int:
+  """The first frame of the last window of a clip; raises ValueError if it is too short for any."""
   last = len(record['frames']) - WINDOW_FRAMES
   if last < 0:
     raise ValueError(f'clip {record["id"]} has fewer than {WINDOW_FRAMES} frames: leave it out of the corpus')

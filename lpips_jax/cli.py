@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from absl import flags, logging
 from tqdm import tqdm
@@ -26,7 +26,22 @@ class UserError(Exception):
   """Bad input. Its message is one line that says what is wrong and what to do."""
 
 
-def run(main: Callable[[], None], *positional: str) -> None:
+class Ending(NamedTuple):
+  """How a command that fails ends.
+
+  Attributes:
+    line: what it says; None for a traceback.
+    status: with which it exits.
+    at_once: without the interpreter's own end: devices may be at work, and that has crashed under them, or fails
+      without stdout.
+  """
+
+  line: str | None
+  status: int
+  at_once: bool = False
+
+
+def run(main: Callable[[], None], *positional: str, fail_together: Callable[[Ending], None] | None = None) -> None:
   """Parses this process's flags and runs `main`.
 
   Bad flags, `UserError`s and files that the system refuses become one line on stderr and exit status 2, Ctrl-C one line
@@ -36,6 +51,8 @@ def run(main: Callable[[], None], *positional: str) -> None:
   Args:
     main: does the command's work; reads absl's flags.
     *positional: the flags that may be given as bare arguments, too, in this order.
+    fail_together: called before anything is said of a failure; where other processes have to end with this one, it says
+      what there is to say, and does not return.
   """
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # XLA's remarks on the machine
   _log_to_stdout()
@@ -50,23 +67,34 @@ def run(main: Callable[[], None], *positional: str) -> None:
       logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell much
     main()
     sys.stdout.flush()
-  except UserError as error:
-    _exit(error, BAD_INPUT)
-  except BrokenPipeError:
-    _leave('nobody reads the output any more', BY_SIGNAL + signal.SIGPIPE)
-  except OSError as error:
-    if error.filename is not None:
-      _exit(f'{error.filename}: {error.strerror}', BAD_INPUT)
-    if error.errno != errno.ENOSPC:
+  except (Exception, KeyboardInterrupt) as error:
+    ending = _ending(error)
+    if fail_together:
+      fail_together(ending)
+    if ending.line is None:
       raise
-    _leave(error.strerror, BAD_INPUT)  # where stdout goes
-  except FloatingPointError as error:
-    _exit(error, FAILED)
-  except KeyboardInterrupt as interrupt:
-    with contextlib.suppress(OSError):
-      sys.stdout.flush()
-    number = interrupt.args[0] if interrupt.args else signal.SIGINT
-    _leave('interrupted' if number == signal.SIGINT else f'ended by {number.name}', BY_SIGNAL + number)
+    tell(ending)
+    if ending.at_once:
+      leave(ending.status)
+    sys.exit(ending.status)
+  finally:
+    _end_undisturbed()
+
+
+def tell(ending: Ending) -> None:
+  """Says on stderr what an error is that is being handled: its line or, of one that is ours, the traceback."""
+  if ending.line is None:
+    sys.excepthook(*sys.exc_info())
+  else:
+    print(f'{os.path.basename(sys.argv[0])}: {" ".join(ending.line.split())}', file=sys.stderr)
+
+
+def leave(status: int) -> NoReturn:
+  """Ends this process at once: see `Ending`."""
+  with contextlib.suppress(OSError):
+    sys.stdout.flush()
+  sys.stderr.flush()
+  os._exit(status)
 
 
 def require_flags(*names: str) -> None:
@@ -140,6 +168,31 @@ def _interrupt_on(*numbers: signal.Signals) -> None:
       signal.signal(number, interrupt)
 
 
+def _end_undisturbed() -> None:
+  """All is done or told: a signal that comes while the interpreter ends would be raised in what it is tidying up."""
+  for number in signal.SIGTERM, signal.SIGHUP:
+    if callable(signal.getsignal(number)):
+      signal.signal(number, signal.SIG_IGN)
+
+
+def _ending(error: BaseException) -> Ending:
+  if isinstance(error, UserError):
+    return Ending(str(error), BAD_INPUT)
+  if isinstance(error, BrokenPipeError):
+    return Ending('nobody reads the output any more', BY_SIGNAL + signal.SIGPIPE, at_once=True)
+  if isinstance(error, OSError) and error.filename is not None:
+    return Ending(f'{error.filename}: {error.strerror}', BAD_INPUT)
+  if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # where stdout goes
+    return Ending(error.strerror, BAD_INPUT, at_once=True)
+  if isinstance(error, FloatingPointError):
+    return Ending(str(error), FAILED)
+  if isinstance(error, KeyboardInterrupt):
+    number = error.args[0] if error.args else signal.SIGINT
+    line = 'interrupted' if number == signal.SIGINT else f'ended by {number.name}'
+    return Ending(line, BY_SIGNAL + number, at_once=True)
+  return Ending(None, FAILED)
+
+
 def _parse(positional: Sequence[str]) -> None:
   """Parses flags. A config file runs as they are parsed, so whatever it raises is an error of its author, not ours."""
   try:
@@ -179,19 +232,3 @@ def _help(everything: bool) -> str:
   document = (sys.modules['__main__'].__doc__ or '').strip()
   listing = flags.FLAGS.get_help() if everything else flags.FLAGS.main_module_help()
   return f'{document}\n\nflags:\n{listing}'
-
-
-def _exit(error: object, status: int) -> NoReturn:
-  _say(error)
-  sys.exit(status)
-
-
-def _leave(what: str, status: int) -> NoReturn:
-  """At once: devices may be at work, and the interpreter's own end has crashed under them, or fails without stdout."""
-  _say(what)
-  sys.stderr.flush()
-  os._exit(status)
-
-
-def _say(error: object) -> None:
-  print(f'{os.path.basename(sys.argv[0])}: {" ".join(str(error).split())}', file=sys.stderr)

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,8 +85,36 @@ def return_freed_memory() -> None:
 
 
 def user_cache() -> Path:
-  """Returns the directory, perhaps not there yet, for what can be made or fetched again."""
-  return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'lpips_jax'
+  """Returns the directory, perhaps not there yet, for what can be made or fetched again.
+
+  It is in the user's home; where there is none to write to, as in containers, in the directory for temporary files.
+  """
+  given = os.environ.get('XDG_CACHE_HOME')
+  with contextlib.suppress(RuntimeError):  # an unknown user's home
+    cache = (Path(given) if given else Path.home() / '.cache') / 'lpips_jax'
+    there = next(path for path in (cache, *cache.parents) if path.exists())
+    if there == cache or os.access(there, os.W_OK):
+      return cache
+  return _temporary_cache()
+
+
+def _temporary_cache() -> Path:
+  """A directory of this user alone: what is in it is executed."""
+  own = Path(tempfile.gettempdir()) / f'lpips_jax-{os.getuid()}'
+  with contextlib.suppress(FileExistsError):
+    own.mkdir(mode=0o700)
+  found = own.lstat()
+  if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
+    return Path(tempfile.mkdtemp(prefix='lpips_jax-'))  # somebody else's
+  return own
+
+
+def expanded(path: str | Path) -> Path:
+  """Returns a path with the home directory in place of ~; raises UserError where there is none."""
+  try:
+    return Path(path).expanduser()
+  except RuntimeError as error:
+    raise UserError(f'{path}: this user has no home directory: give the whole path') from error
 
 
 def keep_compiled_programs() -> None:

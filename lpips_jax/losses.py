@@ -21,7 +21,10 @@ def squared_error(generated: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def sync(logits: jax.Array) -> jax.Array:
-  """-log p, p = sigmoid(logits) the expert's probability of being in sync: any shape, in [0, 100]."""
+  """-log p, p = sigmoid(logits) the expert's probability of being in sync: any shape, in [0, 100].
+
+  Of a classic expert it is at most 16.1, as its log-odds are those of p = 1e-7 and more.
+  """
   return jnp.minimum(jax.nn.softplus(-logits), MAX_SYNC_LOSS)
 
 

@@ -45,11 +45,11 @@ def command(monkeypatch, tmp_path, capsys):
   # As by default, for tests run under nohup inherit otherwise.
   signals = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
 
-  def run(*arguments, main=lambda: None, positional=()):
+  def run(*arguments, main=lambda: None, positional=(), fail_together=None):
     status = 0
     try:
       monkeypatch.setattr(sys, 'argv', ['/some where/command.py', *arguments])
-      cli.run(main, *positional)
+      cli.run(main, *positional, fail_together=fail_together)
     except SystemExit as exit_:
       status = exit_.code
     return status, *capsys.readouterr()
@@ -162,6 +162,43 @@ def test_other_signals_end_a_command_after_tidying_up(command, monkeypatch, numb
 
   assert command(main=main) == (128 + number, '', f'command.py: ended by {name}\n')
   assert tidied
+
+
+def test_signals_while_the_interpreter_ends_are_no_matter(tmp_path):
+  script = tmp_path / 'command.py'
+  script.write_text(
+    'import atexit, os, signal\n'
+    'from lpips_jax import cli\n'
+    'atexit.register(lambda: [os.kill(os.getpid(), number) for number in (signal.SIGTERM, signal.SIGHUP)])\n'
+    "cli.run(lambda: print('done'))\n"
+  )
+  # A shell in between, as pytest may have been started by nohup.
+  line = f"trap - HUP TERM; PYTHONPATH='{ROOT}' exec '{sys.executable}' '{script}'"
+  result = subprocess.run(['bash', '-c', line], capture_output=True, text=True)
+  assert (result.returncode, result.stdout, result.stderr) == (0, 'done\n', '')
+
+
+@pytest.mark.parametrize(
+  ('error', 'ending'),
+  [
+    (cli.UserError('bad'), cli.Ending('bad', 2)),
+    (ZeroDivisionError(), cli.Ending(None, 1)),
+    (KeyboardInterrupt(), cli.Ending('interrupted', 130, at_once=True)),
+  ],
+)
+def test_whatever_fails_is_told_to_those_that_fail_with_it_before_anything_is_said(command, capsys, error, ending):
+  told = []
+
+  def fail_together(given):
+    told.append(given)
+    assert capsys.readouterr().err == ''
+    sys.exit(given.status)
+
+  def main():
+    raise error
+
+  assert command(main=main, fail_together=fail_together)[0] == ending.status
+  assert told == [ending]
 
 
 def test_nohup_is_respected(command):

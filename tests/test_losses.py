@@ -165,3 +165,17 @@ def test_gradients_are_finite_where_a_window_has_no_negative():
   for loss in (losses.contrastive, losses.balanced_bce, hard):
     assert np.isfinite(loss(logits, clip, start)).all()
     assert np.isfinite(jax.grad(lambda x, loss=loss: loss(x, clip, start).sum())(logits)).all()
+
+
+def test_windows_that_are_just_far_enough_apart_are_negatives():
+  logits, clip, start = jnp.array([[2.0, 5.0], [-1.0, 3.0]]), np.zeros(2, int), np.array([0, 3])
+  softplus = lambda x: np.log1p(np.exp(x))  # noqa: E731
+  np.testing.assert_allclose(
+    losses.balanced_bce(logits, clip, start, 3),
+    [(softplus(-2) + softplus(5)) / 2, (softplus(-3) + softplus(-1)) / 2],
+    rtol=1e-6,
+  )
+  np.testing.assert_allclose(losses.balanced_bce(logits, clip, start, 4), [softplus(-2), softplus(-3)], rtol=1e-6)
+  far = [(softplus(3) + softplus(-3)) / 2, (softplus(-4) + softplus(2)) / 2]
+  np.testing.assert_allclose(losses.contrastive(logits, clip, start, 3), far, rtol=1e-6)
+  np.testing.assert_allclose(losses.contrastive(logits, clip, start, 4), [0, 0], atol=1e-6)

@@ -65,15 +65,14 @@ def make_generator_step(networks: Networks, average: nn.Module, config: Any, rec
       discriminator.requires_grad_(False)
     metrics, target, generated = objective(batch)
     metrics['loss'].backward()
-    norms = [_descend(generator, optimizer, number, config)]
+    norms = {'gradient_norm': _descend(generator, optimizer, number, config)}
     update_average(average, generator, number, config.average_decay)
     if discriminator:
       discriminator.requires_grad_(True)
       metrics['discriminator'] = discrimination(target, generated.detach())
       metrics['discriminator'].backward()
-      norms.append(_descend(discriminator, adversary, number, config))
-    metrics = {name: value.detach() for name, value in metrics.items()}
-    return metrics | {'gradient_norm': torch.linalg.vector_norm(torch.stack(norms))}
+      norms['discriminator_gradient_norm'] = _descend(discriminator, adversary, number, config)
+    return {name: value.detach() for name, value in metrics.items()} | norms
 
   return step
 
@@ -156,12 +155,14 @@ def _expert_objective(
 
 
 def make_optimizer(network: nn.Module, config: Any, recipe: Recipe) -> torch.optim.Optimizer:
-  """Adam with decoupled weight decay: without any, and not tuned, what Wav2Lip's code has."""
+  """Adam with decoupled weight decay of kernels: without any, and not tuned, what Wav2Lip's code has."""
   betas = config.b1, config.b2
   fused = True if recipe.tuned else None  # None: PyTorch's own choice among the others
-  return torch.optim.AdamW(
-    network.parameters(), config.learning_rate, betas, weight_decay=config.weight_decay, fused=fused
-  )
+  decayed = [
+    {'params': [x for x in network.parameters() if x.ndim > 1], 'weight_decay': config.weight_decay},
+    {'params': [x for x in network.parameters() if x.ndim <= 1], 'weight_decay': 0.0},
+  ]
+  return torch.optim.AdamW(decayed, config.learning_rate, betas, fused=fused)
 
 
 def learning_rate(config: Any, step: int) -> float:

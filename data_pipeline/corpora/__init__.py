@@ -1,7 +1,6 @@
 """The corpora, by name: what `config.data.name` and `--dataset` may say."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +10,11 @@ from data_pipeline.corpora.talking_faces import oracle
 from data_pipeline.corpora.talking_faces import talking_faces_dataset_builder as talking_faces
 from lpips_jax.cli import UserError
 from lpips_jax.evaluation import Clip
+from lpips_jax.files import expanded
 
 EMBEDDED = 'talking_faces'
 PREPARED_SINCE = '2.0.0'  # of corpora.prepared: before it, the mels of records were of speech of any level
-HOW_TO_PREPARE = 'prepare it with data_pipeline.preprocess and tfds build'
+HOW_TO_PREPARE = 'prepare it with data_pipeline.preprocess and python -m data_pipeline.build'
 
 
 def source(name: str, split: str, data_dir: str) -> Sequence[dict[str, Any]]:
@@ -31,7 +31,7 @@ def source(name: str, split: str, data_dir: str) -> Sequence[dict[str, Any]]:
   Raises:
     UserError: there is no such corpus, config or split, or it has not been prepared in data_dir.
   """
-  directory = str(Path(data_dir).expanduser())
+  directory = str(expanded(data_dir))
   corpus, _, config = name.partition('/')
   if corpus == EMBEDDED:
     return _drawn(_embedded_config(config), split, directory)
@@ -40,7 +40,10 @@ def source(name: str, split: str, data_dir: str) -> Sequence[dict[str, Any]]:
   except (tfds.core.DatasetNotFoundError, ValueError) as error:
     raise UserError(f'no corpus {name!r} in {data_dir}: {HOW_TO_PREPARE}, or give another data_dir') from error
   if builder.version < PREPARED_SINCE:
-    raise UserError(f'{name} in {data_dir} is of an older version, {builder.version}: tfds build it again')
+    raise UserError(
+      f'{name} in {data_dir} is of an older version, {builder.version}: build it again, with '
+      'python -m data_pipeline.build --overwrite'
+    )
   return _open(builder, split)
 
 
@@ -50,7 +53,7 @@ def fresh_test_source(name: str, seed: int, data_dir: str) -> Sequence[dict[str,
   if corpus != EMBEDDED:
     raise UserError(f'--seed draws new speakers, which only {EMBEDDED} can; leave it out for {name!r}')
   fresh = talking_faces.fresh_test_config(_embedded_config(config), seed)
-  return _drawn(fresh, 'test', str(Path(data_dir).expanduser()))
+  return _drawn(fresh, 'test', str(expanded(data_dir)))
 
 
 def dubbed_truth(name: str) -> Callable[[dict[str, Any], Clip | None, int], np.ndarray] | None:

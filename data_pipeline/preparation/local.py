@@ -1,6 +1,5 @@
 """Cutting many raw clips at once, in processes of this machine, whatever becomes of any of them."""
 
-import contextlib
 import multiprocessing
 import signal
 from collections import deque
@@ -16,7 +15,7 @@ import cv2
 from data_pipeline.preparation.cutting import CutSettings, cut
 from data_pipeline.preparation.layouts import RawClip
 from data_pipeline.preparation.store import Outcome
-from data_pipeline.processes import end_with_parent
+from data_pipeline.processes import end_with_parent, held_back
 from lpips_jax.media.detect import make_detector
 
 AHEAD = 2  # clips handed out for each process, so that none of them waits
@@ -77,7 +76,7 @@ def _cut_until_one_dies(
     try:
       while waiting or running:
         while waiting and len(running) < AHEAD * workers:
-          with _held_back(signal.SIGINT):  # Ctrl-C is for this process, and not for those that this starts
+          with held_back(signal.SIGINT):  # Ctrl-C is for this process, and not for those that this starts
             running[pool.submit(cutter, waiting[0])] = waiting[0]
           waiting.popleft()
         done, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -92,16 +91,6 @@ def _cut_until_one_dies(
         worker.terminate()
       raise
   return []
-
-
-@contextlib.contextmanager
-def _held_back(number: signal.Signals) -> Iterator[None]:
-  """A signal that arrives meanwhile is delivered afterwards; processes that are started meanwhile never see it."""
-  before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
-  try:
-    yield
-  finally:
-    signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker() -> None:

@@ -24,7 +24,7 @@ MODELS = {
 
 
 def build(config: ConfigDict) -> nn.Module:
-  """Returns the module of a model config: `name` chooses it, `dtype` is what it computes in, the rest are its fields.
+  """Returns the module of a model config: `name` chooses it, the rest are its fields, `dtype` what it computes in.
 
   `float32` says how numbers are kept and added up; in which precision they are multiplied, see `lpips_jax.precision`.
 
@@ -39,7 +39,7 @@ def build(config: ConfigDict) -> nn.Module:
   module = MODELS[config.name]
   if 'image_size' in module.__dataclass_fields__:
     fields['image_size'] = config.image_size
-  return module(**fields | {'dtype': jnp.dtype(config.dtype)})
+  return module(**fields | {'dtype': jnp.dtype(config.get('dtype', 'float32'))})
 
 
 def example_inputs(config: ConfigDict) -> tuple[jax.ShapeDtypeStruct, ...]:

@@ -12,6 +12,7 @@ import numpy as np
 from absl import logging
 
 from lpips_jax.cli import UserError
+from lpips_jax.files import expanded
 from lpips_jax.interop import torch_files
 from lpips_jax.perceptual.distance import Weights
 from lpips_jax.perceptual.vgg import BLOCKS, FEATURES, layer_shapes
@@ -54,8 +55,8 @@ def load_weights(source: str = PRETRAINED, *, width: float = 1, seed: int = 0) -
     logging.warning('perceptual loss: VGG16 of width %g with random weights; its distance is not LPIPS', width)
     return random_weights(seed, width)
   if source != PRETRAINED:
-    return _read_directory(Path(source).expanduser())
-  directory = DEFAULT_DIRECTORY.expanduser()
+    return _read_directory(expanded(source))
+  directory = _default_directory()
   return _read_directory(directory) if _pair_in(directory) else _read_h5(*map(_from_hub, HUB_FILES))
 
 
@@ -120,8 +121,12 @@ def _from_hub(name: str) -> Path:
   except Exception as error:  # the hub's client raises its own, its transport's and the system's errors
     raise UserError(
       f'no LPIPS weights on this machine, and they could not be downloaded ({type(error).__name__}): '
-      f'put {_wanted_files()} into {DEFAULT_DIRECTORY.expanduser()}'
+      f'put {_wanted_files()} into {_default_directory()}'
     ) from error
+
+
+def _default_directory() -> Path:
+  return Path(os.path.expanduser(DEFAULT_DIRECTORY))  # which leaves it as it is where a user has no home
 
 
 def _require_answer(address: str) -> None:

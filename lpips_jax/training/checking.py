@@ -100,7 +100,6 @@ def _check_losses(config: ConfigDict) -> None:
 
 def _check_network(config: ConfigDict, name: str) -> None:
   network = config[name]
-  _check_choice(config, f'{name}.dtype', DTYPES)
   if network.name == 'sync_expert':
     _check_choice(config, f'{name}.view', VIEWS)
     _check_choice(config, f'{name}.speech', SPEECHES)
@@ -108,7 +107,8 @@ def _check_network(config: ConfigDict, name: str) -> None:
     _check_choice(config, f'{name}.fusion', FUSIONS)
     _check_choice(config, f'{name}.speech', SPEECHES)
     _check_choice(config, f'{name}.output', OUTPUTS)
-  if name == 'model':
+  if name == 'model':  # the discriminator computes in what this does
+    _check_choice(config, 'model.dtype', DTYPES)
     _check_image_size(network)
   problem = _problem_of_network(json.dumps(network.to_dict(), sort_keys=True))
   if problem:

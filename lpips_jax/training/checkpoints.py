@@ -30,7 +30,10 @@ from lpips_jax.training.checking import flat
 from lpips_jax.training.state import TrainState
 
 DELETED = '.deleted'  # of a step's name, while it is being deleted
-FREE_TO_CHANGE = ('steps', 'log_every', 'eval_every', 'checkpoint_every', 'keep', 'keep_best')
+# Of a run that goes on: what changes how it is made and kept, where things are, and nothing of what comes out.
+FREE_TO_CHANGE = ('log_every', 'eval_every', 'checkpoint_every', 'keep', 'keep_best', 'accumulate', 'remat')
+FREE_TO_CHANGE += ('data.data_dir', 'data.workers', 'init_from')
+FREE_TO_CHANGE += ('discriminator.dtype',)  # of runs of earlier versions, which had one
 
 
 @contextlib.contextmanager
@@ -46,12 +49,7 @@ def open_run(directory: Path, config: ConfigDict) -> Iterator[ocp.training.Check
   directory.mkdir(parents=True, exist_ok=True)
   config = config.copy_and_resolve_references()
   if has_steps(directory):
-    saved = read_config(directory)
-    for name in (SYNC_EXPERT, SILENT_GENERATOR):
-      if saved.get(name) and config.get(name) == '':
-        config[name] = saved[name]  # of which the run keeps a copy
-    config.init_from = saved.get('init_from', '')  # a run that goes on has no more use for another
-    _refuse_changes(saved, config, directory)
+    _go_on_with(read_config(directory), config, directory)
   if jax.process_index() == 0:
     write_whole(directory / CONFIG_FILE, config.to_json_best_effort(indent=2))
     for left in directory.glob(f'*{DELETED}'):
@@ -65,8 +63,9 @@ def open_run(directory: Path, config: ConfigDict) -> Iterator[ocp.training.Check
   try:
     yield checkpointer
   except BaseException:
-    with contextlib.suppress(Exception):  # of a save that was under way: it is not what ended the run
-      checkpointer.close()
+    if jax.process_count() == 1:  # with others it would wait for them, who may not get there
+      with contextlib.suppress(Exception):  # of a save that was under way: it is not what ended the run
+        checkpointer.close()
     raise
   checkpointer.close()
 
@@ -218,15 +217,33 @@ def _not_written(checkpointer: ocp.training.Checkpointer, error: Exception) -> U
   )
 
 
-def _refuse_changes(saved: ConfigDict, config: ConfigDict, directory: Path) -> None:
+def _go_on_with(saved: ConfigDict, config: ConfigDict, directory: Path) -> None:
+  """Gives `config` what the run in `directory` keeps; raises UserError for changes that would change its result."""
   task = saved.get('task')
   if task != config.task:
     raise UserError(f'{directory} holds a run of the task {task}, not {config.task}: use another --workdir')
+  for name in ('init_from', SYNC_EXPERT, SILENT_GENERATOR):
+    if name not in config or (config[name] and name != 'init_from' and not (directory / name).is_dir()):
+      continue
+    if config[name] not in ('', saved.get(name, '')):
+      logging.warning('config.%s=%s is not looked at: the run goes on with what it began with', name, config[name])
+    config[name] = saved.get(name, '')
   old, new = (flat(c) for c in (saved, ConfigDict(json.loads(config.to_json_best_effort()))))
-  changed = [
-    f'{key}: {old.get(key)} -> {new.get(key)}'
+  changed = {
+    key: f'{key}: {old.get(key)} -> {new.get(key)}'
     for key in sorted(old.keys() | new.keys())
-    if old.get(key) != new.get(key) and key.split('.')[0] not in FREE_TO_CHANGE
-  ]
+    if old.get(key) != new.get(key) and key not in FREE_TO_CHANGE
+  }
+  if not config.optimizer.cosine:
+    changed.pop('steps', None)
+  if 'random' not in (old.get('perceptual.source'), new.get('perceptual.source')):
+    changed.pop('perceptual.source', None)  # the same weights, wherever they lie
+  if changed.keys() == {'steps'}:
+    raise UserError(
+      f'{directory} holds a run of {saved.steps} steps, over which config.optimizer.cosine lowers its learning rate: '
+      f'give --config.steps={saved.steps}, or another --workdir, with --config.init_from to start from this one'
+    )
   if changed:
-    raise UserError(f'{directory} holds a run of another config ({"; ".join(changed)}): use another --workdir')
+    raise UserError(f'{directory} holds a run of another config ({"; ".join(changed.values())}): use another --workdir')
+  if old.get('accumulate') != new.get('accumulate'):
+    logging.warning('config.accumulate=%s: BatchNorm now normalises over other parts of a batch', config.accumulate)

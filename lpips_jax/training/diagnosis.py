@@ -18,6 +18,7 @@ from lpips_jax.evaluation import Clip, embeddings
 from lpips_jax.media.audio import MAX_VALUE
 from lpips_jax.metrics.sync import MAX_SHIFT
 
+LAGS = range(-MAX_SHIFT, MAX_SHIFT + 1)  # video frames
 SILENT = 0.1 - MAX_VALUE  # mean of a mel spectrogram; digital silence is -MAX_VALUE
 STILL = 0.3  # mean change from frame to frame, of 255; a filmed face that says nothing changes by more than 1
 TELLS = (
@@ -41,7 +42,7 @@ class Diagnosis:
     known: (n,) bool, whether the peak at that offset stands out among those that speech of other clips makes: nothing
       is known of the others.
     accepted: (31,) share of pairs that the expert takes to be in sync, by how many frames the speech is later than the
-      face, from -15 to 15; a good one has a narrow peak in the middle.
+      face, from -15 to 15; a good one has a narrow peak in the middle. NaN where no clip has such pairs.
     accuracy: (16,) how well it tells pairs 0 to 15 frames apart, either way, from in-sync ones: the mean of the share
       of in-sync pairs accepted and of the others rejected. The first is 0.5.
     ranking: share of pairs 3 and more frames apart that it finds less probable than the in-sync pair; of clips that it
@@ -85,7 +86,7 @@ def diagnose(
   ranking: float | None = None,
   hear: Callable[[Clip], np.ndarray] = attrgetter('mel'),
 ) -> Diagnosis:
-  """Returns what an expert says of clips of at least `MAX_SHIFT` + 5 frames.
+  """Returns what an expert says of clips of at least 5 frames; shorter ones than 20 say nothing of the largest shifts.
 
   Args:
     expert: (frames (n, 5, h, w, 3), speech (n, 80, 16)) -> two embeddings (n, d).
@@ -98,16 +99,17 @@ def diagnose(
   accepted, rankings = [], []
   for faces, speech in pairs:
     in_sync = np.asarray(logits(faces @ speech.T)) > 0
-    accepted.append([in_sync.diagonal(lag).mean() for lag in range(-MAX_SHIFT, MAX_SHIFT + 1)])
-    rankings.append(metrics.sync_accuracy(faces @ speech.T, 0.5)['ranking'])
-  accepted = np.mean(accepted, 0)
+    accepted.append([in_sync.diagonal(lag).mean() if abs(lag) < len(faces) else np.nan for lag in LAGS])
+    if len(faces) > WINDOW_FRAMES:
+      rankings.append(metrics.sync_accuracy(faces @ speech.T, 0.5)['ranking'])
+  accepted = _mean_of_known(np.array(accepted))
   wrong = (accepted[MAX_SHIFT:] + accepted[MAX_SHIFT::-1]) / 2
   return Diagnosis(
     offsets=np.array([_offset(*pair) for pair in pairs]),
     known=_stand_out(pairs),
     accepted=accepted,
     accuracy=(accepted[MAX_SHIFT] + 1 - wrong) / 2,
-    ranking=float(np.mean(rankings)) if ranking is None else ranking,
+    ranking=float(np.mean(rankings or [0.5])) if ranking is None else ranking,
     silent=float(np.mean([clip.mel.mean() < SILENT for clip in clips])),
     still=float(np.mean([_movement(clip.frames) < STILL for clip in clips])),
   )
@@ -147,7 +149,7 @@ def picture(found: Diagnosis) -> np.ndarray:
   from matplotlib.figure import Figure
 
   figure = Figure((9, 3), dpi=100, layout='constrained')
-  lags = np.arange(-MAX_SHIFT, MAX_SHIFT + 1)
+  lags = np.array(LAGS)
   left, middle, right = figure.subplots(1, 3)
   left.hist(found.offsets[found.known], np.append(lags, MAX_SHIFT + 1) - 0.5)
   title = f'{found.shifted:.0%} of {found.known.sum()} shifted' if found.tells else 'the expert tells nothing yet'
@@ -159,6 +161,13 @@ def picture(found: Diagnosis) -> np.ndarray:
   canvas = FigureCanvasAgg(figure)
   canvas.draw()
   return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _mean_of_known(shares: np.ndarray) -> np.ndarray:
+  """The mean over clips, (n, lags) -> (lags,), of those that are no NaN."""
+  known = np.isfinite(shares)
+  with np.errstate(invalid='ignore'):  # NaN where there is none
+    return np.where(known, shares, 0).sum(0) / known.sum(0)
 
 
 def _stand_out(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:

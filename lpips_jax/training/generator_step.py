@@ -95,10 +95,11 @@ def make_step(networks: Networks, optimizer: optax.GradientTransformation, rate:
     )
     metrics |= {
       'sync_open': (state.sync_opened != CLOSED).astype(jnp.float32),
-      'gradient_norm': optax.global_norm((gradients, of_adversary)),
+      'gradient_norm': optax.global_norm(gradients),
       'learning_rate': rate(state.step),
     }
     if networks.discriminator:
+      metrics['discriminator_gradient_norm'] = optax.global_norm(of_adversary)
       state = state.replace(adversary=state.adversary.updated(of_adversary, optimizer))
     return state.updated(gradients, batch_stats, optimizer, config.average_decay), metrics
 

@@ -3,7 +3,7 @@
 import json
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,13 +32,14 @@ class TrainData:
   """What to train on.
 
   Attributes:
-    batches: this process's share of endless training batches, whose state is saved with the network's. Beside what the
-      step takes each holds `id`, the clips that it was made of, and `skipped`, how many damaged records were left out.
+    batches: this process's share of endless training batches: a Grain iterator, whose state is saved with the
+      network's. Beside what the step takes each holds `id`, the clips that it was made of, and `skipped`, how many
+      damaged records were left out.
     eval_batches: this process's share of the few batches of each evaluation.
     clips: whole clips to look at: of an expert, of those it is trained on; of a generator, one of the evaluation's.
   """
 
-  batches: Iterator[dict[str, np.ndarray]]
+  batches: Any
   eval_batches: list[dict[str, np.ndarray]]
   clips: Sequence[Clip]
 
@@ -63,10 +64,16 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
   if workdir.is_file():
     raise UserError(f'--workdir={workdir} is a file: give a directory')
   workdir.mkdir(parents=True, exist_ok=True)
+  with hosts.preemption() as told_to_stop:  # for all that the run holds: SIGTERM would be raised in its tidying up
+    return _train(config, workdir, open_data, told_to_stop)
+
+
+def _train(
+  config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], TrainData], told_to_stop: Callable[[int], bool]
+) -> TrainState:
   with ExitStack() as stack:
     if jax.process_index() == 0:
       stack.enter_context(alone_in(workdir))
-    told_to_stop = stack.enter_context(hosts.preemption())
     checkpointer = stack.enter_context(checkpoints.open_run(workdir / 'checkpoint', config))
 
     # ---- network, data, and the state, new or resumed
@@ -74,6 +81,7 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
     frozen = load_frozen(config, workdir / 'checkpoint')
     task = make_task(config, frozen, start)
     data = open_data(config)
+    stack.callback(data.batches.close)
     mesh = sharding.make_mesh(config.data.batch_size, config.accumulate)
     state, weights = (sharding.put_replicated(tree, mesh) for tree in (task.init(), frozen.weights))
     state = checkpoints.resume(checkpointer, state, data.batches)
@@ -96,9 +104,9 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
     # ---- the loop
     pending, damaged = deque(), 0
     for n in range(done + 1, config.steps + 1):
-      batch = _next(data.batches, told_to_stop, n)
-      if batch is None:
+      if told_to_stop(n):
         break
+      batch = next(data.batches)
       ids, damaged = batch.pop('id'), damaged + int(batch.pop('skipped').sum())
       state, metrics = step(state, sharding.put_batch(batch, mesh), weights)
       pending.append(Made(n, metrics, ids, damaged))
@@ -153,18 +161,6 @@ class Made(NamedTuple):
 
 def _due(n: int, every: int, config: ConfigDict) -> bool:
   return n % every == 0 or n == config.steps
-
-
-def _next(batches: Iterator[dict], told_to_stop: Callable[[int], bool], n: int) -> dict[str, np.ndarray] | None:
-  """The batch of step n; None if there is to be none."""
-  if told_to_stop(n):
-    return None
-  try:
-    return next(batches)
-  except RuntimeError:
-    if jax.process_count() == 1 and told_to_stop(n):  # whoever sent SIGTERM to us sent it to the data's workers, too
-      return None
-    raise
 
 
 def _read(run: Run, pending: deque[Made], keep: int = 0) -> None:

@@ -2,25 +2,32 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import optax
 
 SCALING = {'none': 0.0, 'sqrt': 0.5, 'linear': 1.0}  # exponents
 
 
 def make_optimizer(config: Any, rate: optax.Schedule) -> optax.GradientTransformation:
-  """Adam with decoupled weight decay and clipping by global norm.
+  """Adam with clipping by global norm, and decoupled weight decay of kernels: biases and scales are left alone.
 
   Args:
     config: `b1`, `b2`, `weight_decay`, `clip_norm`.
     rate: the learning rate of each step.
   """
   # Flattened: one update of one long vector, not of hundreds of small leaves, each a kernel to compile and to launch.
-  return optax.flatten(
+  adam = optax.flatten(
     optax.chain(
       optax.clip_by_global_norm(config.clip_norm),
       optax.adamw(rate, config.b1, config.b2, weight_decay=config.weight_decay),
     )
   )
+
+  def update(gradients: Any, state: optax.OptState, params: Any) -> tuple[Any, optax.OptState]:
+    return adam.update(gradients, state, _kernels(params))  # which are looked at for their decay alone
+
+  return optax.GradientTransformation(adam.init, update)
 
 
 def learning_rate(config: Any, batch_size: int, steps: int) -> optax.Schedule:
@@ -37,3 +44,8 @@ def learning_rate(config: Any, batch_size: int, steps: int) -> optax.Schedule:
   if config.cosine:
     return optax.warmup_cosine_decay_schedule(0.0, peak, config.warmup_steps, steps, end_value=0.02 * peak)
   return optax.linear_schedule(0.0, peak, max(config.warmup_steps, 1))
+
+
+def _kernels(params: Any) -> Any:
+  """The parameters with zeros in place of biases, scales of normalisation, and an expert's temperature."""
+  return jax.tree.map(lambda x: x if x.ndim > 1 else jnp.zeros_like(x), params)

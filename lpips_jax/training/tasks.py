@@ -69,7 +69,7 @@ def make_task(config: ConfigDict, frozen: Frozen, start: Start = ANEW) -> Task:
       evaluate=expert_step.make_evaluation(model, config),
     )
 
-  discriminator = models.build(config.discriminator) if config.losses.adversarial else None
+  discriminator = _computing_in(models.build(config.discriminator), config) if config.losses.adversarial else None
   networks = generator_step.Networks(model, frozen.expert, discriminator, frozen.silent)
 
   def init() -> TrainState:
@@ -186,11 +186,18 @@ def _kept(
     checkpoint: the run's checkpoint directory.
     name: what it is called there.
     load: raises UserError for another kind of network.
+
+  Raises:
+    UserError: the network cannot be differentiated: it is exported, or its BatchNorm is folded away.
   """
   kept = checkpoint / name
   if kept.exists() and (pretrained.has_steps(checkpoint) or not named):
     return pretrained.load(kept)
   network = load(named)
+  if not isinstance(network, pretrained.Pretrained):
+    raise UserError(f'{named} is exported StableHLO: train with the checkpoint directory that it is made of')
+  if network.config.get('folded'):
+    raise UserError(f'{named} has its BatchNorm folded away: train with the checkpoint before folding')
   if jax.process_index() == 0:
     keep_frozen(checkpoint, name, pretrained.find(named), network.step)  # once it is known to be one
   return network
@@ -208,7 +215,7 @@ def _named_expert(config: ConfigDict) -> str | Path:
 
 
 def _computing_in(model: Any, config: ConfigDict) -> Any:
-  """A frozen network, computing in what the generator computes in."""
+  """Another network of a run, computing in what the one that it trains computes in."""
   return model.clone(dtype=jnp.dtype(config.model.dtype))
 
 

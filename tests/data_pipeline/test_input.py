@@ -16,7 +16,9 @@ from orbax.checkpoint import v1 as ocp
 
 from data_pipeline import corpora
 from data_pipeline import input as data
+from data_pipeline.batches import Batches
 from data_pipeline.corpora.talking_faces.clips import SPLITS, clip_record
+from data_pipeline.records import text
 from data_pipeline.windows import GeneratorWindows
 from lpips_jax.cli import UserError
 from lpips_jax.media.audio import mel_windows
@@ -44,7 +46,7 @@ def numbers(process, processes, count, seed=0):
 
 def in_workers(window, workers):
   dataset = data.batched(data.examples(range(RECORDS), 0, window), 2)
-  return iter(data.in_processes(dataset, workers))
+  return Batches(dataset, workers, 0)
 
 
 def assert_same(one, other):
@@ -210,6 +212,40 @@ def window_mels(record):
   return mel_windows(record['mel'], 25, 10)[:6]
 
 
+@pytest.mark.parametrize('damage', [damage_jpegs, cut_short, without_mel])
+def test_damaged_clips_are_not_watched(damage, monkeypatch, warnings, corpus):
+  whole = [clip_record(0, 'train', speaker, 0, seconds=0.4, image_size=32) for speaker in range(3)]
+  source = [whole[0], damage(whole[1]), whole[2]]
+  monkeypatch.setattr(data.mixtures, 'open_parts', lambda *_: ([source], [1.0]))
+  config = tiny_config('sync_expert', corpus)
+  config.diagnosis_clips = 3
+  assert sorted(clip.name for clip in data.clips_to_watch(config)) == sorted([whole[0]['id'], whole[2]['id']])
+  assert len(warnings) == 1 and 'record 1 of' in warnings[0]
+  config.diagnosis_clips = 2  # another takes its place
+  assert len(data.clips_to_watch(config)) == 2
+  source[:] = [damage(record) for record in whole]
+  with pytest.raises(UserError, match='all records of talking_faces/tiny are damaged'):
+    data.clips_to_watch(config)
+
+
+@pytest.mark.parametrize(('task', 'split'), [('sync_expert', 'train'), ('generator', 'val')])
+def test_an_expert_is_watched_on_what_it_learns_and_a_generator_on_what_it_does_not(task, split, corpus):
+  config = tiny_config(task, corpus)
+  source = corpora.source('talking_faces/tiny', split, config.data.data_dir)
+  names = {text(source[i]['id']) for i in range(len(source))}
+  watched = {clip.name for clip in data.clips_to_watch(config)}
+  assert watched and watched <= names
+
+
+def test_evaluation_is_of_clips_as_they_are(varied):
+  varied.data.augment.update(silence=1.0, misheard=1.0, voice=1.0)
+  augmented = data.eval_batches(varied)
+  for name in varied.data.augment:
+    varied.data.augment[name] = 0.0
+  for batch, plain in zip(augmented, data.eval_batches(varied), strict=True):
+    assert_same(batch, plain)
+
+
 def test_skipped_records_are_counted_in_the_batch(warnings):
   dataset = data.batched(data.examples(range(4), 0, NumberOf(wrong=2, error=ValueError)), 4)
   for epoch in range(3):
@@ -261,9 +297,9 @@ def test_workers_end_with_a_training_that_is_killed():
   """Grain's own would wait for ever; they keep the pipe open until they end."""
   script = (
     'import os, signal, grain; from absl import flags; flags.FLAGS.mark_as_parsed()\n'
-    'from data_pipeline import input as data\n'
+    'from data_pipeline import batches\n'
     'if __name__ == "__main__":\n'
-    '  next(iter(data.in_processes(grain.MapDataset.range(9), 1)))\n'
+    '  next(iter(batches.in_processes(grain.MapDataset.range(9), 1)))\n'
     '  os.kill(os.getpid(), signal.SIGKILL)\n'
   )
   training = subprocess.run([sys.executable, '-c', script], stdout=subprocess.PIPE, timeout=60)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from data_pipeline.records import clip_features, decode_frames, encode_frame, make_record
+from data_pipeline.corpora.prepared import parts
+from data_pipeline.records import clip_features, decode_frames, encode_frame, make_record, part_of_record
 from lpips_jax.media.audio import melspectrogram
 from lpips_jax.media.loudness import levelled
 
@@ -52,3 +53,46 @@ def test_nonsense_is_refused():
     make_record('a-0', 'a', [], audio, np.zeros((0, 4)))
   with pytest.raises(ValueError, match='int16'):
     make_record('a-0', 'a', frames, audio.astype(np.float32), np.zeros((2, 4)))
+
+
+def numbered_record(frames):
+  """Each frame, sample, mel row and box of it tells its place."""
+  places = np.arange(640 * frames)
+  record = make_record('a', 's', [b'%d' % k for k in range(frames)], np.int16(places % 30011), np.zeros((frames, 4)))
+  rows = np.arange(len(record['mel']))
+  return record | {
+    'mel': np.repeat(rows[:, None], 80, 1).astype(np.float32),
+    'phones': (rows % 100).astype(np.int8),
+    'box': np.repeat(np.arange(frames)[:, None], 4, 1),
+  }
+
+
+def assert_part(part, whole, first, last):
+  assert part['frames'] == whole['frames'][first:last]
+  np.testing.assert_array_equal(part['box'], whole['box'][first:last])
+  np.testing.assert_array_equal(part['audio'], whole['audio'][640 * first : 640 * last])  # 16 kHz, 25 frames a second
+  row = first * 16 // 5
+  assert len(part['mel']) == 1 + len(part['audio']) // 200  # as in any record
+  for name in ('mel', 'phones'):
+    np.testing.assert_array_equal(part[name], whole[name][row : row + len(part['mel'])], err_msg=name)
+
+
+def test_a_part_of_a_record_has_its_own_pictures_and_sound():
+  whole = numbered_record(40)
+  for first, last in (0, 15), (5, 20), (15, 40):
+    assert_part(part_of_record(whole, first, last, 'b'), whole, first, last)
+  with pytest.raises(ValueError, match='multiple of 5'):
+    part_of_record(whole, 4, 20, 'b')
+
+
+def test_long_records_are_stored_in_parts_that_make_up_the_whole():
+  whole = numbered_record(252)
+  found, first = list(parts(whole)), 0
+  assert len(found) == 3
+  for part in found:
+    last = first + len(part['frames'])
+    assert part['id'] == f'a+{first}' and 80 <= len(part['frames']) <= 100
+    assert_part(part, whole, first, last)
+    first = last
+  assert first == 252
+  assert [part['id'] for part in parts(numbered_record(100))] == ['a']

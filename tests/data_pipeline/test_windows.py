@@ -32,6 +32,17 @@ def with_pause(record, n_frames, first, last):
   return numbered(record, n_frames) | {'mel': mel}
 
 
+def test_silent_targets_share_no_frame_with_their_reference(record):
+  record = with_pause(record, 60, 60, 150)
+  windows = GeneratorWindows(image_size=32, lead=0.0, silence=1.0)
+  rng = np.random.default_rng(0)
+  for _ in range(60):
+    example = first(windows.random_map(record, rng))
+    assert (example['window_mel'] == -4).all()
+    target, reference = (set(example[name][:, 0, 0, 0] // 3) for name in ('target', 'reference'))
+    assert not target & reference
+
+
 def first(examples):
   return {name: array[0] for name, array in examples.items()}
 

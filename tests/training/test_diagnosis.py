@@ -40,14 +40,13 @@ def _unit(x):
   return x / np.linalg.norm(x, axis=1, keepdims=True)
 
 
-def clip(number, shift=0, still=False, silent=False):
+def clip(number, shift=0, still=False, silent=False, frames=FRAMES):
   """A clip at a time of its own, which the colours of its frames say; its speech says which frame it belongs to."""
-  times = np.arange(FRAMES) + 10 + APART * number
-  frames = np.broadcast_to((0 * times if still else times)[:, None, None, None], (FRAMES, 4, 4, 3)).astype(np.uint8)
-  rows = np.arange(FRAMES * 80 // 25 + 20)
-  spoken = (
-    np.searchsorted([80 * k // 25 for k in range(FRAMES)], rows, 'right') - 1
-  )  # the frame that each row starts in
+  count = frames
+  times = np.arange(count) + 10 + APART * number
+  frames = np.broadcast_to((0 * times if still else times)[:, None, None, None], (count, 4, 4, 3)).astype(np.uint8)
+  rows = np.arange(count * 80 // 25 + 20)
+  spoken = np.searchsorted([80 * k // 25 for k in range(count)], rows, 'right') - 1  # the frame that each row starts in
   mel = np.repeat((spoken + times[0] + shift)[:, None] / 100, 80, 1)
   if silent:
     mel = np.full_like(mel, -MAX_VALUE)
@@ -113,6 +112,23 @@ def test_too_few_clips_say_nothing_of_shifts():
 def test_an_expert_that_tells_nothing_says_what_it_can(clips, complaint):
   said = verdict(found(clips, share=0.0))
   assert 'tells nothing' in said and complaint in said
+
+
+def test_short_clips_leave_the_others_their_say():
+  long = clips(0, 0, 0, 0)
+  short = [clip(number, frames=frames) for number, frames in ((4, 5), (5, 12))]
+  alone, together = found(long), found([*long, *short])
+  assert np.isfinite(together.accepted).all() and np.isfinite(together.accuracy).all()
+  np.testing.assert_allclose(together.accepted[[0, -1]], alone.accepted[[0, -1]])
+  assert together.ranking > 0.9
+
+
+def test_of_short_clips_alone_nothing_is_said_of_large_shifts():
+  result = found([clip(number, frames=12) for number in range(4)])
+  assert np.isfinite(result.accepted[8:23]).all() and np.isnan(result.accepted[[0, -1]]).all()
+  assert result.accuracy[3] > 0.95
+  verdict(result)
+  picture(result)
 
 
 def test_picture():

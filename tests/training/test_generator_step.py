@@ -11,6 +11,8 @@ from conftest import tiny_config
 from ml_collections import ConfigDict
 
 from lpips_jax import models, perceptual
+from lpips_jax.models import SyncExpert
+from lpips_jax.training import generator_step
 from lpips_jax.training.generator_step import discrimination, loss_weights
 from lpips_jax.training.state import CLOSED, init_variables
 from lpips_jax.training.tasks import Frozen, make_task
@@ -68,6 +70,43 @@ def moved(before, after) -> list[bool]:
   return [not np.array_equal(a, b) for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)]
 
 
+def test_evaluation_is_of_each_window_alone_with_its_own_speech_over_whole_frames():
+  config = gan_config(adversarial=0.0)
+  task, model = make_task(config, frozen()), models.build(config.model)
+  variables = task.init().variables
+  metrics, _ = jax.jit(task.evaluate)(variables, BATCH, frozen().weights)
+  errors, improbable = [], []
+  for k in range(4):  # one by one: with BatchNorm's running statistics windows know nothing of each other
+    target, reference = (np.float32(BATCH[name][k]) / 255 for name in ('target', 'reference'))
+    masked = np.where(np.arange(32)[:, None, None] < 16, target, 0)
+    generated = model.apply(variables, np.concatenate([masked, reference], -1), BATCH['mel'][k])
+    errors.append(np.abs(generated - target).mean())
+    expert, weights = frozen().expert, frozen().weights['expert']
+    faces, speech = expert.apply(weights, generated[None], BATCH['window_mel'][k, None])
+    logit = expert.apply(weights, (faces * speech).sum(), method=SyncExpert.logits)
+    improbable.append(np.log1p(np.exp(-float(logit))))
+  np.testing.assert_allclose(metrics['reconstruction'], np.mean(errors), rtol=1e-4)
+  np.testing.assert_allclose(metrics['sync'], np.mean(improbable), rtol=1e-4)
+  assert np.ptp(improbable) > 1e-3 * np.mean(improbable)
+
+
+def test_lpips_is_given_frames_from_minus_1_to_1(monkeypatch):
+  config = gan_config(adversarial=0.0, perceptual=1.0)
+  task = make_task(config, frozen())
+  monkeypatch.setattr(generator_step, 'lpips', lambda x, y, weights, dtype: y.mean((1, 2, 3)))
+  metrics, _ = jax.jit(task.evaluate)(task.init().variables, BATCH, frozen().weights)
+  np.testing.assert_allclose(metrics['perceptual'], 2 * BATCH['target'].mean() / 255 - 1, rtol=1e-3)
+
+
+def test_the_discriminator_computes_in_what_the_generator_does(monkeypatch):
+  config = gan_config()
+  config.model.dtype = 'bfloat16'
+  seen = []
+  monkeypatch.setattr(generator_step, 'make_step', lambda networks, *rest: seen.append(networks))
+  make_task(config, frozen())
+  assert seen[0].discriminator.dtype == seen[0].generator.dtype == jnp.bfloat16
+
+
 @pytest.mark.parametrize('speech', ['mel', 'phones'])
 def test_an_expert_hears_what_it_was_trained_on(speech):
   config = gan_config(adversarial=0.0)
@@ -111,6 +150,7 @@ def test_then_both_learn_from_each_other():
   assert all(moved(before.adversary.params, after.adversary.params))
   assert metrics[-1]['discriminator'] < metrics[0]['discriminator'] - 0.02
   assert 'perceptual' not in metrics[0]  # of no weight, and not computed
+  assert metrics[0]['gradient_norm'] == 0 < metrics[0]['discriminator_gradient_norm']  # each its own, while one waits
 
 
 def test_in_parts_and_made_twice_a_step_is_much_the_same():

@@ -1,7 +1,9 @@
 """The training loop: nothing is lost when it is cut short, and nothing is mixed up when it goes on."""
 
+import contextlib
 import json
 import shutil
+from types import SimpleNamespace
 
 import grain
 import jax
@@ -124,15 +126,83 @@ def test_an_attempt_that_saved_nothing_is_not_in_the_way(trained_checkpoint, dir
     train(config, tmp_path / 'run', no_data)
 
 
-def test_a_run_keeps_the_expert_it_began_with(trained_checkpoint, directory):
-  config = tiny_config('generator', directory)
-  config.sync_expert = str(directory / 'another')
-  with pytest.raises(UserError, match=r'sync_expert: .* -> .*another'):
-    train(config, trained_checkpoint.parent, no_data)
-  config.sync_expert = ''
+def accepted(config, workdir):
+  """That a run may go on with these values."""
   with pytest.raises(RuntimeError, match='no data'):
-    train(config, trained_checkpoint.parent, no_data)
-  assert pretrained.read_config(trained_checkpoint).sync_expert == str(directory / 'sync_expert' / 'checkpoint')
+    train(config, workdir, no_data)
+
+
+@pytest.fixture
+def moved(trained_checkpoint, tmp_path):
+  """A run of a generator, elsewhere."""
+  return shutil.copytree(trained_checkpoint.parent, tmp_path / 'moved')
+
+
+def test_a_run_keeps_the_expert_it_began_with(moved, directory, caplog):
+  config = tiny_config('generator', directory)
+  config.sync_expert = ''
+  accepted(config, moved)
+  assert 'is not looked at' not in caplog.text
+  config.sync_expert = str(directory / 'another')
+  accepted(config, moved)
+  assert f'config.sync_expert={directory / "another"} is not looked at' in caplog.text
+  assert pretrained.read_config(moved / 'checkpoint').sync_expert == str(directory / 'sync_expert' / 'checkpoint')
+  shutil.rmtree(moved / 'checkpoint' / 'sync_expert')
+  with pytest.raises(UserError, match=r'sync_expert: .* -> .*another'):
+    train(config, moved, no_data)
+
+
+def test_what_leaves_the_result_as_it_is_may_change(moved, directory, caplog):
+  config = tiny_config('generator', directory)
+  config.data.update(data_dir='/elsewhere', workers=3)
+  config.update(remat=True, init_from='/gone', keep=7, steps=99)
+  accepted(config, moved)
+  assert 'BatchNorm' not in caplog.text
+  config.accumulate = 2
+  accepted(config, moved)
+  assert 'config.accumulate=2: BatchNorm now normalises over other parts' in caplog.text
+  kept = pretrained.read_config(moved / 'checkpoint')
+  assert (kept.data.data_dir, kept.data.workers, kept.keep) == ('/elsewhere', 3, 7)
+
+
+def test_steps_that_the_learning_rate_depends_on_may_not_change(moved, directory):
+  config = tiny_config('generator', directory)
+  config.optimizer.cosine = True
+  path = moved / 'checkpoint' / 'config.json'
+  path.write_text(config.to_json_best_effort())
+  accepted(config, moved)
+  config.steps = 3
+  with pytest.raises(UserError, match=r'run of 2 steps, over which config.optimizer.cosine .* --config.steps=2'):
+    train(config, moved, no_data)
+
+
+def test_networks_that_cannot_be_trained_with_are_one_line(directory, tmp_path):
+  folded = shutil.copytree(directory / 'sync_expert' / 'checkpoint', tmp_path / 'folded')
+  config = pretrained.read_config(folded)
+  config.folded = True
+  (folded / 'config.json').write_text(config.to_json())
+  config = tiny_config('generator', directory)
+  config.sync_expert = str(folded)
+  with pytest.raises(UserError, match='folded has its BatchNorm folded away: train with the checkpoint before folding'):
+    train(config, tmp_path / 'run', no_data)
+
+
+def test_the_average_is_what_is_evaluated_and_shown(directory, tmp_path):
+  config, seen = tiny_config('sync_expert', directory), []
+
+  def evaluate(variables, batch, weights):
+    seen.append(variables)
+    return {'loss': 1.0}, {}
+
+  def view(log, step, variables, *rest):
+    seen.append(variables)
+    return {}
+
+  pace = SimpleNamespace(paused=contextlib.nullcontext)
+  log = SimpleNamespace(evaluation=lambda step, values: None)
+  of_run = loop.Run(config, tmp_path, evaluate, {}, [{}, {}], [], view, pace, log)
+  loop._evaluated(of_run, 1, SimpleNamespace(average='average', variables='variables'))
+  assert seen == ['average'] * 3
 
 
 def no_data(config):

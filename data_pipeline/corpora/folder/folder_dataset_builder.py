@@ -11,5 +11,5 @@ class Builder(PreparedBuilder):
   Put your videos in a directory SOURCE, those of a person in a directory of their own within. Then
 
     python -m data_pipeline.preprocess --source=SOURCE --output=PREPARED --layout=folder
-    tfds build data_pipeline/corpora/folder --manual_dir=PREPARED --data_dir=DIR
+    python -m data_pipeline.build data_pipeline/corpora/folder --manual_dir=PREPARED --data_dir=DIR
   """

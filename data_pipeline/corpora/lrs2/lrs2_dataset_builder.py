@@ -12,7 +12,7 @@ class Builder(PreparedBuilder):
   are given, so that SOURCE holds `mvlrs_v1/` and the lists `train.txt`, `val.txt`, `test.txt` and `pretrain.txt`. Then
 
     python -m data_pipeline.preprocess --source=SOURCE --output=PREPARED --layout=lrs2
-    tfds build data_pipeline/corpora/lrs2 --manual_dir=PREPARED --data_dir=DIR
+    python -m data_pipeline.build data_pipeline/corpora/lrs2 --manual_dir=PREPARED --data_dir=DIR
 
   A directory that was prepared for Wav2Lip serves as SOURCE, too, with `--layout=wav2lip`.
   """

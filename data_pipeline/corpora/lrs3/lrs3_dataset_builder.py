@@ -12,5 +12,5 @@ class Builder(PreparedBuilder):
   `test/`. Then
 
     python -m data_pipeline.preprocess --source=SOURCE --output=PREPARED --layout=lrs3
-    tfds build data_pipeline/corpora/lrs3 --manual_dir=PREPARED --data_dir=DIR
+    python -m data_pipeline.build data_pipeline/corpora/lrs3 --manual_dir=PREPARED --data_dir=DIR
   """

@@ -12,5 +12,5 @@ class Builder(PreparedBuilder):
   are given, so that SOURCE holds `lipread_mp4/`. Then
 
     python -m data_pipeline.preprocess --source=SOURCE --output=PREPARED --layout=lrw
-    tfds build data_pipeline/corpora/lrw --manual_dir=PREPARED --data_dir=DIR
+    python -m data_pipeline.build data_pipeline/corpora/lrw --manual_dir=PREPARED --data_dir=DIR
   """

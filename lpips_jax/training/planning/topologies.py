@@ -11,7 +11,7 @@ from jax.sharding import AxisType, Mesh
 from lpips_jax.cli import UserError
 from lpips_jax.training import hardware
 
-GPUS = {'h100': 'NVIDIA H100', 'h200': 'NVIDIA H200'}
+GPUS = {'h100': 'NVIDIA H100 80GB HBM3', 'h200': 'NVIDIA H200'}
 # What XLA asks of a GPU. Limits are those of compute capability 9.0 in the CUDA C++ programming guide, the rest is of
 # the data sheet; versions of CUDA's libraries are those that jax 0.10 asks for, or later ones.
 _HOPPER = """

@@ -1,0 +1,98 @@
+"""Batches go on where they were, whoever makes them, and their workers are neither ended too early nor starved."""
+
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import threading
+from collections import namedtuple
+
+import grain
+import numpy as np
+import pytest
+from orbax.checkpoint import v1 as ocp
+
+from data_pipeline.batches import Batches
+from lpips_jax.cli import UserError
+
+Usage = namedtuple('Usage', 'total used free')
+MIB = 1 << 20
+
+
+def numbered(workers=0):
+  """Batches of one number each: their place."""
+  return Batches(grain.MapDataset.range(1 << 30).map(lambda n: {'n': np.array([n])}), workers, 1)
+
+
+def drawn(made, count):
+  return [int(next(made)['n'][0]) for _ in range(count)]
+
+
+@pytest.mark.parametrize(('before', 'after'), [(0, 1), (2, 0)])
+def test_a_run_goes_on_with_other_workers(before, after, tmp_path):
+  made, other = numbered(before), numbered(after)
+  assert drawn(made, 3) == [0, 1, 2]
+  with ocp.training.Checkpointer(tmp_path) as checkpointer:
+    checkpointer.save_checkpointables(3, {'data': made})
+    checkpointer.load_checkpointables(3, {'data': other})
+  assert drawn(other, 3) == drawn(made, 3) == [3, 4, 5]
+  made.close()
+  other.close()
+
+
+def test_any_process_may_go_on_with_the_state_of_any_other(tmp_path):
+  (tmp_path / '3' / 'data').mkdir(parents=True)
+  for process in range(2):
+    (tmp_path / '3' / 'data' / f'process_{process}-of-2.json').write_text(json.dumps({'drawn': 3}))
+  made = numbered()
+  with ocp.training.Checkpointer(tmp_path) as checkpointer:
+    checkpointer.load_checkpointables(3, {'data': made})
+  assert drawn(made, 2) == [3, 4]
+
+
+@pytest.mark.parametrize(
+  'state',
+  [{'next_index': 5}, {'next_index_in_cycle': 1, 'iterators_in_use_states': [{'next_index': 3}, {'next_index': 2}]}],
+)
+def test_states_of_earlier_versions_are_understood(state):
+  made = numbered()
+  made.set_state(state)
+  assert drawn(made, 2) == [5, 6]
+
+
+def test_sigterm_to_all_processes_is_for_this_one_and_workers_go_on():
+  made, over = numbered(workers=2), threading.Event()
+
+  def terminate():
+    while not over.wait(0.01):  # from their first moment on
+      for child in multiprocessing.active_children():
+        os.kill(child.pid, signal.SIGTERM)
+
+  thread = threading.Thread(target=terminate)
+  thread.start()
+  try:
+    assert drawn(made, 20) == list(range(20))
+  finally:
+    over.set()
+    thread.join()
+    made.close()
+
+
+def test_workers_need_shared_memory(monkeypatch):
+  monkeypatch.setattr(shutil, 'disk_usage', lambda path: Usage(64 * MIB, 4 * MIB, 60 * MIB))
+  dataset = grain.MapDataset.range(9)
+  Batches(dataset, 1, 10 * MIB)  # six of them
+  Batches(dataset, 0, 100 * MIB)
+  with pytest.raises(UserError, match=r'workers=2 need 100 MiB .* 60 MiB free: .*--shm-size.*--config.data.workers=1'):
+    Batches(dataset, 2, 10 * MIB)
+
+
+def test_workers_killed_for_want_of_shared_memory_are_one_line():
+  made = numbered(workers=1)
+  next(made)
+  (worker,) = multiprocessing.active_children()
+  os.kill(worker.pid, signal.SIGBUS)
+  with pytest.raises(UserError, match=r'workers=1 need shared memory, .* has none left: .*--shm-size'):
+    drawn(made, 20)
+  made.close()

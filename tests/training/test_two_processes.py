@@ -1,0 +1,103 @@
+"""Two processes that train as one save, evaluate, go on, are preempted, and fail together."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from conftest import ROOT, run, tiny_config
+from pair import PREEMPTED_AT
+
+from data_pipeline import input as data
+from lpips_jax import pretrained
+
+LONGEST = 300  # seconds, of a machine with much else to do
+
+
+def both(*lines: list) -> list[tuple[int, str, str]]:
+  """Runs a command in each of two processes that share a coordinator: their exit statuses and what they said."""
+  with socket.socket() as free:
+    free.bind(('localhost', 0))
+    coordinator = f'--coordinator=localhost:{free.getsockname()[1]}'
+  environment = os.environ | {'PYTHONPATH': f'{ROOT}:{ROOT / "tests"}:{ROOT / "tests" / "training"}'}
+  started = [
+    subprocess.Popen(
+      [sys.executable, *line, coordinator, '--processes=2', f'--process={k}'],
+      stdout=subprocess.PIPE,
+      stderr=subprocess.PIPE,
+      text=True,
+      env=environment,
+      start_new_session=True,
+    )
+    for k, line in enumerate(lines)
+  ]
+  try:
+    said = [process.communicate(timeout=LONGEST) for process in started]
+  finally:
+    for process in started:
+      process.kill()
+  return [(process.returncode, *texts) for process, texts in zip(started, said, strict=True)]
+
+
+@pytest.fixture(scope='module')
+def pair(directory):
+  """What two processes said, and the directory of their run."""
+  data.train_batches(tiny_config('sync_expert', directory))  # the corpus is there
+  line = [Path(__file__).with_name('pair.py'), f'--directory={directory}']
+  return both(line, line), directory / 'run'
+
+
+def test_they_save_and_go_on_and_are_preempted_together(pair):
+  ends, workdir = pair
+  steps = [[int(line.split()[1]) for line in out.splitlines() if line.startswith('reached')] for _, out, _ in ends]
+  assert steps[0] == steps[1], ends
+  assert steps[0][:2] == [2, 4] and PREEMPTED_AT <= steps[0][2] < 1000
+  assert pretrained.load(workdir / 'checkpoint' / str(steps[0][2])).step == steps[0][2]
+
+
+def test_what_they_evaluate_is_what_one_process_does(pair, directory, tmp_path):
+  _, workdir = pair
+  config = tiny_config('sync_expert', directory)
+  config.data.batch_size = 4
+  run(config, tmp_path / 'alone')
+  ours, theirs = (evaluated(path / 'metrics.jsonl') for path in (tmp_path / 'alone', workdir))
+  assert theirs.keys() == ours.keys()
+  for name in ('loss', 'bce', 'contrastive'):
+    np.testing.assert_allclose(theirs[name], ours[name], rtol=1e-3)
+
+
+def evaluated(log):
+  """The evaluation of step 2."""
+  lines = [json.loads(line) for line in log.read_text().splitlines()]
+  return next(line for line in lines if line['kind'] == 'eval' and line['step'] == 2)
+
+
+def test_one_process_goes_on_with_what_two_have_saved(pair, directory):
+  _, workdir = pair
+  config = tiny_config('sync_expert', directory)
+  config.data.batch_size = 4
+  reached = pretrained.load(max((workdir / 'checkpoint').glob('[0-9]*'), key=lambda path: int(path.name))).step
+  config.update(steps=reached + 1, checkpoint_every=1000, eval_every=1000)
+  state = run(config, workdir)
+  assert int(state.step) == reached + 1
+  assert all(np.isfinite(x).all() for x in jax.tree.leaves(state.average))
+
+
+def test_when_one_fails_both_end_and_say_so_in_a_line_each(pair):
+  ends, _ = pair
+  assert [(status, err) for status, _, err in ends] == [
+    (2, 'pair.py: the first process has failed\n'),
+    (2, 'pair.py: ended, as another process failed: process 0 says why\n'),
+  ]
+
+
+def test_one_that_fails_before_it_has_joined_tells_the_other(tmp_path):
+  line = [ROOT / 'train.py', f'--config={ROOT / "configs" / "quickstart.py"}', f'--workdir={tmp_path}']
+  first, second = both(line, [*line, '--config.nothing=1'])
+  assert (first[0], first[2]) == (2, 'train.py: ended, as another process failed: process 1 says why\n')
+  assert second[0] == 2 and second[2].startswith('train.py: --config has no key') and second[2].count('\n') == 1
