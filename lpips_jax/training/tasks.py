@@ -188,14 +188,12 @@ def _kept(
     load: raises UserError for another kind of network.
 
   Raises:
-    UserError: the network cannot be differentiated: it is exported, or its BatchNorm is folded away.
+    UserError: as `load`; or the network cannot be trained with, as its BatchNorm is folded away.
   """
   kept = checkpoint / name
   if kept.exists() and (pretrained.has_steps(checkpoint) or not named):
     return pretrained.load(kept)
   network = load(named)
-  if not isinstance(network, pretrained.Pretrained):
-    raise UserError(f'{named} is exported StableHLO: train with the checkpoint directory that it is made of')
   if network.config.get('folded'):
     raise UserError(f'{named} has its BatchNorm folded away: train with the checkpoint before folding')
   if jax.process_index() == 0:
