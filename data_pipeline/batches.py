@@ -41,6 +41,7 @@ class Batches(grain.DatasetIterator):
     self._dataset, self._workers, self._drawn = dataset, workers, 0
     self._made: grain.DatasetIterator | None = None
     if workers:
+      processes.start_tracker()
       _check_shared_memory(workers, bytes_a_batch)
 
   def __next__(self) -> dict[str, np.ndarray]:
@@ -91,7 +92,7 @@ def in_processes(dataset: grain.MapDataset, workers: int) -> grain.IterDataset:
   """The same elements in the same order, made ahead by processes; their errors and their deaths are raised here."""
   one_thread = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)  # more of them wait for each other's Python
   options = grain.MultiprocessingOptions(num_workers=workers)
-  processes.keep_tracker_quiet()
+  processes.start_tracker()
   return dataset.to_iter_dataset(one_thread).mp_prefetch(options, worker_init_fn=_start_worker)
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from multiprocessing import resource_tracker
 
 KEPT_MEMORY = 64 << 20  # bytes
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt(3)
@@ -31,12 +32,14 @@ def held_back(number: signal.Signals) -> Iterator[None]:
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def keep_tracker_quiet() -> None:
-  """Has Python's resource tracker free the memory that workers shared, when they are ended, without a warning.
+def start_tracker() -> None:
+  """Starts Python's resource tracker, a process that frees the memory that workers shared, without a warning.
 
-  To be called before the first worker starts; the tracker, a process of its own, reads the environment.
+  To be called before the first worker starts, and outside of `held_back`: Python delivers what is held back to whoever
+  starts the tracker, and to the processes that it starts thereafter.
   """
   os.environ.setdefault('PYTHONWARNINGS', 'ignore:resource_tracker')
+  resource_tracker.ensure_running()
 
 
 def keep_freed_memory() -> None:

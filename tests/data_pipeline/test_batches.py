@@ -5,12 +5,14 @@ import multiprocessing
 import os
 import shutil
 import signal
-import threading
+import subprocess
+import sys
 from collections import namedtuple
 
 import grain
 import numpy as np
 import pytest
+from conftest import ROOT
 from orbax.checkpoint import v1 as ocp
 
 from data_pipeline.batches import Batches
@@ -61,22 +63,34 @@ def test_states_of_earlier_versions_are_understood(state):
   assert drawn(made, 2) == [5, 6]
 
 
-def test_sigterm_to_all_processes_is_for_this_one_and_workers_go_on():
-  made, over = numbered(workers=2), threading.Event()
-
-  def terminate():
-    while not over.wait(0.01):  # from their first moment on
-      for child in multiprocessing.active_children():
-        os.kill(child.pid, signal.SIGTERM)
-
-  thread = threading.Thread(target=terminate)
-  thread.start()
-  try:
-    assert drawn(made, 20) == list(range(20))
-  finally:
-    over.set()
-    thread.join()
-    made.close()
+def test_sigterm_to_all_processes_is_for_the_parent_and_workers_go_on(tmp_path):
+  script = tmp_path / 'command.py'  # of its own: the first worker of a process is started in another way than the next
+  script.write_text(
+    'import multiprocessing, os, signal, threading\n'
+    'import grain\n'
+    'from absl import flags\n'
+    'from data_pipeline.batches import Batches\n'
+    'def terminate():\n'
+    '  while not over.wait(0.01):\n'  # from their first moment on
+    '    for child in multiprocessing.active_children():\n'
+    '      os.kill(child.pid, signal.SIGTERM)\n'
+    'def main():\n'
+    '  made, thread = Batches(grain.MapDataset.range(1 << 30), 1, 1), threading.Thread(target=terminate)\n'
+    '  thread.start()\n'
+    '  try:\n'
+    '    print([next(made) for _ in range(5)])\n'
+    '  finally:\n'
+    '    over.set()\n'
+    '    thread.join()\n'
+    '    made.close()\n'
+    'if __name__ == "__main__":\n'
+    '  flags.FLAGS.mark_as_parsed()\n'
+    '  over = threading.Event()\n'
+    '  main()\n'
+  )
+  environment = os.environ | {'PYTHONPATH': str(ROOT)}
+  result = subprocess.run([sys.executable, script], capture_output=True, text=True, env=environment)
+  assert (result.returncode, result.stdout, result.stderr) == (0, '[0, 1, 2, 3, 4]\n', '')
 
 
 def test_workers_need_shared_memory(monkeypatch):
