@@ -3,7 +3,6 @@
 import hashlib
 import math
 import os
-import tempfile
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from absl import logging
 
 from lpips_jax.cli import UserError
-from lpips_jax.files import user_cache
+from lpips_jax.files import user_cache, write_whole
 from lpips_jax.media import tilt, turning, ycbcr
 from lpips_jax.media.track import SAME_FACE, overlap
 from lpips_jax.media.ycbcr import Planes
@@ -194,9 +193,7 @@ def _download(target: Path) -> None:
       logging.warning('%s is not the file that this project was tested with: not used', YUNET_URL)
       return
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-      file.write(content)
-    os.replace(file.name, target)
+    write_whole(target, content)
   except OSError as error:  # no network, no such host, no room: the cascade serves
     logging.debug('no YuNet from %s: %s', YUNET_URL, error)
 
