@@ -48,18 +48,29 @@ def decode(container: av.container.InputContainer, stream: av.stream.Stream) -> 
     container: an open container, wherever it was last sought to.
     stream: one of its streams.
   """
-  packets = container.demux(stream)
-  while True:
+  for packet in packets(container, stream):
     try:
-      packet = next(packets, None)
-      if packet is None:
-        return
       frames = packet.decode()
     except av.InvalidDataError:
       continue
     except (av.FFmpegError, OSError):
       return
     yield from frames
+
+
+def packets(container: av.container.InputContainer, stream: av.stream.Stream) -> Iterator[av.Packet]:
+  """Yields the packets of one stream, those that can be read, and an empty one at the end."""
+  coming = container.demux(stream)
+  while True:
+    try:
+      packet = next(coming, None)
+    except av.InvalidDataError:
+      continue
+    except (av.FFmpegError, OSError):
+      return
+    if packet is None:
+      return
+    yield packet
 
 
 def reason(error: BaseException) -> str:
