@@ -30,7 +30,7 @@ def tfds() -> None:
 def _build(arguments: list[str]) -> None:
   parser = simple_parsing.ArgumentParser('tfds build', description=build.Args.__doc__)
   parser.add_arguments(build.Args, 'build')
-  command = parser.parse_args(arguments).build
+  command = parser.parse_args([cli.at_home(argument) for argument in arguments]).build
   try:
     command.execute()
   except (cli.UserError, OSError, AssertionError) as error:  # the last is what TFDS raises of a --manual_dir
