@@ -17,7 +17,7 @@ from lpips_jax.dubbing.engine import BATCH_SIZE, PRECISIONS, Dubber
 from lpips_jax.dubbing.jobs import dub_all
 from lpips_jax.dubbing.options import LENGTHS, REFERENCES, SILENCES, Options, from_text
 from lpips_jax.dubbing.stages import profile
-from lpips_jax.files import keep_compiled_programs, return_freed_memory
+from lpips_jax.files import keep_compiled_programs, return_freed_memory, share_accelerators
 from lpips_jax.media.detect import DETECTORS
 from lpips_jax.media.writing import CODECS, CONTAINERS
 
@@ -69,20 +69,34 @@ def main() -> None:
     if given.face or given.audio or given.output:
       cli.fail('--face, --audio and --output are columns of --jobs: give those or a list')
     process, processes = _share()
-    dub_all(given.jobs, Dubber(*network), options, process, processes)
+    if processes > 1:
+      share_accelerators()
+    dubber = Dubber(*network)
+    try:
+      dub_all(given.jobs, dubber, options, process, processes)
+    finally:
+      _say_what_it_took(dubber)
   else:
     cli.require_flags('face', 'audio', 'output', 'checkpoint')
     if given.process is not None or given.processes is not None:
       cli.fail('--process and --processes share a list of --jobs: give one, or leave them out')
+    process, processes = _share()
+    if process > 0:
+      print(f'process {process} of {processes} has nothing to do: there is one dub')
+      return
     dubber = Dubber(*network)
     dubber.dub(given.face, given.audio, given.output, Options(**options))
     print(f'wrote {given.output}')
-    if given.profile:
-      print(profile(dubber.times, dubber.seconds))
+    _say_what_it_took(dubber)
+
+
+def _say_what_it_took(dubber: Dubber) -> None:
+  if flags.FLAGS.profile and dubber.all_times:
+    print(profile(dubber.all_times, dubber.all_seconds), flush=True)
 
 
 def _share() -> tuple[int, int]:
-  """Which part of a list of jobs is this process's: what the flags say, else SLURM, else all of it."""
+  """Which process of how many this is: what the flags say, else SLURM, else the only one."""
   given = flags.FLAGS
   if (given.process is None) != (given.processes is None):
     cli.fail('--process and --processes belong together: give both')

@@ -19,7 +19,7 @@ NAME = 'python -m data_pipeline.build'
 def main() -> None:
   parser = simple_parsing.ArgumentParser(NAME, description=build.Args.__doc__)
   parser.add_arguments(build.Args, 'build')
-  command = parser.parse_args().build
+  command = parser.parse_args([cli.at_home(argument) for argument in sys.argv[1:]]).build
   try:
     command.execute()
   except (cli.UserError, OSError, AssertionError) as error:  # the last is what TFDS raises of a --manual_dir

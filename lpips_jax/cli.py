@@ -6,6 +6,7 @@ import copy
 import errno
 import logging as python_logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -18,6 +19,7 @@ from tqdm import tqdm
 
 HELP = '--help', '-help', '-h', '--helpfull', '--helpshort'
 MINUTE = 60.0  # seconds
+PATH_AT_HOME = re.compile(r'(?:^|(?<=[=,]))~[^/,=]*(?=/|,|$)')
 LINE = 200  # characters of a library's error
 FAILED, BAD_INPUT, BY_SIGNAL = 1, 2, 128  # exit statuses; to the last, as shells do, the signal's number is added
 
@@ -102,6 +104,15 @@ def require_flags(*names: str) -> None:
   missing = [f'--{name}' for name in names if flags.FLAGS[name].value in (None, '', [])]
   if missing:
     fail(f'missing {", ".join(missing)}: see --help')
+
+
+def at_home(text: str) -> str:
+  """Puts the home directory where a path begins with `~`, as shells do, which do not see it in --face=~/me.mp4.
+
+  Args:
+    text: a path, paths between commas, or such as in --flag=PATH and --flag=NAME=PATH,….
+  """
+  return PATH_AT_HOME.sub(lambda found: os.path.expanduser(found[0]), text)
 
 
 def fail(message: str) -> NoReturn:
@@ -196,7 +207,7 @@ def _ending(error: BaseException) -> Ending:
 def _parse(positional: Sequence[str]) -> None:
   """Parses flags. A config file runs as they are parsed, so whatever it raises is an error of its author, not ours."""
   try:
-    rest = flags.FLAGS(sys.argv)[1:]
+    rest = flags.FLAGS([sys.argv[0], *map(at_home, sys.argv[1:])])[1:]
     open_ones = [name for name in positional if not flags.FLAGS[name].present]
     for name, value in zip(open_ones, tuple(rest), strict=False):
       flags.FLAGS[name].parse(value)

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import secrets
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -12,23 +13,42 @@ from pathlib import Path
 from lpips_jax.cli import UserError
 
 LOCK = '.lock'
+PART_NAME = 32  # characters of a file's name that its unfinished part has, too: names cannot be of any length
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # glibc's numbers, malloc.h
 
 
+@contextlib.contextmanager
+def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
+  """Yields the name of a file to write, which becomes `path` once all went well, and is gone otherwise.
+
+  Nobody ever sees half of it, not even after a power failure. Where `path` is a link, what it points to is replaced.
+
+  Raises:
+    OSError: it cannot be put in place.
+  """
+  target = Path(os.path.realpath(path))
+  part = target.with_name(f'{target.name[:PART_NAME]}.{secrets.token_hex(8)}.part')  # a name that nobody else has
+  try:
+    yield part
+    with part.open('rb') as file:
+      os.fsync(file.fileno())
+    os.replace(part, target)
+  finally:
+    part.unlink(missing_ok=True)
+
+
 def write_whole(path: Path, content: bytes | str) -> None:
-  """Writes beside and renames, so that nobody ever sees half of it; text as UTF-8.
+  """Writes a file by `written_whole`; text as UTF-8.
 
   Raises:
     UserError: there is something that is no file, such as a directory or a device.
     OSError: it cannot be written, such as to a full disk; then nothing is left behind, and the error names the file.
   """
   check_replaceable(path)
-  beside = path.with_name(path.name + '.part')
   try:
-    beside.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(beside, path)
+    with written_whole(path) as part, part.open('xb') as file:
+      file.write(content.encode() if isinstance(content, str) else content)
   except OSError as error:
-    beside.unlink(missing_ok=True)
     raise OSError(error.errno, error.strerror, str(path)) from error
 
 
@@ -63,7 +83,7 @@ def alone_in(directory: Path) -> Iterator[None]:
   Raises:
     UserError: another one is at work there.
   """
-  with (directory / LOCK).open('w') as lock:
+  with open(directory / LOCK, 'w', opener=_opened_unless_link) as lock:
     try:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -71,6 +91,11 @@ def alone_in(directory: Path) -> Iterator[None]:
     except OSError:  # a file system without locks
       pass
     yield
+
+
+def _opened_unless_link(path: str, flags: int) -> int:
+  """Opens what will not be written to as it is: a link, which anybody may have put there, would name another file."""
+  return os.open(path, (flags | os.O_NOFOLLOW) & ~os.O_TRUNC, 0o666)
 
 
 def return_freed_memory() -> None:
@@ -121,3 +146,8 @@ def keep_compiled_programs() -> None:
   """Has JAX keep what it compiles, for the next start; to be called before JAX is imported. Who has set it, decides."""
   os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(user_cache() / 'programs'))
   os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0.2')
+
+
+def share_accelerators() -> None:
+  """Has JAX take of a GPU what it needs, for by default the first process takes most of it; to be called as above."""
+  os.environ.setdefault('XLA_PYTHON_CLIENT_PREALLOCATE', 'false')

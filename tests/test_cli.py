@@ -70,6 +70,32 @@ def test_flags_reach_main(command):
   assert seen == [(5, 8)]
 
 
+@pytest.mark.parametrize(
+  ('given', 'expected'),
+  [
+    ('--name=~/a', '/home/me/a'),
+    ('--name=~', '/home/me'),
+    ('--name=ours=~/a,theirs=~/b,~/c', 'ours=/home/me/a,theirs=/home/me/b,/home/me/c'),
+    ('--name=a~/b~', 'a~/b~'),
+    ('--name=./~/a', './~/a'),
+    ('--name=~no-such-user/a', '~no-such-user/a'),
+  ],
+)
+def test_home_is_where_shells_have_it(command, monkeypatch, given, expected):
+  seen = []
+  monkeypatch.setenv('HOME', '/home/me')
+  assert command(given, main=lambda: seen.append(flags.FLAGS.name)) == (0, '', '')
+  assert seen == [expected]
+
+
+def test_a_config_at_home(command, monkeypatch, tmp_path):
+  seen = []
+  monkeypatch.setenv('HOME', str(tmp_path))
+  main = lambda: seen.append(flags.FLAGS.config.name)  # noqa: E731
+  assert command('--config=~/good.py', '--config.name=~/b', main=main) == (0, '', '')
+  assert seen == [f'{tmp_path}/b']
+
+
 @pytest.mark.parametrize('flag', ['--help', '-h', '--helpfull'])
 def test_help_is_no_error(command, flag):
   status, out, err = command(flag)

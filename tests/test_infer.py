@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lpips_jax import files
 from lpips_jax.media.video import VideoInfo
 from lpips_jax.media.writing import write_video
 
@@ -78,3 +79,55 @@ def test_help(directory):
   assert result.returncode == 0 and result.stderr == ''
   for flag in ('face', 'audio', 'output', 'checkpoint', 'detector', 'boxes', 'pads', 'length', 'jobs', 'batch_size'):
     assert f'--{flag}:' in result.stdout
+
+
+SCRIPT = """
+import os
+import sys
+import infer
+from lpips_jax import cli
+from lpips_jax.dubbing.stages import Times
+
+class Dubber:
+  fingerprint, frames, all_seconds = '', 13, 2.0
+
+  def __init__(self, *_):
+    self.all_times = {}
+
+  def dub(self, face, audio, output, options):
+    self.all_times['encode'] = self.all_times.get('encode', Times()) + Times(13, 1.0, 1.0)
+    if output == 'bad.mp4':
+      raise cli.UserError('bad')
+    print('made', output)
+
+infer.Dubber = Dubber
+cli.run(infer.main)
+"""
+
+
+def test_several_processes_and_a_profile(directory):
+  """One dub is done once under srun; of a list, too, the profile is printed, whatever becomes of it."""
+  (directory / 'jobs.csv').write_text('face,audio,output\nface.mp4,speech.wav,a.mp4\nface.mp4,speech.wav,bad.mp4\n')
+  one = ['--face=face.mp4', '--audio=speech.wav', '--output=one.mp4']
+
+  def run(process, *arguments):
+    command = [sys.executable, '-c', SCRIPT, '--checkpoint=none', '--profile', *arguments]
+    environment = os.environ | {'PYTHONPATH': str(ROOT), 'SLURM_STEP_NUM_TASKS': '2', 'SLURM_PROCID': str(process)}
+    if process is None:
+      del environment['SLURM_STEP_NUM_TASKS']
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)
+
+  with ThreadPoolExecutor(3) as pool:
+    first, second, listed = pool.map(run, (0, 1, None), *zip(one, one, ['--jobs=jobs.csv'] * 3, strict=True))
+  assert 'made one.mp4' in first.stdout and 'encode            13' in first.stdout, first.stderr
+  assert second.stdout == 'process 1 of 2 has nothing to do: there is one dub\n' and second.returncode == 0
+  assert listed.returncode == 2 and 'encode            26' in listed.stdout, listed.stdout + listed.stderr
+
+
+def test_processes_that_share_a_gpu_do_not_take_all_of_it(monkeypatch):
+  monkeypatch.delenv('XLA_PYTHON_CLIENT_PREALLOCATE', raising=False)
+  files.share_accelerators()
+  assert os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] == 'false'
+  monkeypatch.setenv('XLA_PYTHON_CLIENT_PREALLOCATE', 'true')
+  files.share_accelerators()
+  assert os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] == 'true'

@@ -50,6 +50,8 @@ class Dubber:
   Attributes:
     times: what each step of the last dub took.
     seconds: what the last dub took, from its first step to its last.
+    all_times: what each step of all dubs took.
+    all_seconds: what all dubs took.
 
   Raises:
     UserError: there is no generator.
@@ -68,7 +70,8 @@ class Dubber:
     if precision not in PRECISIONS:
       raise UserError(f'--precision must be one of {", ".join(PRECISIONS)}, not {precision!r}')
     self.times: dict[str, Times] = {}
-    self.seconds = 0.0
+    self.seconds = self.all_seconds = 0.0
+    self.all_times: dict[str, Times] = {}
     self._checkpoint, self._batch_size, self._precision = checkpoint, batch_size, precision
     self._progress, self._trust_stablehlo = progress, trust_stablehlo
     self._made: Any = None
@@ -146,6 +149,9 @@ class Dubber:
       if options.save_boxes is not None:
         write_boxes(options.save_boxes, locate.found)
     self.seconds = time.perf_counter() - begun
+    self.all_seconds += self.seconds
+    for name, times in self.times.items():
+      self.all_times[name] = self.all_times.get(name, Times()) + times
 
   def _look(
     self, face: Path_, info: VideoInfo, locate: Locator, end: Fraction | None, options: Options

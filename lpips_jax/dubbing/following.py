@@ -78,13 +78,19 @@ def follow(
 
 
 class One:
-  """The most prominent person, or the one in some place from the left, followed until they have left for a second."""
+  """The most prominent person, or the one in some place from the left, followed until they have left for a second.
+
+  Attributes:
+    most: faces that were to be chosen from at once.
+  """
 
   def __init__(self, from_left: int | None = None) -> None:
+    self.most = 0
     self._from_left = from_left
     self._who: Sightings | None = None
 
   def __call__(self, frame: int, present: list[Present]) -> list[Present]:
+    self.most = max(self.most, len(present))
     same = [one for one in present if one.who is self._who]
     if same or not present or (self._who is not None and self._who.frames[-1] > frame):
       return same

@@ -1,23 +1,28 @@
 """A list of dubs, done one after another by one warm generator; what is done stays done when the list is run again."""
 
+import codecs
 import csv
 import hashlib
 import io
 import json
 import os
+import re
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lpips_jax import cli
 from lpips_jax.cli import UserError, first_line
 from lpips_jax.dubbing.engine import Dubber
 from lpips_jax.dubbing.options import Options, from_text
 from lpips_jax.files import write_whole
 
 COLUMNS = 'face', 'audio', 'output'
+SEPARATORS = ',', ';', '\t'
+SEPARATOR = re.compile(r'sep=(.)\r?\n', re.IGNORECASE)
 RESULTS = 'line', 'output', 'status', 'frames', 'seconds', 'note', 'key'
 DONE, FAILED = 'done', 'failed'
 
@@ -86,32 +91,68 @@ def dub_all(
 
 
 def read_jobs(path: str | os.PathLike[str]) -> list[Job]:
-  """Reads a list of jobs; raises UserError when it is none, or when two jobs have one output."""
-  try:
-    with open(path, newline='', encoding='utf-8-sig') as file:
-      reader = csv.DictReader(file)
-      rows = [(reader.line_num, row) for row in reader]
-  except (OSError, UnicodeDecodeError, csv.Error) as error:
-    raise UserError(f'the job list {path} cannot be read: {getattr(error, "strerror", None) or error}') from error
-  if not rows:
-    raise UserError(f'the job list {path} has no rows')
+  """Reads a list of jobs, as spreadsheets save them: with commas, semicolons or tabs, in UTF-8 or UTF-16.
+
+  Blanks around values, and `~` for the home directory, are as shells have them.
+
+  Raises:
+    UserError: it is no list of jobs, or two jobs have one output.
+  """
+  columns, rows = _table(path)
+  missing = [column for column in COLUMNS if column not in columns]
+  if not rows or (missing and len(columns) < 2):
+    raise UserError(f'the job list {path} has no rows: it needs {",".join(COLUMNS)} in its first line, and jobs below')
+  if missing or len(set(columns)) < len(columns):
+    problem = f'lacks {", ".join(missing)}' if missing else 'names a column twice'
+    raise UserError(f'the job list {path} {problem}: its columns are {", ".join(columns)}, not {",".join(COLUMNS)},…')
   jobs, outputs = [], {}
-  for line, row in rows:
-    missing = [column for column in COLUMNS if not row.get(column)]
-    if missing or None in row:
-      problem = f'lacks a value of {", ".join(missing)}' if missing else 'has more values than columns'
-      raise UserError(f'the job list {path} {problem} in line {line}: it needs {",".join(COLUMNS)}')
-    options = {name: value for name, value in row.items() if name not in COLUMNS and value}
-    try:
-      from_text(options)
-    except UserError as error:
-      raise UserError(f'the job list {path} line {line}: {error}') from error
-    for output in filter(None, (row['output'], row.get('preview'), row.get('save_boxes'))):
-      before = outputs.setdefault(os.path.abspath(output), line)
+  for line, values in rows:
+    jobs.append(job := _job(path, line, columns, values))
+    for output in filter(None, (job.output, job.options.get('preview'), job.options.get('save_boxes'))):
+      before = outputs.setdefault(os.path.realpath(output), line)
       if before != line:
         raise UserError(f'lines {before} and {line} of the job list {path} both write {output}')
-    jobs.append(Job(line, *(row[column] for column in COLUMNS), options))
   return jobs
+
+
+def _table(path: str | os.PathLike[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
+  """The names of the columns, and of each row that is not blank its line and its values, without blanks around."""
+  try:
+    text = _decoded(Path(path).read_bytes())
+    lines = io.StringIO(text, newline='')
+    told = SEPARATOR.match(text)  # a line that Excel writes and reads
+    skipped = 1 if told and lines.readline() else 0
+    header = text.splitlines()[skipped] if len(text.splitlines()) > skipped else ''
+    separator = told[1] if told else max(SEPARATORS, key=header.count)
+    reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
+    rows = [(skipped + reader.line_num, [value.strip() for value in row]) for row in reader]
+  except (OSError, UnicodeDecodeError, csv.Error) as error:
+    raise UserError(f'the job list {path} cannot be read: {getattr(error, "strerror", None) or error}') from error
+  rows = [row for row in rows if any(row[1])]
+  return ([name.lower() for name in rows[0][1]], rows[1:]) if rows else ([], [])
+
+
+def _decoded(content: bytes) -> str:
+  """UTF-8, or UTF-16 by its mark, or by the zeros that it has and UTF-8 has not."""
+  if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    return content.decode('utf-16')
+  if b'\0' in content[:2]:
+    return content.decode('utf-16-be' if content[:1] == b'\0' else 'utf-16-le')
+  return content.decode('utf-8-sig')
+
+
+def _job(path: str | os.PathLike[str], line: int, columns: Sequence[str], values: Sequence[str]) -> Job:
+  named = {name: cli.at_home(value) for name, value in zip(columns, values, strict=False) if value}
+  missing = [column for column in COLUMNS if column not in named]
+  if missing or any(values[len(columns) :]):
+    problem = f'lacks a value of {", ".join(missing)}' if missing else 'has more values than columns'
+    raise UserError(f'the job list {path} {problem} in line {line}: its columns are {", ".join(columns)}')
+  options = {name: value for name, value in named.items() if name not in COLUMNS}
+  try:
+    from_text(options)
+  except UserError as error:
+    raise UserError(f'the job list {path} line {line}: {error}') from error
+  return Job(line, *(named[column] for column in COLUMNS), options)
 
 
 def _dub(dubber: Dubber, job: Job, options: Mapping[str, Any]) -> str | None:

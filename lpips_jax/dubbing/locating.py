@@ -68,11 +68,15 @@ class FoundBoxes:
       self.found.append(boxes)
       yield shown, self._grown(shown.index)
     if not any(self.found):
-      index, frames = self._options.face_index, f'in any of its {len(self.found)} frames'
-      who = f'face number {index} from the left (0 is the first)' if index else 'face'
-      raise UserError(f'{os.fspath(self._face)} shows no {who} {frames}')
+      raise UserError(f'{os.fspath(self._face)} shows no {self._wanted()} in any of its {len(self.found)} frames')
     for shown in itertools.chain(repeated, frames):
       yield shown, self._grown(shown.index)
+
+  def _wanted(self) -> str:
+    most = getattr(self._choose, 'most', 0)
+    if not most:
+      return 'face'
+    return f'face number {self._options.face_index} from the left (0 is the first, {most - 1} the last at any time)'
 
   def _grown(self, frame: int) -> Boxes:
     return [grown(box, self._options.pads, self._info, frame) for box in self.found[frame]]

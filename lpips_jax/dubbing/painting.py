@@ -15,6 +15,7 @@ from lpips_jax.dubbing.preview import Watch
 from lpips_jax.media import audio, faces, loudness, phones, warping, ycbcr
 from lpips_jax.media.alignment import UNMOVED, in_pose, pose_between
 from lpips_jax.media.pictures import to_bytes
+from lpips_jax.media.pieces import Sound, shifted
 from lpips_jax.media.playback import Shown
 
 if TYPE_CHECKING:  # bad input is told before JAX is waited for
@@ -29,19 +30,17 @@ class Speech:
   """What is said, as the generator hears it.
 
   Args:
-    samples: (S,) float in [-1, 1] at 16 kHz, from the first frame on; after their end there is silence.
+    samples: (S,) float in [-1, 1] at 16 kHz, from the first frame on, pieced or not; after their end there is silence.
     pauses: whether mouths are shut where the speech pauses, or left to the generator.
     kind: what the generator hears: 'mel', or 'phones', as `media.phones` has them.
     level: of the mel that it hears: see `media.loudness.mel_of`.
   """
 
-  def __init__(self, samples: np.ndarray, pauses: bool, kind: str = 'mel', level: str = loudness.NORMALISED) -> None:
-    padded = np.pad(loudness.at_level(samples, level), (0, int(CLOSING_SILENCE * audio.SAMPLE_RATE)))
-    track = audio.melspectrogram(padded)
-    silent = np.full_like(track[:1], -audio.MAX_VALUE)
-    if kind == 'phones':
-      track, silent = phones.phone_track(phones.hear(padded), track), phones.silent_track(1)
-    self._track, self._silent = track, np.repeat(silent, audio.WINDOW, 0).T
+  def __init__(self, samples: Sound, pauses: bool, kind: str = 'mel', level: str = loudness.NORMALISED) -> None:
+    padded = shifted(loudness.at_level(samples, level), 0, int(CLOSING_SILENCE * audio.SAMPLE_RATE))
+    mel = audio.pieced_mel(padded)
+    self._track = phones.PhoneTrack(phones.hear(padded), mel) if kind == 'phones' else mel
+    self._silent = phones.silence(kind, audio.WINDOW).T
     self._pauses = silence.find_pauses(samples) if pauses else None
 
   def __call__(self, times: Sequence[Fraction], lead: Fraction) -> np.ndarray:

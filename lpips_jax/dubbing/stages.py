@@ -32,6 +32,9 @@ class Times:
   busy: float = 0.0
   cpu: float = 0.0
 
+  def __add__(self, other: 'Times') -> 'Times':
+    return Times(self.items + other.items, self.busy + other.busy, self.cpu + other.cpu)
+
 
 def profile(times: Mapping[str, Times], seconds: float) -> str:
   """Returns a table of what each stage took, and of the whole; stages work side by side, so that they add up to more.

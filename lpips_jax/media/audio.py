@@ -5,11 +5,14 @@ by a frame. The numbers are Wav2Lip's, so that its released weights see the inpu
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import cache
+from typing import Protocol
 
 import numpy as np
+
+from lpips_jax.media.pieces import Pieced, Sound, in_pieces
 
 SAMPLE_RATE = 16_000  # Hz
 FFT_SIZE = 800  # samples, 50 ms; also the length of the Hann window
@@ -24,7 +27,15 @@ MIN_MAGNITUDE = 1e-5
 REFERENCE_DB = 20.0
 FLOOR_DB = -100.0
 MAX_VALUE = 4.0
-BLOCK = 2048  # mel frames transformed at once, so that an hour of sound takes no more memory than a minute
+BLOCK = 2048  # mel frames transformed at once
+
+
+class Rows(Protocol):
+  """A spectrogram, or what is laid out like one: an array, or what gives the same slices."""
+
+  def __len__(self) -> int: ...
+
+  def __getitem__(self, part: slice) -> np.ndarray: ...
 
 
 def melspectrogram(samples: np.ndarray) -> np.ndarray:
@@ -44,16 +55,15 @@ def melspectrogram(samples: np.ndarray) -> np.ndarray:
   samples = np.asarray(samples, np.float32)
   if samples.ndim != 1 or samples.size == 0:
     raise ValueError(f'speech must be a non-empty, one-channel array of samples, not one of shape {samples.shape}')
-  emphasised = np.append(samples[:1], samples[1:] - PREEMPHASIS * samples[:-1])
-  padded = np.pad(_at_least(emphasised, FFT_SIZE), FFT_SIZE // 2, mode='reflect')
-  windows = np.lib.stride_tricks.sliding_window_view(padded, FFT_SIZE)[::HOP][: 1 + samples.size // HOP]
-  magnitude = np.concatenate([_mel_magnitudes(windows[k : k + BLOCK]) for k in range(0, len(windows), BLOCK)])
-  level = 20 * np.log10(np.maximum(MIN_MAGNITUDE, magnitude)) - REFERENCE_DB
-  scaled = 2 * MAX_VALUE * (level - FLOOR_DB) / -FLOOR_DB - MAX_VALUE
-  return np.clip(scaled, -MAX_VALUE, MAX_VALUE).astype(np.float32)
+  return np.concatenate(list(_mel_blocks(samples)))
 
 
-def mel_windows(mel: np.ndarray, frame_rate: Fraction | float, n_frames: int, lead: float = 0) -> np.ndarray:
+def pieced_mel(sound: Sound) -> Pieced:
+  """Returns the same spectrogram, to the bit, which is made as it is read: one of hours takes no more memory."""
+  return Pieced(lambda: _mel_blocks(sound), 1 + len(sound) // HOP)
+
+
+def mel_windows(mel: Rows, frame_rate: Fraction | float, n_frames: int, lead: float = 0) -> np.ndarray:
   """Returns the window of speech that belongs to each video frame.
 
   The window of frame k starts at mel frame floor(80 (k - lead) / frame_rate): with no lead it spans the five frames
@@ -61,7 +71,7 @@ def mel_windows(mel: np.ndarray, frame_rate: Fraction | float, n_frames: int, le
   last mel frame are repeated past the ends, so every video frame has a window.
 
   Args:
-    mel: (M, 80), from `melspectrogram`, M >= 1; or `media.phones.phone_track`.
+    mel: (M, 80), from `melspectrogram` or `pieced_mel`, M >= 1; or `media.phones.phone_track`.
     frame_rate: video frames a second; a Fraction keeps 30000/1001 exact.
     n_frames: how many video frames there are, from the start of the sound.
     lead: by how many video frames the window starts before its frame.
@@ -78,11 +88,11 @@ def mel_windows(mel: np.ndarray, frame_rate: Fraction | float, n_frames: int, le
   return _windows_from(mel, [(k * lead.denominator - lead.numerator) * steps // frames for k in range(n_frames)])
 
 
-def mel_windows_at(mel: np.ndarray, starts: Sequence[Fraction]) -> np.ndarray:
+def mel_windows_at(mel: Rows, starts: Sequence[Fraction]) -> np.ndarray:
   """Returns windows of speech, each of 0.2 s, from mel frame floor(80 start) on.
 
   Args:
-    mel: (M, 80), from `melspectrogram`, M >= 1.
+    mel: as `mel_windows` has it; of what is pieced, the earliest start should rise from one call to the next.
     starts: n times in seconds from the start of the sound, exactly; past its ends the last mel frame is repeated.
 
   Returns:
@@ -94,17 +104,49 @@ def mel_windows_at(mel: np.ndarray, starts: Sequence[Fraction]) -> np.ndarray:
   return _windows_from(mel, [start.numerator * MEL_RATE // start.denominator for start in starts])
 
 
-def _windows_from(mel: np.ndarray, first: Sequence[int]) -> np.ndarray:
-  mel = np.asarray(mel, np.float32)
-  if mel.ndim != 2 or mel.shape[0] == 0 or mel.shape[1] != MEL_BANDS:
-    raise ValueError(f'a mel spectrogram has shape (frames >= 1, {MEL_BANDS}), not {mel.shape}')
+def _windows_from(mel: Rows, first: Sequence[int]) -> np.ndarray:
   index = np.clip(np.array(first, np.int64)[:, None] + np.arange(WINDOW), 0, len(mel) - 1)
-  return mel[index].transpose(0, 2, 1)
+  low, high = (index.min(), index.max() + 1) if index.size else (0, 1)
+  rows = np.asarray(mel[low:high], np.float32)
+  if rows.ndim != 2 or rows.shape[0] == 0 or rows.shape[1] != MEL_BANDS:
+    raise ValueError(f'a mel spectrogram has shape (frames >= 1, {MEL_BANDS}), not {(len(mel), *rows.shape[1:])}')
+  return rows[index - low].transpose(0, 2, 1)
 
 
-def _at_least(samples: np.ndarray, length: int) -> np.ndarray:
-  """Pads with silence what is shorter than one Fourier window, which reflection could not fill."""
-  return np.pad(samples, (0, max(0, length - samples.size)))
+def _mel_blocks(sound: Sound) -> Iterator[np.ndarray]:
+  """Yields the spectrogram in blocks of `BLOCK` rows, (n, 80), the same ones however the sound comes in pieces."""
+  rows, block = 1 + len(sound) // HOP, (BLOCK - 1) * HOP + FFT_SIZE
+  held = np.zeros(0, np.float32)
+  for piece in _padded(sound):
+    held = np.append(held, piece)
+    while len(held) >= block and rows >= BLOCK:
+      yield _mel(held[:block])
+      held, rows = held[BLOCK * HOP :], rows - BLOCK
+  if rows:
+    yield _mel(held[: (rows - 1) * HOP + FFT_SIZE])
+
+
+def _padded(sound: Sound) -> Iterator[np.ndarray]:
+  """Yields sound with its high frequencies emphasised, reflected by half a Fourier window at both ends."""
+  before, end, half = np.zeros(1, np.float32), np.zeros(0, np.float32), FFT_SIZE // 2
+  for piece in in_pieces(sound, BLOCK * HOP):
+    emphasised = piece - PREEMPHASIS * np.append(before, piece[:-1])
+    before = piece[-1:]
+    if len(sound) < FFT_SIZE:  # which reflection could not fill
+      emphasised = np.pad(emphasised, (0, FFT_SIZE - len(sound)))
+    if not end.size:
+      yield emphasised[half:0:-1]
+    yield emphasised
+    end = np.append(end, emphasised)[-half - 1 :]
+  yield end[-2::-1]
+
+
+def _mel(padded: np.ndarray) -> np.ndarray:
+  """The rows of so many samples, the first 400 of them before the first row's middle; (n, 80) float32."""
+  magnitude = _mel_magnitudes(np.lib.stride_tricks.sliding_window_view(padded, FFT_SIZE)[::HOP])
+  level = 20 * np.log10(np.maximum(MIN_MAGNITUDE, magnitude)) - REFERENCE_DB
+  scaled = 2 * MAX_VALUE * (level - FLOOR_DB) / -FLOOR_DB - MAX_VALUE
+  return np.clip(scaled, -MAX_VALUE, MAX_VALUE).astype(np.float32)
 
 
 def _mel_magnitudes(windows: np.ndarray) -> np.ndarray:

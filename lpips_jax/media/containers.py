@@ -59,18 +59,29 @@ def decode(
     stream: one of its streams.
     decoder: what decodes it, if not what FFmpeg chooses.
   """
-  packets = container.demux(stream)
-  while True:
+  for packet in packets(container, stream):
     try:
-      packet = next(packets, None)
-      if packet is None:
-        return
       frames = packet.decode() if decoder is None else decoder.decode(packet)
     except av.InvalidDataError:
       continue
     except (av.FFmpegError, OSError):
       return
     yield from frames
+
+
+def packets(container: av.container.InputContainer, stream: av.stream.Stream) -> Iterator[av.Packet]:
+  """Yields the packets of one stream, those that can be read, and an empty one at the end."""
+  coming = container.demux(stream)
+  while True:
+    try:
+      packet = next(coming, None)
+    except av.InvalidDataError:
+      continue
+    except (av.FFmpegError, OSError):
+      return
+    if packet is None:
+      return
+    yield packet
 
 
 @functools.cache

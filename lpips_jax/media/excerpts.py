@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from lpips_jax.media import video
 from lpips_jax.media.audio import SAMPLE_RATE
 from lpips_jax.media.detect import Detect
 from lpips_jax.media.people import Person, follow_everybody
-from lpips_jax.media.sound import load_timed_speech
+from lpips_jax.media.pieces import SIZE, Sound, in_pieces
+from lpips_jax.media.sound import open_speech
 from lpips_jax.media.survey import LONGEST_STILL, survey
 
 SILENT_ENDS = Fraction(1, 10)  # seconds by which an excerpt may begin before its sound, or end after it
@@ -48,7 +50,7 @@ def find_excerpts(path: str | os.PathLike[str], find: Detect, everybody: bool) -
   Raises:
     UserError: the file cannot be read, or lacks pictures or sound.
   """
-  sound_start, speech = load_timed_speech(path)
+  sound_start, speech = open_speech(path)
   seen = survey(path, find)
   steps = np.diff([float(time) for time in seen.times])
   step = float(np.median(steps)) if len(steps) else float(1 / seen.info.rate)  # the mean is no measure across gaps
@@ -57,7 +59,9 @@ def find_excerpts(path: str | os.PathLike[str], find: Detect, everybody: bool) -
   if not everybody:
     people = _most_prominent_of_each_shot(people, cuts)
   seconds = float(np.minimum(steps, LONGEST_STILL).sum() + step)
-  return seconds, [_excerpt(person, seen.times, step, sound_start, speech) for person in people]
+  stretches = [_stretch(person, seen.times, step, sound_start, len(speech)) for person in people]
+  sounds = sounds_of(speech, [(one.heard_from, len(one.indices)) for one in stretches])
+  return seconds, [Excerpt(one.indices, one.boxes, heard) for one, heard in zip(stretches, sounds, strict=True)]
 
 
 def read_excerpts(
@@ -73,12 +77,24 @@ def read_excerpts(
     yield frame, wanted[index]
 
 
-def sound_of(speech: np.ndarray, first: int, frames: int) -> np.ndarray:
+def sound_of(speech: Sound, first: int, frames: int) -> np.ndarray:
   """The sound of so many frames from this sample on, which may be negative, as int16; silence where there is none."""
-  wanted = speech[max(first, 0) : max(first + frames * SAMPLES_A_FRAME, 0)]
-  before = min(max(-first, 0), frames * SAMPLES_A_FRAME)
-  padded = np.pad(wanted, (before, frames * SAMPLES_A_FRAME - before - len(wanted)))
-  return np.clip(np.rint(padded * 32768), -32768, 32767).astype(np.int16)
+  return sounds_of(speech, [(first, frames)])[0]
+
+
+def sounds_of(speech: Sound, stretches: Sequence[tuple[int, int]]) -> list[np.ndarray]:
+  """Like `sound_of`, of several stretches (first, frames); speech that is pieced is read once."""
+  sounds = [np.zeros(frames * SAMPLES_A_FRAME, np.int16) for _, frames in stretches]
+  begin = 0
+  for piece in in_pieces(speech, SIZE):
+    coded = np.clip(np.rint(piece * 32768), -32768, 32767).astype(np.int16)
+    end = begin + len(piece)
+    for (first, _), sound in zip(stretches, sounds, strict=True):
+      since, until = max(first, begin), min(first + len(sound), end)
+      if since < until:
+        sound[since - first : until - first] = coded[since - begin : until - begin]
+    begin = end
+  return sounds
 
 
 def _most_prominent_of_each_shot(people: Sequence[Person], cuts: Sequence[int]) -> list[Person]:
@@ -90,9 +106,15 @@ def _most_prominent_of_each_shot(people: Sequence[Person], cuts: Sequence[int]) 
   return list(shots.values())
 
 
-def _excerpt(
-  person: Person, times: Sequence[Fraction], step: float, sound_start: Fraction, speech: np.ndarray
-) -> Excerpt:
+class _Stretch(NamedTuple):
+  """An excerpt but for its sound, of which it says from which sample on it is."""
+
+  indices: np.ndarray
+  boxes: np.ndarray
+  heard_from: int
+
+
+def _stretch(person: Person, times: Sequence[Fraction], step: float, sound_start: Fraction, samples: int) -> _Stretch:
   """Lays a grid of 25 frames a second over the time for which a person is seen and something can be heard.
 
   The grid begins with a frame of the source, and each of its points takes the frame that is nearest in time: half a
@@ -100,14 +122,14 @@ def _excerpt(
   """
   of_person = np.array([float(time) for time in times[person.first : person.first + len(person.boxes)]])
   first = int(np.searchsorted(of_person, float(sound_start - SILENT_ENDS)))
-  end = min(of_person[-1], float(sound_start + SILENT_ENDS) + len(speech) / SAMPLE_RATE - float(FRAME))
+  end = min(of_person[-1], float(sound_start + SILENT_ENDS) + samples / SAMPLE_RATE - float(FRAME))
   if first == len(of_person) or end < of_person[first]:
-    return Excerpt(np.zeros(0, int), np.zeros((0, 5)), np.zeros(0, np.int16))
+    return _Stretch(np.zeros(0, int), np.zeros((0, 5)), 0)
   half_a_frame = min(0.5, FRAME_RATE * step / 2)  # of the source, in frames of the excerpt
   count = int((end - of_person[first]) * FRAME_RATE + half_a_frame) + 1
   places = _nearest(of_person, of_person[first] + np.arange(count) / FRAME_RATE)
-  heard = sound_of(speech, round((times[person.first + first] - sound_start) * SAMPLE_RATE), count)
-  return Excerpt(person.first + places, person.boxes[places], heard)
+  heard_from = round((times[person.first + first] - sound_start) * SAMPLE_RATE)
+  return _Stretch(person.first + places, person.boxes[places], heard_from)
 
 
 def _nearest(times: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lpips_jax.media.audio import HOP, MAX_VALUE, MEL_BANDS, SAMPLE_RATE
+from lpips_jax.media import audio
+from lpips_jax.media.audio import HOP, MAX_VALUE, MEL_BANDS, SAMPLE_RATE, Rows
 from lpips_jax.media.loudness import levelled, speech_level
+from lpips_jax.media.pieces import Sound, in_pieces, mapped
 
 # ARPAbet, as the CMU pronouncing dictionary has it; silence and noises come first.
 PHONES = (
@@ -25,11 +27,11 @@ PIECE = 20  # seconds of speech that are recognised together, cut at the quietes
 FRAME = SAMPLE_RATE // 100  # samples of a frame of the recogniser
 
 
-def hear(samples: np.ndarray) -> np.ndarray:
+def hear(samples: Sound) -> np.ndarray:
   """Returns the phone that is heard at each row of the mel spectrogram of some speech.
 
   Args:
-    samples: (S,) float in [-1, 1] at 16 kHz, S >= 1; its level does not matter.
+    samples: (S,) float in [-1, 1] at 16 kHz, S >= 1, pieced or not; its level does not matter.
 
   Returns:
     (1 + S // 200,) int8, indices into `PHONES`.
@@ -41,7 +43,7 @@ def hear(samples: np.ndarray) -> np.ndarray:
   if speech_level(samples) is None:  # in which a recogniser would hear something all the same
     return heard
   decoder = _decoder()
-  coded = np.round(32767 * np.clip(levelled(samples), -1, 1)).astype('<i2')
+  coded = mapped(lambda piece: np.round(32767 * np.clip(piece, -1, 1)).astype('<i2'), levelled(samples))
   for first, last in _pieces(coded):
     decoder.start_utt()
     decoder.process_raw(coded[first:last].tobytes(), full_utt=True)
@@ -50,6 +52,33 @@ def hear(samples: np.ndarray) -> np.ndarray:
       begin, end = (round((first + frame * FRAME) / HOP) for frame in (found.start_frame, found.end_frame + 1))
       heard[begin:end] = _INDICES.get(found.word.strip('+'), 0)
   return heard
+
+
+class PhoneTrack:
+  """What a generator hears of speech, which phone and how loud: slices of it are as `phone_track` has them.
+
+  Args:
+    heard: (M,) int, from `hear`.
+    mel: (M, 80), `media.loudness.mel_of` the same speech, pieced or not.
+  """
+
+  def __init__(self, heard: np.ndarray, mel: Rows) -> None:
+    rows = in_pieces(mel, audio.BLOCK)
+    level = np.concatenate([np.asarray(block, np.float32).mean(1) for block in rows])
+    loud = np.percentile(level, LOUD_PERCENTILE)
+    speaks = loud > SILENT
+    self._heard = heard
+    self._loudness = np.clip(1 + (level - loud) / LOUDNESS_RANGE, 0, 1) if speaks else np.zeros_like(level)
+
+  def __len__(self) -> int:
+    return len(self._loudness)
+
+  def __getitem__(self, part: slice) -> np.ndarray:
+    heard = self._heard[part]
+    track = np.zeros((len(heard), MEL_BANDS), np.float32)
+    track[np.arange(len(heard)), heard] = 1
+    track[:, LOUDNESS] = self._loudness[part]
+    return track
 
 
 def phone_track(heard: np.ndarray, mel: np.ndarray) -> np.ndarray:
@@ -64,13 +93,7 @@ def phone_track(heard: np.ndarray, mel: np.ndarray) -> np.ndarray:
     one column a phone, of which one is 1; the loudness, relative to the loud parts of this speech, so that its level
     does not matter; and zeros.
   """
-  track = np.zeros((len(mel), MEL_BANDS), np.float32)
-  track[np.arange(len(mel)), heard] = 1
-  level = np.asarray(mel, np.float32).mean(1)
-  loud = np.percentile(level, LOUD_PERCENTILE)
-  if loud > SILENT:
-    track[:, LOUDNESS] = np.clip(1 + (level - loud) / LOUDNESS_RANGE, 0, 1)
-  return track
+  return PhoneTrack(heard, mel)[:]
 
 
 def silent_track(length: int) -> np.ndarray:
@@ -96,11 +119,11 @@ def _decoder():
   )  # fmt: skip
 
 
-def _pieces(samples: np.ndarray) -> Iterator[tuple[int, int]]:
+def _pieces(samples: Sound) -> Iterator[tuple[int, int]]:
   """Yields the first and the last + 1 sample of pieces that begin and end where speech is quiet."""
   first, longest = 0, PIECE * SAMPLE_RATE
   while len(samples) - first > longest + longest // 4:
-    levels = np.abs(samples[first + longest : first + longest + longest // 4].astype(np.float32))
+    levels = np.abs(samples[first : first + longest + longest // 4][longest:].astype(np.float32))
     quiet = np.convolve(levels[: len(levels) // FRAME * FRAME].reshape(-1, FRAME).mean(1), np.ones(10), 'same').argmin()
     last = first + longest + int(quiet) * FRAME
     yield first, last

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections import deque
 from collections.abc import Iterator
 from fractions import Fraction
 
@@ -9,7 +10,7 @@ import av
 import numpy as np
 
 from lpips_jax.cli import UserError
-from lpips_jax.media.containers import decode
+from lpips_jax.media.containers import decode, packets
 
 # What is copied packet by packet, by FFmpeg's name of the container.
 COPIED = {
@@ -18,6 +19,10 @@ COPIED = {
   'matroska': ('aac', 'mp3', 'flac', 'opus', 'vorbis', 'ac3', 'eac3', 'pcm_s16le', 'pcm_s24le', 'pcm_s32le'),
   'webm': ('opus', 'vorbis'),
 }
+PCM_BYTES = {'pcm_s16le': 2, 'pcm_s24le': 3, 'pcm_s32le': 4, 'pcm_f32le': 4}  # of a sample
+# Packets a decoder wants before the first that is heard: transforms overlap, MP3 keeps bits for later, Opus adapts.
+PRE_ROLL = {'aac': 1, 'mp3': 2, 'opus': 4, 'vorbis': 1, 'ac3': 1, 'eac3': 1}
+LEAST_MP3_RATE = 16000  # Hz, in an .mp4: MPEG-4 knows MP3 of MPEG-1 and MPEG-2 alone
 AAC_RATES = 8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000
 AAC_BITS = 96_000  # a second and channel: a generous choice, as the track is encoded once more
 AAC_BITS_PER_SAMPLE = 6  # the format's own limit, 6144 bits in each 1024 samples of a channel
@@ -47,7 +52,7 @@ class SoundTrack:
     if not source.streams.audio:
       raise UserError(f'{path} has no sound track')
     track = source.streams.audio[0]
-    self._output, self._encoder = output, None
+    self._output, self._track, self._encoder = output, track, None
     if _can_be_copied(track, output.format.name):
       self._pieces = _copied(source, track, output.add_stream_from_template(track), delay)
     else:
@@ -62,7 +67,7 @@ class SoundTrack:
       self._waiting = next(self._pieces, None)
 
   def finish(self, end: Fraction | None) -> None:
-    """Writes the rest, up to a time, to the sample; a track that is copied ends with the packet of that moment."""
+    """Writes the rest, up to a time: to the sample, but of a copied track, unless it is PCM, to the end of a packet."""
     if end is None:
       while self._waiting is not None:
         self._write(self._waiting)
@@ -70,9 +75,14 @@ class SoundTrack:
     else:
       self.write_until(end)
       if self._waiting is not None and _begin(self._waiting) < end:
-        self._write(_shortened(self._waiting, end))
+        self._write(self._shortened(self._waiting, end))
     if self._encoder is not None:
       self._output.mux(self._encoder.encode(None))
+
+  def _shortened(self, piece: av.AudioFrame | av.Packet, end: Fraction) -> av.AudioFrame | av.Packet:
+    if isinstance(piece, av.Packet):
+      return _until(piece, self._track, end)
+    return _part(piece, 0, max(1, round((end - _begin(piece)) * piece.sample_rate)))
 
   def _write(self, piece: av.AudioFrame | av.Packet) -> None:
     self._output.mux(piece if self._encoder is None else self._encoder.encode(piece))
@@ -82,7 +92,8 @@ def _can_be_copied(track: av.audio.stream.AudioStream, container: str) -> bool:
   codec = track.codec_context
   name = codec.codec.canonical_name
   raw_aac = name == 'aac' and not codec.extradata_size  # ADTS frames, which other containers do not hold
-  return name in COPIED[container] and not raw_aac
+  slow_mp3 = name == 'mp3' and container == 'mp4' and track.sample_rate < LEAST_MP3_RATE
+  return name in COPIED[container] and not raw_aac and not slow_mp3
 
 
 def _add_encoder(
@@ -103,14 +114,20 @@ def _copied(
   stream: av.audio.stream.AudioStream,
   delay: Fraction,
 ) -> Iterator[av.Packet]:
-  """Starts at the first sample that is heard: what an encoder needs before it lies at negative times."""
+  """Starts at the first sample that is heard: what a decoder needs before it lies at negative times."""
   shift = round(delay / track.time_base) - (track.start_time or 0)
-  for packet in source.demux(track):
+  unheard: deque[av.Packet] = deque(maxlen=PRE_ROLL.get(track.codec_context.codec.canonical_name, 0))
+  begun = False
+  for packet in packets(source, track):
     if packet.dts is not None and packet.pts is not None:
       packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
-      if delay >= 0 or _end(packet) > 0:
-        packet.stream = stream
-        yield packet
+      packet.stream = stream
+      if packet.is_discard or (delay < 0 and _end(packet) <= 0):  # what an editor, or the picture, has cut away
+        unheard.append(packet)
+        continue
+      yield from () if begun else unheard
+      begun = True
+      yield _since(packet, track, Fraction(0))
 
 
 def _decoded(
@@ -142,10 +159,33 @@ def _end(piece: av.AudioFrame | av.Packet) -> Fraction:
   return _begin(piece) + (piece.duration or 0) * piece.time_base
 
 
-def _shortened(piece: av.AudioFrame | av.Packet, end: Fraction) -> av.AudioFrame | av.Packet:
-  if isinstance(piece, av.Packet):
-    return piece
-  return _part(piece, 0, max(1, round((end - _begin(piece)) * piece.sample_rate)))
+def _since(packet: av.Packet, track: av.audio.stream.AudioStream, begin: Fraction) -> av.Packet:
+  """What of a packet is heard after a time; all of it where it cannot be taken apart, or begins later."""
+  first = round((begin - _begin(packet)) * track.sample_rate)
+  return _samples(packet, track, first, None) if first > 0 and _sample_bytes(track) else packet
+
+
+def _until(packet: av.Packet, track: av.audio.stream.AudioStream, end: Fraction) -> av.Packet:
+  """What of a packet is heard before a time; all of it, but called as short, where it cannot be taken apart."""
+  if _sample_bytes(track):
+    return _samples(packet, track, 0, max(1, round((end - _begin(packet)) * track.sample_rate)))
+  packet.duration = min(packet.duration or 0, max(1, round((end - _begin(packet)) / packet.time_base)))
+  return packet
+
+
+def _sample_bytes(track: av.audio.stream.AudioStream) -> int:
+  """Of all channels together, 0 where samples are not coded one by one."""
+  return PCM_BYTES.get(track.codec_context.codec.canonical_name, 0) * track.channels
+
+
+def _samples(packet: av.Packet, track: av.audio.stream.AudioStream, first: int, end: int | None) -> av.Packet:
+  size, tick = _sample_bytes(track), packet.time_base * track.sample_rate  # the latter in samples
+  content = bytes(packet)[first * size : None if end is None else end * size]
+  part = av.Packet(content)
+  part.pts = part.dts = packet.pts + round(first / tick)
+  part.duration = round(len(content) // size / tick)
+  part.time_base, part.stream = packet.time_base, packet.stream
+  return part
 
 
 def _part(frame: av.AudioFrame, first: int, end: int) -> av.AudioFrame | None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import secrets
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
@@ -16,7 +15,7 @@ from av.video.reformatter import ColorRange
 
 from lpips_jax.cli import UserError
 from lpips_jax.conventions import FRAME_RATE
-from lpips_jax.files import check_replaceable
+from lpips_jax.files import check_replaceable, written_whole
 from lpips_jax.media.containers import open_media, reason
 from lpips_jax.media.sound import write_speech
 from lpips_jax.media.soundtrack import SoundTrack
@@ -57,6 +56,10 @@ CODECS = {
   'hevc_nvenc': Encoder('hevc_nvenc', {'cq': '18', 'rc': 'vbr', 'preset': 'p4', 'b': '0'}, 'cq', 51),
   'av1_nvenc': Encoder('av1_nvenc', {'cq': '24', 'rc': 'vbr', 'preset': 'p4', 'b': '0'}, 'cq', 51),
 }
+# Matroska holds negative times, of the sound that a decoder needs before the first frame; else all would be moved.
+_AT_ANY_TIME = {'avoid_negative_ts': 'disabled'}
+_INDEX_FIRST = {'movflags': '+faststart'}
+MUXING = {'mp4': _INDEX_FIRST, 'mov': _INDEX_FIRST, 'matroska': _AT_ANY_TIME, 'webm': _AT_ANY_TIME}
 CODEC_OF_WEBM = 'vp9'
 CODEC_OF_10_BITS = 'hevc'  # which players take: hardly any takes h264 of 10 bits
 IN_WEBM = 'vp9', 'av1', 'av1_nvenc'
@@ -99,26 +102,28 @@ def write_video(
   """
   path = Path(path)
   check_output(path, codec, crf)
-  part = path.with_name(f'.{secrets.token_hex(8)}{path.suffix}')  # a name that nobody else has
   container = CONTAINERS[path.suffix.lower()]
-  options = {'movflags': '+faststart'} if container in ('mp4', 'mov') else {}
-  try:
-    with contextlib.ExitStack() as stack:
-      output = stack.enter_context(av.open(f'file:{part}', 'w', format=container, options=options))
+  # What else fails meanwhile, such as reading what is written here, is told by whoever does it.
+  with written_whole(path) as part, contextlib.ExitStack() as stack:
+    with _told(path):
+      output = av.open(f'file:{part}', 'w', format=container, options=MUXING[container])
+      stack.callback(_close, output)
       picture = _add_picture(output, info, codec or default_codec(path, info.colours.depth), crf)
       track = None
       if sound is not None:
         track = SoundTrack(output, stack.enter_context(open_media(sound)), sound, delay)
       frames = _FrameWriter(output, picture, info, track)
-      yield frames.write
+
+    def write(picture: Planes | np.ndarray, time: Fraction | None = None) -> None:
+      with _told(path):
+        frames.write(picture, time)
+
+    yield write
+    with _told(path):
       output.mux(picture.encode(None))
       if track is not None:
         track.finish(None if whole_sound else frames.end)
-    os.replace(part, path)
-  except (av.FFmpegError, OSError) as error:
-    raise UserError(f'{path} cannot be written: {reason(error)}') from error
-  finally:
-    part.unlink(missing_ok=True)
+      output.close()
 
 
 def write_clip(path: Path, frames: Iterable[np.ndarray], size: tuple[int, int], speech: np.ndarray | None) -> None:
@@ -157,8 +162,8 @@ def check_output(path: str | os.PathLike[str], codec: str | None = None, crf: in
 
 
 def check_place(path: str | os.PathLike[str]) -> None:
-  """Raises UserError unless a file can be written at this path."""
-  path = Path(path)
+  """Raises UserError unless a file can be written at this path; through a link, where it points to."""
+  path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
   check_replaceable(path)
   if not path.parent.is_dir():
     raise UserError(f'the output directory {path.parent} does not exist: create it first')
@@ -167,6 +172,21 @@ def check_place(path: str | os.PathLike[str]) -> None:
       pass
   except OSError as error:
     raise UserError(f'the output directory {path.parent} cannot be written: {reason(error)}') from error
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+  """Has what fails in writing a file said with its name."""
+  try:
+    yield
+  except (av.FFmpegError, OSError) as error:
+    raise UserError(f'{path} cannot be written: {reason(error)}') from error
+
+
+def _close(output: av.container.OutputContainer) -> None:
+  """After a failure there is nothing more to say."""
+  with contextlib.suppress(av.FFmpegError, OSError, ValueError):
+    output.close()
 
 
 def _check_encoder(codec: str) -> None:

@@ -88,7 +88,7 @@ def cut_end(path: Path, seconds: float, output: Path) -> None:
   first = next(chosen, None)
   if first is None:
     cli.fail(f'{path} ends before its last {seconds:.0f} s begin: it may be damaged')
-  sound_start, speech = sound.load_timed_speech(path)
+  sound_start, speech = sound.open_speech(path)
   skipped = round((start + first.time - sound_start) * SAMPLE_RATE)
   heard = np.concatenate([np.zeros(max(-skipped, 0), np.float32), speech[max(skipped, 0) :]])
   with tempfile.TemporaryDirectory() as beside:

@@ -1,14 +1,17 @@
 """Lists of jobs: what is done stays done, what fails stops nobody, and each row has its own options."""
 
 import csv
+import io
 import os
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_engine import Painter, media  # noqa: F401 (a fixture)
 
 from lpips_jax.cli import UserError
 from lpips_jax.dubbing.engine import Dubber
-from lpips_jax.dubbing.jobs import dub_all
+from lpips_jax.dubbing.jobs import Job, dub_all, read_jobs
 from lpips_jax.media.video import probe
 
 
@@ -107,7 +110,9 @@ def test_what_would_be_lost_is_told_at_once(media, tmp_path):  # noqa: F811
   ('text', 'problem'),
   [
     ('', 'no rows'),
-    ('face,audio\na,b', 'lacks'),
+    ('face,audio\na,b', 'lacks output: its columns are face, audio'),
+    ('visage;audio;output\na;b;c', 'lacks face: its columns are visage, audio, output'),
+    ('face,audio,output,crf,crf\na,b,c.mp4,1,2', 'names a column twice'),
     ('face,audio,output\na,,c', 'audio in line 2'),
     ('face,audio,output\na,b,c,d', 'more values than columns'),
     ('face,audio,output,speed\na,b,c.mp4,2', "line 2: there is no option 'speed'"),
@@ -122,3 +127,74 @@ def test_lists_that_are_none(tmp_path, text, problem):
     dub_all(tmp_path / 'jobs.csv', Dubber(Painter()), {})
   with pytest.raises(UserError, match='cannot be read'):
     dub_all(tmp_path / 'gone.csv', Dubber(Painter()), {})
+
+
+LIST = [
+  'face,audio,output,pads',
+  'a.mp4,b.wav,ü.mp4,"0,1,0,0"',
+  'c.mp4,b.wav,d e.mp4,',
+]
+WANTED = [Job(2, 'a.mp4', 'b.wav', 'ü.mp4', {'pads': '0,1,0,0'}), Job(3, 'c.mp4', 'b.wav', 'd e.mp4', {})]
+
+
+def with_semicolons(line):
+  return ';'.join(next(csv.reader([line])))
+
+
+@pytest.mark.parametrize(
+  ('lines', 'encoding'),
+  [
+    (LIST, 'utf-8'),
+    (LIST, 'utf-8-sig'),
+    (LIST, 'utf-16'),
+    (LIST, 'utf-16-le'),
+    (LIST, 'utf-16-be'),
+    ([with_semicolons(line) for line in LIST], 'utf-8'),
+    ([with_semicolons(line).replace(';', '\t') for line in LIST], 'utf-16'),
+    ([line.replace('4,', '4 , ').replace('face,', ' face, ') for line in LIST], 'utf-8'),
+    ([*LIST, ',,,', ''], 'utf-8'),
+    ([LIST[0].upper(), *LIST[1:]], 'utf-8'),
+  ],
+)
+@pytest.mark.parametrize('end', ['\n', '\r\n'])
+def test_lists_of_spreadsheets(tmp_path, lines, encoding, end):
+  (tmp_path / 'jobs.csv').write_bytes(end.join(lines).encode(encoding))
+  assert read_jobs(tmp_path / 'jobs.csv') == WANTED
+
+
+def test_a_separator_that_is_told(tmp_path):
+  (tmp_path / 'jobs.csv').write_text('sep=|\nface|audio|output\na,1.mp4|b.wav|c.mp4\n')
+  assert read_jobs(tmp_path / 'jobs.csv') == [Job(3, 'a,1.mp4', 'b.wav', 'c.mp4', {})]
+
+
+def test_home_is_where_shells_have_it(tmp_path, monkeypatch):
+  monkeypatch.setenv('HOME', '/home/me')
+  (tmp_path / 'jobs.csv').write_text('face,audio,output,boxes\n~/a.mp4,~/b.wav,~/c.mp4,~/d.json')
+  files = [f'/home/me/{name}' for name in ('a.mp4', 'b.wav', 'c.mp4')]
+  assert read_jobs(tmp_path / 'jobs.csv') == [Job(2, *files, {'boxes': '/home/me/d.json'})]
+
+
+cells = st.text('aö,;|=\'" .', min_size=1, max_size=6).filter(lambda text: text == text.strip() and text[0] != '"')
+
+
+@pytest.fixture(scope='module')
+def place(tmp_path_factory):
+  return tmp_path_factory.mktemp('lists') / 'jobs.csv'
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+  st.lists(st.tuples(cells, cells), min_size=1, max_size=5),
+  st.sampled_from([',', ';', '\t']),
+  st.sampled_from(['utf-8', 'utf-8-sig', 'utf-16']),
+  st.permutations(['face', 'audio', 'output', 'preview']),
+)
+def test_what_a_spreadsheet_writes_is_read(place, rows, separator, encoding, columns):
+  text = io.StringIO()
+  writer = csv.DictWriter(text, columns, delimiter=separator)
+  writer.writeheader()
+  for k, (face, audio) in enumerate(rows):
+    writer.writerow({'face': face, 'audio': audio, 'output': f'{k}.mp4', 'preview': ''})
+  place.write_bytes(text.getvalue().encode(encoding))
+  jobs = [Job(k + 2, face, audio, f'{k}.mp4', {}) for k, (face, audio) in enumerate(rows)]
+  assert read_jobs(place) == jobs

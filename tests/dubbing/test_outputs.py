@@ -15,6 +15,7 @@ from lpips_jax.dubbing import dub, engine
 from lpips_jax.dubbing.engine import Dubber
 from lpips_jax.dubbing.options import Options
 from lpips_jax.dubbing.stages import profile
+from lpips_jax.media import writing
 from lpips_jax.media.video import VideoInfo, probe, read_frames
 from lpips_jax.media.writing import write_video
 
@@ -52,7 +53,7 @@ def test_all_faces_or_one_of_them(tmp_path):
   assert changed(all_faces=True) == (True, True)
   assert changed(face_index=0) == (True, False) and changed(face_index=1) == (False, True)
   assert changed(face_at=(256 + 128, 128, 0.1)) == (False, True)
-  with pytest.raises(UserError, match='no face number 2 from the left'):
+  with pytest.raises(UserError, match=r'no face number 2 from the left \(0 is the first, 1 the last at any time\)'):
     changed(face_index=2)
   with pytest.raises(UserError, match='there is no face at 2,3'):
     changed(face_at=(2, 3, 0))
@@ -106,6 +107,46 @@ def test_the_profile_names_every_stage(media):  # noqa: F811
   stages = ['look: decode', 'look: find', 'decode', 'find', 'generate', 'composite', 'encode']
   assert [line.split('  ')[0] for line in table.splitlines()] == ['stage', *stages, 'all']
   assert dubber.frames == 40
+
+
+def test_what_all_dubs_took_is_added_up(media):  # noqa: F811
+  dubber = Dubber(Painter(), progress=False)
+  for _ in range(2):
+    dubber.dub(media['face'], media['audio'], media['output'], Options(boxes=media['boxes']))
+  assert dubber.all_times['encode'].items == 80 and dubber.all_times['encode'].busy > dubber.times['encode'].busy
+  assert dubber.all_seconds > dubber.seconds
+
+
+def test_a_link_is_written_through(media, tmp_path):  # noqa: F811
+  (tmp_path / 'elsewhere').mkdir()
+  media['output'].symlink_to(tmp_path / 'elsewhere' / 'real.mp4')
+  for _ in range(2):  # the first makes what the link points to, the second replaces it
+    dub(**media, checkpoint=Painter())
+    assert media['output'].is_symlink() and probe(tmp_path / 'elsewhere' / 'real.mp4').frames == 40
+  assert len(list((tmp_path / 'elsewhere').iterdir())) == 1
+  media['output'].unlink()
+  media['output'].symlink_to(tmp_path / 'nowhere' / 'real.mp4')
+  with pytest.raises(UserError, match='nowhere does not exist'):
+    dub(**media, checkpoint=Painter())
+
+
+def test_only_what_fails_in_writing_is_blamed_on_the_output(tmp_path, monkeypatch):
+  info = VideoInfo(32, 32, Fraction(25))
+  with pytest.raises(OSError, match='the source is gone'), write_video(tmp_path / 'v.mp4', info) as write:
+    write(np.zeros((32, 32, 3), np.uint8))
+    raise OSError('the source is gone')
+  assert list(tmp_path.iterdir()) == []
+
+  def full(*_):
+    raise OSError(28, 'No space left on device')
+
+  monkeypatch.setattr(writing._FrameWriter, 'write', full)
+  with (
+    pytest.raises(UserError, match=r'v\.mp4 cannot be written: No space left'),
+    write_video(tmp_path / 'v.mp4', info) as write,
+  ):
+    write(np.zeros((32, 32, 3), np.uint8))
+  assert list(tmp_path.iterdir()) == []
 
 
 def test_limits(media):  # noqa: F811

@@ -5,8 +5,10 @@ from fractions import Fraction
 import librosa
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from lpips_jax.media.audio import SAMPLE_RATE, mel_windows, melspectrogram
+from lpips_jax.media.audio import SAMPLE_RATE, mel_windows, mel_windows_at, melspectrogram
 
 
 def oracle(samples: np.ndarray) -> np.ndarray:
@@ -72,6 +74,22 @@ def test_windows_repeat_the_first_and_the_last_mel_frame():
 def test_frames_from_the_middle_see_what_all_frames_see():
   rate, mel = Fraction(30000, 1001), ramp(400)
   np.testing.assert_array_equal(mel_windows(mel, rate, 100, 2)[37:], mel_windows(mel, rate, 63, 2 - 37))
+
+
+rates = st.sampled_from([Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(60)])
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(1, 300), rates, st.integers(1, 80), st.fractions(-5, 5, max_denominator=8))
+def test_windows_are_those_of_the_definition(rows, rate, frames, lead):
+  """Mel frame floor(80 t) and the 15 after it, t being when the window begins; the ends are repeated."""
+  mel = ramp(rows)
+  windows = mel_windows(mel, rate, frames, lead)
+  times = [(k - lead) / rate for k in range(frames)]
+  np.testing.assert_array_equal(windows, mel_windows_at(mel, times))
+  for window, time in zip(windows, times, strict=True):
+    rows_of_it = [min(max(int(80 * time // 1) + k, 0), rows - 1) for k in range(16)]
+    np.testing.assert_array_equal(window, np.tile(np.float32(rows_of_it), (80, 1)))
 
 
 @pytest.mark.parametrize('mel', [np.zeros((0, 80)), np.zeros((10, 40)), np.zeros(80)])

@@ -1,0 +1,82 @@
+"""To the row of the mel: what the generator hears of each frame, and how many frames there are."""
+
+import math
+from fractions import Fraction
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_engine import Painter, write_boxes, write_clip
+
+from lpips_jax.dubbing import dub
+from lpips_jax.dubbing.engine import _expected, _until
+from lpips_jax.media.sound import write_speech
+from lpips_jax.media.video import VideoInfo, probe
+
+LEAD = Fraction(2, 25)  # seconds: of a generator that was trained with two frames of 25 a second
+RATES = Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(50), Fraction(60000, 1001)
+
+
+class Listener(Painter):
+  """Keeps what it hears, (80, 16) a frame."""
+
+  def __init__(self):
+    super().__init__()
+    self.heard = []
+
+  def __call__(self, faces, mels):
+    self.heard += list(np.asarray(mels))
+    return super().__call__(faces, mels)
+
+
+@pytest.mark.parametrize('rate', [Fraction(25), Fraction(30000, 1001)])
+def test_each_frame_hears_its_own_moment(tmp_path, rate):
+  """A click in the middle of row 80 t lies 80 t - floor(80 (time of the frame - lead)) rows into its window."""
+  rows = np.arange(16, 100, 7)
+  samples = np.zeros(20_000, np.int16)
+  samples[200 * rows] = 20_000
+  write_speech(tmp_path / 'clicks.wav', samples)
+  face, boxes, listener = (
+    write_clip(tmp_path / 'face.mp4', 25, rate),
+    write_boxes(tmp_path / 'boxes.json', 25),
+    Listener(),
+  )
+  dub(face, tmp_path / 'clicks.wav', tmp_path / 'out.mp4', listener, boxes=boxes, length='video', batch_size=4)
+  seen = 0
+  for k, window in enumerate(listener.heard[:25]):
+    begin = math.floor(80 * (k / rate - LEAD))
+    loud = window.mean(axis=0)
+    for row in rows:
+      if 2 <= row - begin < 14:
+        around = loud[row - begin - 2 : row - begin + 3]
+        assert around.argmax() == 2, f'frame {k} hears the click of row {row} {around.argmax() - 2} rows late'
+        seen += 1
+  assert seen > 25
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(st.sampled_from(RATES), st.integers(1, 200), st.integers(1, 100_000), st.booleans())
+def test_a_dub_has_every_frame_that_begins_before_the_end(rate, filmed, samples, there_and_back):
+  """As long as the audio: the frames that begin before its end, one at least; as the shorter: no more than filmed."""
+  end = Fraction(samples, 16_000)
+  count = 400 if there_and_back else filmed
+  shown = list(_until((SimpleNamespace(time=k / rate) for k in range(count)), end))
+  of_sound = max(1, sum(k / rate < end for k in range(count)))
+  assert len(shown) == of_sound
+  info = VideoInfo(32, 32, rate, frames=filmed)
+  assert _expected(info, end, 'audio' if there_and_back else 'shortest') == len(shown)
+  assert 0 <= len(shown) / rate - end < 1 / rate or len(shown) in (1, count)
+  assert _expected(info, None, 'video') == filmed
+
+
+@pytest.mark.parametrize(('samples', 'filmed'), [(1, 3), (6400, 25), (6401, 25), (32_000, 7)])
+@pytest.mark.parametrize('rate', [Fraction(25), Fraction(30000, 1001)])
+def test_lengths_of_files(tmp_path, samples, filmed, rate):
+  face, boxes = write_clip(tmp_path / 'face.mp4', filmed, rate), write_boxes(tmp_path / 'boxes.json', filmed)
+  write_speech(tmp_path / 'a.wav', np.random.default_rng(0).integers(-9000, 9000, samples).astype(np.int16))
+  of_sound = max(1, math.ceil(Fraction(samples, 16_000) * rate))
+  for length, frames in (('audio', of_sound), ('video', filmed), ('shortest', min(of_sound, filmed))):
+    dub(face, tmp_path / 'a.wav', tmp_path / 'out.mp4', Painter(), boxes=boxes, length=length)
+    assert probe(tmp_path / 'out.mp4').frames == frames

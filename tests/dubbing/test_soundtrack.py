@@ -1,0 +1,123 @@
+"""The sound of the output: what is cut away stays away, in every container, in time, and no longer than is asked."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+
+from lpips_jax.media.sound import load_speech, load_timed_speech
+from lpips_jax.media.video import VideoInfo, read_timed
+from lpips_jax.media.writing import write_video
+
+CONTAINERS = '.mp4', '.mov', '.mkv', '.webm'
+CLICK = 0.6  # seconds
+
+
+def encoded(path, samples, codec, rate, cut=0.0):
+  """Writes (S,) samples; what is cut away from the beginning, in seconds, is there and left out by an edit list."""
+  with av.open(str(path), 'w') as output:
+    stream = output.add_stream(codec, rate=rate, layout='mono')
+    frame = av.AudioFrame.from_ndarray(samples[None].astype(np.float32), format='fltp', layout='mono')
+    frame.sample_rate, frame.pts = rate, 0
+    resampler = av.AudioResampler(format=stream.codec_context.format.name, layout='mono', rate=rate)
+    pieces = [*resampler.resample(frame), *resampler.resample(None), None]
+    for packet in (packet for piece in pieces for packet in stream.encode(piece)):
+      shift = round(cut / packet.time_base)
+      packet.pts, packet.dts = packet.pts - shift, packet.dts - shift
+      output.mux(packet)
+  return path
+
+
+def clicks(rate, times, seconds=1.0):
+  samples = np.zeros(round(seconds * rate))
+  for time in times:
+    samples[round(time * rate) : round((time + 0.01) * rate)] = 0.9
+  return samples
+
+
+def with_sound(path, sound, frames=25, **options):
+  """A film of so many frames with a sound track."""
+  with write_video(path, VideoInfo(32, 32, Fraction(25)), sound, **options) as write:
+    for k in range(frames):
+      write(np.full((32, 32, 3), 8 * k, np.uint8))
+  return path
+
+
+def heard(path):
+  """When each click is, after the first frame; and when the film and the sound end."""
+  times = [time for time, _ in read_timed(path)]
+  start, samples = load_timed_speech(path)
+  loud = np.flatnonzero(np.abs(samples) > 0.3)
+  begins = loud[np.diff(loud, prepend=-10_000) > 800] / 16_000 + float(start)
+  return begins - float(times[0]), float(times[0]), float(start) + len(samples) / 16_000
+
+
+@pytest.mark.parametrize('suffix', CONTAINERS)
+@pytest.mark.parametrize('codec', ['aac', 'alac'])
+def test_what_an_editor_has_cut_away_is_not_heard(tmp_path, suffix, codec):
+  """Two seconds, of which the first, with a click in it, is cut away, and so a block of the codec is halved."""
+  source = encoded(tmp_path / 'cut.m4a', clicks(16_000, [0.4, 1 + CLICK], 2.0), codec, 16_000, cut=1.01)
+  times, first_frame, _ = heard(with_sound(tmp_path / f'out{suffix}', source))
+  np.testing.assert_allclose(times, [CLICK - 0.01], atol=0.004)
+  assert first_frame == 0
+  with av.open(str(tmp_path / f'out{suffix}')) as output:
+    assert sum(packet.size > 0 and packet.pts * packet.time_base < -0.3 for packet in output.demux(audio=0)) == 0
+
+
+@pytest.mark.parametrize('suffix', CONTAINERS)
+@pytest.mark.parametrize(('codec', 'name'), [('aac', 'a.m4a'), ('libmp3lame', 'a.mp3'), ('libopus', 'a.ogg')])
+def test_what_a_decoder_needs_first_does_not_move_the_film(tmp_path, suffix, codec, name):
+  source = encoded(tmp_path / name, clicks(48_000, [CLICK]), codec, 48_000)
+  times, first_frame, _ = heard(with_sound(tmp_path / f'out{suffix}', source))
+  np.testing.assert_allclose(times, [CLICK], atol=0.002)
+  assert first_frame == 0
+
+
+@pytest.mark.parametrize('suffix', CONTAINERS)
+@pytest.mark.parametrize('rate', [8000, 11_025, 12_000, 16_000, 22_050, 44_100, 48_000])
+def test_mp3_of_any_rate(tmp_path, suffix, rate):
+  source = encoded(tmp_path / 'a.mp3', clicks(rate, [CLICK]), 'libmp3lame', rate)
+  times, _, _ = heard(with_sound(tmp_path / f'out{suffix}', source, 5))
+  np.testing.assert_allclose(times, [CLICK], atol=0.003)
+  with av.open(str(tmp_path / f'out{suffix}')) as output:
+    copied = suffix != '.webm' and not (suffix == '.mp4' and rate < 16_000)
+    assert (output.streams.audio[0].codec_context.name == 'mp3float') == copied
+
+
+@pytest.mark.parametrize('suffix', ['.mov', '.mkv'])
+@pytest.mark.parametrize('delay', [Fraction(0), Fraction(-1, 30), Fraction(1, 30)])
+def test_copied_samples_begin_and_end_with_the_film(tmp_path, suffix, delay):
+  source = encoded(tmp_path / 'a.wav', clicks(44_100, [CLICK]), 'pcm_s16le', 44_100)
+  path = with_sound(tmp_path / f'out{suffix}', source, 19, whole_sound=False, delay=delay)
+  start, _ = load_timed_speech(path)
+  times, _, end = heard(path)
+  assert abs(float(start) - max(0, float(delay))) <= 0.001
+  np.testing.assert_allclose(times, [CLICK + float(delay)], atol=0.0011)
+  assert abs(end - 19 / 25) <= 0.001  # Matroska counts milliseconds
+  with av.open(str(path)) as output:
+    assert output.streams.audio[0].codec_context.name == 'pcm_s16le'
+
+
+@pytest.mark.parametrize('rate', [11_025, 44_100])
+def test_all_samples_are_copied(tmp_path, rate):
+  """Matroska says to the millisecond how long a packet is: what it holds is more exact."""
+  source = encoded(tmp_path / 'a.mka', clicks(rate, [CLICK]), 'pcm_s16le', rate)
+  path = with_sound(tmp_path / 'out.mkv', source)
+  contents = []
+  for file in (source, path):
+    with av.open(str(file)) as container:
+      contents.append(b''.join(bytes(packet) for packet in container.demux(audio=0) if packet.size))
+  assert contents[0] == contents[1] and len(contents[0]) == 2 * rate
+
+
+def test_mp3_that_does_not_say_how_long_it_is_is_read_to_its_end(tmp_path):
+  """Without the frame in which an encoder says so, and cut, its length is guessed, and too short."""
+  content = encoded(tmp_path / 'a.mp3', clicks(44_100, [CLICK], 2.0), 'libmp3lame', 44_100).read_bytes()
+  audio = content[content.index(b'\xff\xfb') :]
+  (tmp_path / 'b.mp3').write_bytes(audio[audio.index(b'\xff\xfb', 4) : -1000])
+  with av.open(str(tmp_path / 'b.mp3')) as container:
+    decoded = sum(frame.samples for frame in container.decode(audio=0)) / 44_100
+    guessed = container.streams.audio[0].duration * container.streams.audio[0].time_base
+  assert guessed < decoded - 0.01  # else this test shows nothing
+  assert len(load_speech(tmp_path / 'b.mp3')) == pytest.approx(16_000 * decoded, abs=2)
