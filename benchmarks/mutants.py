@@ -261,7 +261,7 @@ def _faults(node: ast.AST, source: str) -> Iterator[Mutant]:
       if type(operator) in COMPARISONS:
         ops = [*node.ops[:k], COMPARISONS[type(operator)](), *node.ops[k + 1 :]]
         yield instead('comparison', ast.Compare(node.left, ops, node.comparators))
-  elif isinstance(node, ast.BinOp) and type(node.op) in ARITHMETIC and not _is_text(node.left):
+  elif isinstance(node, ast.BinOp) and type(node.op) in ARITHMETIC and not _passed_over(node.left):
     yield instead('arithmetic', ast.BinOp(node.left, ARITHMETIC[type(node.op)](), node.right))
   elif isinstance(node, ast.BoolOp):
     other = ast.Or() if isinstance(node.op, ast.And) else ast.And()
@@ -293,10 +293,6 @@ def _other_constant(value: float) -> str:
   if isinstance(value, bool):
     return str(not value)
   return repr(value + 1) if isinstance(value, int) else repr(2 * value if value else 1.0)
-
-
-def _is_text(node: ast.AST) -> bool:
-  return isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
 
 
 @contextlib.contextmanager
