@@ -7,6 +7,7 @@ import os
 import secrets
 import stat
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,26 +28,23 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
     OSError: it cannot be put in place.
   """
   target = Path(os.path.realpath(path))
-  part = target.with_name(f'{target.name[:PART_NAME]}.{secrets.token_hex(8)}.part')  # a name that nobody else has
-  try:
+  with _written_as(_part(target, secrets.token_hex(8)), target) as part:  # a name that nobody else has
     yield part
-    with part.open('rb') as file:
-      os.fsync(file.fileno())
-    os.replace(part, target)
-  finally:
-    part.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-  """Writes a file by `written_whole`; text as UTF-8.
+  """Writes a file like `written_whole`; text as UTF-8. What a kill leaves half written, the next attempt takes away.
 
   Raises:
     UserError: there is something that is no file, such as a directory or a device.
     OSError: it cannot be written, such as to a full disk; then nothing is left behind, and the error names the file.
   """
   check_replaceable(path)
+  target = Path(os.path.realpath(path))
+  part = _part(target, f'{zlib.crc32(os.fsencode(target.name)):08x}')
   try:
-    with written_whole(path) as part, part.open('xb') as file:
+    part.unlink(missing_ok=True)
+    with _written_as(part, target), part.open('xb') as file:
       file.write(content.encode() if isinstance(content, str) else content)
   except OSError as error:
     raise OSError(error.errno, error.strerror, str(path)) from error
@@ -91,6 +89,21 @@ def alone_in(directory: Path) -> Iterator[None]:
     except OSError:  # a file system without locks
       pass
     yield
+
+
+def _part(target: Path, mark: str) -> Path:
+  return target.with_name(f'{target.name[:PART_NAME]}.{mark}.part')
+
+
+@contextlib.contextmanager
+def _written_as(part: Path, target: Path) -> Iterator[Path]:
+  try:
+    yield part
+    with part.open('rb') as file:
+      os.fsync(file.fileno())
+    os.replace(part, target)
+  finally:
+    part.unlink(missing_ok=True)
 
 
 def _opened_unless_link(path: str, flags: int) -> int:

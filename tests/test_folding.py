@@ -13,7 +13,6 @@ from lpips_jax.cli import UserError
 from lpips_jax.models.inception import MixedE
 from lpips_jax.models.normalisation import BatchNorm
 
-RNG = np.random.default_rng(0)
 QUICKLY = {'xla_backend_optimization_level': 0, 'xla_llvm_disable_expensive_passes': True}  # how networks are compiled
 SIZES = {'wav2lip': 96, 'syncnet': 224, 'inception': 299, 'discriminator': 96}  # of networks without a tiny config
 
@@ -30,17 +29,22 @@ def network(name):
   return models.build(config), models.example_inputs(config)
 
 
-def drawn(shape):
-  """A variable whose every number matters: a kernel that keeps the size of its input, or positive numbers."""
-  if len(shape.shape) < 2:
-    return RNG.uniform(0.3, 1.3, shape.shape).astype(np.float32)
-  return (RNG.standard_normal(shape.shape) / np.sqrt(np.prod(shape.shape[:-1]))).astype(np.float32)
+def drawn(module, inputs, rng):
+  """Variables whose every number matters: kernels that keep the size of their input, and positive numbers."""
+
+  def draw(shape):
+    if len(shape.shape) < 2:
+      return rng.uniform(0.3, 1.3, shape.shape).astype(np.float32)
+    return (rng.standard_normal(shape.shape) / np.sqrt(np.prod(shape.shape[:-1]))).astype(np.float32)
+
+  return jax.tree.map(draw, jax.eval_shape(module.init, jax.random.key(0), *inputs))
 
 
 def compare(module, inputs):
   """Asserts that folding changes nothing, for inputs of these shapes."""
-  inputs = [RNG.uniform(size=x.shape).astype(np.float32) for x in inputs]
-  variables = jax.tree.map(drawn, jax.eval_shape(module.init, jax.random.key(0), *inputs))
+  rng = np.random.default_rng(0)
+  inputs = [rng.uniform(size=x.shape).astype(np.float32) for x in inputs]
+  variables = drawn(module, inputs, rng)
   folded = folding.fold(module, variables, *inputs)
   assert folded.keys() == {'params'}
   assert not any('scale' in jax.tree_util.keystr(path[-1:]) for path, _ in jax.tree.leaves_with_path(folded))
@@ -48,7 +52,7 @@ def compare(module, inputs):
   expected = jax.jit(lambda v, x: module.apply(v, *x), compiler_options=QUICKLY)(variables, inputs)
   for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(expected), strict=True):
     assert np.abs(b).max() > 0
-    np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max())
+    np.testing.assert_allclose(a, b, atol=1e-4 * np.abs(b).max())  # warping multiplies rounding
 
 
 @pytest.mark.parametrize(
@@ -84,8 +88,9 @@ class Chain(nn.Module):
 
 
 def chain(*layers):
-  module, x = Chain(layers), RNG.standard_normal((2, 4, 4, 3)).astype(np.float32)
-  return module, x, jax.tree.map(drawn, jax.eval_shape(module.init, jax.random.key(0), x))
+  rng = np.random.default_rng(0)
+  module, x = Chain(layers), rng.standard_normal((2, 4, 4, 3)).astype(np.float32)
+  return module, x, drawn(module, [x], rng)
 
 
 @pytest.mark.parametrize('layer', [nn.Dense(5), nn.Dense(5, use_bias=False), nn.Conv(5, (3, 3))])
@@ -94,8 +99,9 @@ def test_of_channels_that_hardly_vary(layer, epsilon):
   """There epsilon counts, and the mean is far from 0."""
   module, x, variables = chain(layer, BatchNorm(epsilon=epsilon))
   [stats] = variables['batch_stats'].values()
-  stats['var'] = RNG.uniform(0, 1e-4, 5).astype(np.float32)
-  stats['mean'] = RNG.uniform(20, 30, 5).astype(np.float32)
+  rng = np.random.default_rng(1)
+  stats['var'] = rng.uniform(0, 1e-4, 5).astype(np.float32)
+  stats['mean'] = rng.uniform(20, 30, 5).astype(np.float32)
   folded = folding.fold(module, variables, x)
   np.testing.assert_allclose(folding.apply(module, folded, x), module.apply(variables, x), rtol=2e-5)
 
