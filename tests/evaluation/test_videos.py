@@ -154,16 +154,16 @@ def test_pairs_that_the_protocol_leaves_out(speakers, directory, trained_checkpo
 
 
 def test_a_generator_that_nobody_needs_leaves_no_threads(trained_checkpoint):
-  before = threading.active_count()
+  before = set(threading.enumerate())
   made = generator_module.Generator(pretrained.load(trained_checkpoint), 2, 'float32')
-  assert threading.active_count() > before
+  of_its_own = [x for x in threading.enumerate() if x not in before and x.name.startswith('generator')]
+  assert of_its_own
   made = weakref.ref(made)
   gc.collect()
   assert made() is None
-  for thread in threading.enumerate():
-    if thread.name.startswith('generator'):
-      thread.join(timeout=5)
-  assert threading.active_count() == before
+  for thread in of_its_own:
+    thread.join(timeout=5)
+  assert not any(thread.is_alive() for thread in of_its_own)
 
 
 def test_pairs_are_dubbed_once(filmed, directory, trained_checkpoint, tmp_path, monkeypatch):
