@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed-$(notdir $(PYTHON))
 TESTABLE := $(VENV)/.testable-$(notdir $(PYTHON))
-TORCH := torch==2.13.0+cpu
+TORCH := torch==2.13.0
 LIBTPU := "from importlib.metadata import requires; print(*[r.split(';')[0] for r in requires('jax') if 'libtpu' in r])"
 
 .PHONY: demo test lint mutants
@@ -36,9 +36,11 @@ $(STAMP): pyproject.toml
 $(TESTABLE): $(STAMP)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check -e '.[test]'
 # The compiler for TPUs, apart: where Python can import it, every start of JAX looks for chips and complains of none.
+ifeq ($(shell uname -sm),Linux x86_64)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --target $(VENV)/tpu \
-	  "$$($(VENV)/bin/python -c $(LIBTPU))" || echo 'libtpu cannot be had here: one test will be skipped'
-# PyTorch without CUDA, whose gigabytes the tests of converted weights do not need.
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check '$(TORCH)' || \
-	  echo '$(TORCH) cannot be had here: tests of converted weights will be skipped, unless PyTorch is installed'
+	  "$$($(VENV)/bin/python -c $(LIBTPU))"
+endif
+# PyTorch without CUDA, whose gigabytes no test needs, where the index has that.
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check '$(TORCH)+cpu' || \
+	  $(VENV)/bin/pip install --quiet --disable-pip-version-check '$(TORCH)'
 	touch $@

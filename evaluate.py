@@ -21,7 +21,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from absl import flags, logging
+from absl import flags
 
 from lpips_jax import cli
 from lpips_jax.files import alone_in, write_whole
@@ -65,8 +65,9 @@ def main() -> None:
   expert, generators = _sorted(networks)
   if given.leakage and not generators:
     cli.fail('--leakage is of generators: --checkpoint holds a sync expert')
-  perceptual, trusted = _perceptual(generators), given.trust_stablehlo
-  judging = judges.load_judges(expert, given.syncnet, given.inception, perceptual, trusted)
+  has_truth = bool(given.truth or (generators and given.dataset))
+  perceptual = judges.perceptual_source(given.perceptual, list(generators.values())) if has_truth else None
+  judging = judges.load_judges(expert, given.syncnet, given.inception, perceptual, given.trust_stablehlo)
   sizes = [network.config.model.image_size for network in networks.values()]
   protocol = _protocol(generators, max(sizes, default=VIDEO_SIZE))
 
@@ -168,24 +169,6 @@ def _sorted(networks: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     return pretrained.expert_of(next(iter(_checkpoints().values()))), networks
   except cli.UserError as error:
     return str(error), networks
-
-
-def _perceptual(generators: dict[str, Any]) -> dict[str, Any] | None:
-  """The weights of LPIPS, if there is a truth to compare with; which files are read, no checkpoint decides."""
-  from lpips_jax.perceptual.weights import KINDS, PRETRAINED
-
-  given = flags.FLAGS
-  if not (given.truth or (generators and given.dataset)):
-    return None
-  if given.perceptual:
-    return {'source': given.perceptual}
-  if not generators:
-    return {'source': PRETRAINED}
-  own = dict(next(iter(generators.values())).config.perceptual)
-  if own['source'] not in KINDS:
-    logging.warning('LPIPS is by its released weights: for those in %s, give --perceptual', own['source'])
-    return {'source': PRETRAINED}
-  return own
 
 
 def _protocol(generators: dict[str, Any], image_size: int) -> Any:

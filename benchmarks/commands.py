@@ -126,12 +126,13 @@ class TinyRuns:
   def log(self) -> Path:
     return self.directory / 'log.txt'
 
-  def start(self, name: str, task: str = 'generator', **values: object) -> subprocess.Popen:
+  def start(self, name: str, task: str = 'generator', place: Sequence[str] = (), **values: object) -> subprocess.Popen:
     """Starts a run, or goes on with it, in a process group of its own.
 
     Args:
       name: of its folder.
       task: 'generator', with every loss, or 'sync_expert'.
+      place: flags that say which of several processes this is.
       **values: of the config, with `__` for dots.
     """
     given = {key.replace('__', '.'): value for key, value in values.items()}
@@ -139,7 +140,8 @@ class TinyRuns:
       given |= {'sync_expert': self.directory / 'expert' / 'checkpoint', 'losses.adversarial': 0.01}
     values = TINY[task] | {'data.data_dir': self.data_dir} | given
     line = [sys.executable, str(ROOT / 'train.py'), f'--config={ROOT / "configs" / "quickstart.py"}:{task}']
-    line += [f'--workdir={self.directory / name}', *(f'--config.{key}={value}' for key, value in values.items())]
+    line += [f'--workdir={self.directory / name}', *place]
+    line += [f'--config.{key}={value}' for key, value in values.items()]
     environment = os.environ | {  # compiled once for all starts
       'JAX_COMPILATION_CACHE_DIR': str(self.directory / 'programs'),
       'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
@@ -193,7 +195,8 @@ def _most_resident(pid: int) -> float:
   return 0.0
 
 
-def end(process: subprocess.Popen, sent: signal.Signals) -> int:
-  """Sends a signal to all of a run's processes; returns the exit status."""
-  os.killpg(process.pid, sent)
-  return process.wait()
+def end(processes: Sequence[subprocess.Popen], sent: signal.Signals) -> list[int]:
+  """Sends a signal to these processes and all that they have started; returns their exit statuses."""
+  for process in processes:
+    os.killpg(process.pid, sent)
+  return [process.wait() for process in processes]

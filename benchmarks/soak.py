@@ -34,7 +34,7 @@ def main() -> None:
     memory = _watch(process, given.minutes * 60)
     if process.poll() is not None:
       runs.fail('train.py ended by itself')
-    status = commands.end(process, signal.SIGTERM)
+    (status,) = commands.end([process], signal.SIGTERM)
     lines = (runs.directory / 'soaked' / 'metrics.jsonl').read_text().splitlines()
   warm = memory[len(memory) // 5 :]
   tenth = max(1, len(warm) // 10)

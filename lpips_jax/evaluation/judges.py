@@ -1,12 +1,13 @@
 """What judges a take: the truth, a sync expert, SyncNet, and the eye for mouths that needs no weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from absl import logging
 
 from lpips_jax import metrics, perceptual, pretrained
 from lpips_jax.cli import UserError
@@ -20,6 +21,7 @@ from lpips_jax.metrics.lse import lse
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.inputs import to_unit
 from lpips_jax.models.syncnet import IMAGE_SIZE as SYNCNET_SIZE
+from lpips_jax.perceptual.weights import KINDS, PRETRAINED
 from lpips_jax.precision import in_full
 from lpips_jax.pretrained import Pretrained
 
@@ -143,6 +145,20 @@ class Judges:
       in_place = float(abs(sync.offset) <= NEAR)
       scores |= dict(zip(OF_THE_EXPERT, (rates['accuracy'], rates['ranking'], in_place), strict=True))
     return scores
+
+
+def perceptual_source(asked: str | None, generators: Sequence[Pretrained]) -> dict[str, Any]:
+  """Returns the arguments of `perceptual.load_weights`: those asked for, else the first generator's, else the released.
+
+  A checkpoint does not decide which files are read: where its weights were files, the released ones judge it.
+  """
+  if asked:
+    return {'source': asked}
+  own = dict(generators[0].config.perceptual) if generators else {'source': PRETRAINED}
+  if own['source'] not in KINDS:
+    logging.warning('LPIPS is by its released weights: for those in %s, give --perceptual', own['source'])
+    return {'source': PRETRAINED}
+  return own
 
 
 def load_judges(

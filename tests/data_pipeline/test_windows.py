@@ -4,10 +4,12 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from data_pipeline.corpora.talking_faces.clips import clip_record, draw_clip
 from data_pipeline.records import decode_frames, encode_frame
-from data_pipeline.windows import ExpertWindows, GeneratorWindows, silent_starts
+from data_pipeline.windows import ExpertWindows, GeneratorWindows, _spread_starts, draw_starts, silent_starts
 from lpips_jax.media.audio import mel_windows, melspectrogram
 from lpips_jax.media.phones import PHONES, phone_track
 
@@ -41,6 +43,35 @@ def test_silent_targets_share_no_frame_with_their_reference(record):
     assert (example['window_mel'] == -4).all()
     target, reference = (set(example[name][:, 0, 0, 0] // 3) for name in ('target', 'reference'))
     assert not target & reference
+
+
+@given(some.integers(5, 120), some.integers(0, 2**32 - 1))
+def test_a_target_and_its_reference_share_no_frame_where_the_clip_has_room(n_frames, seed):
+  record = {'id': 'clip', 'frames': [b''] * n_frames}
+  start, elsewhere = draw_starts(record, np.random.default_rng(seed))
+  assert 0 <= start <= n_frames - 5 and 0 <= elsewhere <= n_frames - 5
+  most = max(start, n_frames - 5 - start)  # how far away another window can begin
+  assert abs(elsewhere - start) >= min(5, most)
+
+
+@given(some.lists(some.tuples(some.booleans(), some.integers(1, 40)), min_size=1, max_size=12), some.integers(5, 80))
+def test_pauses_are_those_windows_around_which_all_is_quiet(parts, n_frames):
+  n_rows = n_frames * 80 // 25
+  loud = np.resize(np.concatenate([np.full(n, is_loud) for is_loud, n in parts]), n_rows)
+  mel = np.repeat(np.where(loud, 1.0, -1.0)[:, None], 80, 1)
+  found = silent_starts({'id': 'clip', 'frames': [b''] * n_frames, 'mel': mel})
+  if loud.mean() < 0.25:  # too little that is loud to tell what is quiet
+    return
+  firsts = [start * 80 // 25 for start in range(n_frames - 4)]
+  quiet = [start for start, row in enumerate(firsts) if not loud[max(row - 4, 0) : row + 20].any()]
+  np.testing.assert_array_equal(found, quiet)
+
+
+@given(some.integers(5, 200), some.integers(1, 12), some.integers(1, 6), some.integers(0, 2**32 - 1))
+def test_windows_of_an_expert_are_as_far_apart_as_asked_where_they_can_be(n_frames, windows, gap, seed):
+  starts = _spread_starts(n_frames - 5, windows, gap, np.random.default_rng(seed))
+  assert len(starts) == windows and starts[0] >= 0 and starts[-1] <= n_frames - 5
+  assert (np.diff(starts) >= (gap if (windows - 1) * gap <= n_frames - 5 else 0)).all()
 
 
 def first(examples):

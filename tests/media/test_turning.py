@@ -5,6 +5,8 @@ import json
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from lpips_jax.dubbing.boxes import grown, read_boxes, write_boxes
 from lpips_jax.media import faces, tilt, turning
@@ -14,6 +16,12 @@ from lpips_jax.media.video import VideoInfo
 
 BOX = np.array([80.4, 60.6, 200.2, 220.9])
 ROLLS = np.radians([-170, -90, -33, 12, 60, 90, 180])
+
+
+edges, sizes, pads = some.floats(-500, 500), some.floats(1, 800), some.floats(-50, 400)
+places = some.builds(
+  lambda x, y, w, h, roll: np.array([x, y, x + w, y + h, roll]), edges, edges, sizes, sizes, some.floats(-7, 7)
+)
 
 
 def picture(roll=0.0, side=300):
@@ -71,6 +79,36 @@ def test_bounds_hold_the_corners_and_points_are_inside():
   place = np.array([10.0, 20.0, 30.0, 60.0, np.pi / 2])
   np.testing.assert_allclose(turning.bounds(place, place[:4]), [0, 30, 40, 50], atol=1e-9)
   assert turning.holds(place, 1, 49) and not turning.holds(place, 20, 25)
+
+
+@given(places, some.floats(0, 1), some.floats(0, 1))
+def test_a_point_is_in_a_place_where_it_is_in_the_box_once_turned_back(place, across, down):
+  box = place[:2] + np.array([across, down]) * (place[2:4] - place[:2])
+  point = turning.rotation(place[4]) @ (box - turning.middle(place)) + turning.middle(place)
+  left, top, right, bottom = turning.bounds(place, place[:4])
+  assert left - 1e-6 <= point[0] <= right + 1e-6 and top - 1e-6 <= point[1] <= bottom + 1e-6
+  if 0.001 < across < 0.999 and 0.001 < down < 0.999:
+    assert turning.holds(place, *point)
+  outside = point + turning.rotation(place[4]) @ (place[2:4] - place[:2]) * 1.001
+  assert not turning.holds(place, *outside)
+
+
+@given(places, pads, pads, pads, pads)
+def test_pads_leave_the_other_sides_where_they_were(place, left, top, right, bottom):
+  wider = turning.grown(place, left, top, right, bottom)
+  np.testing.assert_allclose(wider[2:4] - wider[:2], place[2:4] - place[:2] + [left + right, top + bottom], atol=1e-6)
+  corners = [
+    turning.rotation(place[4]) @ (corner - turning.middle(one)) + turning.middle(one)
+    for one, corner in ((place, place[:2] - [left, top]), (wider, wider[:2]))
+  ]
+  np.testing.assert_allclose(*corners, atol=1e-6)
+  np.testing.assert_allclose(turning.grown(wider, -left, -top, -right, -bottom), place, atol=1e-6)
+
+
+@given(some.floats(-100, 100), some.floats(-100, 100))
+def test_a_roll_changes_by_whole_turns_to_be_near_another(roll, last):
+  near = turning.unwrapped(roll, last)
+  assert abs(near - last) <= np.pi + 1e-9 and abs(np.exp(1j * near) - np.exp(1j * roll)) < 1e-9
 
 
 def test_pads_are_added_as_the_head_sees_them():
