@@ -343,7 +343,11 @@ class _Running:
     if self._ended:
       raise KeyboardInterrupt
     command = [sys.executable, '-m', 'pytest', '-x', '-q', '-p', 'no:cacheprovider', *tests]
-    environment = os.environ | {'PYTHONPATH': str(copy), 'PYTHONDONTWRITEBYTECODE': '1'}
+    environment = os.environ | {
+      'PYTHONPATH': str(copy),
+      'PYTHONDONTWRITEBYTECODE': '1',
+      'JAX_COMPILATION_CACHE_DIR': str(copy.parent / 'programs'),  # what a fault leaves as it was is compiled once
+    }
     nowhere = {'stdout': subprocess.DEVNULL, 'stderr': subprocess.DEVNULL}
     process = subprocess.Popen(command, cwd=copy, env=environment, start_new_session=True, **nowhere)
     self._processes.add(process)

@@ -6,8 +6,7 @@ from pathlib import Path
 
 # Programs compiled by one test serve the next, the commands that tests start, and the other processes of pytest-xdist.
 compiled = tempfile.TemporaryDirectory()
-if 'PYTEST_XDIST_WORKER' not in os.environ:
-  os.environ['JAX_COMPILATION_CACHE_DIR'] = compiled.name
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', compiled.name)
 os.environ |= {
   'JAX_NUM_CPU_DEVICES': '2',
   'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.3',
