@@ -30,7 +30,7 @@ from data_pipeline.preparation.local import Cutter, cut_all
 from data_pipeline.preparation.report import write_report
 from lpips_jax import cli
 from lpips_jax.conventions import FRAME_RATE
-from lpips_jax.files import write_whole
+from lpips_jax.files import share_accelerators, write_whole
 from lpips_jax.media.detect import choose_detector, make_detector
 
 EVERYBODY = ('folder',)  # the layouts in which all people of a video are wanted; the others have one speaker a clip
@@ -68,6 +68,8 @@ def main() -> None:
   settings = CutSettings(given.crop_size, given.layout in EVERYBODY, given.min_frames)
   limits = judging.JudgeSettings(given.max_offset, given.min_confidence, given.min_frames)
   make_judge = partial(judging.make_judge, given.sync_expert, limits)
+  if given.beam_runner:
+    share_accelerators()  # with the workers, some of which may be on this machine
   judge = make_judge()
   with store.working_in(output, _settings(kind)):
     store.write_splits(output, {split: [c.id for c in clips if c.split == split] for split in layouts.SPLITS})

@@ -7,6 +7,7 @@ from typing import Any
 from data_pipeline.preparation.layouts import RawClip
 from data_pipeline.preparation.store import Outcome, write_outcome
 from lpips_jax.cli import UserError
+from lpips_jax.files import share_accelerators
 
 Judge = Callable[[Outcome], Outcome]
 
@@ -40,6 +41,7 @@ def cut_on_cluster(
 
   class Prepare(beam.DoFn):
     def setup(self) -> None:
+      share_accelerators()
       self.judge = make_judge()
 
     def process(self, raw: RawClip) -> Any:

@@ -18,6 +18,7 @@ from videos import SIDE, beside, face_frames, write_mp4
 
 from data_pipeline import corpora
 from data_pipeline.preparation import local, store
+from data_pipeline.preparation.cluster import cut_on_cluster
 from data_pipeline.preparation.layouts import RawClip
 from data_pipeline.preparation.store import Outcome
 from lpips_jax.cli import UserError
@@ -216,6 +217,18 @@ def test_a_cluster_makes_the_same_clips(archive, prepared, tmp_path):
   )
   assert result.returncode == 0, result.stderr
   assert contents(tmp_path / 'out') == contents(prepared)
+
+
+def test_workers_of_a_cluster_that_share_a_gpu_do_not_take_all_of_it(tmp_path, monkeypatch):
+  monkeypatch.delenv('XLA_PYTHON_CLIENT_PREALLOCATE', raising=False)
+
+  def make_judge():
+    (tmp_path / 'found').write_text(os.environ.get('XLA_PYTHON_CLIENT_PREALLOCATE', ''))
+    return lambda outcome: outcome
+
+  clips = [RawClip('a', 'one', 'train', tmp_path / 'a.mp4')]
+  cut_on_cluster(clips, lambda raw: Outcome(raw.id), make_judge, tmp_path / 'out', 'DirectRunner')
+  assert (tmp_path / 'found').read_text() == 'false'
 
 
 def test_bad_input_is_one_line_and_leaves_nothing(archive, prepared, tmp_path, directory):
