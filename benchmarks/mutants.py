@@ -3,12 +3,12 @@
   python -m benchmarks.mutants --report=docs/mutants.md
   python -m benchmarks.mutants --modules=lpips_jax/losses.py --per_module=20
 
-Each module of `MODULES` gets a drawn share of all faults that `candidates` knows: another comparison, another sign, a
-constant off by one, a call that is left out, a condition the other way round, two arguments in each other's place. Its
-own tests, given there, run on each in copies of the tree: nothing is changed here. What was found is kept in --output
+Each module of `benchmarks.mutated` gets a drawn share of all faults that `candidates` knows: another comparison,
+another sign, a constant off by one, a call that is left out, a condition the other way round, two arguments in each
+other's place. Its own tests, given there, run on each in copies of the tree: nothing is changed here. What was found is kept in --output
 as it comes, so that the same command goes on where it was cut short; where a module or its tests have changed, it is
 found anew. A survivor may be no fault at all, such as `<=` for `<` of numbers that are never equal: the report lists
-all of them, and leaves none out of the count.
+all of them, with the reason where `EXPLAINED` has one, and leaves none out of the count.
 """
 
 import ast
@@ -30,50 +30,11 @@ from pathlib import Path
 
 from absl import flags
 
+from benchmarks.mutated import EXPLAINED, MODULES
 from lpips_jax import cli
 from lpips_jax.files import write_whole
 
 ROOT = Path(__file__).parents[1]
-# Of each module the tests that concern it; a later one need not run where an earlier one has failed.
-MODULES = {
-  'lpips_jax/losses.py': ('tests/test_losses.py', 'tests/training/test_generator_step.py'),
-  'lpips_jax/training/expert_step.py': (
-    'tests/test_precision.py',
-    'tests/training/test_gradients.py',
-    'tests/training/test_loop.py',
-    'tests/benchmarks/test_torch_reference.py',
-  ),
-  'lpips_jax/training/generator_step.py': (
-    'tests/training/test_generator_step.py',
-    'tests/training/test_gradients.py',
-    'tests/training/test_loop.py',
-    'tests/benchmarks/test_torch_reference.py',
-  ),
-  'lpips_jax/training/optimizer.py': (
-    'tests/training/test_optimizer.py',
-    'tests/training/test_generator_step.py',
-    'tests/benchmarks/test_torch_reference.py',
-  ),
-  'lpips_jax/training/state.py': (
-    'tests/training/test_generator_step.py',
-    'tests/training/test_loop.py',
-    'tests/benchmarks/test_torch_reference.py',
-  ),
-  'data_pipeline/windows.py': ('tests/data_pipeline/test_windows.py', 'tests/data_pipeline/test_input.py'),
-  'data_pipeline/records.py': (
-    'tests/data_pipeline/test_records.py',
-    'tests/data_pipeline/test_windows.py',
-    'tests/data_pipeline/test_preprocess.py',
-  ),
-  'lpips_jax/evaluation/systems.py': ('tests/evaluation/test_leakage.py', 'tests/evaluation/test_systems.py'),
-  'lpips_jax/evaluation/scoring.py': ('tests/evaluation/test_scoring.py', 'tests/evaluation/test_videos.py'),
-  'lpips_jax/evaluation/summary.py': ('tests/evaluation/test_scoring.py',),
-  'lpips_jax/evaluation/pairs.py': ('tests/evaluation/test_videos.py',),
-  'lpips_jax/folding.py': ('tests/test_folding.py',),
-  'lpips_jax/media/sound.py': ('tests/media/test_sound.py', 'tests/dubbing/test_speech.py'),
-  'lpips_jax/media/audio.py': ('tests/media/test_audio.py',),
-  'lpips_jax/media/orientation.py': ('tests/media/test_orientation.py', 'tests/dubbing/test_pictures.py'),
-}
 LEFT_OUT = '.git', '.venv', 'runs', '__pycache__'  # of the copies
 PAIRS = (ast.Lt, ast.LtE), (ast.Gt, ast.GtE), (ast.Eq, ast.NotEq), (ast.Is, ast.IsNot), (ast.In, ast.NotIn)
 COMPARISONS = dict(PAIRS) | {other: one for one, other in PAIRS}
@@ -86,6 +47,7 @@ ARITHMETIC = {
   ast.Mod: ast.Mult,
   ast.Pow: ast.Mult,
 }
+COMMUTATIVE = 'max', 'min', 'maximum', 'minimum', 'isclose', 'allclose', 'array_equal', 'gcd', 'multiply'
 SLACK = 3.0, 60.0  # times as long as without a fault, and seconds more, until tests count as hanging
 KILLED, HANGS, SURVIVED = 'killed', 'hangs', 'survived'
 
@@ -123,12 +85,12 @@ def main() -> None:
   given = flags.FLAGS
   unknown = [module for module in given.modules if module not in MODULES]
   if unknown:
-    cli.fail(f'--modules: {unknown[0]} is not in MODULES of benchmarks/mutants.py, with the tests that concern it')
+    cli.fail(f'--modules: {unknown[0]} is not in benchmarks/mutated.py, with the tests that concern it')
   here = {module: tests for module in given.modules if (tests := _present(ROOT, module))}
   results = Path(given.output) / 'results.jsonl'
   results.parent.mkdir(parents=True, exist_ok=True)
   found = run(ROOT, here, given.per_module, given.seed, given.processes, results)
-  text = report(found, {module: len(candidates((ROOT / module).read_text())) for module in here}, given.seed)
+  text = report(ROOT, found, given.seed)
   print(text)
   if given.report:
     write_whole(Path(given.report), text)
@@ -200,7 +162,7 @@ def run(
   return found
 
 
-def report(found: dict[str, dict[Mutant, str]], all_there_are: dict[str, int], seed: int) -> str:
+def report(root: Path, found: dict[str, dict[Mutant, str]], seed: int) -> str:
   """Returns the table as Markdown, and every survivor with its line and what stands there instead."""
   total = [sum(outcome == which for module in found.values() for outcome in module.values()) for which in _OUTCOMES]
   lines = [
@@ -216,10 +178,14 @@ def report(found: dict[str, dict[Mutant, str]], all_there_are: dict[str, int], s
   ]
   for module, outcomes in found.items():
     counts = [sum(outcome == which for outcome in outcomes.values()) for which in _OUTCOMES]
-    lines.append(f'| {module} | {all_there_are[module]} | {len(outcomes)} | {" | ".join(map(str, counts))} |')
+    possible = len(candidates((root / module).read_text()))
+    lines.append(f'| {module} | {possible} | {len(outcomes)} | {" | ".join(map(str, counts))} |')
   lines += ['', '## Survivors', '']
   for module, outcomes in found.items():
-    lines += [f'- `{module}:{m.line}` {_change(m)}' for m, outcome in outcomes.items() if outcome == SURVIVED]
+    for mutant in (mutant for mutant, outcome in outcomes.items() if outcome == SURVIVED):
+      changed = (root / module).read_text().splitlines()[mutant.line - 1].strip()
+      why = EXPLAINED.get((changed, _change(mutant)), '**not explained**')
+      lines.append(f'- `{module}:{mutant.line}` {_change(mutant)}: {why}')
   return '\n'.join([*lines, ''])
 
 
@@ -285,7 +251,8 @@ def _of_call(node: ast.Call, instead: Callable[[str, ast.AST], Mutant]) -> Itera
     yield instead('call', node.args[0])
   elif isinstance(node.func, ast.Attribute) and not node.args:
     yield instead('call', node.func.value)
-  if plain[:2] == [True, True]:
+  name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, 'id', '')
+  if plain[:2] == [True, True] and name not in COMMUTATIVE:
     yield instead('arguments', ast.Call(node.func, [node.args[1], node.args[0], *node.args[2:]], node.keywords))
 
 

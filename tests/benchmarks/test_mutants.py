@@ -17,7 +17,7 @@ def clipped(x: float, low: float = -1.0) -> float:
   """Not below."""
   if x < low and x != 0:
     raise ValueError(f'{x + 1}')
-  é = 'ü'; return max(x, low) + LIMIT  # the accents take two bytes each
+  é = 'ü'; return max(x, float(low)) + pow(LIMIT, 1)  # the accents take two bytes each
 '''
 TEST = """from tree import clipped
 
@@ -40,12 +40,15 @@ def test_every_fault_changes_one_place_and_is_still_python():
     ('comparison', 'x < low', '(x <= low)'),
     ('comparison', 'x != 0', '(x == 0)'),
     ('constant', '0', '1'),
-    ('arithmetic', 'max(x, low) + LIMIT', '(max(x, low) - LIMIT)'),
-    ('call', 'max(x, low)', '(x)'),
-    ('arguments', 'max(x, low)', '(max(low, x))'),
+    ('arithmetic', 'max(x, float(low)) + pow(LIMIT, 1)', '(max(x, float(low)) - pow(LIMIT, 1))'),
+    ('call', 'max(x, float(low))', '(x)'),
+    ('call', 'float(low)', '(low)'),
+    ('call', 'pow(LIMIT, 1)', '(LIMIT)'),
+    ('arguments', 'pow(LIMIT, 1)', '(pow(1, LIMIT))'),
+    ('constant', '1', '2'),
   }
-  assert "é = 'ü'; return (x) + LIMIT  # the accents" in next(
-    text for m, text in zip(found, changed, strict=True) if m.kind == 'call'
+  assert "é = 'ü'; return (x) + pow(LIMIT, 1)  # the accents" in next(
+    text for m, text in zip(found, changed, strict=True) if m.after == '(x)'
   )
 
 
@@ -68,20 +71,23 @@ def tree(tmp_path):
 
 def test_what_tests_notice_and_what_they_do_not(tree, tmp_path, monkeypatch):
   results, modules = tmp_path / 'results.jsonl', {'tree.py': ('test_tree.py',)}
-  chosen = [m for m in mutants.candidates(SOURCE) if m.after in ('4', '(max(low, x))')]
+  chosen = [m for m in mutants.candidates(SOURCE) if m.after in ('4', '(low)')]
   monkeypatch.setattr(mutants, 'drawn', lambda *_: chosen)
   found = mutants.run(tree, modules, 2, 0, 2, results)
   assert {mutant.after: outcome for mutant, outcome in found['tree.py'].items()} == {
     '4': 'killed',
-    '(max(low, x))': 'survived',
+    '(low)': 'survived',
   }
   assert (tree / 'tree.py').read_text() == SOURCE and {path.name for path in tree.iterdir()} == {
     'tree.py',
     'test_tree.py',
   }
-  text = mutants.report(found, {'tree.py': 11}, 0)
-  assert '| tree.py | 11 | 2 | 1 | 0 | 1 |' in text
-  assert '- `tree.py:10` arguments: `max(x, low)` became `(max(low, x))`' in text and 'became `4`' not in text
+  text = mutants.report(tree, found, 0)
+  assert f'| tree.py | {len(mutants.candidates(SOURCE))} | 2 | 1 | 0 | 1 |' in text
+  survivor = 'call: `float(low)` became `(low)`'
+  assert f'- `tree.py:10` {survivor}: **not explained**' in text and 'became `4`' not in text
+  monkeypatch.setitem(mutants.EXPLAINED, (SOURCE.splitlines()[9].strip(), survivor), 'it is a float')
+  assert f'- `tree.py:10` {survivor}: it is a float' in mutants.report(tree, found, 0)
 
   with results.open('a') as file:
     file.write('{"state": "cut sh')

@@ -1,0 +1,52 @@
+"""Which modules `benchmarks.mutants` puts faults into, which tests should notice, and which faults are none."""
+
+TORCH = 'tests/benchmarks/test_torch_reference.py'
+# Of each module the tests that concern it, those first that take little: where they fail, the others need not run.
+MODULES = {
+  'lpips_jax/losses.py': ('tests/test_losses.py', TORCH, 'tests/training/test_generator_step.py'),
+  'lpips_jax/training/expert_step.py': (
+    TORCH,
+    'tests/test_precision.py',
+    'tests/training/test_gradients.py',
+    'tests/training/test_loop.py',
+  ),
+  'lpips_jax/training/generator_step.py': (
+    TORCH,
+    'tests/training/test_gradients.py',
+    'tests/training/test_generator_step.py',
+    'tests/training/test_loop.py',
+  ),
+  'lpips_jax/training/optimizer.py': (
+    'tests/training/test_optimizer.py',
+    TORCH,
+    'tests/training/test_generator_step.py',
+  ),
+  'lpips_jax/training/state.py': (
+    TORCH,
+    'tests/training/test_state.py',
+    'tests/training/test_generator_step.py',
+    'tests/training/test_loop.py',
+  ),
+  'data_pipeline/windows.py': ('tests/data_pipeline/test_windows.py', 'tests/data_pipeline/test_input.py'),
+  'data_pipeline/records.py': (
+    'tests/data_pipeline/test_records.py',
+    'tests/data_pipeline/test_windows.py',
+    'tests/data_pipeline/test_preprocess.py',
+  ),
+  'lpips_jax/evaluation/systems.py': ('tests/evaluation/test_leakage.py', 'tests/evaluation/test_systems.py'),
+  'lpips_jax/evaluation/scoring.py': ('tests/evaluation/test_scoring.py', 'tests/evaluation/test_videos.py'),
+  'lpips_jax/evaluation/summary.py': ('tests/evaluation/test_scoring.py',),
+  'lpips_jax/evaluation/pairs.py': ('tests/evaluation/test_videos.py',),
+  'lpips_jax/folding.py': ('tests/test_folding.py',),
+  'lpips_jax/media/sound.py': ('tests/media/test_sound.py', 'tests/dubbing/test_speech.py'),
+  'lpips_jax/media/audio.py': ('tests/media/test_audio.py',),
+  'lpips_jax/media/orientation.py': ('tests/media/test_orientation.py', 'tests/dubbing/test_pictures.py'),
+}
+
+# Of a line and a change to it, as the report has it, why no test can notice it.
+EXPLAINED: dict[tuple[str, str], str] = {
+  (
+    'weight = jax.lax.stop_gradient(jax.nn.softmax(hardness * logits, where=negative, axis=-1))',
+    'sign: `-1` became `(1)`',
+  ): 'the last axis of a matrix is its axis 1',
+}
