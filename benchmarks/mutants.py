@@ -5,10 +5,10 @@
 
 Each module of `benchmarks.mutated` gets a drawn share of all faults that `candidates` knows: another comparison,
 another sign, a constant off by one, a call that is left out, a condition the other way round, two arguments in each
-other's place. Its own tests, given there, run on each in copies of the tree: nothing is changed here. What was found is kept in --output
-as it comes, so that the same command goes on where it was cut short; where a module or its tests have changed, it is
-found anew. A survivor may be no fault at all, such as `<=` for `<` of numbers that are never equal: the report lists
-all of them, with the reason where `EXPLAINED` has one, and leaves none out of the count.
+other's place. Its own tests, given there, run on each in copies of the tree: nothing is changed here. What was found is
+kept in --output as it comes, so that the same command goes on where it was cut short; where a module or its tests have
+changed, it is found anew. A survivor may be no fault at all, such as `<=` for `<` of numbers that are never equal: the
+report lists all of them, with the reason where `EXPLAINED` has one, and leaves none out of the count.
 """
 
 import ast

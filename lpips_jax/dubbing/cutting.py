@@ -11,6 +11,7 @@ from lpips_jax.media.playback import Shown
 from lpips_jax.media.ycbcr import Region
 
 MARGIN = 2  # pixels around a box that resampling at its edge reaches
+POINTS = 16  # in each direction, at which one looks how much of a face is missing
 SMALL, LARGE = 64, 512  # pixels: the least and the greatest side of crops that are cut as large as they are filmed
 
 
@@ -24,6 +25,7 @@ class Face:
     box: (5,) in pixels of the region, out of which it reaches; see `media.turning`.
     box_in_frame: (5,) in pixels of the frame.
     crop: (s, s, 3) uint8, what the generator sees.
+    missing: share of the lower half of the box that lies outside the picture.
   """
 
   region: Region
@@ -31,27 +33,43 @@ class Face:
   box: np.ndarray
   box_in_frame: np.ndarray
   crop: np.ndarray
+  missing: float
 
 
 def cut_out(shown: Shown, box: np.ndarray, size: int) -> Face | None:
-  """Returns the face in a box, (5,), with a crop of that size; None where its mouth lies outside the picture."""
+  """Returns the face in a box, (5,), with a crop of that size; None where its mouth lies outside the picture.
+
+  Black bars lie outside the picture, too: they stay black, and faces do not end in them.
+  """
+  picture = ycbcr.between_bars(shown.planes)
   left, top, right, bottom = box[:4] + np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])
   changed_from = box[1] + faces.CHANGED_FROM * (box[3] - box[1])
-  region = ycbcr.even_region(shown.planes.size, *turning.bounds(box, (left, top, right, bottom)))
-  lower = ycbcr.even_region(shown.planes.size, *turning.bounds(box, (left, changed_from, right, bottom)))
+  region = ycbcr.even_region(picture, *turning.bounds(box, (left, top, right, bottom)))
+  lower = ycbcr.even_region(picture, *turning.bounds(box, (left, changed_from, right, bottom)))
   if region is None or lower is None:
     return None
   rgb = ycbcr.to_rgb(shown.planes, region)
   crop = faces.crop(rgb, turning.moved(box, region.left, region.top), size)
   rows = slice(lower.top - region.top, lower.bottom - region.top)
   columns = slice(lower.left - region.left, lower.right - region.left)
-  return Face(lower, rgb[rows, columns], turning.moved(box, lower.left, lower.top), box, crop)
+  below = turning.moved(box, lower.left, lower.top)
+  return Face(lower, rgb[rows, columns], below, box, crop, _missing(box, picture))
 
 
 def large_crop(shown: Shown, box: np.ndarray) -> np.ndarray:
   """Returns the crop of a box, (5,) in pixels inside the picture, as large as it was filmed: (r, r, 3) uint8."""
   side = int(np.clip(math.ceil(float(max(box[2:4] - box[:2]))), SMALL, LARGE))
   grown = box[:4] + np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])
-  region = ycbcr.even_region(shown.planes.size, *turning.bounds(box, grown))
+  region = ycbcr.even_region(ycbcr.between_bars(shown.planes), *turning.bounds(box, grown))
   rgb = ycbcr.to_rgb(shown.planes, region)
   return faces.crop(rgb, turning.moved(box, region.left, region.top), side, cv2.INTER_CUBIC)
+
+
+def _missing(box: np.ndarray, picture: Region) -> float:
+  """The share of the lower half of a box that lies outside the picture."""
+  across, down = np.meshgrid(*[(np.arange(POINTS) + 0.5) / POINTS] * 2)
+  half = (box[2:4] - box[:2]) / 2
+  offsets = np.stack([(2 * across - 1) * half[0], down * half[1]], axis=-1)  # from the middle of the box
+  x, y = np.moveaxis(offsets @ turning.rotation(turning.roll_of(box)).T + turning.middle(box), -1, 0)
+  inside = (picture.left <= x) & (x < picture.right) & (picture.top <= y) & (y < picture.bottom)
+  return 1 - float(inside.mean())

@@ -26,6 +26,7 @@ ENOUGH = 12  # of them; of whom fewer were seen, others who look the same serve,
 SAME_PERSON = 0.3  # intersection over union with the box of the frame before
 OTHER_PERSON = 0.5  # change from the crop before, one minus their correlation
 LONGEST_SEEN = 16  # people, among whom somebody who was seen for a moment may be found again
+AS_WHOLE = 0.02  # share of the lower half of a face that may be missing of it more than at other times
 LOOKS_THE_SAME = 0.93  # likeness of two crops, from which they are taken to be of one person
 
 
@@ -39,12 +40,14 @@ class Known:
   seen: int = 0
   apart: int = APART
   crops: list[np.ndarray] = field(default_factory=list)
+  missing: list[float] = field(default_factory=list)  # of each crop, see `cutting.Face`
 
-  def keep(self, crop: np.ndarray) -> None:
+  def keep(self, crop: np.ndarray, missing: float = 0.0) -> None:
     """Adds a crop to those kept; of too many every second is let go, so that they are from all over the film."""
     self.crops.append(crop)
+    self.missing.append(missing)
     if len(self.crops) > CANDIDATES:
-      self.crops, self.apart = self.crops[::2], 2 * self.apart
+      self.crops, self.missing, self.apart = self.crops[::2], self.missing[::2], 2 * self.apart
 
 
 class People:
@@ -111,7 +114,7 @@ def look_ahead(located: Iterable[tuple[Shown, Boxes]]) -> Looked:
     known = people.see([face.box_in_frame for face in faces], [face.crop for face in faces])
     for face, person in zip(faces, known, strict=True):
       if person.seen % person.apart == 0:
-        person.keep(large_crop(shown, face.box_in_frame))
+        person.keep(large_crop(shown, face.box_in_frame), face.missing)
       person.seen += 1
     boxes.append([face.box_in_frame for face in faces])
     numbers.append([person.number for person in known])
@@ -120,11 +123,14 @@ def look_ahead(located: Iterable[tuple[Shown, Boxes]]) -> Looked:
 
 
 def _mouth_at_rest(person: Known, well_known: Sequence[Known]) -> np.ndarray:
-  crops = list(person.crops)
+  crops, missing = list(person.crops), list(person.missing)
   if len(crops) < ENOUGH:
     own = crops[len(crops) // 2]
     for other in well_known:
       if other is not person and likeness(own, other.crops[len(other.crops) // 2]) >= LOOKS_THE_SAME:
         crops += other.crops
+        missing += other.missing
+  # One whose chin the picture cuts off has no chin to lend to frames that show it.
+  crops = [crop for crop, share in zip(crops, missing, strict=True) if share <= min(missing) + AS_WHOLE]
   small = np.stack([cv2.resize(crop, (SMALL, SMALL), interpolation=cv2.INTER_AREA) for crop in crops])
   return crops[rest_frame(small)]

@@ -148,7 +148,7 @@ def _seen_closer(find: Detect, planes: Planes, face: np.ndarray) -> np.ndarray:
   place = np.delete(face, 4)  # the score
   margin_x, margin_y = SURROUNDINGS * (right - left), SURROUNDINGS * (bottom - top)
   around = left - margin_x, top - margin_y, right + margin_x, bottom + margin_y
-  region = ycbcr.even_region(planes.size, *(turning.bounds(place, around) if _lies(place) else around))
+  region = ycbcr.even_region(planes.region, *(turning.bounds(place, around) if _lies(place) else around))
   if region is None:
     return face
   rgb = ycbcr.to_rgb(planes, region)

@@ -15,6 +15,7 @@ UNSPECIFIED = 2  # H.273's number for "the file does not say"
 WEIGHTS = {1: (0.2126, 0.0722), 4: (0.30, 0.11), 7: (0.212, 0.087), 9: (0.2627, 0.0593)}
 BT601 = {5: (0.299, 0.114), 6: (0.299, 0.114)}  # FFmpeg's choice, too, where the file does not say
 FORMATS = {8: 'yuv420p', 10: 'yuv420p10le'}  # FFmpeg's names of `Planes`, by the bits of a sample
+BLACK, EVEN = 6, 6  # of 255: how much brighter than black the rows of a black bar may be, and how uneven
 CHROMA_LEFT = np.array([[0.5, 0, 0], [0, 0.5, -0.25]])  # H.264 and MPEG-2 sample colour on even columns, between rows
 
 
@@ -64,6 +65,12 @@ class Planes:
     return self.samples.shape[0] * 2 // 3, self.samples.shape[1]
 
   @property
+  def region(self) -> 'Region':
+    """All of it."""
+    height, width = self.size
+    return Region(0, 0, width, height)
+
+  @property
   def y(self) -> np.ndarray:
     """(H, W), a view."""
     return self.samples[: self.size[0]]
@@ -88,12 +95,34 @@ class Region:
   bottom: int
 
 
-def even_region(size: tuple[int, int], left: float, top: float, right: float, bottom: float) -> Region | None:
-  """Returns the smallest region of a frame of (height, width) that holds a box, or None if it lies outside."""
-  height, width = size
-  edges = np.clip([left, right], 0, width), np.clip([top, bottom], 0, height)
+def even_region(within: Region, left: float, top: float, right: float, bottom: float) -> Region | None:
+  """Returns the smallest region within another one that holds a box, or None if the box lies outside."""
+  edges = np.clip([left, right], within.left, within.right), np.clip([top, bottom], within.top, within.bottom)
   (x0, x1), (y0, y1) = ((int(low) // 2 * 2, -(-int(np.ceil(high)) // 2) * 2) for low, high in edges)
   return Region(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
+
+
+def between_bars(planes: Planes) -> Region:
+  """Returns the part of a frame that is not black bars, as films have them that were brought to another shape.
+
+  A bar is of whole rows, or whole columns, that are black and even. A frame that is black all over has none.
+  """
+  black = 0 if planes.colours.full_range else 16
+  most, step = (black + BLACK) << planes.colours.depth - 8, EVEN << planes.colours.depth - 8
+  edges = []
+  for y in (planes.y, planes.y.T):
+    ends = [_begin_of_picture(rows, most, step) for rows in (y, y[::-1])]
+    edges.append((0, len(y)) if ends[0] == len(y) else (-(-ends[0] // 2) * 2, (len(y) - ends[1]) // 2 * 2))
+  (top, bottom), (left, right) = edges
+  return Region(left, top, right, bottom)
+
+
+def _begin_of_picture(rows: np.ndarray, most: int, step: int) -> int:
+  """The number of the first row that is not part of a bar."""
+  for k, row in enumerate(rows):
+    if (highest := row.max()) > most or highest - row.min() > step:
+      return k
+  return len(rows)
 
 
 def empty(height: int, width: int, colours: Colours) -> Planes:
@@ -104,8 +133,7 @@ def empty(height: int, width: int, colours: Colours) -> Planes:
 
 def to_rgb(planes: Planes, region: Region | None = None) -> np.ndarray:
   """Returns a region of a frame, or all of it, as (h, w, 3) uint8 RGB."""
-  height, width = planes.size
-  part = region or Region(0, 0, width, height)
+  part = region or planes.region
   halves = slice(part.top // 2, part.bottom // 2), slice(part.left // 2, part.right // 2)
   y = in_8_bits(planes.y[part.top : part.bottom, part.left : part.right])
   flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP

@@ -32,7 +32,7 @@ def test_crops_that_are_kept_are_from_all_over_the_film():
 
 
 def _known(number, crops):
-  return Known(number, np.zeros(5), crops=list(crops))
+  return Known(number, np.zeros(5), crops=list(crops), missing=[0.0] * len(crops))
 
 
 def test_a_mouth_at_rest_comes_from_another_shot_of_the_same_person_if_need_be():
@@ -48,6 +48,17 @@ def test_a_mouth_at_rest_comes_from_another_shot_of_the_same_person_if_need_be()
   assert openings and min(openings) < 0.3 * drawn.mouth_opening.max()
   alone = _mouth_at_rest(speaking, [speaking, everybody[2]])
   assert any(np.array_equal(alone, c) for c in speaking.crops)  # a stranger's mouth is nobody else's
+
+
+def test_a_face_that_is_cut_off_is_not_shown_where_others_are_whole():
+  drawn = draw_clip(3, 'test', 0, 0, 4.0)
+  crops = list(drawn.crops(96))[::3]
+  alone = _known(0, crops)
+  chosen = next(k for k, c in enumerate(crops) if c is _mouth_at_rest(alone, [alone]))
+  cut_off = Known(0, np.zeros(5), crops=crops, missing=[0.1 * (k == chosen) for k in range(len(crops))])
+  assert _mouth_at_rest(cut_off, [cut_off]) is not crops[chosen]
+  always = Known(0, np.zeros(5), crops=crops, missing=[0.1] * len(crops))
+  assert _mouth_at_rest(always, [always]) is crops[chosen]
 
 
 def test_a_larger_crop_serves_as_well():

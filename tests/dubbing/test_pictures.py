@@ -11,7 +11,10 @@ from test_engine import MOUTH, Painter, write_boxes, write_clip, write_speech
 
 from lpips_jax.cli import UserError
 from lpips_jax.dubbing import dub
-from lpips_jax.media.playback import play
+from lpips_jax.dubbing.cutting import cut_out
+from lpips_jax.media import ycbcr
+from lpips_jax.media.faces import crop
+from lpips_jax.media.playback import Shown, play
 from lpips_jax.media.video import probe, read_frames
 from lpips_jax.media.writing import CODECS, check_output
 from lpips_jax.media.ycbcr import Colours
@@ -222,6 +225,34 @@ def test_odd_sides(tmp_path, size):
   before, after = next(read_frames(face)), next(read_frames(output))
   assert after.shape == (96, 120, 3)
   assert abs(after[: size[0], : size[1]].astype(float) - before)[:40].mean() < 6
+
+
+def test_black_bars_stay_black_and_are_not_taken_for_a_chin():
+  planes = ycbcr.from_rgb(textured(0), Colours(1))
+  picture = ycbcr.to_rgb(planes)
+  planes.y[80:], planes.cb_cr[:, 40:] = 16, 128
+  box = np.array([30.0, 40.0, 80.0, 90.0, 0.0])
+  face = cut_out(Shown(0, Fraction(0), planes), box, 50)
+  assert face.region.bottom == 80 and face.missing == pytest.approx(0.4, abs=0.05)
+  np.testing.assert_array_equal(face.crop[:38], crop(picture, box, 50)[:38])
+  assert face.crop[40:].min() > 20  # the last row of the picture, again and again
+  whole = cut_out(Shown(0, Fraction(0), ycbcr.from_rgb(textured(0), Colours(1))), box, 50)
+  assert whole.missing == 0
+
+
+@pytest.mark.parametrize(
+  ('box', 'missing'),
+  [
+    ((40, 26, 80, 66, 0), 0),
+    ((40, 66, 80, 106, 0), 0.5),
+    ((40, 66, 80, 106, np.pi), 0),  # it stands on its head
+    ((90, 30, 130, 70, 0), 0.25),
+    ((85, 30, 125, 70, -np.pi / 2), 0.25),  # its chin points to the right
+  ],
+)
+def test_how_much_of_a_face_is_missing(box, missing):
+  shown = Shown(0, Fraction(0), ycbcr.from_rgb(textured(0), Colours(1)))  # 120 x 96
+  assert cut_out(shown, np.array(box, float), 32).missing == pytest.approx(missing, abs=0.05)
 
 
 def test_a_face_that_hangs_over_the_edge(tmp_path):

@@ -41,12 +41,33 @@ def test_rgb_comes_back(colours):
 
 def test_a_region_is_part_of_the_whole():
   planes = ycbcr.from_rgb(smooth_picture(), Colours(1))
-  region = ycbcr.even_region(planes.size, 10.3, 7, 55.5, 40)
+  region = ycbcr.even_region(planes.region, 10.3, 7, 55.5, 40)
   assert region == Region(10, 6, 56, 40)
   part = ycbcr.to_rgb(planes, region).astype(int)
   assert abs(part - ycbcr.to_rgb(planes)[6:40, 10:56])[2:-2, 2:-2].max() == 0
-  assert ycbcr.even_region(planes.size, -9, -9, 500, 500) == Region(0, 0, 96, 64)
-  assert ycbcr.even_region(planes.size, 97, 0, 120, 20) is None
+  assert ycbcr.even_region(planes.region, -9, -9, 500, 500) == Region(0, 0, 96, 64)
+  assert ycbcr.even_region(planes.region, 97, 0, 120, 20) is None
+
+
+@pytest.mark.parametrize('colours', [Colours(1), Colours(1, full_range=True), Colours(9, depth=10)])
+def test_black_bars_are_no_part_of_the_picture(colours):
+  picture = smooth_picture()
+  assert ycbcr.between_bars(ycbcr.from_rgb(picture, colours)) == Region(0, 0, 96, 64)
+  for bars, rest in [
+    ((slice(50, None),), Region(0, 0, 96, 50)),
+    ((slice(0, 7),), Region(0, 8, 96, 64)),
+    ((slice(None), slice(0, 10)), Region(10, 0, 96, 64)),
+    ((slice(None), slice(91, None)), Region(0, 0, 90, 64)),
+  ]:
+    barred = picture.copy()
+    barred[bars] = np.random.default_rng(0).integers(0, 4, barred[bars].shape)  # as it is after compression
+    assert ycbcr.between_bars(ycbcr.from_rgb(barred, colours)) == rest
+
+
+def test_darkness_is_no_bar():
+  dark = np.random.default_rng(0).integers(0, 40, (64, 96, 3), np.uint8)
+  for picture in (dark, np.zeros_like(dark), np.full_like(dark, 60)):
+    assert ycbcr.between_bars(ycbcr.from_rgb(picture, Colours(1))) == Region(0, 0, 96, 64)
 
 
 def test_a_change_is_added_where_it_is_and_nowhere_else():
