@@ -106,7 +106,7 @@ def look(path: str) -> Film:
   if not capture.isOpened():
     raise SystemExit(f'{path} is no video that can be read')
   rate = capture.get(cv2.CAP_PROP_FPS)
-  from mediapipe.solutions import face_mesh
+  from mediapipe.python.solutions import face_mesh
 
   mouth = sorted({point for edge in face_mesh.FACEMESH_LIPS for point in edge})
   openings, lips, sharpness = [], [], []

@@ -12,7 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from absl import flags, logging
 from tqdm import tqdm
@@ -59,6 +59,7 @@ def run(main: Callable[[], None], *positional: str, fail_together: Callable[[End
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # XLA's remarks on the machine
   _log_to_stdout()
   threading.excepthook = _log_failed_thread
+  sys.unraisablehook = _log_unraisable
   _interrupt_on(signal.SIGTERM, signal.SIGHUP)
   try:
     if any(argument in HELP for argument in sys.argv[1:]):
@@ -166,6 +167,12 @@ def _log_failed_thread(failed: threading.ExceptHookArgs) -> None:
   trace = failed.exc_type, failed.exc_value, failed.exc_traceback
   logging.warning('%s ended: %s', name, first_line(failed.exc_value or failed.exc_type()))
   logging.debug('%s ended', name, exc_info=trace)
+
+
+def _log_unraisable(failed: Any) -> None:
+  """What fails where nothing can be raised, such as libraries' callbacks and destructors, likewise."""
+  logging.warning('%s', first_line(failed.exc_value or failed.exc_type()))
+  logging.debug('', exc_info=(failed.exc_type, failed.exc_value, failed.exc_traceback))
 
 
 def _interrupt_on(*numbers: signal.Signals) -> None:

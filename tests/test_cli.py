@@ -41,7 +41,7 @@ def command(monkeypatch, tmp_path, capsys):
   (tmp_path / 'fails.py').write_text('def get_config():\n  return 1 / 0')
   handlers = list(logging.root.handlers)
   stream = absl_logging.get_absl_handler().python_handler.stream
-  hook = threading.excepthook
+  hooks = threading.excepthook, sys.unraisablehook
   # As by default, for tests run under nohup inherit otherwise.
   signals = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
 
@@ -56,7 +56,7 @@ def command(monkeypatch, tmp_path, capsys):
 
   yield run
   logging.captureWarnings(False)
-  threading.excepthook = hook
+  threading.excepthook, sys.unraisablehook = hooks
   for number, handler in signals.items():
     signal.signal(number, handler)
   logging.root.handlers[:] = handlers
@@ -259,6 +259,16 @@ def test_a_thread_that_fails_is_one_line_of_the_log(command):
   status, out, err = command(main=main)
   assert status == 0 and not err
   assert out.count('\n') == 1 and out.endswith('writer ended: ZeroDivisionError: division by zero\n')
+
+
+def test_what_fails_where_nothing_can_be_raised_is_one_line_of_the_log(command):
+  class Fragile:
+    def __del__(self):
+      1 / 0  # noqa: B018
+
+  status, out, err = command(main=lambda: [Fragile()].clear())
+  assert status == 0 and not err
+  assert out.count('\n') == 1 and out.endswith('ZeroDivisionError: division by zero\n')
 
 
 @pytest.mark.parametrize(('verbosity', 'traceback'), [(absl_logging.WARNING, False), (absl_logging.DEBUG, True)])

@@ -119,6 +119,8 @@ def _table(path: str | os.PathLike[str]) -> tuple[list[str], list[tuple[int, lis
   """The names of the columns, and of each row that is not blank its line and its values, without blanks around."""
   try:
     text = _decoded(Path(path).read_bytes())
+    if '\0' in text:
+      raise UserError(f'the job list {path} cannot be read: it has zeros where there should be text')
     lines = io.StringIO(text, newline='')
     told = SEPARATOR.match(text)  # a line that Excel writes and reads
     skipped = 1 if told and lines.readline() else 0

@@ -162,6 +162,12 @@ def test_lists_of_spreadsheets(tmp_path, lines, encoding, end):
   assert read_jobs(tmp_path / 'jobs.csv') == WANTED
 
 
+def test_zeros_among_the_text_are_one_line(tmp_path):
+  (tmp_path / 'jobs.csv').write_bytes(b'face,audio,output\na.mp4,b.wav,c\0.mp4\n')
+  with pytest.raises(UserError, match='zeros where there should be text'):
+    read_jobs(tmp_path / 'jobs.csv')
+
+
 def test_a_separator_that_is_told(tmp_path):
   (tmp_path / 'jobs.csv').write_text('sep=|\nface|audio|output\na,1.mp4|b.wav|c.mp4\n')
   assert read_jobs(tmp_path / 'jobs.csv') == [Job(3, 'a,1.mp4', 'b.wav', 'c.mp4', {})]
