@@ -7,6 +7,8 @@ from pathlib import Path
 # Programs compiled by one test serve the next, the commands that tests start, and the other processes of pytest-xdist.
 compiled = tempfile.TemporaryDirectory()
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', compiled.name)
+# Machine code that is made fast and runs slowly; XLA's own passes, which decide what is computed, are all there.
+os.environ.setdefault('XLA_FLAGS', '--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true')
 os.environ |= {
   'JAX_NUM_CPU_DEVICES': '2',
   'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0.3',

@@ -119,10 +119,10 @@ class Dubber:
     if loudness.speech_level(samples) is None:
       logging.warning('nothing is heard in %s: it is silent, or below -60 dB of full scale', audio)
     length = 'audio' if info.still else options.length  # a still image has no length of its own
-    whole_sound = length == 'audio'
+    heard = audio, length == 'audio', delay
     end = None if length == 'video' else Fraction(len(samples), SAMPLE_RATE)
     locate = self._locator(face, info, options)
-    source = (play_there_and_back if whole_sound else play)(face, info)
+    source = (play_there_and_back if length == 'audio' else play)(face, info)
 
     begun = time.perf_counter()
     looked = self._look(face, info, locate, end, options)
@@ -136,9 +136,9 @@ class Dubber:
       frames = stages.ahead('decode', _until(source, end), DEPTH)
       located = stages.ahead('find', (looked or locate)(frames), DEPTH)
       write = outputs.enter_context(  # first, to be finished last: where it is, everything is
-        writing.write_video(output, info, audio, whole_sound, delay, options.codec, options.crf)
+        writing.write_video(output, info, *heard, options.codec, options.crf)
       )
-      watch = None if options.preview is None else outputs.enter_context(write_preview(options.preview, info))
+      watch = None if options.preview is None else outputs.enter_context(write_preview(options.preview, info, *heard))
       batches = stages.ahead('generate', generate(located, speech, generator, references), 1)
       dubbed = stages.ahead('composite', composite(batches, options.sharpen, watch), DEPTH)
       encoded = stages.here('encode', _encoded(dubbed, write))

@@ -19,19 +19,22 @@ Watch = Callable[[Fraction, np.ndarray, Sequence[np.ndarray], np.ndarray], None]
 
 
 @contextlib.contextmanager
-def write_preview(path: str | os.PathLike[str], info: VideoInfo) -> Iterator[Watch]:
+def write_preview(
+  path: str | os.PathLike[str], info: VideoInfo, sound: str | os.PathLike[str], whole_sound: bool, delay: Fraction
+) -> Iterator[Watch]:
   """Opens the video; it appears once it is complete.
 
   Args:
     path: where.
     info: what `probe` says of the source.
+    sound, whole_sound, delay: of the dub; see `write_video`.
 
   Yields:
     A function of a time in seconds, a frame before, the generated faces (s, s, 3), and the frame after, all uint8 RGB.
   """
   width = max(2, round(info.width * HEIGHT / info.height))
   layout = dataclasses.replace(info, width=2 * width + HEIGHT, height=HEIGHT, colours=Colours(), aspect=Fraction(1))
-  with write_video(path, layout) as write:
+  with write_video(path, layout, sound, whole_sound, delay) as write:
 
     def watch(time: Fraction, before: np.ndarray, made: Sequence[np.ndarray], after: np.ndarray) -> None:
       panel = np.zeros((HEIGHT, HEIGHT, 3), np.uint8)

@@ -16,6 +16,7 @@ from lpips_jax.dubbing.engine import Dubber
 from lpips_jax.dubbing.options import Options
 from lpips_jax.dubbing.stages import profile
 from lpips_jax.media import writing
+from lpips_jax.media.sound import load_speech
 from lpips_jax.media.video import VideoInfo, probe, read_frames
 from lpips_jax.media.writing import write_video
 
@@ -65,6 +66,7 @@ def test_a_preview_shows_source_face_and_result(media, tmp_path):  # noqa: F811
   dub(**media, checkpoint=Painter(), preview=tmp_path / 'preview.mp4')
   info = probe(tmp_path / 'preview.mp4')
   assert (info.width, info.height, info.frames) == (450 + 360 + 450, 360, 40)
+  np.testing.assert_array_equal(*(load_speech(path) for path in (media['output'], tmp_path / 'preview.mp4')))
   last = list(read_frames(tmp_path / 'preview.mp4'))[-1]
   rows, columns = (slice(round(3.75 * part.start) + 4, round(3.75 * part.stop) - 4) for part in MOUTH)
   source, result = last[rows, columns], last[rows, columns.start + 810 : columns.stop + 810]
@@ -83,7 +85,7 @@ def test_a_preview_that_fails_leaves_no_dub(media, tmp_path, monkeypatch):  # no
   before = sorted(tmp_path.iterdir())
 
   @contextlib.contextmanager
-  def full(path, info):
+  def full(path, info, *heard):
     yield lambda *_: None
     raise UserError('no space left')
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import pytest
 from conftest import ROOT, run, tiny_config
 from pair import PREEMPTED_AT
 
@@ -24,11 +23,7 @@ def both(*lines: list) -> list[tuple[int, str, str]]:
   with socket.socket() as free:
     free.bind(('localhost', 0))
     coordinator = f'--coordinator=localhost:{free.getsockname()[1]}'
-  environment = os.environ | {
-    'PYTHONPATH': f'{ROOT}:{ROOT / "tests"}',
-    'JAX_NUM_CPU_DEVICES': '1',
-    'XLA_FLAGS': '--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true',  # compiles in no time
-  }
+  environment = os.environ | {'PYTHONPATH': f'{ROOT}:{ROOT / "tests"}', 'JAX_NUM_CPU_DEVICES': '1'}
   started = [
     subprocess.Popen(
       [sys.executable, *line, coordinator, '--processes=2', f'--process={k}'],
@@ -48,7 +43,6 @@ def both(*lines: list) -> list[tuple[int, str, str]]:
   return [(process.returncode, *texts) for process, texts in zip(started, said, strict=True)]
 
 
-@pytest.mark.skipif('LIPSYNC_PAIRS' not in os.environ, reason='takes minutes of two cores: LIPSYNC_PAIRS=1 runs it')
 def test_two_train_as_one(directory, tmp_path):
   """One test, since its processes compile for as long as all else that is asked of them takes."""
   data.train_batches(tiny_config('sync_expert', directory))  # the corpus is there
