@@ -14,9 +14,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from absl import flags
@@ -62,24 +64,7 @@ def define_flags() -> None:
 def main() -> None:
   given = flags.FLAGS
   with tempfile.TemporaryDirectory() as temporary:
-    sources = make_sources(Path(temporary) / 'sources')
-    _run(_whole(Path(temporary) / 'whole', sources))  # compiles
-    outcomes = []
-
-    def tried(k: int) -> dict[str, object]:
-      case = _case(Path(temporary) / f'{k:04}', sources, given.kinds, np.random.default_rng((given.seed, k)))
-      outcome = _run(case)
-      if outcome['problem']:
-        shutil.copytree(case.directory, Path(given.directory) / case.directory.name, dirs_exist_ok=True)
-      shutil.rmtree(case.directory)
-      return outcome
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool, cli.progress_bar('files', given.files, 'file') as bar:
-      for outcome in pool.map(tried, range(given.files)):
-        outcomes.append(outcome)
-        bar.update()
-        if outcome['problem']:
-          print(f'{outcome["name"]}: {outcome["problem"]}', flush=True)
+    outcomes = tried(Path(temporary), given.files, given.kinds, given.seed, Path(given.directory))
   figures = {
     'files': len(outcomes),
     'taken': sum(outcome['status'] == 0 for outcome in outcomes),
@@ -94,6 +79,29 @@ def main() -> None:
     write_whole(Path(given.output), json.dumps(figures, indent=2) + '\n')
   if figures['problems']:
     cli.fail(f'{figures["problems"]} files did harm: they are in {given.directory}')
+
+
+def tried(temporary: Path, files: int, kinds: Sequence[str], seed: int, kept: Path) -> list[dict[str, Any]]:
+  """Gives damaged files to the commands; returns what came of each, and keeps those that did harm."""
+  sources = make_sources(temporary / 'sources')
+  _run(_whole(temporary / 'whole', sources))  # compiles
+
+  def outcome(k: int) -> dict[str, Any]:
+    case = _case(temporary / f'{k:04}', sources, kinds, np.random.default_rng((seed, k)))
+    came = _run(case)
+    if came['problem']:
+      shutil.copytree(case.directory, kept / case.directory.name, dirs_exist_ok=True)
+    shutil.rmtree(case.directory)
+    return came
+
+  outcomes = []
+  with ThreadPoolExecutor(os.cpu_count()) as pool, cli.progress_bar('files', files, 'file') as bar:
+    for came in pool.map(outcome, range(files)):
+      outcomes.append(came)
+      bar.update()
+      if came['problem']:
+        print(f'{came["name"]}: {came["problem"]}', flush=True)
+  return outcomes
 
 
 def _media(directory: Path, rng: np.random.Generator) -> tuple[Path | None, tuple[str, ...]]:
@@ -150,7 +158,7 @@ def _one_of(directory: Path, rng: np.random.Generator) -> Path:
   return files[rng.integers(len(files))]
 
 
-def _case(directory: Path, sources: Path, kinds: list[str], rng: np.random.Generator) -> Case:
+def _case(directory: Path, sources: Path, kinds: Sequence[str], rng: np.random.Generator) -> Case:
   shutil.copytree(sources, directory)
   shares = np.array([MEDIA_SHARE if kind == 'media' else (1 - MEDIA_SHARE) / (len(KINDS) - 1) for kind in kinds])
   kind = str(rng.choice(kinds, p=shares / shares.sum()))
@@ -168,7 +176,7 @@ def _whole(directory: Path, sources: Path) -> Case:
   return Case('whole', directory, _dub(directory / FACES[0], directory / f'audio-{SOUNDS[0]}'))
 
 
-def _run(case: Case) -> dict[str, object]:
+def _run(case: Case) -> dict[str, Any]:
   """Runs the command, and says what came of it; `problem` is empty where all is as it should be."""
   (case.directory / OUTPUTS).mkdir()
   before = set(case.directory.rglob('*'))
@@ -185,7 +193,7 @@ def _run(case: Case) -> dict[str, object]:
   return {'name': case.name, 'status': status, 'seconds': seconds, 'mib': mib, 'problem': problem}
 
 
-def _problem(case: Case, status: int | None, said: list[str], left: list[Path]) -> str:
+def _problem(case: Case, status: int | None, said: Sequence[str], left: Sequence[Path]) -> str:
   jobs = any(argument.startswith('--jobs') for argument in case.line)
   if status is None:
     return f'still at work after {LONGEST:g} s'
