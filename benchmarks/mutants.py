@@ -6,9 +6,10 @@
 Each module of `benchmarks.mutated` gets a drawn share of all faults that `candidates` knows: another comparison,
 another sign, a constant off by one, a call that is left out, a condition the other way round, two arguments in each
 other's place. Its own tests, given there, run on each in copies of the tree: nothing is changed here. What was found is
-kept in --output as it comes, so that the same command goes on where it was cut short; where a module or its tests have
-changed, it is found anew. A survivor may be no fault at all, such as `<=` for `<` of numbers that are never equal: the
-report lists all of them, with the reason where `EXPLAINED` has one, and leaves none out of the count.
+kept in --output as it comes, so that the same command goes on where it was cut short; where a module has changed, all
+is found anew, and where its tests have, what survived. A survivor may be no fault at all, such as `<=` for `<` of
+numbers that are never equal: the report lists all of them, with the reason where `EXPLAINED` has one, and leaves none
+out of the count.
 """
 
 import ast
@@ -149,16 +150,19 @@ def run(
     running = stack.enter_context(_Running())
     for module, tests in modules.items():
       source = (root / module).read_text()
-      state, mutants = _state(root, module, tests), drawn(module, source, per_module, seed)
-      todo = [mutant for mutant in mutants if (state, mutant) not in known]
+      before, after = _digest(root, module), _digest(root, module, *tests)
+      mutants = drawn(module, source, per_module, seed)
+      outcomes = {m: known[state, m] for state in (before, after) for m in mutants if (state, m) in known}
+      todo = [mutant for mutant in mutants if mutant not in outcomes]
       limit = _limit(copies[0], module, tests, running) if todo else 0.0
       work = _Work(module, tests, source, limit, list(copies), running)
       for mutant, outcome in zip(todo, threads.map(work.outcome, todo), strict=True):
         with results.open('a') as file:
+          state = after if outcome == SURVIVED else before  # what was noticed once is noticed by more tests, too
           file.write(json.dumps({'state': state, 'outcome': outcome, 'mutant': asdict(mutant)}) + '\n')
-        known[state, mutant] = outcome
+        outcomes[mutant] = outcome
         print(f'{module}:{mutant.line} {outcome}: {_change(mutant)}', flush=True)
-      found[module] = {mutant: known[state, mutant] for mutant in mutants}
+      found[module] = {mutant: outcomes[mutant] for mutant in mutants}
   return found
 
 
@@ -344,10 +348,10 @@ def _limit(copy: Path, module: str, tests: Sequence[str], running: _Running) -> 
   return SLACK[0] * (time.monotonic() - begun) + SLACK[1]
 
 
-def _state(root: Path, module: str, tests: Sequence[str]) -> str:
-  """Twelve digits that change with the module or its tests."""
-  texts = b'\0'.join((root / path).read_bytes() for path in (module, *tests))
-  return hashlib.sha256(module.encode() + texts).hexdigest()[:12]
+def _digest(root: Path, *paths: str) -> str:
+  """Twelve digits that change with any of these files."""
+  texts = b'\0'.join((root / path).read_bytes() for path in paths)
+  return hashlib.sha256(paths[0].encode() + texts).hexdigest()[:12]
 
 
 def _read(results: Path) -> dict[tuple[str, Mutant], str]:

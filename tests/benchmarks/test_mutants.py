@@ -93,10 +93,15 @@ def test_what_tests_notice_and_what_they_do_not(tree, tmp_path, monkeypatch):
     file.write('{"state": "cut sh')
   monkeypatch.setattr(mutants._Running, 'outcome', None)  # nothing is run again
   assert mutants.run(tree, modules, 2, 0, 2, results) == found
-  (tree / 'test_tree.py').write_text(TEST + '# changed\n')
-  with pytest.raises(TypeError):
-    mutants.run(tree, modules, 2, 0, 2, results)
-  assert [json.loads(line)['outcome'] for line in results.read_text().splitlines()[:2]] != []
+
+  monkeypatch.undo()
+  monkeypatch.setattr(mutants, 'drawn', lambda *_: chosen)
+  (tree / 'test_tree.py').write_text(
+    TEST.replace('2.0', '2').replace('== 5', '== 5 and isinstance(clipped(0, 1), float)')
+  )
+  assert set(mutants.run(tree, modules, 2, 0, 2, results)['tree.py'].values()) == {'killed'}
+  outcomes = [json.loads(line)['outcome'] for line in results.read_text().splitlines() if line.endswith('}')]
+  assert sorted(outcomes) == ['killed', 'killed', 'survived']  # the one that was noticed was not run again
 
 
 def test_tests_that_fail_anyway_say_nothing_of_faults(tree, tmp_path):
