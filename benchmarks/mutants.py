@@ -157,9 +157,9 @@ def run(
       limit = _limit(copies[0], module, tests, running) if todo else 0.0
       work = _Work(module, tests, source, limit, list(copies), running)
       for mutant, outcome in zip(todo, threads.map(work.outcome, todo), strict=True):
-        with results.open('a') as file:
+        with results.open('a') as file:  # whose last line may have been cut short
           state = after if outcome == SURVIVED else before  # what was noticed once is noticed by more tests, too
-          file.write(json.dumps({'state': state, 'outcome': outcome, 'mutant': asdict(mutant)}) + '\n')
+          file.write('\n' + json.dumps({'state': state, 'outcome': outcome, 'mutant': asdict(mutant)}))
         outcomes[mutant] = outcome
         print(f'{module}:{mutant.line} {outcome}: {_change(mutant)}', flush=True)
       found[module] = {mutant: outcomes[mutant] for mutant in mutants}

@@ -5,6 +5,7 @@ TORCH = 'tests/benchmarks/test_torch_reference.py'
 MODULES = {
   'lpips_jax/losses.py': ('tests/test_losses.py', TORCH, 'tests/training/test_generator_step.py'),
   'lpips_jax/training/expert_step.py': (
+    'tests/training/test_expert_step.py',
     TORCH,
     'tests/test_precision.py',
     'tests/training/test_gradients.py',
@@ -14,6 +15,7 @@ MODULES = {
     TORCH,
     'tests/training/test_gradients.py',
     'tests/training/test_generator_step.py',
+    'tests/training/test_silent.py',
     'tests/training/test_loop.py',
   ),
   'lpips_jax/training/optimizer.py': (

@@ -90,7 +90,7 @@ def test_what_tests_notice_and_what_they_do_not(tree, tmp_path, monkeypatch):
   assert f'- `tree.py:10` {survivor}: it is a float' in mutants.report(tree, found, 0)
 
   with results.open('a') as file:
-    file.write('{"state": "cut sh')
+    file.write('\n{"state": "cut sh')
   monkeypatch.setattr(mutants._Running, 'outcome', None)  # nothing is run again
   assert mutants.run(tree, modules, 2, 0, 2, results) == found
 
@@ -100,7 +100,7 @@ def test_what_tests_notice_and_what_they_do_not(tree, tmp_path, monkeypatch):
     TEST.replace('2.0', '2').replace('== 5', '== 5 and isinstance(clipped(0, 1), float)')
   )
   assert set(mutants.run(tree, modules, 2, 0, 2, results)['tree.py'].values()) == {'killed'}
-  outcomes = [json.loads(line)['outcome'] for line in results.read_text().splitlines() if line.endswith('}')]
+  outcomes = [json.loads(line)['outcome'] for line in results.read_text().splitlines() if line[-1:] == '}']
   assert sorted(outcomes) == ['killed', 'killed', 'survived']  # the one that was noticed was not run again
 
 

@@ -75,19 +75,33 @@ def test_evaluation_is_of_each_window_alone_with_its_own_speech_over_whole_frame
   task, model = make_task(config, frozen()), models.build(config.model)
   variables = task.init().variables
   metrics, _ = jax.jit(task.evaluate)(variables, BATCH, frozen().weights)
-  errors, improbable = [], []
+  errors, squares, improbable = [], [], []
   for k in range(4):  # one by one: with BatchNorm's running statistics windows know nothing of each other
     target, reference = (np.float32(BATCH[name][k]) / 255 for name in ('target', 'reference'))
     masked = np.where(np.arange(32)[:, None, None] < 16, target, 0)
     generated = model.apply(variables, np.concatenate([masked, reference], -1), BATCH['mel'][k])
     errors.append(np.abs(generated - target).mean())
+    squares += np.square(generated - target)[:, 16:].mean((1, 2, 3)).tolist()
     expert, weights = frozen().expert, frozen().weights['expert']
     faces, speech = expert.apply(weights, generated[None], BATCH['window_mel'][k, None])
     logit = expert.apply(weights, (faces * speech).sum(), method=SyncExpert.logits)
     improbable.append(np.log1p(np.exp(-float(logit))))
   np.testing.assert_allclose(metrics['reconstruction'], np.mean(errors), rtol=1e-4)
+  np.testing.assert_allclose(metrics['lower_half_psnr'], np.mean(-10 * np.log10(squares)), rtol=1e-4)
   np.testing.assert_allclose(metrics['sync'], np.mean(improbable), rtol=1e-4)
   assert np.ptp(improbable) > 1e-3 * np.mean(improbable)
+
+
+@pytest.mark.parametrize('sync_kind', ['log', 'stabilised'])
+def test_every_metric_is_one_number(sync_kind):
+  config = gan_config(perceptual=1.0, triplet=0.5, r1=1.0, lower_half=0.2)
+  config.losses.sync_kind = sync_kind
+  task = make_task(config, frozen())
+  state = jax.eval_shape(task.init)
+  _, trained = jax.eval_shape(task.step, state, BATCH, frozen().weights)
+  evaluated, _ = jax.eval_shape(task.evaluate, state.variables, BATCH, frozen().weights)
+  assert {'perceptual', 'triplet', 'loss'} <= trained.keys() & evaluated.keys()
+  assert {name: value.shape for name, value in (trained | evaluated).items() if value.shape} == {}
 
 
 def test_lpips_is_given_frames_from_minus_1_to_1(monkeypatch):
@@ -167,12 +181,13 @@ def test_in_parts_and_made_twice_a_step_is_much_the_same():
 def test_r1_is_added_to_the_discriminators_loss():
   config = gan_config()
   discriminator = models.build(config.discriminator)
-  params = init_variables(discriminator, config.discriminator, 0, gain=2.0)['params']
-  filmed, generated = RNG.random((2, 3, 32, 32, 3), np.float32)
+  params = init_variables(discriminator, config.discriminator, 0, gain=5.0)['params']
+  filmed, generated = np.random.default_rng(0).random((2, 3, 32, 32, 3), np.float32)
   plain = discrimination(discriminator, params, filmed, generated, config.losses)
   config.losses.r1 = 10.0
   slope = [jax.grad(lambda x: discriminator.apply({'params': params}, x[None])[0])(x) for x in filmed]
   expected = plain + 5.0 * np.mean([np.square(x).sum() for x in slope])
+  assert expected > 1.01 * plain
   np.testing.assert_allclose(
     discrimination(discriminator, params, filmed, generated, config.losses), expected, rtol=1e-5
   )
