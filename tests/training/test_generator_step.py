@@ -10,7 +10,7 @@ import pytest
 from conftest import tiny_config
 from ml_collections import ConfigDict
 
-from lpips_jax import models, perceptual
+from lpips_jax import losses, models, perceptual
 from lpips_jax.models import SyncExpert
 from lpips_jax.training import generator_step
 from lpips_jax.training.generator_step import discrimination, loss_weights
@@ -110,6 +110,15 @@ def test_lpips_is_given_frames_from_minus_1_to_1(monkeypatch):
   monkeypatch.setattr(generator_step, 'lpips', lambda x, y, weights, dtype: y.mean((1, 2, 3)))
   metrics, _ = jax.jit(task.evaluate)(task.init().variables, BATCH, frozen().weights)
   np.testing.assert_allclose(metrics['perceptual'], 2 * BATCH['target'].mean() / 255 - 1, rtol=1e-3)
+
+
+def test_the_triplet_loss_is_given_lower_halves_from_minus_1_to_1(monkeypatch):
+  task = make_task(gan_config(adversarial=0.0, triplet=1.0), frozen())
+  monkeypatch.setattr(generator_step, 'features', lambda x, name, weights, dtype: x)
+  monkeypatch.setattr(losses, 'adaptive_triplet', lambda x, y, z: y.mean((1, 2, 3)) + 10 * z.mean((1, 2, 3)))
+  metrics, _ = jax.jit(task.evaluate)(task.init().variables, BATCH, frozen().weights)
+  target, reference = (2 * BATCH[name][:, :, 16:].mean() / 255 - 1 for name in ('target', 'reference'))
+  np.testing.assert_allclose(metrics['triplet'], target + 10 * reference, rtol=1e-3)
 
 
 def test_the_discriminator_computes_in_what_the_generator_does(monkeypatch):
