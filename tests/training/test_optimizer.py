@@ -20,9 +20,10 @@ def test_grows_with_the_batch_as_asked(scaling, factor):
   )
 
 
-def test_falls_to_a_fiftieth():
+def test_rises_and_falls_to_a_fiftieth():
   rate = learning_rate(ConfigDict(CONFIG | {'scaling': 'none', 'cosine': True}), 64, 100)
-  np.testing.assert_allclose([rate(10), rate(55), rate(100)], [1e-3, 5.1e-4, 2e-5], rtol=1e-5)
+  found = [rate(step) for step in (0, 5, 10, 55, 100)]
+  np.testing.assert_allclose(found, [0, 5e-4, 1e-3, 5.1e-4, 2e-5], rtol=1e-5)
 
 
 ADAM = ConfigDict({'b1': 0.0, 'b2': 0.5, 'weight_decay': 0.1, 'clip_norm': 1.0})
