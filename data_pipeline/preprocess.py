@@ -16,6 +16,7 @@ listed with reasons in OUTPUT/rejected.csv, and OUTPUT/report.html shows what th
 import contextlib
 import csv
 import os
+from collections import Counter
 from collections.abc import Iterator
 from functools import partial
 from io import StringIO
@@ -121,8 +122,12 @@ def _summarise(output: Path, clips: list[layouts.RawClip], refused: list[tuple[s
   if not records:
     cli.fail(f'none of the {len(clips)} clips can be used: {output / store.FINISHED} says why')
   hours = sum(record['frames'] for record in records) / FRAME_RATE / 3600
+  of_split = Counter()
+  for clip, summary in zip(clips, summaries, strict=True):
+    of_split[clip.split] += len(summary.records)
+  splits = ', '.join(f'{split} {of_split[split]}' for split in layouts.SPLITS if of_split[split])
   print(
-    f'{len(records)} records, {hours:.3f} h, from {len(clips)} clips; '
+    f'{len(records)} records ({splits}), {hours:.3f} h, from {len(clips)} clips; '
     f'{len(rejected)} rejections in {output / store.FINISHED}; look at {output / "report.html"}'
   )
 
