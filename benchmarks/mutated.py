@@ -51,4 +51,8 @@ EXPLAINED: dict[tuple[str, str], str] = {
     'weight = jax.lax.stop_gradient(jax.nn.softmax(hardness * logits, where=negative, axis=-1))',
     'sign: `-1` became `(1)`',
   ): 'the last axis of a matrix is its axis 1',
+  (
+    'return Adversary(optax.apply_updates(self.params, updates), optimizer_state)',
+    'arguments: `optax.apply_updates(self.params, updates)` became `(optax.apply_updates(updates, self.params))`',
+  ): 'the sum is the same',
 }
