@@ -1,9 +1,11 @@
 """Two CPU devices for every test, and a checkpoint that has trained for a few steps on a few seconds of faces."""
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores Ctrl-C, which tests press
 # Programs compiled by one test serve the next, the commands that tests start, and the other processes of pytest-xdist.
 compiled = tempfile.TemporaryDirectory()
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', compiled.name)
