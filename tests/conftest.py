@@ -5,7 +5,7 @@ import signal
 import tempfile
 from pathlib import Path
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores Ctrl-C, which tests press
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests press Ctrl-C, which the background ignores
 # Programs compiled by one test serve the next, the commands that tests start, and the other processes of pytest-xdist.
 compiled = tempfile.TemporaryDirectory()
 os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', compiled.name)
