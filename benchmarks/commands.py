@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -168,8 +169,8 @@ def tiny_runs(data_dir: str) -> Iterator[TinyRuns]:
     yield runs
 
 
-def waited(process: subprocess.Popen, longest: float = math.inf) -> tuple[int | None, float, float]:
-  """Waits for a process, and kills it after `longest` seconds.
+def waited(process: Any, longest: float = math.inf) -> tuple[int | None, float, float]:
+  """Waits for a process, a `subprocess.Popen` or what is called like one, and kills it after `longest` seconds.
 
   Returns:
     Its exit status, None if it was killed; seconds; and the most memory that it had resident, in MiB, as far as was

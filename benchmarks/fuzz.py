@@ -11,8 +11,6 @@ import collections
 import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +23,7 @@ from absl import flags
 
 from benchmarks.commands import ROOT, waited
 from benchmarks.damage import DAMAGES
+from benchmarks.forked import Command
 from benchmarks.fuzz_sources import FACES, JOBS, SOUNDS, make_sources
 from lpips_jax import cli, pretrained
 from lpips_jax.files import write_whole
@@ -180,13 +179,8 @@ def _run(case: Case) -> dict[str, Any]:
   """Runs the command, and says what came of it; `problem` is empty where all is as it should be."""
   (case.directory / OUTPUTS).mkdir()
   before = set(case.directory.rglob('*'))
-  environment = os.environ | {'PYTHONPATH': str(ROOT)}
-  with tempfile.TemporaryFile('w+', errors='replace') as said:
-    process = subprocess.Popen(
-      [sys.executable, *case.line], cwd=case.directory, env=environment, stdout=subprocess.DEVNULL, stderr=said
-    )
-    status, seconds, mib = waited(process, LONGEST)
-    said.seek(0)
+  with tempfile.NamedTemporaryFile('r', errors='replace') as said:
+    status, seconds, mib = waited(Command(case.line, case.directory, Path(said.name)), LONGEST)
     lines = said.read().splitlines()
   left = sorted(path for path in set(case.directory.rglob('*')) - before if path.is_file())
   problem = _problem(case, status, lines, left)

@@ -154,19 +154,27 @@ def _read(path: str | os.PathLike[str], weights: np.ndarray, length: int) -> Ite
 
 def _resampled(container: av.container.InputContainer) -> Iterator[tuple[Fraction, np.ndarray, Sequence[str]]]:
   """Yields the track in pieces, (channels, n) float32 at 16 kHz, after its start, in seconds, and with its channels."""
-  stream = container.streams.audio[0]
-  resampler = av.AudioResampler(format='fltp', rate=SAMPLE_RATE)
-  start = None
-  for frame in itertools.chain(_without_holes(decode(container, stream)), [None]):
-    if frame is not None:
-      if start is None:
-        start = Fraction(0) if frame.pts is None else frame.pts * frame.time_base
-        names = [channel.name for channel in frame.layout.channels]
-      frame.pts = None  # the resampler then counts samples, and has no times to be confused by
-    elif start is None:
-      return
-    for piece in resampler.resample(frame):
-      yield start, piece.to_ndarray(), names
+  frames = _without_holes(decode(container, container.streams.audio[0]))
+  first = next(frames, None)
+  if first is None:
+    return
+  start = Fraction(0) if first.pts is None else first.pts * first.time_base
+  names = [channel.name for channel in first.layout.channels]
+  for piece in resampled(itertools.chain([first], frames), first.layout, SAMPLE_RATE):
+    yield start, piece.to_ndarray(), names
+
+
+def resampled(frames: Iterable[av.AudioFrame], layout: av.AudioLayout, rate: int) -> Iterator[av.AudioFrame]:
+  """Yields a track as planar floats of one layout and rate, without times, whatever it changes to on the way."""
+  resampler, setup = None, None
+  for frame in frames:
+    found = frame.format.name, frame.layout.name, frame.sample_rate
+    if found != setup:
+      yield from () if resampler is None else resampler.resample(None)
+      resampler, setup = av.AudioResampler(format='fltp', layout=layout, rate=rate), found
+    frame.pts = None  # the resampler then counts samples, and has no times to be confused by
+    yield from resampler.resample(frame)
+  yield from () if resampler is None else resampler.resample(None)
 
 
 def _without_holes(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:

@@ -1,6 +1,5 @@
 """The sound of a video that is written: the driving track, as it is wherever the container can hold it."""
 
-import itertools
 import os
 from collections import deque
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ import numpy as np
 
 from lpips_jax.cli import UserError
 from lpips_jax.media.containers import decode, packets
+from lpips_jax.media.sound import resampled
 
 # What is copied packet by packet, by FFmpeg's name of the container.
 COPIED = {
@@ -137,10 +137,8 @@ def _decoded(
   delay: Fraction,
 ) -> Iterator[av.AudioFrame]:
   context = stream.codec_context
-  resampler = av.AudioResampler(format='fltp', layout=context.layout, rate=context.sample_rate)
   place = round(delay * context.sample_rate)
-  frames = (piece for frame in itertools.chain(decode(source, track), [None]) for piece in resampler.resample(frame))
-  for frame in frames:
+  for frame in resampled(decode(source, track), context.layout, context.sample_rate):
     frame.pts, frame.time_base = place, Fraction(1, context.sample_rate)
     place += frame.samples
     if frame.pts < 0:

@@ -53,6 +53,34 @@ def test_driving_speech_begins_with_the_picture(tmp_path, delay):
   np.testing.assert_allclose(np.asarray(speech[: len(speech)]), expected, atol=1e-4)
 
 
+@pytest.mark.parametrize(
+  'change', [('mono', 'stereo', 16000, 16000), ('stereo', 'mono', 44100, 44100), ('mono', 'stereo', 44100, 22050)]
+)
+def test_a_track_that_changes_on_the_way_is_heard_and_written_whole(tmp_path, change):
+  *layouts, rate, other = change
+  path = tmp_path / 'joined.mp3'
+  parts = []
+  for k, (layout, hertz) in enumerate(zip(layouts, (rate, other), strict=True)):
+    part = tmp_path / f'{k}.mp3'
+    with av.open(str(part), 'w', options={'write_xing': '0', 'id3v2_version': '0'}) as container:
+      stream = container.add_stream('libmp3lame', rate=hertz, layout=layout)
+      samples = np.tile(tone(1, hertz), (1 if layout == 'mono' else 2, 1)).astype(np.float32)
+      frame = av.AudioFrame.from_ndarray(samples, format='fltp', layout=layout)
+      frame.sample_rate = hertz
+      container.mux(stream.encode(frame))
+      container.mux(stream.encode(None))
+    parts.append(part.read_bytes())
+  path.write_bytes(b''.join(parts))
+  loaded = load_speech(path)
+  assert 1.9 * 16000 < len(loaded) < 2.3 * 16000
+  for half in (loaded[3000:15000], loaded[-15000:-3000]):
+    assert 0.3 < np.sqrt(2) * half.std() < 0.72  # FFmpeg makes two channels 3 dB louder as one
+  with write_video(tmp_path / 'v.webm', VideoInfo(32, 32, Fraction(25)), path) as write:
+    write(np.zeros((32, 32, 3), np.uint8))
+  again = load_speech(tmp_path / 'v.webm')
+  assert abs(len(again) - len(loaded)) < 800 and again[-15000:-3000].std() > 0.2
+
+
 def test_channels_are_averaged_not_added(tmp_path):
   left = tone(0.3, 16000)
   loaded = load_speech(write_wav(tmp_path / 'stereo.wav', np.stack([left, np.zeros_like(left)], 1), 16000))
