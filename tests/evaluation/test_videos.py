@@ -135,7 +135,7 @@ def test_pairs_that_the_protocol_leaves_out(speakers, directory, trained_checkpo
   write_mp4(tmp_path / 'enough.mp4', frames[:whole], sound)
   write_mp4(tmp_path / 'leaves.mp4', frames[:8] + gone[8:], sound)
   write_mp4(tmp_path / 'brief.mp4', frames[:3], sound[: 3 * 640 - 400])
-  (tmp_path / 'list.txt').write_text('words short\nwords enough\nwords leaves\nbrief words\n')
+  (tmp_path / 'list.txt').write_text('words short\n \nwords enough\nwords leaves\n\nbrief words\n')
   listed = pairs.read_pairs(tmp_path / 'list.txt', tmp_path, None)
   made = tmp_path / 'videos'
   protocol = pairs.protocol(listed, {'ours': pretrained.load(trained_checkpoint)}, made, {}, CASCADE, 32)
