@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lpips_jax.files import keep_compiled_programs
+
 IMPORTED = (
   'numpy',
   'cv2',
@@ -35,6 +37,7 @@ class Command:
   """
 
   def __init__(self, line: Sequence[str], cwd: Path, stderr: Path) -> None:
+    keep_compiled_programs()  # as commands do, but JAX looks when it is imported: in the server
     self._process: Any = _CONTEXT.Process(target=_run, args=(tuple(line), str(cwd), str(stderr)), daemon=True)
     self._process.start()
     self.pid = self._process.pid
