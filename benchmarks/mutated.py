@@ -73,4 +73,13 @@ EXPLAINED: dict[tuple[str, str], str] = {
     'comparison: `level > np.percentile(level, LOUD) - QUIET_DB` became '
     '`(level >= np.percentile(level, LOUD) - QUIET_DB)`',
   ): 'no row is 20 dB, to the last bit, below the loud ones',
+  ('@dataclass(frozen=True)', 'constant: `True` became `False`'): 'nobody assigns to it',
+  (
+    'return at_size(made.astype(np.float32), clip.frames.shape[1])',
+    'constant: `1` became `2`',
+  ): 'crops are square',
+  (
+    'how = cv2.INTER_AREA if size < len(frames[0]) else cv2.INTER_CUBIC',
+    'comparison: `size < len(frames[0])` became `(size <= len(frames[0]))`',
+  ): 'frames of that size are not resized',
 }

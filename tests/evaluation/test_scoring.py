@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tqdm import tqdm
 
 from lpips_jax.cli import UserError
-from lpips_jax.evaluation import summary
+from lpips_jax.evaluation import scoring, summary
 from lpips_jax.evaluation.page import page
 from lpips_jax.evaluation.scoring import ROWS, Entry, Ledger, Row, key_of, score
 from lpips_jax.evaluation.takes import Take
@@ -88,6 +89,14 @@ def test_nothing_scored_is_an_error(tmp_path):
   score([Entry('bad', tuple(KEYS), damaged)], KEYS, Judges(), ledger, progress=False)
   with pytest.raises(UserError, match='none of the 1 clips could be scored: the file is no video'):
     summary.summarise(list(KEYS), ledger.rows(KEYS, ['bad']), ledger, {})
+
+
+def test_progress_is_shown_on_a_terminal_unless_it_is_not_wanted(tmp_path, monkeypatch):
+  bars = []
+  monkeypatch.setattr(scoring, 'tqdm', lambda **options: bars.append(options['disable']) or tqdm(disable=True))
+  score([], KEYS, Judges(), Ledger(tmp_path))
+  score([], KEYS, Judges(), Ledger(tmp_path), progress=False)
+  assert bars == [None, True]  # None: where it is not a terminal
 
 
 def test_other_conditions_have_other_keys():
