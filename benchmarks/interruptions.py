@@ -128,8 +128,11 @@ def _load(checkpoint: Path, step: int) -> dict[str, np.ndarray]:
   """All arrays of a step, by name."""
   import jax
 
+  from lpips_jax.pretrained import on_one_device
+
   with ocp.training.Checkpointer(checkpoint) as checkpointer:
-    saved = checkpointer.load_checkpointables(step, {'state': None, 'model': None})
+    shapes = {name: ocp.metadata(checkpoint / str(step), name).metadata for name in ('state', 'model')}
+    saved = checkpointer.load_checkpointables(step, on_one_device(shapes))
   return {jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(saved)}
 
 

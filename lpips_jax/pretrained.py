@@ -260,6 +260,12 @@ def variable_shapes(config: ConfigDict) -> dict[str, Any]:
   return jax.eval_shape(lambda variables: folding.fold(model, variables, *inputs), variables)
 
 
+def on_one_device(shapes: Any) -> Any:
+  """Returns shapes that Orbax reads onto this process's first device, wherever the arrays were when they were saved."""
+  here = SingleDeviceSharding(jax.local_devices()[0])
+  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), shapes)
+
+
 @contextlib.contextmanager
 def _weights_that_fit() -> Iterator[None]:
   """Nobody looks whether weights are those that a config asks for before they are used."""
@@ -294,7 +300,7 @@ def _read(directory: Path, config: ConfigDict, wanted: str) -> Pretrained:
     step = _choose(checkpointer.checkpoints, directory, wanted)
     # As shapes of what is there, not as those the model would have: tracing it takes longer than reading it.
     shapes = ocp.metadata(directory / str(step), VARIABLES).metadata
-    variables = checkpointer.load_checkpointables(step, {VARIABLES: _on_one_device(shapes)})[VARIABLES]
+    variables = checkpointer.load_checkpointables(step, {VARIABLES: on_one_device(shapes)})[VARIABLES]
   silent = load_weights(directory / SILENT_GENERATOR) if config.get(SILENT_GENERATOR) else None
   return Pretrained(config, model, variables, step, silent)
 
@@ -319,9 +325,3 @@ def _choose(saved: Sequence[Any], directory: Path, wanted: str) -> int:
   elif int(wanted) in [checkpoint.step for checkpoint in saved]:
     return int(wanted)
   raise UserError(f'{directory} has no step {wanted}; there are {", ".join(str(c.step) for c in saved)}')
-
-
-def _on_one_device(shapes: Any) -> Any:
-  """Says that variables are to be read onto this process's first device, wherever they were trained."""
-  here = SingleDeviceSharding(jax.local_devices()[0])
-  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), shapes)
