@@ -73,6 +73,10 @@ EXPLAINED: dict[tuple[str, str], str] = {
     'comparison: `level > np.percentile(level, LOUD) - QUIET_DB` became '
     '`(level >= np.percentile(level, LOUD) - QUIET_DB)`',
   ): 'no row is 20 dB, to the last bit, below the loud ones',
+  (
+    'end = np.clip(first + WINDOW + QUIET_MARGIN, 0, len(mel))',
+    'constant: `0` became `1`',
+  ): 'no window ends before its twentieth row',
   ('@dataclass(frozen=True)', 'constant: `True` became `False`'): 'nobody assigns to it',
   (
     'return at_size(made.astype(np.float32), clip.frames.shape[1])',
