@@ -308,8 +308,12 @@ def _read(directory: Path, config: ConfigDict, wanted: str) -> Pretrained:
 def _read_exported(directory: Path) -> Exported:
   try:
     described = json.loads((directory / DESCRIPTION).read_text())
-    program = jax.export.deserialize(bytearray((directory / STABLEHLO).read_bytes()))
-    return Exported(ConfigDict(described['config']), described['step'], program)
+    program = (directory / STABLEHLO).read_bytes()
+    if hashlib.sha256(program).hexdigest() != described['sha256']:
+      raise UserError(f'{directory} is damaged: {STABLEHLO} is not what {DESCRIPTION} was written for')
+    return Exported(ConfigDict(described['config']), described['step'], jax.export.deserialize(bytearray(program)))
+  except UserError:
+    raise
   except Exception as error:  # whatever JAX and JSON make of files that are missing, cut short or not theirs
     raise UserError(f'{directory} is damaged or incomplete ({first_line(error)})') from error
 

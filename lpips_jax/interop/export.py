@@ -14,6 +14,7 @@ do not train, and the others made into one by lpips_jax.interop.convert; infer.p
 stablehlo with --trust_stablehlo, as it is a program, lpips_jax.load with trust_stablehlo=True.
 """
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,10 @@ def export(checkpoint: str | Path, destination: Path, form: str, fold: bool = Fa
       network = pretrained.folded(network)
     FORMATS[form](directory, network)
     _write_card(directory, checkpoint, network)
-    write_whole(directory / pretrained.DESCRIPTION, json.dumps(describe(network), indent=2) + '\n')
+    described = describe(network)
+    if (program := directory / pretrained.STABLEHLO).is_file():
+      described['sha256'] = hashlib.sha256(program.read_bytes()).hexdigest()
+    write_whole(directory / pretrained.DESCRIPTION, json.dumps(described, indent=2) + '\n')
 
 
 def describe(network: pretrained.Pretrained) -> dict[str, Any]:

@@ -117,6 +117,13 @@ def test_damaged_exports_are_one_line(trained_checkpoint, tmp_path):
     path.write_bytes(content)
     with pytest.raises(UserError, match='damaged'):
       convert(path, tmp_path / 'back')
+  export(trained_checkpoint, tmp_path / 'program', 'stablehlo')
+  program = tmp_path / 'program' / 'model.stablehlo'
+  content = bytearray(program.read_bytes())
+  content[len(content) // 2] ^= 1
+  program.write_bytes(content)
+  with pytest.raises(UserError, match=r'model\.stablehlo is not what model\.json was written for'):
+    pretrained.load(tmp_path / 'program', trust_stablehlo=True)
   (tmp_path / 'hlo').mkdir()
   (tmp_path / 'hlo' / 'model.stablehlo').write_bytes(b'nothing')
   with pytest.raises(UserError, match='damaged or incomplete'):
