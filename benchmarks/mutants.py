@@ -152,7 +152,7 @@ def run(
       source = (root / module).read_text()
       before, after = _digest(root, module), _digest(root, module, *tests)
       mutants = drawn(module, source, per_module, seed)
-      outcomes = {m: known[state, m] for state in (before, after) for m in mutants if (state, m) in known}
+      outcomes = {m: known[state, m] for state in (after, before) for m in mutants if (state, m) in known}
       todo = [mutant for mutant in mutants if mutant not in outcomes]
       limit = _limit(copies[0], module, tests, running) if todo else 0.0
       work = _Work(module, tests, source, limit, list(copies), running)
