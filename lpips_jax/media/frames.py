@@ -77,6 +77,8 @@ def picture(container: av.container.InputContainer, path: str | os.PathLike[str]
     raise UserError(f'{path} has no picture in it')
   if _in_parts(container):
     raise UserError(f'{path} is a picture in several parts, such as tiles or transparency: save it as PNG or JPEG')
+  if streams[0].codec_context is None:
+    raise UserError(f'{path} has a picture whose codec is not known')
   streams[0].thread_type = 'AUTO'
   size = streams[0].width * streams[0].height
   streams[0].codec_context.options = {'max_pixels': str(max(size, MOST_PIXELS))}  # a damaged file may claim any size

@@ -63,6 +63,8 @@ def open_speech(path: str | os.PathLike[str], longest: float = math.inf) -> tupl
   with open_media(path) as container:
     if not container.streams.audio:
       raise UserError(f'{path} has no sound track')
+    if container.streams.audio[0].codec_context is None:
+      raise UserError(f'{path} has a sound track whose codec is not known')
     channels = container.streams.audio[0].codec_context.channels
     if channels > MOST_CHANNELS:
       raise UserError(f'{path} has {channels} channels of sound: mix them down to {MOST_CHANNELS} or fewer')

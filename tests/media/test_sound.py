@@ -9,7 +9,7 @@ import pytest
 
 from lpips_jax.cli import UserError
 from lpips_jax.media.sound import load_driving_speech, load_speech, write_speech
-from lpips_jax.media.video import VideoInfo
+from lpips_jax.media.video import VideoInfo, probe
 from lpips_jax.media.writing import write_video
 
 
@@ -33,6 +33,19 @@ def test_16_khz_comes_back_as_it_is(tmp_path):
   loaded = load_speech(write_wav(tmp_path / 'a b%d:c.wav', samples, 16000))
   assert loaded.dtype == np.float32
   np.testing.assert_allclose(loaded, samples, atol=1e-4)
+
+
+def test_codecs_that_nobody_knows_are_one_line(tmp_path):
+  wav = write_wav(tmp_path / 'tone.wav', tone(1, 16000), 16000)
+  with write_video(tmp_path / 'v.webm', VideoInfo(32, 32, Fraction(25)), wav) as write:
+    write(np.zeros((32, 32, 3), np.uint8))
+  (tmp_path / 'u.webm').write_bytes(
+    (tmp_path / 'v.webm').read_bytes().replace(b'V_VP9', b'V_UP9').replace(b'A_OPUS', b'A_OPUX')
+  )
+  with pytest.raises(UserError, match='a sound track whose codec is not known'):
+    load_speech(tmp_path / 'u.webm')
+  with pytest.raises(UserError, match='a picture whose codec is not known'):
+    probe(tmp_path / 'u.webm')
 
 
 def test_what_is_written_is_read(tmp_path):
