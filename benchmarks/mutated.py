@@ -65,7 +65,7 @@ EXPLAINED: dict[tuple[str, str], str] = {
     'constant: `1` became `2`',
   ): 'of no windows, one row or two are read, and none is used',
   (
-    'start = Fraction(0) if frame.pts is None else frame.pts * frame.time_base',
+    'start = Fraction(0) if first.pts is None else first.pts * first.time_base',
     'call: `Fraction(0)` became `(0)`',
   ): 'an integer is a fraction, too',
   (
