@@ -6,6 +6,7 @@ import math
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -167,6 +168,13 @@ def tiny_runs(data_dir: str) -> Iterator[TinyRuns]:
     runs = TinyRuns(Path(directory), str(Path(data_dir).absolute()))
     runs.train('expert', 'sync_expert', steps=40)
     yield runs
+
+
+def free_port() -> int:
+  """Returns a port of this machine that nobody uses, for processes that train as one."""
+  with socket.socket() as free:
+    free.bind(('localhost', 0))
+    return free.getsockname()[1]
 
 
 def waited(process: Any, longest: float = math.inf) -> tuple[int | None, float, float]:

@@ -11,7 +11,6 @@ losses of all steps in float64 (greatest relative difference). Takes some ten mi
 import dataclasses
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -87,9 +86,7 @@ def compare(trained: Trained) -> dict[str, dict[str, dict[str, float | str]]]:
 
 def _results(directory: Path, processes: int, devices: int, trained: Trained) -> dict[str, np.ndarray]:
   directory.mkdir()
-  with socket.socket() as free:
-    free.bind(('localhost', 0))
-    port = free.getsockname()[1]
+  port = commands.free_port()
   environment = os.environ | {'JAX_PLATFORMS': 'cpu', 'JAX_NUM_CPU_DEVICES': str(devices)}
   layout = {'directory': str(directory), 'processes': processes, 'port': port, 'trained': dataclasses.asdict(trained)}
   running = []

@@ -210,7 +210,7 @@ def _problem(case: Case, status: int | None, said: Sequence[str], left: Sequence
 
 
 def _plays(video: Path) -> bool:
-  """Whether players find frames, and sound beside the packets that were damaged before they were copied."""
+  """Returns whether a video has frames and sound that decode; damaged packets of copied sound are passed over."""
   with open_media(video) as container:
     return bool(count_frames(video)) and any(decode(container, container.streams.audio[0]))
 

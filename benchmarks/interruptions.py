@@ -12,7 +12,6 @@ ten minutes.
 import json
 import random
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -77,9 +76,7 @@ def interrupted(runs: commands.TinyRuns, given: flags.FlagValues) -> dict:
 def _start(runs: commands.TinyRuns, name: str, processes: int, values: dict) -> list[subprocess.Popen]:
   if processes == 1:
     return [runs.start(name, **values)]
-  with socket.socket() as free:
-    free.bind(('localhost', 0))
-    coordinator = f'--coordinator=localhost:{free.getsockname()[1]}'
+  coordinator = f'--coordinator=localhost:{commands.free_port()}'
   places = [(coordinator, f'--processes={processes}', f'--process={k}') for k in range(processes)]
   return [runs.start(name, place=place, **values) for place in places]
 

@@ -34,7 +34,7 @@ FEWEST = 10  # frames that a correlation needs
 
 
 class Film(NamedTuple):
-  """What is seen of the mouth in a film of n frames.
+  """The mouth in each of the n frames of a film.
 
   Attributes:
     rate: frames a second.
@@ -66,7 +66,8 @@ def main() -> None:
   with open(parser.parse_args().jobs, newline='', encoding='utf-8-sig') as file:
     for job in csv.DictReader(file):
       for path in (job['face'], job['output']):
-        seen.setdefault(path, look(path))
+        if path not in seen:
+          seen[path] = look(path)
       own = job['audio'] == job['face']
       dubs.append(Dub(job['output'], seen[job['face']], seen[job['output']], None if own else job['audio']))
       print(f'{job["output"]}: {"own" if own else "film"} {correlation(*_openings(dubs[-1])):.2f}', flush=True)

@@ -186,8 +186,9 @@ def report(root: Path, found: dict[str, dict[Mutant, str]], seed: int) -> str:
     lines.append(f'| {module} | {possible} | {len(outcomes)} | {" | ".join(map(str, counts))} |')
   lines += ['', '## Survivors', '']
   for module, outcomes in found.items():
+    source = (root / module).read_text().splitlines()
     for mutant in (mutant for mutant, outcome in outcomes.items() if outcome == SURVIVED):
-      changed = (root / module).read_text().splitlines()[mutant.line - 1].strip()
+      changed = source[mutant.line - 1].strip()
       why = EXPLAINED.get((changed, _change(mutant)), '**not explained**')
       lines.append(f'- `{module}:{mutant.line}` {_change(mutant)}: {why}')
   return '\n'.join([*lines, ''])

@@ -1,4 +1,4 @@
-"""Which modules `benchmarks.mutants` puts faults into, which tests should notice, and which faults are none."""
+"""Lists the modules that `benchmarks.mutants` changes, the tests of each, and the changes that make no difference."""
 
 TORCH = 'tests/benchmarks/test_torch_reference.py'
 # Of each module the tests that concern it, those first that take little: where they fail, the others need not run.

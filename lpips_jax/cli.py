@@ -163,16 +163,18 @@ class _Formatter(logging.PythonFormatter):
 
 def _log_failed_thread(failed: threading.ExceptHookArgs) -> None:
   """Of libraries' threads: what their failure means to the command, the command says. --verbosity=1 has tracebacks."""
-  name = failed.thread.name if failed.thread else 'a thread'
-  trace = failed.exc_type, failed.exc_value, failed.exc_traceback
-  logging.warning('%s ended: %s', name, first_line(failed.exc_value or failed.exc_type()))
-  logging.debug('%s ended', name, exc_info=trace)
+  _log_briefly(f'{failed.thread.name if failed.thread else "a thread"} ended: ', failed)
 
 
 def _log_unraisable(failed: Any) -> None:
-  """What fails where nothing can be raised, such as libraries' callbacks and destructors, likewise."""
-  logging.warning('%s', first_line(failed.exc_value or failed.exc_type()))
-  logging.debug('', exc_info=(failed.exc_type, failed.exc_value, failed.exc_traceback))
+  """Logs errors of libraries' callbacks and destructors, which Python cannot raise, as `_log_failed_thread` does."""
+  _log_briefly('', failed)
+
+
+def _log_briefly(title: str, failed: Any) -> None:
+  """Logs the first line of an error, and for --verbosity=1 its traceback; `failed` is what Python gives its hooks."""
+  logging.warning('%s%s', title, first_line(failed.exc_value or failed.exc_type()))
+  logging.debug('%s', title, exc_info=(failed.exc_type, failed.exc_value, failed.exc_traceback))
 
 
 def _interrupt_on(*numbers: signal.Signals) -> None:

@@ -25,7 +25,7 @@ class Face:
     box: (5,) in pixels of the region, out of which it reaches; see `media.turning`.
     box_in_frame: (5,) in pixels of the frame.
     crop: (s, s, 3) uint8, what the generator sees.
-    missing: share of the lower half of the box that lies outside the picture.
+    picture: the part of the frame between black bars; see `ycbcr.between_bars`.
   """
 
   region: Region
@@ -33,7 +33,18 @@ class Face:
   box: np.ndarray
   box_in_frame: np.ndarray
   crop: np.ndarray
-  missing: float
+  picture: Region
+
+  @property
+  def missing(self) -> float:
+    """The share of the lower half of the box that lies outside the picture."""
+    box, picture = self.box_in_frame, self.picture
+    across, down = np.meshgrid(*[(np.arange(POINTS) + 0.5) / POINTS] * 2)
+    half = (box[2:4] - box[:2]) / 2
+    offsets = np.stack([(2 * across - 1) * half[0], down * half[1]], axis=-1)  # from the middle of the box
+    x, y = np.moveaxis(offsets @ turning.rotation(turning.roll_of(box)).T + turning.middle(box), -1, 0)
+    inside = (picture.left <= x) & (x < picture.right) & (picture.top <= y) & (y < picture.bottom)
+    return 1 - float(inside.mean())
 
 
 def cut_out(shown: Shown, box: np.ndarray, size: int) -> Face | None:
@@ -53,23 +64,14 @@ def cut_out(shown: Shown, box: np.ndarray, size: int) -> Face | None:
   rows = slice(lower.top - region.top, lower.bottom - region.top)
   columns = slice(lower.left - region.left, lower.right - region.left)
   below = turning.moved(box, lower.left, lower.top)
-  return Face(lower, rgb[rows, columns], below, box, crop, _missing(box, picture))
+  return Face(lower, rgb[rows, columns], below, box, crop, picture)
 
 
-def large_crop(shown: Shown, box: np.ndarray) -> np.ndarray:
-  """Returns the crop of a box, (5,) in pixels inside the picture, as large as it was filmed: (r, r, 3) uint8."""
+def large_crop(shown: Shown, face: Face) -> np.ndarray:
+  """Returns the crop of a face that was cut out, as large as it was filmed: (r, r, 3) uint8."""
+  box = face.box_in_frame
   side = int(np.clip(math.ceil(float(max(box[2:4] - box[:2]))), SMALL, LARGE))
   grown = box[:4] + np.array([-MARGIN, -MARGIN, MARGIN, MARGIN])
-  region = ycbcr.even_region(ycbcr.between_bars(shown.planes), *turning.bounds(box, grown))
+  region = ycbcr.even_region(face.picture, *turning.bounds(box, grown))
   rgb = ycbcr.to_rgb(shown.planes, region)
   return faces.crop(rgb, turning.moved(box, region.left, region.top), side, cv2.INTER_CUBIC)
-
-
-def _missing(box: np.ndarray, picture: Region) -> float:
-  """The share of the lower half of a box that lies outside the picture."""
-  across, down = np.meshgrid(*[(np.arange(POINTS) + 0.5) / POINTS] * 2)
-  half = (box[2:4] - box[:2]) / 2
-  offsets = np.stack([(2 * across - 1) * half[0], down * half[1]], axis=-1)  # from the middle of the box
-  x, y = np.moveaxis(offsets @ turning.rotation(turning.roll_of(box)).T + turning.middle(box), -1, 0)
-  inside = (picture.left <= x) & (x < picture.right) & (picture.top <= y) & (y < picture.bottom)
-  return 1 - float(inside.mean())

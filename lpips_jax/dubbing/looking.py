@@ -114,7 +114,7 @@ def look_ahead(located: Iterable[tuple[Shown, Boxes]]) -> Looked:
     known = people.see([face.box_in_frame for face in faces], [face.crop for face in faces])
     for face, person in zip(faces, known, strict=True):
       if person.seen % person.apart == 0:
-        person.keep(large_crop(shown, face.box_in_frame), face.missing)
+        person.keep(large_crop(shown, face), face.missing)
       person.seen += 1
     boxes.append([face.box_in_frame for face in faces])
     numbers.append([person.number for person in known])

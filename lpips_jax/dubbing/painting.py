@@ -94,7 +94,7 @@ class References:
   def __call__(self, shown: Shown, found: Sequence[Face], in_pause: bool) -> list[Reference]:
     """Returns a reference for each face of a frame."""
     if self._looked is None or not (self._rest or in_pause):
-      return [Reference(large_crop(shown, face.box_in_frame), UNMOVED) for face in found]
+      return [Reference(large_crop(shown, face), UNMOVED) for face in found]
     mouths = self._looked.mouths_in(shown.index)
     people = self._looked.people[shown.index]
     return [self._in_pose(*each) for each in zip(people, mouths, found, strict=True)]

@@ -1,4 +1,4 @@
-"""Which weights judge is said by whoever asks, and by no checkpoint."""
+"""A checkpoint cannot choose the files that LPIPS weights are read from."""
 
 import pytest
 from ml_collections import ConfigDict

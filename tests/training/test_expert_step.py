@@ -1,4 +1,4 @@
-"""What is measured of an expert, beside what NumPy makes of the same embeddings."""
+"""The metrics of an expert equal those that NumPy computes from the same embeddings."""
 
 import jax
 import numpy as np

@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from conftest import ROOT, run, tiny_config
 from pair import PREEMPTED_AT
 
+from benchmarks.commands import free_port
 from data_pipeline import input as data
 from lpips_jax import pretrained
 
@@ -20,9 +20,7 @@ LONGEST = 3000  # seconds, of a machine with much else to do
 
 def both(*lines: list) -> list[tuple[int, str, str]]:
   """Runs a command in each of two processes that share a coordinator: their exit statuses and what they said."""
-  with socket.socket() as free:
-    free.bind(('localhost', 0))
-    coordinator = f'--coordinator=localhost:{free.getsockname()[1]}'
+  coordinator = f'--coordinator=localhost:{free_port()}'
   environment = os.environ | {'PYTHONPATH': f'{ROOT}:{ROOT / "tests"}', 'JAX_NUM_CPU_DEVICES': '1'}
   started = [
     subprocess.Popen(
