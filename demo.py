@@ -17,8 +17,8 @@ from pathlib import Path
 
 from absl import flags
 
-from lpips_jax import cli
-from lpips_jax.files import write_whole
+from lpips_jax.core import cli
+from lpips_jax.core.files import write_whole
 
 SEED = 1_000  # of the speakers to test on; training draws from seed 0
 TABLE = (

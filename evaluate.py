@@ -23,9 +23,10 @@ from typing import Any
 
 from absl import flags
 
-from lpips_jax import cli
-from lpips_jax.files import alone_in, write_whole
-from lpips_jax.media.detect import DETECTORS
+from lpips_jax.core import cli
+from lpips_jax.core.errors import UserError
+from lpips_jax.core.files import alone_in, write_whole
+from lpips_jax.faces.detect import DETECTORS
 
 flags.DEFINE_list('checkpoint', [], 'Generators, as [NAME=]DIR,…, or one sync expert: checkpoint directories.')
 flags.DEFINE_boolean('trust_stablehlo', False, 'Takes exported StableHLO, which is a program: if you trust it.')
@@ -58,31 +59,31 @@ def main() -> None:
   given = flags.FLAGS
 
   from lpips_jax import pretrained  # here, so that bad flags are told at once
-  from lpips_jax.evaluation import judges, leakage, scoring, summary
-  from lpips_jax.evaluation.page import page
+  from lpips_jax.evaluation import leakage, scorers, scoring, summary
+  from lpips_jax.evaluation.report import page
 
   networks = {name: pretrained.load(path, given.trust_stablehlo) for name, path in _checkpoints().items()}
   expert, generators = _sorted(networks)
   if given.leakage and not generators:
     cli.fail('--leakage is of generators: --checkpoint holds a sync expert')
   has_truth = bool(given.truth or (generators and given.dataset))
-  perceptual = judges.perceptual_source(given.perceptual, list(generators.values())) if has_truth else None
-  judging = judges.load_judges(expert, given.syncnet, given.inception, perceptual, given.trust_stablehlo)
+  perceptual = scorers.perceptual_source(given.perceptual, list(generators.values())) if has_truth else None
+  judging = scorers.load_scorers(expert, given.syncnet, given.inception, perceptual, given.trust_stablehlo)
   sizes = [network.config.model.image_size for network in networks.values()]
   protocol = _protocol(generators, max(sizes, default=VIDEO_SIZE))
 
   output = Path(given.output)
   output.mkdir(parents=True, exist_ok=True)
   with alone_in(output):
-    ledger = scoring.Ledger(output)
+    score_cache = scoring.ScoreCache(output)
     keys = {
-      system: scoring.key_of(judges=judging.identity, size=max(sizes, default=VIDEO_SIZE), system=rests_on)
+      system: scoring.key_of(scorers=judging.identity, size=max(sizes, default=VIDEO_SIZE), system=rests_on)
       for system, rests_on in [*protocol.systems.items(), *protocol.more.items()]
     }
-    scoring.score(protocol.entries, keys, judging, ledger)
+    scoring.score(protocol.entries, keys, judging, score_cache)
     names = list(dict.fromkeys(entry.name for entry in protocol.entries))
-    rows = ledger.rows(keys, names)
-    found = summary.summarise(list(protocol.systems), rows, ledger, judging.missing)
+    rows = score_cache.rows(keys, names)
+    found = summary.summarise(list(protocol.systems), rows, score_cache, judging.missing)
     leaked = leakage.tabulate(protocol.leakage, rows) if protocol.leakage else None
     text = summary.markdown(found) + ('' if leaked is None else '\n' + leakage.markdown(leaked))
     described = protocol.described | {'clips': len(names)}
@@ -167,7 +168,7 @@ def _sorted(networks: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     return 'needs --sync_expert', {}
   try:
     return pretrained.expert_of(next(iter(_checkpoints().values()))), networks
-  except cli.UserError as error:
+  except UserError as error:
     return str(error), networks
 
 
@@ -177,10 +178,10 @@ def _protocol(generators: dict[str, Any], image_size: int) -> Any:
 
   given = flags.FLAGS
   if given.dataset:
-    from data_pipeline import held_out
+    from data_pipeline import evaluation_split
 
-    chosen = held_out.Choice(given.dataset, given.split, given.seed, given.data_dir, given.max_clips)
-    return held_out.protocol(chosen, generators, image_size, given.leakage)
+    chosen = evaluation_split.SplitSelection(given.dataset, given.split, given.seed, given.data_dir, given.max_clips)
+    return evaluation_split.protocol(chosen, generators, image_size, given.leakage)
   detector = {'detector': given.detector, 'detector_model': given.detector_model}
   ready = {name: Path(path) for name, path in _videos().items()}
   if given.pairs:

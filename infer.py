@@ -12,14 +12,15 @@ import os
 
 from absl import flags
 
-from lpips_jax import cli
+from lpips_jax.core import cli
+from lpips_jax.core.jax_environment import keep_compiled_programs, share_accelerators
+from lpips_jax.core.machine import return_freed_memory
 from lpips_jax.dubbing.engine import BATCH_SIZE, PRECISIONS, Dubber
 from lpips_jax.dubbing.jobs import dub_all
 from lpips_jax.dubbing.options import LENGTHS, REFERENCES, SILENCES, Options, from_text
 from lpips_jax.dubbing.stages import profile
-from lpips_jax.files import keep_compiled_programs, return_freed_memory, share_accelerators
-from lpips_jax.media.detect import DETECTORS
-from lpips_jax.media.writing import CODECS, CONTAINERS
+from lpips_jax.faces.detect import DETECTORS
+from lpips_jax.media.video_writer import CODECS, CONTAINERS
 
 flags.DEFINE_string('face', None, 'A video or a still image of somebody.')
 flags.DEFINE_string('audio', None, 'What to say: a sound file, or a video whose sound is taken.')

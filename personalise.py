@@ -14,9 +14,10 @@ from typing import Any
 
 from absl import flags
 
-from lpips_jax import cli
-from lpips_jax.files import keep_compiled_programs, write_whole
-from lpips_jax.media.detect import DETECTORS, choose_detector, make_detector
+from lpips_jax.core import cli
+from lpips_jax.core.files import write_whole
+from lpips_jax.core.jax_environment import keep_compiled_programs
+from lpips_jax.faces.detect import DETECTORS, choose_detector, make_detector
 
 TUNING = 'tuning'  # the run, within --workdir
 
@@ -37,20 +38,20 @@ def main() -> None:
     cli.fail(f'--workdir={workdir} is a file: give a directory')
   keep_compiled_programs()
 
-  from data_pipeline import personal  # here, so that bad flags are told at once
+  from data_pipeline import personal_corpus  # here, so that bad flags are told at once
   from lpips_jax.personalising import estimate
 
   # ---- everything that can be wrong is told before anything takes long
-  videos = personal.find_videos(given.video)
+  videos = personal_corpus.find_videos(given.video)
   config = _config(workdir)
   detector = choose_detector(given.detector, given.detector_model)
   find = make_detector(*detector)
 
   _stage(1, f'preparing {", ".join(path.name for path in videos)}')
-  if not personal.is_prepared(workdir):
-    to_prepare = estimate.shown(personal.preparation_seconds(videos, find))
+  if not personal_corpus.is_prepared(workdir):
+    to_prepare = estimate.shown(personal_corpus.preparation_seconds(videos, find))
     print(f'this takes about {to_prepare}, and then it is told how long the rest takes', flush=True)
-  person = personal.prepare(videos, workdir, config.model.image_size, detector)
+  person = personal_corpus.prepare(videos, workdir, config.model.image_size, detector)
   print(f'{person.training:.1f} s to train on, {person.held_out:.1f} s held out')
 
   from lpips_jax import pretrained
@@ -73,10 +74,10 @@ def main() -> None:
 def _config(workdir: Path) -> Any:
   """The config of the run; whatever is wrong with base, expert or directory is told."""
   from configs import lrs2
-  from data_pipeline import personal
+  from data_pipeline import personal_corpus
   from lpips_jax import pretrained
   from lpips_jax.personalising import recipe
-  from lpips_jax.training.checking import check_config
+  from lpips_jax.training.validation import check_config
 
   given, made = flags.FLAGS, workdir / TUNING / 'checkpoint'
   base = recipe.read_base(given.checkpoint, given.sync_expert)
@@ -84,8 +85,8 @@ def _config(workdir: Path) -> Any:
   config.update(init_from=given.checkpoint, sync_expert=given.sync_expert)
   if config.silent_generator:
     config.silent_generator = str(pretrained.find(given.checkpoint) / pretrained.SILENT_GENERATOR)
-  config.data.update(name=personal.CORPUS, data_dir=str(workdir / 'data'))
-  config.data.update(split=personal.TRAINING, eval_split=personal.HELD_OUT)
+  config.data.update(name=personal_corpus.CORPUS, data_dir=str(workdir / 'data'))
+  config.data.update(split=personal_corpus.TRAINING, eval_split=personal_corpus.HELD_OUT)
   check_config(config)
   if _steps_done(made) and pretrained.read_config(made).get('init_from') != given.checkpoint:
     cli.fail(f'{workdir} was begun with another --checkpoint: use another --workdir')
@@ -124,16 +125,16 @@ def _part_way(base: Any, workdir: Path, step: int) -> Any:
 
 def _score(base: Any, tuned: Any, config: Any, workdir: Path) -> Any:
   """Scores both on the held-out part, and says what they have in common."""
-  from data_pipeline import held_out
+  from data_pipeline import evaluation_split
   from lpips_jax import pretrained
-  from lpips_jax.evaluation import judges
+  from lpips_jax.evaluation import scorers
   from lpips_jax.personalising import scoring
 
   size = config.model.image_size
-  chosen = held_out.Choice(config.data.name, config.data.eval_split, None, config.data.data_dir, None)
-  protocol = held_out.protocol(chosen, {scoring.BASE: base, scoring.TUNED: tuned}, size)
+  chosen = evaluation_split.SplitSelection(config.data.name, config.data.eval_split, None, config.data.data_dir, None)
+  protocol = evaluation_split.protocol(chosen, {scoring.BASE: base, scoring.TUNED: tuned}, size)
   expert = pretrained.expert_of(workdir / 'checkpoint')
-  judging = judges.load_judges(expert, None, None, dict(config.perceptual))
+  judging = scorers.load_scorers(expert, None, None, dict(config.perceptual))
   found = scoring.score(protocol, judging, size, workdir / 'evaluation')
   print(scoring.brief(found), flush=True)
   return found

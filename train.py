@@ -14,8 +14,8 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from lpips_jax import cli
-from lpips_jax.training import hosts
+from lpips_jax.core import cli
+from lpips_jax.training import multihost
 
 config_flags.DEFINE_config_file('config', None, 'What to train: a file of configs/.', lock_config=True)
 flags.DEFINE_string('workdir', None, 'Where checkpoints, logs and samples go.')
@@ -34,11 +34,11 @@ def main() -> None:
   from data_pipeline import input as data
   from lpips_jax.training.loop import TrainData, train
 
-  hosts.join(flags.FLAGS.coordinator, flags.FLAGS.processes, flags.FLAGS.process)
+  multihost.join(flags.FLAGS.coordinator, flags.FLAGS.processes, flags.FLAGS.process)
 
   def open_data(config: ConfigDict) -> TrainData:
     share = jax.process_index(), jax.process_count()
-    with hosts.first_process_first():  # which draws the embedded corpus
+    with multihost.first_process_first():  # which draws the embedded corpus
       batches = data.train_batches(config, *share)
     return TrainData(batches, data.eval_batches(config, *share), data.clips_to_watch(config))
 
@@ -47,4 +47,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main, fail_together=hosts.fail_together)
+  cli.run(main, fail_together=multihost.fail_together)

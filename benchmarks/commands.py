@@ -18,7 +18,7 @@ from typing import Any
 
 from absl import flags
 
-from lpips_jax import cli
+from lpips_jax.core import cli
 
 ROOT = Path(__file__).parents[1]
 FRESH = 1000  # seed of speakers to score on; training draws from seed 0

@@ -23,8 +23,8 @@ from ml_collections import ConfigDict
 
 from benchmarks import commands
 from benchmarks.train_step import make_frozen
-from lpips_jax import cli
-from lpips_jax.files import write_whole
+from lpips_jax.core import cli
+from lpips_jax.core.files import write_whole
 
 TASKS = 'sync_expert', 'generator'
 LAYOUTS = {'8 devices': (1, 8), '2 processes x 4 devices': (2, 4)}
@@ -115,11 +115,11 @@ def train_as(directory: str, processes: int, process: int, port: int, trained: T
   """Trains each task as one process of several, and, as the first, leaves the results in `directory`."""
   import jax
 
-  from lpips_jax.training import hosts
+  from lpips_jax.training import multihost
 
   jax.config.update('jax_enable_x64', True)
   if processes > 1:
-    hosts.join(f'localhost:{port}', processes, process)
+    multihost.join(f'localhost:{port}', processes, process)
   results = {}
   for task in trained.tasks:
     for dtype, steps in trained.steps.items():
@@ -135,13 +135,13 @@ def _train(config: ConfigDict, steps: int) -> tuple[np.ndarray, dict[str, np.nda
   import jax
 
   from data_pipeline import input as data
-  from lpips_jax.training import hosts, sharding
+  from lpips_jax.training import multihost, sharding
   from lpips_jax.training.tasks import make_task
 
   of_expert = _config('sync_expert', config.model.dtype, config.data.data_dir).model
   frozen = make_frozen(config, of_expert)
   task = make_task(config, frozen)
-  with hosts.first_process_first():
+  with multihost.first_process_first():
     batches = data.train_batches(config, jax.process_index(), jax.process_count())
   mesh = sharding.make_mesh(config.data.batch_size)
   state = task.init()

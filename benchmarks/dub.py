@@ -34,19 +34,21 @@ from tqdm import tqdm
 from benchmarks import commands, dub_beside_torch, films, sequential, side_by_side, workers
 from benchmarks.commands import ROOT, waited
 from benchmarks.generator import Frames, make_network
-from lpips_jax import cli, pretrained
-from lpips_jax.dubbing import following
+from lpips_jax import pretrained
+from lpips_jax.core import cli
+from lpips_jax.core.files import write_whole
+from lpips_jax.dubbing import selection
+from lpips_jax.dubbing.compositing import Batch, composite, generate
 from lpips_jax.dubbing.engine import BATCH_SIZE, Dubber
 from lpips_jax.dubbing.generator import Generator
 from lpips_jax.dubbing.options import Options
-from lpips_jax.dubbing.painting import Batch, Speech, composite, generate
+from lpips_jax.dubbing.speech import Speech
 from lpips_jax.dubbing.stages import opencv_on_one_thread, profile
-from lpips_jax.files import write_whole
-from lpips_jax.media import sound
-from lpips_jax.media.detect import Detect, choose_detector, make_detector
+from lpips_jax.faces.detect import Detect, choose_detector, make_detector
 from lpips_jax.media.playback import Shown, play
-from lpips_jax.media.video import probe
-from lpips_jax.media.writing import write_video
+from lpips_jax.media.speech import load_driving_speech
+from lpips_jax.media.video_reader import probe
+from lpips_jax.media.video_writer import write_video
 
 PARTS = 'torch', 'start', 'memory', 'overlap', 'sequential'
 SECONDS = 20  # of films
@@ -211,7 +213,7 @@ def _stages_alone(
 ) -> dict[str, tuple[float, float]]:
   """Seconds and CPU seconds that each stage takes by itself for all frames."""
   info, spent = probe(face), {}
-  _, samples = sound.load_driving_speech(audio)
+  _, samples = load_driving_speech(audio)
 
   def timed(name: str, work: Callable[[], Any]) -> Any:
     begun, cpu = time.perf_counter(), time.process_time()
@@ -220,7 +222,7 @@ def _stages_alone(
     return result
 
   frames = timed('decode', lambda: list(play(face, info)))
-  located = timed('find', lambda: list(following.follow(frames, find, info, following.One())))
+  located = timed('find', lambda: list(selection.follow(frames, find, info, selection.One())))
   speech = Speech(samples, False)
   batches = timed('generate', lambda: _finished(list(generate(located, speech, generator))))
   dubbed = timed('composite', lambda: list(composite(batches)))
@@ -287,7 +289,7 @@ def _sequential(directory: Path, network: pretrained.Pretrained, detector: Calla
 def _our_faces(face: Path, audio: Path, count: int, generator: Generator, find: Detect) -> tuple[float, np.ndarray]:
   """Seconds to find, crop and paste the faces of frames at hand, with a generator that takes none; and the boxes."""
   info = probe(face)
-  speech = Speech(sound.load_driving_speech(audio)[1], False)
+  speech = Speech(load_driving_speech(audio)[1], False)
   echo = _Echo(generator)
   frames = list(itertools.islice(play(face, info), count))
   boxes = []
@@ -298,7 +300,7 @@ def _our_faces(face: Path, audio: Path, count: int, generator: Generator, find: 
       yield shown, found
 
   begun = time.perf_counter()
-  for _ in composite(generate(noted(following.follow(frames, find, info, following.One())), speech, echo)):
+  for _ in composite(generate(noted(selection.follow(frames, find, info, selection.One())), speech, echo)):
     pass
   return time.perf_counter() - begun, np.array(boxes)
 

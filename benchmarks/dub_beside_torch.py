@@ -26,15 +26,16 @@ from benchmarks.generator import Frames
 from benchmarks.sequential import AS_LARGE, Generator
 from benchmarks.side_by_side import OURS, Case, Comparison
 from benchmarks.workers import Contender, Outputs, Side
-from lpips_jax import cli
-from lpips_jax.dubbing import following
+from lpips_jax.core import cli
+from lpips_jax.dubbing import selection
 from lpips_jax.dubbing.engine import Dubber
 from lpips_jax.dubbing.options import Options
-from lpips_jax.dubbing.painting import Speech
-from lpips_jax.media import faces, sound
-from lpips_jax.media.detect import LONGEST_SIDE, Detect, make_detector
+from lpips_jax.dubbing.speech import Speech
+from lpips_jax.faces import cropping
+from lpips_jax.faces.detect import LONGEST_SIDE, Detect, make_detector
 from lpips_jax.media.playback import play
-from lpips_jax.media.video import count_frames, probe, read_frames
+from lpips_jax.media.speech import load_driving_speech
+from lpips_jax.media.video_reader import count_frames, probe, read_frames
 
 BATCH_SIZES = {'cpu': [8], 'gpu': [32, 128]}  # Wav2Lip's released code has 128
 SECONDS = {'cpu': 4, 'gpu': 20}  # of film
@@ -109,7 +110,7 @@ def edges_apart(dub: Dub, count: int, rows: Sequence[str]) -> dict[int, float]:
     UserError: they are not around the same faces.
   """
   info = probe(dub.face)
-  located = following.follow(itertools.islice(play(dub.face, info), count), dub.detector(), info, following.One())
+  located = selection.follow(itertools.islice(play(dub.face, info), count), dub.detector(), info, selection.One())
   ours = [boxes[0] if boxes else np.full(5, np.nan) for _, boxes in located]
   frames = list(itertools.islice(read_frames(dub.face), count))
   apart = {}
@@ -190,8 +191,8 @@ def _compared(dub: Dub, run: Callable[[], Any], output: Path, network: Generator
   """What the network makes of the first frames, wherever the face is in them; RuntimeError if a dub has too few."""
   frames = list(itertools.islice(read_frames(dub.face), CHECKED_FACES))
   height, width, _ = frames[0].shape
-  crops = [faces.crop(frame, (width / 4, height / 4, 3 * width / 4, height), network.image_size) for frame in frames]
-  speech = Speech(sound.load_driving_speech(dub.audio)[1], False)
+  crops = [cropping.crop(frame, (width / 4, height / 4, 3 * width / 4, height), network.image_size) for frame in frames]
+  speech = Speech(load_driving_speech(dub.audio)[1], False)
   windows = speech([k / probe(dub.face).rate for k in range(len(crops))], network.lead)
   images = sequential.generated(network, crops, windows)
   run()

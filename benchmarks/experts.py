@@ -17,8 +17,8 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from benchmarks import commands
-from lpips_jax import cli
-from lpips_jax.files import write_whole
+from lpips_jax.core import cli
+from lpips_jax.core.files import write_whole
 
 LEFT = 0.5  # of ln 2 = 0.69
 CLIPS_TO_DIAGNOSE = 48
@@ -75,7 +75,7 @@ def measure(share: float, seed: int, given: flags.FlagValues) -> dict[str, float
 def _true_share(workdir: Path, share: float) -> float:
   """Of the clips that the diagnosis looked at."""
   from data_pipeline import input as data
-  from data_pipeline.shifts import shift_of
+  from data_pipeline.misaligned import shift_of
 
   config = ConfigDict(json.loads((workdir / 'checkpoint' / 'config.json').read_text()))
   return float(np.mean([shift_of(clip.name, share) != 0 for clip in data.clips_to_watch(config)]))

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 
 from data_pipeline.corpora.talking_faces.clips import draw_clip
-from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
-from lpips_jax.media.audio import SAMPLE_RATE
-from lpips_jax.media.sound import write_speech
-from lpips_jax.media.video import VideoInfo
-from lpips_jax.media.writing import write_video
+from lpips_jax.audio.mel import SAMPLE_RATE
+from lpips_jax.core.constants import FRAME_RATE, SAMPLES_A_FRAME
+from lpips_jax.media.speech import write_speech
+from lpips_jax.media.video_reader import VideoInfo
+from lpips_jax.media.video_writer import write_video
 
 RENDERED = 256  # pixels: larger pictures are enlarged
 PATCH = 48  # pixels: the side of the corner that flashes

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lpips_jax.files import keep_compiled_programs
+from lpips_jax.core.jax_environment import keep_compiled_programs
 
 IMPORTED = (
   'numpy',

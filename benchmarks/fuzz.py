@@ -25,11 +25,13 @@ from benchmarks.commands import ROOT, waited
 from benchmarks.damage import DAMAGES
 from benchmarks.forked import Command
 from benchmarks.fuzz_sources import FACES, JOBS, SOUNDS, make_sources
-from lpips_jax import cli, pretrained
-from lpips_jax.files import write_whole
+from lpips_jax import pretrained
+from lpips_jax.core import cli
+from lpips_jax.core.files import write_whole
+from lpips_jax.core.progress import progress_bar
 from lpips_jax.media.containers import decode, open_media
-from lpips_jax.media.video import count_frames
-from lpips_jax.media.writing import CONTAINERS
+from lpips_jax.media.video_reader import count_frames
+from lpips_jax.media.video_writer import CONTAINERS
 
 LONGEST = 60.0  # seconds that a file may take
 MEDIA_SHARE = 0.5  # of all files; the other kinds share the rest
@@ -94,7 +96,7 @@ def tried(temporary: Path, files: int, kinds: Sequence[str], seed: int, kept: Pa
     return came
 
   outcomes = []
-  with ThreadPoolExecutor(os.cpu_count()) as pool, cli.progress_bar('files', files, 'file') as bar:
+  with ThreadPoolExecutor(os.cpu_count()) as pool, progress_bar('files', files, 'file') as bar:
     for came in pool.map(outcome, range(files)):
       outcomes.append(came)
       bar.update()

@@ -13,9 +13,9 @@ from benchmarks.commands import TINY
 from data_pipeline.corpora.talking_faces.clips import draw_clip
 from lpips_jax import pretrained
 from lpips_jax.interop.export import export
-from lpips_jax.media.sound import write_speech
-from lpips_jax.media.video import VideoInfo
-from lpips_jax.media.writing import write_video
+from lpips_jax.media.speech import write_speech
+from lpips_jax.media.video_reader import VideoInfo
+from lpips_jax.media.video_writer import write_video
 
 SECONDS = 1
 SIZE = 160

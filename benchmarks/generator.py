@@ -23,10 +23,10 @@ from benchmarks import commands, side_by_side
 from benchmarks.side_by_side import OURS, Case, Comparison
 from benchmarks.workers import Contender, Outputs, Side
 from configs import lrs2
-from lpips_jax import cli
+from lpips_jax.core import cli
 
 if TYPE_CHECKING:  # PyTorch's process imports no JAX
-  from lpips_jax.pretrained import Pretrained
+  from lpips_jax.pretrained.checkpoint import Pretrained
 
 BATCH_SIZES = {'cpu': [8], 'gpu': [16, 64, 256]}
 TOLERANCES = {'float32': 1e-3, 'bf16': 0.05}  # of 1; bfloat16 makes 0.02 of it
@@ -74,8 +74,8 @@ def make_network(frames: Frames) -> 'Pretrained':
   """Ours, with random weights and statistics."""
   from benchmarks.random_weights import with_statistics
   from lpips_jax import models
-  from lpips_jax.pretrained import Pretrained
-  from lpips_jax.training.state import init_variables
+  from lpips_jax.models.initialise import init_variables
+  from lpips_jax.pretrained.checkpoint import Pretrained
 
   config = frames.config()
   model = models.build(config.model)

@@ -39,12 +39,12 @@ from data_pipeline.corpora.talking_faces.clips import draw_clip
 from data_pipeline.preparation import store
 from data_pipeline.records import decode_frames, encode_frame, make_record, text
 from data_pipeline.windows import GeneratorWindows, window_frames
-from lpips_jax import cli
-from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
-from lpips_jax.files import write_whole
-from lpips_jax.media.audio import mel_windows
-from lpips_jax.media.loudness import AS_IS, mel_of
-from lpips_jax.media.sound import write_speech
+from lpips_jax.audio.loudness import AS_IS, mel_of
+from lpips_jax.audio.mel import mel_windows
+from lpips_jax.core import cli
+from lpips_jax.core.constants import FRAME_RATE, WINDOW_FRAMES
+from lpips_jax.core.files import write_whole
+from lpips_jax.media.speech import write_speech
 
 SIZE, BATCH = 96, 16
 CLIPS = {3: 40, 20: 8}  # seconds -> how many clips of that length
@@ -227,7 +227,7 @@ def _make_corpus(directory: Path, seconds: int, clips: int) -> Path:
       clip = draw_clip(0, 'train', number, 0, seconds)
       frames = list(clip.crops(SIZE))
       record = make_record(name, name, [encode_frame(frame) for frame in frames], clip.audio, clip.boxes)
-      store.write_outcome(prepared, store.Outcome(name, [record], [{'face': float(SIZE)}], seconds=seconds))
+      store.write_clip_result(prepared, store.ClipResult(name, [record], [{'face': float(SIZE)}], seconds=seconds))
       write_their_clip(directory / 'wav2lip' / name, frames, clip.audio)
     store.write_splits(prepared, {'train': names})
     (prepared / store.FINISHED).touch()

@@ -22,8 +22,8 @@ from orbax.checkpoint import v1 as ocp
 from tqdm import tqdm
 
 from benchmarks import commands
-from lpips_jax import cli
-from lpips_jax.files import write_whole
+from lpips_jax.core import cli
+from lpips_jax.core.files import write_whole
 
 STEPS = 200
 STARTING = 12.0  # seconds, about, until the first step
@@ -125,7 +125,7 @@ def _load(checkpoint: Path, step: int) -> dict[str, np.ndarray]:
   """All arrays of a step, by name."""
   import jax
 
-  from lpips_jax.pretrained import on_one_device
+  from lpips_jax.pretrained.checkpoint import on_one_device
 
   with ocp.training.Checkpointer(checkpoint) as checkpointer:
     shapes = {name: ocp.metadata(checkpoint / str(step), name).metadata for name in ('state', 'model')}

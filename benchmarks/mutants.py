@@ -32,8 +32,8 @@ from pathlib import Path
 from absl import flags
 
 from benchmarks.mutated import EXPLAINED, MODULES
-from lpips_jax import cli
-from lpips_jax.files import write_whole
+from lpips_jax.core import cli
+from lpips_jax.core.files import write_whole
 
 ROOT = Path(__file__).parents[1]
 LEFT_OUT = '.git', '.venv', 'runs', '__pycache__'  # of the copies

@@ -39,9 +39,9 @@ MODULES = {
   'lpips_jax/evaluation/scoring.py': ('tests/evaluation/test_scoring.py', 'tests/evaluation/test_videos.py'),
   'lpips_jax/evaluation/summary.py': ('tests/evaluation/test_scoring.py',),
   'lpips_jax/evaluation/pairs.py': ('tests/evaluation/test_videos.py',),
-  'lpips_jax/folding.py': ('tests/test_folding.py',),
-  'lpips_jax/media/sound.py': ('tests/media/test_sound.py', 'tests/dubbing/test_speech.py'),
-  'lpips_jax/media/audio.py': ('tests/media/test_audio.py', 'tests/media/test_pieces.py'),
+  'lpips_jax/pretrained/folding.py': ('tests/test_folding.py',),
+  'lpips_jax/media/speech.py': ('tests/media/test_sound.py', 'tests/dubbing/test_speech.py'),
+  'lpips_jax/audio/mel.py': ('tests/media/test_audio.py', 'tests/media/test_pieces.py'),
   'lpips_jax/media/orientation.py': ('tests/media/test_orientation.py', 'tests/dubbing/test_pictures.py'),
 }
 

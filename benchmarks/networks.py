@@ -12,8 +12,9 @@ import jax
 from absl import flags
 from ml_collections import ConfigDict
 
-from lpips_jax import cli, models
-from lpips_jax.files import write_whole
+from lpips_jax import models
+from lpips_jax.core import cli
+from lpips_jax.core.files import write_whole
 
 flags.DEFINE_string('output', None, 'Writes the figures there as JSON, too.')
 

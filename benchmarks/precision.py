@@ -16,8 +16,8 @@ from absl import flags
 from tqdm import tqdm
 
 from benchmarks import commands
-from lpips_jax import cli
-from lpips_jax.files import write_whole
+from lpips_jax.core import cli
+from lpips_jax.core.files import write_whole
 
 DTYPES = 'float32', 'bfloat16'
 MEASURES = {  # of each task, as evaluate.py names them

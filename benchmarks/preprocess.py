@@ -3,7 +3,7 @@
   python -m benchmarks.preprocess --output=preprocess.json
 
 Clips of the embedded corpus, 25 frames a second, h264 and AAC, are prepared in this process, by one core, at LRS2's
-size and at 720 pixels. Beside it: finding the faces alone, by `media.survey`, and by the same detector on every frame
+size and at 720 pixels. Beside it: finding the faces alone, by `faces.scan`, and by the same detector on every frame
 at full size, in the same run; `agreement` is the mean intersection over union of the two tracks.
 """
 
@@ -21,15 +21,15 @@ from tqdm import tqdm
 from data_pipeline.corpora.talking_faces.clips import draw_clip
 from data_pipeline.preparation.cutting import CutSettings, cut
 from data_pipeline.preparation.layouts import RawClip
-from lpips_jax import cli
-from lpips_jax.files import write_whole
-from lpips_jax.media.detect import Detect, choose_detector, make_detector
-from lpips_jax.media.people import follow_everybody
-from lpips_jax.media.sound import write_speech
-from lpips_jax.media.survey import Survey, survey
-from lpips_jax.media.track import overlap
-from lpips_jax.media.video import VideoInfo, probe, read_timed
-from lpips_jax.media.writing import write_video
+from lpips_jax.core import cli
+from lpips_jax.core.files import write_whole
+from lpips_jax.faces.boxes import overlap
+from lpips_jax.faces.detect import Detect, choose_detector, make_detector
+from lpips_jax.faces.scan import VideoScan, scan_video
+from lpips_jax.faces.tracks import track_faces
+from lpips_jax.media.speech import write_speech
+from lpips_jax.media.video_reader import VideoInfo, probe, read_timed
+from lpips_jax.media.video_writer import write_video
 
 SIDES = 160, 720
 CLIPS, SECONDS = 6, 4
@@ -62,7 +62,7 @@ def _measure(paths: list[Path], find: Detect, find_at_full_size: Detect, given: 
   for _ in tqdm(range(given.rounds), 'rounds', leave=False, disable=None):
     for name, work in {
       'prepared': lambda path: cut(RawClip(path.stem, 'who', 'train', path), find, CutSettings()),
-      'surveyed': lambda path: survey(path, find),
+      'surveyed': lambda path: scan_video(path, find),
       'every_frame': lambda path: _every_frame(path, find_at_full_size),
     }.items():
       begin = time.process_time()
@@ -80,16 +80,16 @@ def _measure(paths: list[Path], find: Detect, find_at_full_size: Detect, given: 
   }
 
 
-def _every_frame(path: Path, find: Detect) -> Survey:
-  result = Survey(probe(path))
+def _every_frame(path: Path, find: Detect) -> VideoScan:
+  result = VideoScan(probe(path))
   for moment, frame in read_timed(path):
     result.times.append(moment)
     result.faces.append(find(frame))
   return result
 
 
-def _boxes(seen: Survey) -> np.ndarray:
-  people = follow_everybody(seen.faces, [], seen.info.rate, (seen.info.width, seen.info.height))
+def _boxes(seen: VideoScan) -> np.ndarray:
+  people = track_faces(seen.faces, [], seen.info.rate, (seen.info.width, seen.info.height))
   person = max(people, key=lambda person: person.prominence)
   everything = np.arange(len(seen.times)) - person.first
   return person.boxes[np.clip(everything, 0, len(person.boxes) - 1)]

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from benchmarks.commands import ROOT
 from lpips_jax import models
-from lpips_jax.pretrained import Pretrained
+from lpips_jax.pretrained.checkpoint import Pretrained
 
 
 def network(config_file: str = 'lrs2.py', **values: object) -> Pretrained:

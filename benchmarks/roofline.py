@@ -6,7 +6,7 @@
 Compiles a training step, or what dubbing infers with, for this machine's device, runs it, and runs it again under JAX's
 profiler, whose times of XLA's kernels are added up by group. Networks are of the paper's size, with random weights.
 With --topology it compiles for GPUs or TPUs that need not be there (it takes minutes, and JAX's plugin for CUDA, or
-libtpu), and nothing is run. What floors mean, and what they leave out, `lpips_jax/training/planning/roofline.py` says.
+libtpu), and nothing is run. What floors mean, and what they leave out, `lpips_jax/planning/roofline.py` says.
 
 Peaks are from data sheets, on GPUs and TPUs in bfloat16, which is computed in there. Of a CPU they are what a large
 product, a convolution and a copy reach here, so other work on the machine lowers them, and groups may do better.
@@ -30,9 +30,9 @@ from absl import flags
 from benchmarks import commands, traces
 from benchmarks.generator import Frames
 from benchmarks.train_step import Trained, make_frozen, placed
-from lpips_jax import cli
-from lpips_jax.files import write_whole
-from lpips_jax.training.planning import environment
+from lpips_jax.core import cli
+from lpips_jax.core.files import write_whole
+from lpips_jax.planning import environment
 
 TRAINING = {
   'sync_expert_training': 'sync_expert',
@@ -70,8 +70,7 @@ def measure(of: str, batch_size: int, topology: str, tiny: bool, image_size: int
   """
   import jax
 
-  from lpips_jax.training import hardware
-  from lpips_jax.training.planning import hlo, roofline, topologies
+  from lpips_jax.planning import hardware, hlo, roofline, topologies
 
   local = topology == 'local'
   mesh = topologies.mesh_of(topology)
@@ -81,7 +80,7 @@ def measure(of: str, batch_size: int, topology: str, tiny: bool, image_size: int
     cli.fail(f'--batch_size={batch_size} does not divide among {mesh.devices.size} chips')
   chip = hardware.chip(device.device_kind)
   if chip is None and device.platform != 'cpu':
-    cli.fail(f'no data sheet of {device.device_kind} in lpips_jax/training/hardware.py')
+    cli.fail(f'no data sheet of {device.device_kind} in lpips_jax/planning/hardware.py')
   dtype = 'float32' if device.platform == 'cpu' else 'bfloat16'
   if of in TRAINING:
     compiled, make_run = training(Trained(TRAINING[of], batch_size, tiny), mesh, dtype)
@@ -121,12 +120,12 @@ def training(trained: Trained, mesh: Any, dtype: str) -> tuple[Any, Callable[[An
   """The step of train.py, compiled for a mesh, and what makes of it something to run."""
   import jax
 
-  from lpips_jax.training import sharding
-  from lpips_jax.training.planning import programs
+  from lpips_jax.planning import programs
+  from lpips_jax.training import sharding, step_program
 
   config = trained.config(dtype)
   frozen = make_frozen(config, trained.expert_config().model)
-  task, shapes = programs.arguments(config, frozen)
+  task, shapes = step_program.arguments(config, frozen)
   step, _ = sharding.jitted(task, mesh)
 
   def make_run(compiled: Any) -> Run:
@@ -150,12 +149,13 @@ def inference(frames: Frames, mesh: Any, dtype: str) -> tuple[Any, Callable[[Any
   import jax
   import numpy as np
 
-  from lpips_jax import folding, models
+  from lpips_jax import models
   from lpips_jax.dubbing.generator import made_fast
-  from lpips_jax.pretrained import Pretrained
+  from lpips_jax.models.initialise import init_variables
+  from lpips_jax.planning import programs
+  from lpips_jax.pretrained import folding
+  from lpips_jax.pretrained.checkpoint import Pretrained
   from lpips_jax.training import sharding
-  from lpips_jax.training.planning import programs
-  from lpips_jax.training.state import init_variables
 
   config = frames.config()
   model = models.build(config.model)
@@ -206,7 +206,7 @@ def measured_peak() -> Any:
   import jax
   import jax.numpy as jnp
 
-  from lpips_jax.training.planning.roofline import Peak
+  from lpips_jax.planning.roofline import Peak
 
   matrix, vector = jnp.ones((PRODUCT, PRODUCT)), jnp.ones(NUMBERS)
   images, kernel = jnp.ones((4, 34, 34, CHANNELS)), jnp.ones((3, 3, CHANNELS, CHANNELS))

@@ -14,14 +14,15 @@ from typing import Protocol
 
 import numpy as np
 
-from lpips_jax.dubbing.painting import Speech
-from lpips_jax.media import faces, sound
-from lpips_jax.media.audio import SAMPLE_RATE
-from lpips_jax.media.detect import Detect
-from lpips_jax.media.people import follow_everybody
+from lpips_jax.audio.mel import SAMPLE_RATE
+from lpips_jax.dubbing.speech import Speech
+from lpips_jax.faces import cropping
+from lpips_jax.faces.detect import Detect
+from lpips_jax.faces.tracks import track_faces
 from lpips_jax.media.pictures import to_bytes
-from lpips_jax.media.video import VideoInfo, count_frames, probe, read_frames
-from lpips_jax.media.writing import write_video
+from lpips_jax.media.speech import load_driving_speech
+from lpips_jax.media.video_reader import VideoInfo, count_frames, probe, read_frames
+from lpips_jax.media.video_writer import write_video
 
 AS_LARGE = 100_000  # pixels, for detectors: no frame is reduced to this
 
@@ -70,18 +71,18 @@ def dub(
   lap('decode')
   boxes = find_boxes(frames, find, info)
   lap('find')
-  speech = Speech(sound.load_driving_speech(audio)[1], False)
+  speech = Speech(load_driving_speech(audio)[1], False)
   lap('hear')
   shown = [k for k in range(len(frames)) if np.isfinite(boxes[k, 0])]
   for first in range(0, len(shown), generator.batch_size):
     some = shown[first : first + generator.batch_size]
-    crops = [faces.crop(frames[k], boxes[k], generator.image_size) for k in some]
+    crops = [cropping.crop(frames[k], boxes[k], generator.image_size) for k in some]
     lap('crop')
     windows = speech([k / info.rate for k in some], generator.lead)
     made = generated(generator, crops, windows)
     lap('generate')
     for k, image in zip(some, to_bytes(made), strict=True):
-      frames[k] = faces.paste(frames[k], boxes[k], image)
+      frames[k] = cropping.paste(frames[k], boxes[k], image)
     lap('paste')
   with write_video(output, info, audio, whole_sound=False) as write:
     for frame in frames:
@@ -95,7 +96,7 @@ def dub(
 def find_boxes(frames: Sequence[np.ndarray], find: Detect, info: VideoInfo) -> np.ndarray:
   """Where the most prominent person's face is, looked for in every frame: (frames, 5), NaN where they are not."""
   boxes = np.full((len(frames), 5), np.nan)
-  people = follow_everybody([find(frame) for frame in frames], [], info.rate, (info.width, info.height))
+  people = track_faces([find(frame) for frame in frames], [], info.rate, (info.width, info.height))
   if people:
     one = max(people, key=lambda person: person.prominence)
     boxes[one.first : one.first + len(one.boxes)] = one.boxes
@@ -116,5 +117,5 @@ def edges_apart(ours: Iterable[np.ndarray], theirs: np.ndarray) -> np.ndarray:
 
 def frames_to_dub(face: Path, audio: Path) -> int:
   """How many frames a dub has that is as long as the shorter of the two."""
-  spoken = Fraction(len(sound.load_driving_speech(audio)[1]), SAMPLE_RATE)
+  spoken = Fraction(len(load_driving_speech(audio)[1]), SAMPLE_RATE)
   return min(count_frames(face), max(1, -(-spoken * probe(face).rate // 1)))

@@ -22,8 +22,9 @@ from absl import flags
 
 from benchmarks import commands
 from benchmarks.workers import TOO_LITTLE, Failure, Outputs, Side, Worker, prepare_environment
-from lpips_jax import cli
-from lpips_jax.files import keep_compiled_programs, write_whole
+from lpips_jax.core import cli
+from lpips_jax.core.files import write_whole
+from lpips_jax.core.jax_environment import keep_compiled_programs
 
 OURS = 'ours'
 ROWS = 'released_recipe', 'eager_float32', 'eager_bf16', 'compiled_float32', 'compiled_bf16'

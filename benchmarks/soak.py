@@ -17,8 +17,8 @@ from absl import flags
 from tqdm import tqdm
 
 from benchmarks import commands
-from lpips_jax import cli
-from lpips_jax.files import write_whole
+from lpips_jax.core import cli
+from lpips_jax.core.files import write_whole
 
 EVERY = 2.0  # seconds between two looks
 

@@ -24,8 +24,8 @@ from benchmarks import commands, side_by_side
 from benchmarks.side_by_side import OURS, Case, Comparison
 from benchmarks.workers import Contender, Outputs, Side
 from configs import lrs2, lrs2_gan, lrs2_sync_expert
-from lpips_jax import cli
-from lpips_jax.conventions import WINDOW_FRAMES
+from lpips_jax.core import cli
+from lpips_jax.core.constants import WINDOW_FRAMES
 
 CONFIGS = {'sync_expert': lrs2_sync_expert, 'generator': lrs2, 'generator_gan': lrs2_gan}
 BATCH_SIZES = {'cpu': {'sync_expert': [4]}, 'gpu': {'sync_expert': [16, 64, 128]}}
@@ -163,7 +163,7 @@ def make_frozen(config: ConfigDict, of_expert: ConfigDict) -> Any:
   import jax.numpy as jnp
 
   from lpips_jax import models, perceptual
-  from lpips_jax.training.state import init_variables
+  from lpips_jax.models.initialise import init_variables
   from lpips_jax.training.tasks import Frozen
 
   if config.task == 'sync_expert':

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from lpips_jax import cli
+from lpips_jax.core.errors import UserError
 
 NO_MEMORY = 'out of memory', 'RESOURCE_EXHAUSTED'  # as PyTorch and XLA say it
 TOO_LITTLE = 'out of memory'  # as we do
@@ -141,7 +141,7 @@ def serve(pipe: Connection, make: Callable[..., Side], arguments: Sequence[Any])
       try:
         side = side or told(make, *arguments)
         answer = told(question, side, *rest)
-      except (cli.UserError, Failure) as failure:
+      except (UserError, Failure) as failure:
         error = failure
       pipe.send((answer, error))
 
@@ -166,7 +166,7 @@ def told(work: Callable[..., Any], *arguments: Any) -> Any:
   """What work returns; its errors as `Failure`, which keeps nothing alive, as their tracebacks would a GPU's memory."""
   try:
     return work(*arguments)
-  except cli.UserError:
+  except UserError:
     raise
   except Exception as error:
     why = TOO_LITTLE if any(mark in str(error) for mark in NO_MEMORY) else f'{type(error).__name__}: {error}'

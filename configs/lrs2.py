@@ -29,7 +29,7 @@ def get_config() -> ConfigDict:
   config.model.audio_residuals = (2, 2, 2, 1)
   config.model.attention = True
   config.model.fusion = 'adain'
-  config.model.speech = 'mel'  # or 'phones', which a recogniser hears: see lpips_jax/media/phones.py
+  config.model.speech = 'mel'  # or 'phones', which a recogniser hears: see lpips_jax/audio/phones.py
   config.model.output = 'image'  # or 'change' or 'warp': see lpips_jax/models/generator.py
   config.model.dtype = 'float32'  # what networks compute in; 'bfloat16' suits TPUs and newer GPUs
 
@@ -68,10 +68,12 @@ def get_config() -> ConfigDict:
   config.data.lead = 2.0  # the speech window starts two frames before its frame: it is centred on it
   config.data.eval_batches = 8
   config.data.workers = 8  # processes that decode; 0 for none
-  config.data.augment = ConfigDict({'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0})  # data_pipeline/augment.py
+  config.data.augment = ConfigDict(
+    {'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0}
+  )  # data_pipeline/image_augment.py
   config.data.reference = 'rest'  # a mouth nearly shut, in the pose of the target; or another window, 'elsewhere'
   config.data.augment.misheard = 0.0  # share of phones taken for others, where speech comes as phones
-  config.data.augment.voice = 0.0  # how much voices may change, where it comes as a mel: data_pipeline/voices.py
+  config.data.augment.voice = 0.0  # how much voices may change, where it comes as a mel: data_pipeline/audio_augment.py
   config.data.augment.silence = 0.05  # share of targets without speech, whose mouths are shut
 
   config.optimizer = ConfigDict()

@@ -50,9 +50,13 @@ def get_config() -> ConfigDict:
   config.data.windows = 4  # of each clip
   config.data.eval_batches = 16
   config.data.workers = 8  # processes that decode; 0 for none
-  config.data.shifted = 0.0  # share of the clips trained on whose sound is moved: see data_pipeline/shifts.py
-  config.data.augment = ConfigDict({'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0})  # data_pipeline/augment.py
-  config.data.augment.voice = 0.0  # how much voices may change, where they come as a mel: data_pipeline/voices.py
+  config.data.shifted = 0.0  # share of the clips trained on whose sound is moved: see data_pipeline/misaligned.py
+  config.data.augment = ConfigDict(
+    {'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0}
+  )  # data_pipeline/image_augment.py
+  config.data.augment.voice = (
+    0.0  # how much voices may change, where they come as a mel: data_pipeline/audio_augment.py
+  )
   config.data.augment.misheard = 0.0  # share of the phones taken for others, where they come as phones
 
   config.optimizer = ConfigDict()

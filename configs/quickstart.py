@@ -36,7 +36,9 @@ def get_config(task: str = 'generator') -> ConfigDict:
   config.data.split = 'train'
   config.data.eval_split = 'val'
   config.data.workers = 0
-  config.data.augment = ConfigDict({'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0})  # data_pipeline/augment.py
+  config.data.augment = ConfigDict(
+    {'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0}
+  )  # data_pipeline/image_augment.py
 
   config.optimizer = ConfigDict()
   config.optimizer.learning_rate = 1e-3

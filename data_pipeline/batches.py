@@ -11,8 +11,9 @@ from typing import Any
 import grain
 import numpy as np
 
-from data_pipeline import processes
-from lpips_jax.cli import UserError
+from data_pipeline.workers import end_with_parent, held_back, start_tracker
+from lpips_jax.core.errors import UserError
+from lpips_jax.core.machine import keep_freed_memory
 
 READ_OPTIONS = grain.ReadOptions(num_threads=2, prefetch_buffer_size=4)
 SHARED_MEMORY = Path('/dev/shm')  # of Linux, where workers put batches
@@ -41,7 +42,7 @@ class Batches(grain.DatasetIterator):
     self._dataset, self._workers, self._drawn = dataset, workers, 0
     self._made: grain.DatasetIterator | None = None
     if workers:
-      processes.start_tracker()
+      start_tracker()
       _check_shared_memory(workers, bytes_a_batch)
 
   def __next__(self) -> dict[str, np.ndarray]:
@@ -51,7 +52,7 @@ class Batches(grain.DatasetIterator):
     shared memory.
     """
     try:
-      with processes.held_back(signal.SIGTERM):  # is for us: it would end the workers before we have saved
+      with held_back(signal.SIGTERM):  # is for us: it would end the workers before we have saved
         self._made = self._made or self._from_here()
         batch = next(self._made)
     except RuntimeError as error:
@@ -92,7 +93,7 @@ def in_processes(dataset: grain.MapDataset, workers: int) -> grain.IterDataset:
   """The same elements in the same order, made ahead by processes; their errors and their deaths are raised here."""
   one_thread = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)  # more of them wait for each other's Python
   options = grain.MultiprocessingOptions(num_workers=workers)
-  processes.start_tracker()
+  start_tracker()
   return dataset.to_iter_dataset(one_thread).mp_prefetch(options, worker_init_fn=_start_worker)
 
 
@@ -124,5 +125,5 @@ def _drawn(state: dict[str, Any]) -> int:
 
 
 def _start_worker(*_: int) -> None:
-  processes.end_with_parent()
-  processes.keep_freed_memory()
+  end_with_parent()
+  keep_freed_memory()

@@ -11,7 +11,8 @@ import sys
 import simple_parsing
 from tensorflow_datasets.scripts.cli import build
 
-from lpips_jax import cli
+from lpips_jax.core import cli
+from lpips_jax.core.errors import UserError
 
 NAME = 'python -m data_pipeline.build'
 
@@ -22,7 +23,7 @@ def main() -> None:
   command = parser.parse_args([cli.at_home(argument) for argument in sys.argv[1:]]).build
   try:
     command.execute()
-  except (cli.UserError, OSError, AssertionError) as error:  # the last is what TFDS raises of a --manual_dir
+  except (UserError, OSError, AssertionError) as error:  # the last is what TFDS raises of a --manual_dir
     print(f'{NAME}: ' + ' '.join(str(error).split()), file=sys.stderr)
     sys.exit(cli.BAD_INPUT)
 

@@ -12,14 +12,14 @@ from google.protobuf.message import DecodeError
 from ml_collections import ConfigDict
 
 from data_pipeline import mixtures
-from data_pipeline.augment import Augmentation
+from data_pipeline.audio_augment import AudioAugmentation
 from data_pipeline.batches import Batches
+from data_pipeline.image_augment import Augmentation
+from data_pipeline.misaligned import Misaligned
 from data_pipeline.mixtures import Source
 from data_pipeline.records import decode_frames, text
-from data_pipeline.shifts import Shifted
-from data_pipeline.voices import VoiceAugmentation
 from data_pipeline.windows import ExpertWindows, GeneratorWindows, last_start
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.evaluation import Clip
 
 EVAL_SEED = 0
@@ -186,7 +186,7 @@ def _joined(clips: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 def _training_sources(config: ConfigDict) -> tuple[list[Source], list[float]]:
   sources, weights = mixtures.open_parts(config.data.name, config.data.split, config.data.data_dir)
   if config.data.get('shifted'):
-    sources = [Shifted(source, config.data.shifted) for source in sources]
+    sources = [Misaligned(source, config.data.shifted) for source in sources]
   return sources, weights
 
 
@@ -209,7 +209,7 @@ def _window(
   config: ConfigDict, silence: float = 0.0, misheard: float = 0.0, voice: float = 0.0, **augmentation: float
 ) -> grain.transforms.RandomMap:
   size, windows, change = config.model.image_size, config.data.windows, Augmentation(**augmentation)
-  voices = VoiceAugmentation(voice)
+  voices = AudioAugmentation(voice)
   speech = config.model.get('speech', 'mel')
   if config.task == 'sync_expert':
     return ExpertWindows(size, windows, config.minimum_offset, change, voices, speech, misheard)

@@ -16,10 +16,10 @@ from absl import flags
 from tqdm import tqdm
 
 from data_pipeline.records import decode_frames, text
-from lpips_jax import cli, pages
-from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME, WINDOW_FRAMES
-from lpips_jax.files import write_whole
-from lpips_jax.media.audio import HOP, MAX_VALUE, MEL_BANDS, SAMPLE_RATE, mel_windows
+from lpips_jax.audio.mel import HOP, MAX_VALUE, MEL_BANDS, SAMPLE_RATE, mel_windows
+from lpips_jax.core import cli, html
+from lpips_jax.core.constants import FRAME_RATE, SAMPLES_A_FRAME, WINDOW_FRAMES
+from lpips_jax.core.files import write_whole
 from lpips_jax.media.pictures import grid
 
 SHORT = 2 * WINDOW_FRAMES  # frames; in shorter clips the reference window shares frames with the target
@@ -40,7 +40,7 @@ MEASURES = {  # and the steps they come in
 
 
 @dataclass
-class Survey:
+class CorpusSummary:
   """What was found, in numbers alone, so that it fits into memory whatever the size of the corpus.
 
   Attributes:
@@ -108,9 +108,9 @@ def main() -> None:
   print(f'look at {output}')
 
 
-def survey(source: Sequence[dict[str, Any]], indices: Iterable[int]) -> Survey:
+def survey(source: Sequence[dict[str, Any]], indices: Iterable[int]) -> CorpusSummary:
   """Looks at the clips of these indices, one after the other; of each, a single frame is decoded."""
-  found, ids = Survey(), Counter()
+  found, ids = CorpusSummary(), Counter()
   for index in tqdm(indices, 'looking', unit='clip', leave=False, disable=None):
     name = f'record {index}'
     try:
@@ -129,7 +129,7 @@ def survey(source: Sequence[dict[str, Any]], indices: Iterable[int]) -> Survey:
   return found
 
 
-def draw_windows(source: Sequence[dict[str, Any]], found: Survey, number: int, seed: int) -> list[Window]:
+def draw_windows(source: Sequence[dict[str, Any]], found: CorpusSummary, number: int, seed: int) -> list[Window]:
   """Draws windows of different clips; a clip whose frames turn out to be damaged becomes a problem."""
   rng = np.random.default_rng(seed)
   windows = []
@@ -142,16 +142,16 @@ def draw_windows(source: Sequence[dict[str, Any]], found: Survey, number: int, s
   return windows
 
 
-def write_page(path: Path, title: str, found: Survey, windows: Iterable[Window]) -> None:
+def write_page(path: Path, title: str, found: CorpusSummary, windows: Iterable[Window]) -> None:
   """Writes statistics, problems, histograms and windows as a page; it depends on nothing but these."""
   measured = {name: values for name, values in found.measures.items() if values}
   rows = [(name, *_least_middle_greatest(values)) for name, values in measured.items()]
   sections = [
-    ('What there is', pages.paragraph(_counts(found)) + pages.table(rows, ('', 'least', 'median', 'greatest'))),
-    ('Problems', ''.join(map(pages.paragraph, _problems(found, NAMED_ON_PAGE)))),
-    ('Clips', pages.gallery(pages.histogram(values, name, MEASURES[name]) for name, values in measured.items())),
+    ('What there is', html.paragraph(_counts(found)) + html.table(rows, ('', 'least', 'median', 'greatest'))),
+    ('Problems', ''.join(map(html.paragraph, _problems(found, NAMED_ON_PAGE)))),
+    ('Clips', html.gallery(html.histogram(values, name, MEASURES[name]) for name, values in measured.items())),
   ]
-  write_whole(path, pages.page(title, sections + [_window_section(window, found.reach) for window in windows]))
+  write_whole(path, html.page(title, sections + [_window_section(window, found.reach) for window in windows]))
 
 
 def _window(record: dict[str, Any], rng: np.random.Generator) -> Window:
@@ -162,7 +162,7 @@ def _window(record: dict[str, Any], rng: np.random.Generator) -> Window:
   return Window(record, start, reference, window_frames(record, start), window_frames(record, reference), mel)
 
 
-def _look_at(record: dict[str, Any], name: str, found: Survey) -> None:
+def _look_at(record: dict[str, Any], name: str, found: CorpusSummary) -> None:
   """Adds a clip to the survey; if it raises, nothing of the clip is there."""
   frames, audio, boxes, mel = len(record['frames']), record['audio'], record['box'], record['mel']
   level = _level(audio)
@@ -213,8 +213,8 @@ def _window_section(window: Window, reach: tuple[int, int]) -> tuple[str, str]:
     _draw_sound(sound, window)
     _draw_boxes(place, window, reach)
 
-  drawing = pages.plot(draw, 9.4, 2.3, 'mel window, waveform, and place of the face')
-  return title, pages.paragraph(about, quiet=True) + pages.image(
+  drawing = html.plot(draw, 9.4, 2.3, 'mel window, waveform, and place of the face')
+  return title, html.paragraph(about, quiet=True) + html.image(
     frames, title, lossless=True, width=WIDTH
   ) + f'<p>{drawing}</p>\n'
 
@@ -236,8 +236,8 @@ def _draw_sound(axes: Any, window: Window) -> None:
   if len(samples):
     places = np.unique(np.linspace(0, len(samples), COLUMNS, endpoint=False).astype(int))
     least, greatest = (pick.reduceat(samples, places) for pick in (np.minimum, np.maximum))
-    axes.fill_between((first + places) / SAMPLE_RATE, least, greatest, color=pages.ACCENT, linewidth=0.5)
-  axes.axvspan(start, end, color=pages.SECOND, alpha=0.35, linewidth=0)
+    axes.fill_between((first + places) / SAMPLE_RATE, least, greatest, color=html.ACCENT, linewidth=0.5)
+  axes.axvspan(start, end, color=html.SECOND, alpha=0.35, linewidth=0)
   axes.set(xlabel='s of the clip', ylabel='sound')
 
 
@@ -245,8 +245,8 @@ def _draw_boxes(axes: Any, window: Window, reach: tuple[int, int]) -> None:
   """Where the face was. Nobody noted the size of the source: its frame is drawn as far as boxes of the split reach."""
   from matplotlib.patches import Rectangle
 
-  axes.add_patch(Rectangle((0, 0), *reach, fill=False, edgecolor=pages.INK, linewidth=0.8))
-  for first, colour in ((window.reference, pages.ACCENT), (window.start, pages.SECOND)):
+  axes.add_patch(Rectangle((0, 0), *reach, fill=False, edgecolor=html.INK, linewidth=0.8))
+  for first, colour in ((window.reference, html.ACCENT), (window.start, html.SECOND)):
     for left, top, right, bottom in window.record['box'][first : first + 1].tolist():
       axes.add_patch(Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=colour, linewidth=1.5))
   axes.autoscale_view()
@@ -254,12 +254,12 @@ def _draw_boxes(axes: Any, window: Window, reach: tuple[int, int]) -> None:
   axes.set(aspect='equal', xlabel='box in the source, px')
 
 
-def _counts(found: Survey) -> str:
+def _counts(found: CorpusSummary) -> str:
   lengths = found.measures['length (s)']
   return f'{len(lengths):,} clips of {len(found.speakers):,} speakers, {sum(lengths) / 3600:.3f} h'
 
 
-def _measures_as_text(found: Survey) -> list[str]:
+def _measures_as_text(found: CorpusSummary) -> list[str]:
   rows = [(name, *_least_middle_greatest(values)) for name, values in found.measures.items() if values]
   lines = [f'{name:20}' + ''.join(f'{value:10.2f}' for value in values) for name, *values in rows]
   return [f'{"":20}{"least":>10}{"median":>10}{"greatest":>10}', *lines]
@@ -269,7 +269,7 @@ def _least_middle_greatest(values: Sequence[float]) -> tuple[float, float, float
   return float(np.min(values)), float(np.median(values)), float(np.max(values))
 
 
-def _problems(found: Survey, named: int) -> list[str]:
+def _problems(found: CorpusSummary, named: int) -> list[str]:
   """A line for each kind of problem, with the first clips that have it."""
   lines = []
   for problem, names in found.problems.items():

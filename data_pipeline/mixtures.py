@@ -8,7 +8,7 @@ import grain
 import numpy as np
 
 from data_pipeline import corpora
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 
 Source = Sequence[dict[str, Any]]
 

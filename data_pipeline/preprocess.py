@@ -24,15 +24,17 @@ from pathlib import Path
 
 from absl import flags
 
-from data_pipeline.preparation import judging, layouts, store
+from data_pipeline.preparation import layouts, store, sync_filter
 from data_pipeline.preparation.cluster import cut_on_cluster
 from data_pipeline.preparation.cutting import CutSettings
 from data_pipeline.preparation.local import Cutter, cut_all
 from data_pipeline.preparation.report import write_report
-from lpips_jax import cli
-from lpips_jax.conventions import FRAME_RATE
-from lpips_jax.files import share_accelerators, write_whole
-from lpips_jax.media.detect import choose_detector, make_detector
+from lpips_jax.core import cli
+from lpips_jax.core.constants import FRAME_RATE
+from lpips_jax.core.files import write_whole
+from lpips_jax.core.jax_environment import share_accelerators
+from lpips_jax.core.progress import progress_bar
+from lpips_jax.faces.detect import choose_detector, make_detector
 
 EVERYBODY = ('folder',)  # the layouts in which all people of a video are wanted; the others have one speaker a clip
 
@@ -67,11 +69,11 @@ def main() -> None:
   kind, model = choose_detector(given.detector, given.detector_model)
   make_detector(kind, model)  # now, lest a file that is none spoil every clip
   settings = CutSettings(given.crop_size, given.layout in EVERYBODY, given.min_frames)
-  limits = judging.JudgeSettings(given.max_offset, given.min_confidence, given.min_frames)
-  make_judge = partial(judging.make_judge, given.sync_expert, limits)
+  limits = sync_filter.SyncFilterSettings(given.max_offset, given.min_confidence, given.min_frames)
+  make_sync_filter = partial(sync_filter.make_sync_filter, given.sync_expert, limits)
   if given.beam_runner:
     share_accelerators()  # with the workers, some of which may be on this machine
-  judge = make_judge()
+  judge = make_sync_filter()
   with store.working_in(output, _settings(kind)):
     store.write_splits(output, {split: [c.id for c in clips if c.split == split] for split in layouts.SPLITS})
     todo = [clip for clip in clips if not store.is_done(output, clip.id)]
@@ -79,11 +81,11 @@ def main() -> None:
       print(f'{len(clips) - len(todo)} of {len(clips)} clips were prepared before')
     cutter = Cutter(kind, model, settings)
     if given.beam_runner:
-      cut_on_cluster(todo, cutter, make_judge, output, given.beam_runner, given.beam_option)
+      cut_on_cluster(todo, cutter, make_sync_filter, output, given.beam_runner, given.beam_option)
     else:
       with contextlib.closing(cut_all(todo, cutter, given.workers)) as outcomes:
         for outcome in _with_progress(map(judge, outcomes), len(todo)):
-          store.write_outcome(output, outcome)
+          store.write_clip_result(output, outcome)
     _summarise(output, clips, refused)
 
 
@@ -96,10 +98,10 @@ def _settings(detector: str) -> dict[str, object]:
   return {'detector': detector} | {name: given[name].value for name in names}
 
 
-def _with_progress(outcomes: Iterator[store.Outcome], total: int) -> Iterator[store.Outcome]:
+def _with_progress(outcomes: Iterator[store.ClipResult], total: int) -> Iterator[store.ClipResult]:
   """Shows clips done, time left, seconds of video and rejects: as a bar on a terminal, else as a line a minute."""
   rejected, seconds = 0, 0.0
-  with cli.progress_bar('clips', total, 'clip') as bar:
+  with progress_bar('clips', total, 'clip') as bar:
     for outcome in outcomes:
       yield outcome
       rejected += not outcome.records

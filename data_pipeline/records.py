@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import simplejpeg
 
-from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
-from lpips_jax.media.audio import MEL_BANDS, MEL_RATE
-from lpips_jax.media.loudness import mel_of
-from lpips_jax.media.phones import hear
+from lpips_jax.audio.loudness import mel_of
+from lpips_jax.audio.mel import MEL_BANDS, MEL_RATE
+from lpips_jax.audio.phones import hear
+from lpips_jax.core.constants import FRAME_RATE, SAMPLES_A_FRAME
 
 JPEG_QUALITY = 95  # at 96 pixels about 6 kB a frame; lower shows in the mouth
 
@@ -26,8 +26,8 @@ def clip_features(**extra: Any) -> Any:
   - `speaker`: text.
   - `frames`: sequence of JPEG-coded RGB crops, bytes.
   - `audio`: (S,) int16, 16 kHz.
-  - `mel`: (1 + S // 200, 80) float32, `lpips_jax.media.loudness.mel_of` the audio: of speech brought to one level.
-  - `phones`: (1 + S // 200,) int8, `lpips_jax.media.phones.hear` of the audio, or what was truly said.
+  - `mel`: (1 + S // 200, 80) float32, `lpips_jax.audio.loudness.mel_of` the audio: of speech brought to one level.
+  - `phones`: (1 + S // 200,) int8, `lpips_jax.audio.phones.hear` of the audio, or what was truly said.
   - `box`: (T, 4) int32, left, top, right, bottom of each crop in the video it was cut from, rounded to pixels;
     of a head that tilts, before it was turned.
   """

@@ -9,13 +9,13 @@ from zlib import crc32
 import grain
 import numpy as np
 
-from data_pipeline.augment import AS_IT_IS, Augmentation
+from data_pipeline.audio_augment import AS_SPOKEN, AudioAugmentation
+from data_pipeline.image_augment import AS_IT_IS, Augmentation
 from data_pipeline.records import decode_frames, text
-from data_pipeline.voices import AS_SPOKEN, VoiceAugmentation
-from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
-from lpips_jax.media.audio import FLOOR_DB, MAX_VALUE, MEL_RATE, WINDOW, mel_windows
-from lpips_jax.media.phones import PHONES, phone_track, silent_track
-from lpips_jax.media.rest import references_for, shut_frames
+from lpips_jax.audio.mel import FLOOR_DB, MAX_VALUE, MEL_RATE, WINDOW, mel_windows
+from lpips_jax.audio.phones import PHONES, phone_track, silent_track
+from lpips_jax.core.constants import FRAME_RATE, WINDOW_FRAMES
+from lpips_jax.faces.rest import references_for, shut_frames
 
 QUIET_DB = 20.0  # below the loud parts of a clip: there nobody speaks
 LOUD = 90  # percentile of the levels in a clip
@@ -32,7 +32,7 @@ class GeneratorWindows(grain.transforms.RandomMap):
 
   Attributes:
     image_size: side of the frames in pixels.
-    lead: see `media.audio.mel_windows`.
+    lead: see `audio.mel.mel_windows`.
     windows: k, how many of each clip that is read.
     augmentation: how the frames may change.
     silence: probability of a target during which nobody speaks, where the clip has one; its speech is then replaced by
@@ -52,7 +52,7 @@ class GeneratorWindows(grain.transforms.RandomMap):
   speech: str = 'mel'
   misheard: float = 0.0
   reference: str = 'elsewhere'
-  voices: VoiceAugmentation = AS_SPOKEN
+  voices: AudioAugmentation = AS_SPOKEN
 
   def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
     examples = [self._example(record, rng) for _ in range(self.windows)]
@@ -102,7 +102,7 @@ class ExpertWindows(grain.transforms.RandomMap):
   windows: int
   minimum_offset: int
   augmentation: Augmentation = AS_IT_IS
-  voices: VoiceAugmentation = AS_SPOKEN
+  voices: AudioAugmentation = AS_SPOKEN
   speech: str = 'mel'
   misheard: float = 0.0
 

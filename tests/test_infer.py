@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lpips_jax import files
-from lpips_jax.media.video import VideoInfo
-from lpips_jax.media.writing import write_video
+from lpips_jax.core.jax_environment import share_accelerators
+from lpips_jax.media.video_reader import VideoInfo
+from lpips_jax.media.video_writer import write_video
 
 ROOT = Path(__file__).parents[1]
 
@@ -126,8 +126,8 @@ def test_several_processes_and_a_profile(directory):
 
 def test_processes_that_share_a_gpu_do_not_take_all_of_it(monkeypatch):
   monkeypatch.delenv('XLA_PYTHON_CLIENT_PREALLOCATE', raising=False)
-  files.share_accelerators()
+  share_accelerators()
   assert os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] == 'false'
   monkeypatch.setenv('XLA_PYTHON_CLIENT_PREALLOCATE', 'true')
-  files.share_accelerators()
+  share_accelerators()
   assert os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] == 'true'

@@ -14,16 +14,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT, tiny_config
+from runs import ROOT, tiny_config
 
 from data_pipeline import input as data
 from data_pipeline.preparation import store
 from lpips_jax.dubbing import dub
-from lpips_jax.dubbing.following import One, follow
-from lpips_jax.media.detect import make_detector
+from lpips_jax.dubbing.selection import FollowOne, follow
+from lpips_jax.faces.detect import make_detector
 from lpips_jax.media.playback import Shown, play_there_and_back
-from lpips_jax.media.sound import load_speech
-from lpips_jax.media.video import probe, read_frames
+from lpips_jax.media.speech import load_speech
+from lpips_jax.media.video_reader import probe, read_frames
 from lpips_jax.media.ycbcr import Planes, to_rgb
 
 pytestmark = pytest.mark.skipif(
@@ -70,7 +70,9 @@ def test_noise_does_not_shake_the_box():
       samples = still.samples + rng.normal(0, 4, still.samples.shape)
       yield Shown(k, Fraction(k, 25), Planes(np.clip(samples, 0, 255).astype(np.uint8), still.colours))
 
-  boxes = np.concatenate([boxes for _, boxes in follow(noisy(), make_detector('yunet'), info, One())]).reshape(60, 5)
+  boxes = np.concatenate([boxes for _, boxes in follow(noisy(), make_detector('yunet'), info, FollowOne())]).reshape(
+    60, 5
+  )
   assert ((boxes[:, :2] + boxes[:, 2:4]) / 2).std(axis=0).max() < 0.25
   assert np.ptp(boxes[:, 4]) == 0
 

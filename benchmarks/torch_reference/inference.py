@@ -13,9 +13,9 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from benchmarks.torch_reference.networks import Generator
 from benchmarks.torch_reference.recipes import Recipe
 from benchmarks.torch_reference.steps import generator_faces, images
-from lpips_jax.conventions import FRAME_RATE
+from lpips_jax.audio.loudness import level_of
+from lpips_jax.core.constants import FRAME_RATE
 from lpips_jax.dubbing.options import reference_of
-from lpips_jax.media.loudness import level_of
 
 AHEAD = {'cpu': 1, 'cuda': 2}  # batches at once
 PAIRS = ('0', '1'), ('conv', 'norm'), ('reduce', 'norm')  # a convolution and the BatchNorm after it, by name

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
-from lpips_jax.media.audio import MEL_RATE, WINDOW
+from lpips_jax.audio.mel import MEL_RATE, WINDOW
+from lpips_jax.core.constants import FRAME_RATE, WINDOW_FRAMES
 
 ITEMS = 1_000_000  # of what seems to be an epoch: clips are drawn at random, and no epoch should end meanwhile
 CACHE = 'mel.npy'

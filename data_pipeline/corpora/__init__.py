@@ -8,9 +8,9 @@ import tensorflow_datasets as tfds
 
 from data_pipeline.corpora.talking_faces import oracle
 from data_pipeline.corpora.talking_faces import talking_faces_dataset_builder as talking_faces
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
+from lpips_jax.core.files import expanded
 from lpips_jax.evaluation import Clip
-from lpips_jax.files import expanded
 
 EMBEDDED = 'talking_faces'
 PREPARED_SINCE = '2.0.0'  # of corpora.prepared: before it, the mels of records were of speech of any level

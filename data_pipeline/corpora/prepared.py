@@ -10,8 +10,8 @@ from tqdm import tqdm
 
 from data_pipeline.preparation import store
 from data_pipeline.records import clip_features, part_of_record
-from lpips_jax.cli import UserError
-from lpips_jax.conventions import WINDOW_FRAMES
+from lpips_jax.core.constants import WINDOW_FRAMES
+from lpips_jax.core.errors import UserError
 
 LONGEST = 100  # frames of a stored record: a reader that wants a window reads a whole record
 

@@ -5,17 +5,17 @@ from pathlib import Path
 from typing import Any
 
 from data_pipeline.preparation.layouts import RawClip
-from data_pipeline.preparation.store import Outcome, write_outcome
-from lpips_jax.cli import UserError
-from lpips_jax.files import share_accelerators
+from data_pipeline.preparation.store import ClipResult, write_clip_result
+from lpips_jax.core.errors import UserError
+from lpips_jax.core.jax_environment import share_accelerators
 
-Judge = Callable[[Outcome], Outcome]
+Judge = Callable[[ClipResult], ClipResult]
 
 
 def cut_on_cluster(
   clips: Sequence[RawClip],
-  cutter: Callable[[RawClip], Outcome],
-  make_judge: Callable[[], Judge],
+  cutter: Callable[[RawClip], ClipResult],
+  make_sync_filter: Callable[[], Judge],
   output: Path,
   runner: str,
   options: Sequence[str] = (),
@@ -42,10 +42,10 @@ def cut_on_cluster(
   class Prepare(beam.DoFn):
     def setup(self) -> None:
       share_accelerators()
-      self.judge = make_judge()
+      self.judge = make_sync_filter()
 
     def process(self, raw: RawClip) -> Any:
-      write_outcome(output, self.judge(cutter(raw)))
+      write_clip_result(output, self.judge(cutter(raw)))
       yield raw.id
 
   try:

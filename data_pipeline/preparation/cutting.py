@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 
 from data_pipeline.preparation.layouts import RawClip
-from data_pipeline.preparation.store import Outcome
+from data_pipeline.preparation.store import ClipResult
 from data_pipeline.records import encode_frame, make_record
-from lpips_jax.cli import UserError
-from lpips_jax.conventions import SAMPLES_A_FRAME
-from lpips_jax.media import faces
-from lpips_jax.media.detect import Detect
-from lpips_jax.media.excerpts import FRAME, SILENT_ENDS, Excerpt, find_excerpts, read_excerpts, sound_of
-from lpips_jax.media.sound import load_speech
+from lpips_jax.core.constants import SAMPLES_A_FRAME
+from lpips_jax.core.errors import UserError
+from lpips_jax.faces import cropping
+from lpips_jax.faces.detect import Detect
+from lpips_jax.faces.segments import FRAME, SILENT_ENDS, Segment, find_segments, read_segments, sound_of
+from lpips_jax.media.speech import load_speech
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class CutSettings:
   shortest: int = 15
 
 
-def cut(raw: RawClip, find: Detect, settings: CutSettings) -> Outcome:
+def cut(raw: RawClip, find: Detect, settings: CutSettings) -> ClipResult:
   """Returns what comes of a raw clip; what is wrong with it becomes a reason for its rejection.
 
   Args:
     raw: from `layouts.find_clips`.
-    find: from `media.detect.make_detector`.
+    find: from `faces.detect.make_detector`.
     settings: how to cut.
   """
   try:
@@ -48,12 +48,12 @@ def cut(raw: RawClip, find: Detect, settings: CutSettings) -> Outcome:
     return _cut_video(raw, find, settings)
   except UserError as error:
     reason = str(error).replace(str(raw.path), 'the file')
-    return Outcome(raw.id, rejected=[(raw.id, reason)])
+    return ClipResult(raw.id, rejected=[(raw.id, reason)])
 
 
-def _cut_video(raw: RawClip, find: Detect, settings: CutSettings) -> Outcome:
-  seconds, excerpts = find_excerpts(raw.path, find, settings.everybody)
-  outcome = Outcome(raw.id, seconds=seconds)
+def _cut_video(raw: RawClip, find: Detect, settings: CutSettings) -> ClipResult:
+  seconds, excerpts = find_segments(raw.path, find, settings.everybody)
+  outcome = ClipResult(raw.id, seconds=seconds)
   if not excerpts:
     outcome.rejected.append((raw.id, 'no face was found'))
     return outcome
@@ -67,37 +67,37 @@ def _cut_video(raw: RawClip, find: Detect, settings: CutSettings) -> Outcome:
   return outcome
 
 
-def _cut_directory(raw: RawClip, settings: CutSettings) -> Outcome:
+def _cut_directory(raw: RawClip, settings: CutSettings) -> ClipResult:
   """A directory that was prepared for Wav2Lip: crops by number, where a missing number is a frame without a face."""
   speech = load_speech(raw.path / 'audio.wav')
   numbers = sorted(int(file.stem) for file in raw.path.glob('*.jpg') if file.stem.isdigit())
   if not numbers:
     raise UserError(f'{raw.path} holds no numbered .jpg')
-  outcome = Outcome(raw.id, seconds=float((numbers[-1] + 1) * FRAME))
+  outcome = ClipResult(raw.id, seconds=float((numbers[-1] + 1) * FRAME))
   runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
   for run in runs:
     run = run[run < len(speech) // SAMPLES_A_FRAME + round(SILENT_ENDS / FRAME)]
     if len(run) < settings.shortest:
       continue
     jpegs, boxes = zip(*(_ready_crop(raw.path / f'{number}.jpg', settings.crop_size) for number in run), strict=True)
-    _add(outcome, raw, list(jpegs), Excerpt(run, np.array(boxes), sound_of(speech, run[0] * SAMPLES_A_FRAME, len(run))))
+    _add(outcome, raw, list(jpegs), Segment(run, np.array(boxes), sound_of(speech, run[0] * SAMPLES_A_FRAME, len(run))))
   if not outcome.records:
     outcome.rejected.append((raw.id, f'fewer than {settings.shortest} frames in a row with a face and sound'))
   return outcome
 
 
-def _add(outcome: Outcome, raw: RawClip, jpegs: Sequence[bytes], excerpt: Excerpt) -> None:
+def _add(outcome: ClipResult, raw: RawClip, jpegs: Sequence[bytes], excerpt: Segment) -> None:
   record = make_record(f'{raw.id}/{len(outcome.records)}', raw.speaker, jpegs, excerpt.audio, excerpt.boxes[:, :4])
   outcome.records.append(record)
   outcome.notes.append({'face': float(np.mean(excerpt.boxes[:, 3] - excerpt.boxes[:, 1]))})
 
 
-def _crops(path: Path, excerpts: Sequence[Excerpt], size: int) -> list[list[bytes]]:
+def _crops(path: Path, excerpts: Sequence[Segment], size: int) -> list[list[bytes]]:
   """Cuts and codes the frames of all excerpts while the video is read once."""
   jpegs: list[list[Any]] = [[None] * len(excerpt.indices) for excerpt in excerpts]
-  for frame, places in read_excerpts(path, excerpts):
+  for frame, places in read_segments(path, excerpts):
     for k, place in places:
-      jpegs[k][place] = encode_frame(faces.crop(frame, excerpts[k].boxes[place], size))
+      jpegs[k][place] = encode_frame(cropping.crop(frame, excerpts[k].boxes[place], size))
   return jpegs
 
 
@@ -107,4 +107,4 @@ def _ready_crop(path: Path, size: int) -> tuple[bytes, tuple[int, int, int, int]
   if image is None:
     raise UserError(f'{path.name} is not a picture')
   height, width = image.shape[:2]
-  return encode_frame(faces.crop(image[..., ::-1], (0, 0, width, height), size)), (0, 0, width, height)
+  return encode_frame(cropping.crop(image[..., ::-1], (0, 0, width, height), size)), (0, 0, width, height)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 
 SPLITS = 'pretrain', 'train', 'val', 'test'  # the later is kept where two of them want the same clip or speaker
 SUFFIXES = '.mp4', '.mov', '.m4v', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.mts', '.wmv', '.flv'

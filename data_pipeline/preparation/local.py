@@ -14,9 +14,9 @@ import cv2
 
 from data_pipeline.preparation.cutting import CutSettings, cut
 from data_pipeline.preparation.layouts import RawClip
-from data_pipeline.preparation.store import Outcome
-from data_pipeline.processes import end_with_parent, held_back
-from lpips_jax.media.detect import make_detector
+from data_pipeline.preparation.store import ClipResult
+from data_pipeline.workers import end_with_parent, held_back
+from lpips_jax.faces.detect import make_detector
 
 AHEAD = 2  # clips handed out for each process, so that none of them waits
 _detector_of_this_process = cache(make_detector)
@@ -27,7 +27,7 @@ class Cutter:
   """Cuts raw clips; it can be sent to other processes, and makes its detector when it is first used there.
 
   Attributes:
-    detector: 'yunet' or 'cascade', from `media.detect.choose_detector`.
+    detector: 'yunet' or 'cascade', from `faces.detect.choose_detector`.
     model: YuNet's file.
     settings: how to cut.
   """
@@ -36,15 +36,15 @@ class Cutter:
   model: Path | None
   settings: CutSettings
 
-  def __call__(self, raw: RawClip) -> Outcome:
+  def __call__(self, raw: RawClip) -> ClipResult:
     """Returns what comes of a raw clip. Whatever goes wrong is a reason to reject that clip, not to stop the rest."""
     try:
       return cut(raw, _detector_of_this_process(self.detector, self.model), self.settings)
     except Exception as error:
-      return Outcome(raw.id, rejected=[(raw.id, f'{type(error).__name__}: {error}')], again=True)
+      return ClipResult(raw.id, rejected=[(raw.id, f'{type(error).__name__}: {error}')], again=True)
 
 
-def cut_all(clips: Sequence[RawClip], cutter: Cutter, workers: int) -> Iterator[Outcome]:
+def cut_all(clips: Sequence[RawClip], cutter: Cutter, workers: int) -> Iterator[ClipResult]:
   """Yields the outcome of each clip, as they are done.
 
   A clip that takes its process down with it, as damaged files have done to decoders, is rejected for that; those that
@@ -63,15 +63,15 @@ def cut_all(clips: Sequence[RawClip], cutter: Cutter, workers: int) -> Iterator[
     suspects += yield from _cut_until_one_dies(waiting, cutter, workers)
   for raw in suspects:  # alone, so that it is clear who is to blame
     if (yield from _cut_until_one_dies(deque([raw]), cutter, 1)):
-      yield Outcome(raw.id, rejected=[(raw.id, 'the process that read it died')], again=True)
+      yield ClipResult(raw.id, rejected=[(raw.id, 'the process that read it died')], again=True)
 
 
 def _cut_until_one_dies(
   waiting: deque[RawClip], cutter: Cutter, workers: int
-) -> Generator[Outcome, None, list[RawClip]]:
+) -> Generator[ClipResult, None, list[RawClip]]:
   """Cuts what is waiting; when a process dies, returns the clips that were being cut."""
   spawn = multiprocessing.get_context('spawn')  # a forked JAX may hang
-  running: dict[Future[Outcome], RawClip] = {}
+  running: dict[Future[ClipResult], RawClip] = {}
   with ProcessPoolExecutor(workers, spawn, _start_worker) as pool:
     try:
       while waiting or running:

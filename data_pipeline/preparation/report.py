@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from data_pipeline.preparation import store
-from data_pipeline.preparation.store import Summary
+from data_pipeline.preparation.store import PreparationSummary
 from data_pipeline.records import decode_frames
-from lpips_jax import pages
-from lpips_jax.conventions import FRAME_RATE
-from lpips_jax.files import write_whole
+from lpips_jax.core import html
+from lpips_jax.core.constants import FRAME_RATE
+from lpips_jax.core.files import write_whole
 
 THUMBNAILS, THUMBNAIL_SIZE = 60, 96
 REASONS = 40  # shown of the reasons for rejection, the most frequent ones
@@ -24,7 +24,7 @@ NOTES = {  # which of them are shown, and in which steps they come
 }
 
 
-def write_report(output: Path, summaries: Sequence[Summary], rejected: Sequence[tuple[str, str]]) -> None:
+def write_report(output: Path, summaries: Sequence[PreparationSummary], rejected: Sequence[tuple[str, str]]) -> None:
   """Writes OUTPUT/report.html: counts, histograms, reasons for rejection, and a frame of some records.
 
   Args:
@@ -37,21 +37,21 @@ def write_report(output: Path, summaries: Sequence[Summary], rejected: Sequence[
   """
   records = [record for summary in summaries for record in summary.records]
   seconds = np.array([record['frames'] for record in records]) / FRAME_RATE
-  histograms = [pages.histogram(seconds, 'length of a record, seconds', 1 / FRAME_RATE)]
+  histograms = [html.histogram(seconds, 'length of a record, seconds', 1 / FRAME_RATE)]
   for note, (label, step) in NOTES.items():
     values = [record[note] for record in records if note in record]
     if values:
-      histograms.append(pages.histogram(values, label, step))
+      histograms.append(html.histogram(values, label, step))
   sections = [
     ('What there is', _counts(store.read_splits(output), summaries)),
-    ('Records', pages.gallery(histograms)),
+    ('Records', html.gallery(histograms)),
     ('Rejected', _reasons(rejected)),
     ('A frame of some records', _contact_sheet(output, summaries)),
   ]
-  write_whole(output / 'report.html', pages.page('Prepared clips', sections))
+  write_whole(output / 'report.html', html.page('Prepared clips', sections))
 
 
-def _counts(splits: dict[str, list[str]], summaries: Sequence[Summary]) -> str:
+def _counts(splits: dict[str, list[str]], summaries: Sequence[PreparationSummary]) -> str:
   by_clip = {summary.clip: summary for summary in summaries}
   rows = [
     _count(split, [by_clip[clip] for clip in clips if clip in by_clip]) for split, clips in splits.items() if clips
@@ -60,10 +60,10 @@ def _counts(splits: dict[str, list[str]], summaries: Sequence[Summary]) -> str:
   about = (
     'A raw clip is used if it gave a record. Of raw hours more than 100 % are used where clips show several people.'
   )
-  return pages.table([*rows, _count('all', summaries)], head) + pages.paragraph(about, quiet=True)
+  return html.table([*rows, _count('all', summaries)], head) + html.paragraph(about, quiet=True)
 
 
-def _count(name: str, summaries: Sequence[Summary]) -> tuple[object, ...]:
+def _count(name: str, summaries: Sequence[PreparationSummary]) -> tuple[object, ...]:
   records = [record for summary in summaries for record in summary.records]
   raw = sum(summary.seconds for summary in summaries) / 3600
   prepared = sum(record['frames'] for record in records) / FRAME_RATE / 3600
@@ -88,24 +88,24 @@ def _reasons(rejected: Iterable[tuple[str, str]]) -> str:
     counts[kind] += 1
     examples.setdefault(kind, f'{what}: {reason}')
   if not counts:
-    return pages.paragraph('Nothing was rejected.')
+    return html.paragraph('Nothing was rejected.')
   ordered = sorted(counts, key=lambda kind: (-counts[kind], kind))
   rows = [(kind, counts[kind], examples[kind]) for kind in ordered[:REASONS]]
   if len(ordered) > REASONS:
     rows.append((f'{len(ordered) - REASONS:,} other reasons', sum(counts[k] for k in ordered[REASONS:]), ''))
-  return pages.table(rows, ('reason', 'number', 'for example'))
+  return html.table(rows, ('reason', 'number', 'for example'))
 
 
-def _contact_sheet(output: Path, summaries: Sequence[Summary]) -> str:
+def _contact_sheet(output: Path, summaries: Sequence[PreparationSummary]) -> str:
   """The middle frames of records that are spread evenly over the corpus; only their clips are read."""
   everything = [(summary.clip, k) for summary in summaries for k in range(len(summary.records))]
   if not everything:
-    return pages.paragraph('There are no records.')
+    return html.paragraph('There are no records.')
   places = np.linspace(0, len(everything) - 1, min(THUMBNAILS, len(everything))).round().astype(int)
   chosen: dict[str, list[int]] = defaultdict(list)
   for clip, k in (everything[place] for place in places):
     chosen[clip].append(k)
-  return pages.gallery(
+  return html.gallery(
     _thumbnail(records[k])
     for clip, numbers in chosen.items()
     for records in [store.read_records(output, clip)]
@@ -115,4 +115,4 @@ def _contact_sheet(output: Path, summaries: Sequence[Summary]) -> str:
 
 def _thumbnail(record: dict[str, Any]) -> str:
   frame = decode_frames(record['frames'], [len(record['frames']) // 2], THUMBNAIL_SIZE)[0]
-  return pages.image(frame, record['id'])
+  return html.image(frame, record['id'])

@@ -21,16 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from lpips_jax.cli import UserError
-from lpips_jax.files import LOCK, alone_in, write_whole
-from lpips_jax.media.loudness import mel_of
+from lpips_jax.audio.loudness import mel_of
+from lpips_jax.core.errors import UserError
+from lpips_jax.core.files import LOCK, alone_in, write_whole
 
 ARRAYS = 'audio', 'phones', 'box'  # and the mel is made of the audio again
 SETTINGS, FINISHED = 'settings.json', 'rejected.csv'
 
 
 @dataclass
-class Outcome:
+class ClipResult:
   """What came of a raw clip.
 
   Attributes:
@@ -52,11 +52,11 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Summary:
+class PreparationSummary:
   """An outcome without pictures and sound: what a report needs of it.
 
   Attributes:
-    clip, rejected, seconds, again: as in `Outcome`.
+    clip, rejected, seconds, again: as in `ClipResult`.
     records: of each record `id`, `speaker`, `frames` (their number), and its notes.
   """
 
@@ -72,13 +72,13 @@ def clip_file(directory: Path, clip: str) -> Path:
   return directory / 'clips' / f'{clip}.npz'
 
 
-def write_outcome(directory: Path, outcome: Outcome) -> None:
+def write_clip_result(directory: Path, outcome: ClipResult) -> None:
   """Writes the outcome of a raw clip; the file appears whole or not at all."""
   records = [
     {'id': record['id'], 'speaker': record['speaker'], 'frames': len(record['frames']), **note}
     for record, note in zip(outcome.records, outcome.notes, strict=True)
   ]
-  summary = Summary(outcome.clip, records, outcome.rejected, outcome.seconds, outcome.again)
+  summary = PreparationSummary(outcome.clip, records, outcome.rejected, outcome.seconds, outcome.again)
   arrays = {'summary': np.frombuffer(json.dumps(asdict(summary)).encode(), np.uint8)}
   for k, record in enumerate(outcome.records):
     arrays |= {f'{k}/{name}': record[name] for name in ARRAYS}
@@ -99,7 +99,7 @@ def is_done(directory: Path, clip: str) -> bool:
     return False
 
 
-def read_summary(directory: Path, clip: str) -> Summary:
+def read_summary(directory: Path, clip: str) -> PreparationSummary:
   """Reads what became of a raw clip, without its pictures and sound; raises UserError as `read_records` does."""
   with _opened(directory, clip) as file:
     return _summary(file)
@@ -187,9 +187,9 @@ def _opened(directory: Path, clip: str) -> Iterator[Any]:
     raise UserError(f'{path} {problem}; run data_pipeline.preprocess again to its end') from error
 
 
-def _summary(file: Any) -> Summary:
+def _summary(file: Any) -> PreparationSummary:
   summary = json.loads(file['summary'].tobytes())
-  return Summary(**summary | {'rejected': [tuple(pair) for pair in summary['rejected']]})
+  return PreparationSummary(**summary | {'rejected': [tuple(pair) for pair in summary['rejected']]})
 
 
 def _record(file: Any, k: int, described: dict[str, Any]) -> dict[str, Any]:

@@ -15,21 +15,23 @@ from typing import Any
 
 from absl import logging
 
-from lpips_jax import cli
-from lpips_jax.cli import UserError
-from lpips_jax.dubbing import following
-from lpips_jax.dubbing.boxes import write_boxes
-from lpips_jax.dubbing.locating import FoundBoxes, GivenBoxes, Locator
-from lpips_jax.dubbing.looking import SHORTEST_LOOK, Looked, look_ahead
+from lpips_jax.audio import loudness
+from lpips_jax.audio.mel import SAMPLE_RATE
+from lpips_jax.core.errors import UserError
+from lpips_jax.core.progress import progress_bar
+from lpips_jax.dubbing import selection
+from lpips_jax.dubbing.boxes import FoundBoxes, GivenBoxes, Locator, write_boxes
+from lpips_jax.dubbing.compositing import References, composite, generate
+from lpips_jax.dubbing.lookahead import SHORTEST_LOOK, LookaheadResult, look_ahead
 from lpips_jax.dubbing.options import Options, Path_
-from lpips_jax.dubbing.painting import References, Speech, composite, generate
 from lpips_jax.dubbing.preview import write_preview
+from lpips_jax.dubbing.speech import Speech
 from lpips_jax.dubbing.stages import Stages, Times, opencv_on_one_thread
-from lpips_jax.media import loudness, sound, writing
-from lpips_jax.media.audio import SAMPLE_RATE
-from lpips_jax.media.detect import Detect, make_detector
+from lpips_jax.faces.detect import Detect, make_detector
+from lpips_jax.media import video_writer
 from lpips_jax.media.playback import Shown, play, play_there_and_back
-from lpips_jax.media.video import VideoInfo, probe
+from lpips_jax.media.speech import load_driving_speech
+from lpips_jax.media.video_reader import VideoInfo, probe
 
 BATCH_SIZE = 8  # faces generated at once; more take memory, and are no faster on a CPU
 LARGEST_BATCH = 4096
@@ -115,7 +117,7 @@ class Dubber:
     self.times = {}
     _check_outputs(output, options, (face, audio))
     info = probe(face, options.max_pixels)
-    delay, samples = sound.load_driving_speech(audio, 60 * options.max_minutes)
+    delay, samples = load_driving_speech(audio, 60 * options.max_minutes)
     if loudness.speech_level(samples) is None:
       logging.warning('nothing is heard in %s: it is silent, or below -60 dB of full scale', audio)
     length = 'audio' if info.still else options.length  # a still image has no length of its own
@@ -136,14 +138,14 @@ class Dubber:
       frames = stages.ahead('decode', _until(source, end), DEPTH)
       located = stages.ahead('find', (looked or locate)(frames), DEPTH)
       write = outputs.enter_context(  # first, to be finished last: where it is, everything is
-        writing.write_video(output, info, *heard, options.codec, options.crf)
+        video_writer.write_video(output, info, *heard, options.codec, options.crf)
       )
       watch = None if options.preview is None else outputs.enter_context(write_preview(options.preview, info, *heard))
       batches = stages.ahead('generate', generate(located, speech, generator, references), 1)
       dubbed = stages.ahead('composite', composite(batches, options.sharpen, watch), DEPTH)
       encoded = stages.here('encode', _encoded(dubbed, write))
       total = _expected(info, end, length)
-      with cli.progress_bar('dubbing', total, 'frame', self._progress) as bar:
+      with progress_bar('dubbing', total, 'frame', self._progress) as bar:
         for _ in encoded:
           bar.update()
       if options.save_boxes is not None:
@@ -155,12 +157,12 @@ class Dubber:
 
   def _look(
     self, face: Path_, info: VideoInfo, locate: Locator, end: Fraction | None, options: Options
-  ) -> Looked | None:
+  ) -> LookaheadResult | None:
     """Looks ahead for mouths at rest, unless none will be shown; meanwhile the generator is loaded."""
     if options.reference == 'frame' and options.silence == 'model':
       return None
     frames = play(face, info) if end is None else _until(play(face, info), max(end, SHORTEST_LOOK))
-    bar = cli.progress_bar('looking', info.frames, 'frame', self._progress)
+    bar = progress_bar('looking', info.frames, 'frame', self._progress)
     with ThreadPoolExecutor(1) as looking, opencv_on_one_thread(), bar, Stages() as stages:
       self.times = stages.times
       decoded = stages.ahead('look: decode', frames, DEPTH)
@@ -211,16 +213,16 @@ def _counted(items: Iterable[Any], count: Callable[[], Any]) -> Iterator[Any]:
     count()
 
 
-def _chooser(face: Path_, info: VideoInfo, find: Detect, options: Options) -> following.Choose:
+def _chooser(face: Path_, info: VideoInfo, find: Detect, options: Options) -> selection.Choose:
   if options.all_faces:
-    return following.everybody
+    return selection.everybody
   if options.face_at is not None:
     x, y, time = options.face_at
-    return following.person_at(play(face, info), find, info, x, y, time)
-  return following.One(options.face_index)
+    return selection.person_at(play(face, info), find, info, x, y, time)
+  return selection.FollowOne(options.face_index)
 
 
-def _encoded(frames: Iterable[Shown], write: writing.Write) -> Iterator[None]:
+def _encoded(frames: Iterable[Shown], write: video_writer.Write) -> Iterator[None]:
   for shown in frames:
     yield write(shown.planes, shown.time)
 
@@ -235,13 +237,13 @@ def _expected(info: VideoInfo, end: Fraction | None, length: str) -> int | None:
 
 def _check_outputs(output: Path_, options: Options, inputs: Sequence[Path_]) -> None:
   """Raises UserError unless all that is asked for can be written, and none of it is an input or the other output."""
-  writing.check_output(output, options.codec, options.crf)
+  video_writer.check_output(output, options.codec, options.crf)
   outputs = [output]
   if options.preview is not None:
-    writing.check_output(options.preview)
+    video_writer.check_output(options.preview)
     outputs.append(options.preview)
   if options.save_boxes is not None:
-    writing.check_place(options.save_boxes)
+    video_writer.check_place(options.save_boxes)
     outputs.append(options.save_boxes)
   if len({os.path.realpath(path) for path in outputs}) < len(outputs):
     raise UserError('--output, --preview and --save_boxes must be different files')

@@ -12,13 +12,14 @@ import jax.numpy as jnp
 import numpy as np
 
 from lpips_jax import pretrained
-from lpips_jax.cli import UserError
-from lpips_jax.conventions import FRAME_RATE
-from lpips_jax.devices import along_batch, available_cores, on_all_devices
+from lpips_jax.audio.loudness import level_of
+from lpips_jax.core.constants import FRAME_RATE
+from lpips_jax.core.errors import UserError
+from lpips_jax.core.machine import available_cores
 from lpips_jax.dubbing.options import reference_of
-from lpips_jax.media.loudness import level_of
 from lpips_jax.models import example_inputs
 from lpips_jax.models.inputs import generator_faces
+from lpips_jax.pretrained.devices import along_batch, on_all_devices
 
 AHEAD = 2  # batches that an accelerator is given at once, so that it need not wait for the next
 
@@ -42,7 +43,7 @@ class Generator:
     part: faces at once, by one thread; a multiple of the number of devices.
     image_size: sides of a face crop in pixels.
     lead: seconds by which the speech window of a frame starts before it.
-    level: of the speech that it wants: see `media.loudness.mel_of`.
+    level: of the speech that it wants: see `audio.loudness.mel_of`.
     speech: what it hears, 'mel' or 'phones'.
     reference: what it was made to be shown: 'rest' or 'frame'; see `Options`.
     workers: the threads.
@@ -74,7 +75,7 @@ class Generator:
   ) -> Future[np.ndarray]:
     """Begins to generate, and returns what will be (n, s, s, 3) in [0, 1].
 
-    Of a network that warps it is (n, s, s, 6) instead, which `media.warping.compose` applies to faces of any size.
+    Of a network that warps it is (n, s, s, 6) instead, which `faces.warping.compose` applies to faces of any size.
 
     Args:
       crops: n <= part, each (s, s, 3) uint8: the faces.

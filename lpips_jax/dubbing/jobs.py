@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lpips_jax import cli
-from lpips_jax.cli import UserError, first_line
+from lpips_jax.core import cli
+from lpips_jax.core.errors import UserError, first_line
+from lpips_jax.core.files import write_whole
 from lpips_jax.dubbing.engine import Dubber
 from lpips_jax.dubbing.options import Options, from_text
-from lpips_jax.files import write_whole
 
 COLUMNS = 'face', 'audio', 'output'
 SEPARATORS = ',', ';', '\t'

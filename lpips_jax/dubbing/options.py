@@ -5,8 +5,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from lpips_jax.cli import UserError
-from lpips_jax.media.detect import DETECTORS
+from lpips_jax.core.errors import UserError
+from lpips_jax.faces.detect import DETECTORS
 
 LENGTHS = 'audio', 'video', 'shortest'
 SILENCES = 'model', 'closed'
@@ -26,7 +26,7 @@ class Options:
   """Options of one dub.
 
   Attributes:
-    detector: `auto`, `yunet` or `cascade`; see `media.detect.make_detector`.
+    detector: `auto`, `yunet` or `cascade`; see `faces.detect.make_detector`.
     detector_model: YuNet's file.
     boxes: a JSON file of face boxes, used in place of a detector; see `boxes.read_boxes`.
     save_boxes: where to write the boxes that were used, for a second run.
@@ -41,9 +41,9 @@ class Options:
     reference: what the generator is shown of the person beside the frame that it changes: `rest`, their mouth as nearly
       shut as the video has it, in the pose of the frame; `frame`, the frame itself, as in Wav2Lip, which lets the
       filmed mouth through; by default what the generator was trained with.
-    sharpen: how much generated faces are sharpened; see `media.faces.change`.
+    sharpen: how much generated faces are sharpened; see `faces.cropping.change`.
     preview: where to write a second video, with source, generated faces and result side by side.
-    codec: see `media.writing.CODECS`; h264 by default, vp9 in a .webm.
+    codec: see `media.video_writer.CODECS`; h264 by default, vp9 in a .webm.
     crf: the codec's constant quality.
     max_pixels: the largest picture, width times height, that is taken.
     max_minutes: the longest speech that is taken.

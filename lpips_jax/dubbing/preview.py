@@ -9,8 +9,8 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
-from lpips_jax.media.video import VideoInfo
-from lpips_jax.media.writing import write_video
+from lpips_jax.media.video_reader import VideoInfo
+from lpips_jax.media.video_writer import write_video
 from lpips_jax.media.ycbcr import Colours
 
 HEIGHT = 360  # pixels

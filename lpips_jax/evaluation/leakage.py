@@ -14,11 +14,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lpips_jax.evaluation import systems
+from lpips_jax.evaluation.candidates import Clip
 from lpips_jax.evaluation.references import REFERENCES
-from lpips_jax.evaluation.scoring import Row
+from lpips_jax.evaluation.scoring import Score
 from lpips_jax.evaluation.summary import Figure, as_markdown, figure_of, heading, interval, shown_as
-from lpips_jax.evaluation.systems import SETUPS, Dub, Make
-from lpips_jax.evaluation.takes import Clip
+from lpips_jax.evaluation.systems import SETUPS, Dub, MakeCandidate
 from lpips_jax.metrics.leakage import discrepancy
 
 Dubber = Callable[[Clip, np.ndarray], Dub]  # of a clip and the references that are shown
@@ -80,7 +80,9 @@ def system_of(asked: Asked, setup: str) -> str:
   return f'{asked.name}/{asked.reference}/{setup}'
 
 
-def takes_of(clip: Clip, other: Clip, rows: Iterable[Asked], dubbers: Mapping[str, Dubber]) -> dict[str, Make]:
+def candidates_of(
+  clip: Clip, other: Clip, rows: Iterable[Asked], dubbers: Mapping[str, Dubber]
+) -> dict[str, MakeCandidate]:
   """What makes the takes of a clip, by the systems of `rows`; nothing is computed before it is asked for.
 
   Args:
@@ -129,7 +131,7 @@ def columns(judge: str) -> list[Column]:
   ]
 
 
-def tabulate(asked: Sequence[Asked], rows: Iterable[Row]) -> Leakage:
+def tabulate(asked: Sequence[Asked], rows: Iterable[Score]) -> Leakage:
   """Sums up.
 
   Args:

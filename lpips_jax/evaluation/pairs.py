@@ -21,15 +21,15 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lpips_jax.cli import UserError
+from lpips_jax.audio.mel import HOP, MEL_RATE, WINDOW
+from lpips_jax.core.errors import UserError
 from lpips_jax.dubbing import Dubber, Options
 from lpips_jax.dubbing.boxes import read_boxes
 from lpips_jax.evaluation import videos
-from lpips_jax.evaluation.scoring import Entry, Protocol
-from lpips_jax.evaluation.systems import FILMED, Make
-from lpips_jax.media import video
-from lpips_jax.media.audio import HOP, MEL_RATE, WINDOW
-from lpips_jax.media.sound import load_speech
+from lpips_jax.evaluation.scoring import Protocol, WorkItem
+from lpips_jax.evaluation.systems import FILMED, MakeCandidate
+from lpips_jax.media import video_reader
+from lpips_jax.media.speech import load_speech
 
 SUFFIX = '.mp4'  # of what a list names without one
 BOXES = '.json'  # of where the face was, beside what was dubbed
@@ -84,7 +84,7 @@ def protocol(
     directory: gets their videos: `NAME-FINGERPRINT/00000.mp4`, and beside each where its face was; those that are there
       are not made again.
     ready: directories with what others made of the list, by name; the videos are called `00000`, or `0`, and so on.
-    detector: `detector` and `detector_model`, of `dub` and of `media.detect.make_detector`.
+    detector: `detector` and `detector_model`, of `dub` and of `faces.detect.make_detector`.
     image_size: of the crops that are judged, in pixels.
   """
   make_find, options = videos.detector_maker(**detector), Options(**detector)
@@ -92,13 +92,13 @@ def protocol(
   alone = threading.Lock()  # videos are read in several threads, and a dub takes all cores by itself
   frames_of = cache(_frames)
 
-  def dubbed(name: str, pair: Pair, path: Path) -> dict[str, Make]:
+  def dubbed(name: str, pair: Pair, path: Path) -> dict[str, MakeCandidate]:
     frames = frames_of(pair)
     with alone:
       _dub(dubbers[name], pair, frames, path, options)
     return videos.makers(name, path, make_find, image_size, frames=frames)
 
-  def made_by_others(name: str, pair: Pair, path: Path) -> dict[str, Make]:
+  def made_by_others(name: str, pair: Pair, path: Path) -> dict[str, MakeCandidate]:
     return videos.makers(name, path, make_find, image_size, frames=frames_of(pair))
 
   found = {name: _by_place(pairs, where) for name, where in ready.items()}
@@ -106,11 +106,11 @@ def protocol(
   for place, pair in pairs.items():
     for name, generator in generators.items():
       path = directory / f'{name}-{generator.fingerprint}' / f'{place}{SUFFIX}'
-      entries.append(Entry(place, (name,), partial(dubbed, name, pair, path)))
+      entries.append(WorkItem(place, (name,), partial(dubbed, name, pair, path)))
     for name, paths in found.items():
       if place in paths:
-        entries.append(Entry(place, (name,), partial(made_by_others, name, pair, paths[place])))
-    entries.append(Entry(place, (FILMED,), partial(videos.makers, FILMED, pair.face, make_find, image_size)))
+        entries.append(WorkItem(place, (name,), partial(made_by_others, name, pair, paths[place])))
+    entries.append(WorkItem(place, (FILMED,), partial(videos.makers, FILMED, pair.face, make_find, image_size)))
   files = videos.file_states(sorted({path for pair in pairs.values() for path in pair}))
   judged = [files, detector['detector'], SCORES]
   rests_on = {name: [*judged, generator.fingerprint] for name, generator in generators.items()}
@@ -131,7 +131,7 @@ def frames_of_speech(mel_frames: int, rate: Fraction) -> int:
 
 
 def _frames(pair: Pair) -> int:
-  return frames_of_speech(1 + len(load_speech(pair.audio)) // HOP, video.probe(pair.face).rate)
+  return frames_of_speech(1 + len(load_speech(pair.audio)) // HOP, video_reader.probe(pair.face).rate)
 
 
 def _dub(dubber: Dubber, pair: Pair, frames: int, path: Path, options: Options) -> None:
@@ -140,7 +140,7 @@ def _dub(dubber: Dubber, pair: Pair, frames: int, path: Path, options: Options) 
   if not (boxes.is_file() and (path.is_file() or not _seen(boxes, frames))):
     if not frames:
       raise UserError('the words are shorter than 0.2 s')
-    if video.count_frames(pair.face, frames) < frames:
+    if video_reader.count_frames(pair.face, frames) < frames:
       raise UserError('the face is shorter than the words')
     path.parent.mkdir(parents=True, exist_ok=True)
     dubber.dub(pair.face, pair.audio, path, dataclasses.replace(options, save_boxes=boxes))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from lpips_jax.media.rest import references_for, rest_frame
+from lpips_jax.faces.rest import references_for, rest_frame
 
 
 def current(frames: np.ndarray) -> np.ndarray:

@@ -5,16 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
-from lpips_jax.evaluation.batches import at_size, in_batches
+from lpips_jax.audio.mel import mel_windows
+from lpips_jax.core.constants import FRAME_RATE, SAMPLES_A_FRAME
+from lpips_jax.evaluation.candidates import Clip
 from lpips_jax.evaluation.references import REFERENCES, usual
-from lpips_jax.evaluation.systems import Make
-from lpips_jax.evaluation.takes import Clip
-from lpips_jax.media.audio import mel_windows
+from lpips_jax.evaluation.systems import MakeCandidate
 from lpips_jax.media.pictures import to_bytes
-from lpips_jax.media.writing import write_clip
+from lpips_jax.media.video_writer import write_clip
 from lpips_jax.models.inputs import generator_faces
-from lpips_jax.pretrained import Pretrained
+from lpips_jax.pretrained.batches import at_size, in_batches
+from lpips_jax.pretrained.checkpoint import Pretrained
 
 SPEAKERS = 8
 LONGEST = 4 * FRAME_RATE  # frames of a video
@@ -56,11 +56,13 @@ def captions(rows: Sequence[str], columns: Sequence[str]) -> dict[str, str]:
   return {PICTURE: f'From the top: {", ".join(rows)}.', VIDEO: f'From the left: {", ".join(columns)}.'}
 
 
-def write_beside(path: Path, makers: Mapping[str, Make], systems: Sequence[str], speech: np.ndarray | None) -> None:
+def write_beside(
+  path: Path, makers: Mapping[str, MakeCandidate], systems: Sequence[str], speech: np.ndarray | None
+) -> None:
   """Writes an mp4 of systems' takes of a clip, from left to right, with a sound."""
-  takes = [at_size(to_bytes(makers[system]().frames), SIDE) for system in systems]
-  shortest = min(LONGEST, *(len(frames) for frames in takes))
-  beside = np.concatenate([frames[:shortest] for frames in takes], 2)
+  candidates = [at_size(to_bytes(makers[system]().frames), SIDE) for system in systems]
+  shortest = min(LONGEST, *(len(frames) for frames in candidates))
+  beside = np.concatenate([frames[:shortest] for frames in candidates], 2)
   write_clip(path, beside, beside.shape[1:3], None if speech is None else speech[: shortest * SAMPLES_A_FRAME])
 
 

@@ -16,11 +16,11 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from tqdm import tqdm
 
-from lpips_jax.cli import UserError, first_line
-from lpips_jax.evaluation.judges import Judges, Scores
-from lpips_jax.evaluation.systems import Make
-from lpips_jax.evaluation.takes import length
-from lpips_jax.files import write_whole
+from lpips_jax.core.errors import UserError, first_line
+from lpips_jax.core.files import write_whole
+from lpips_jax.evaluation.candidates import length
+from lpips_jax.evaluation.scorers import Scorers, Scores
+from lpips_jax.evaluation.systems import MakeCandidate
 
 ROWS, FEATURES = 'clips.jsonl', 'features'
 AHEAD, READERS = 4, 2  # clips that are read while one is judged, and threads that do so
@@ -28,7 +28,7 @@ SHORTEST = 8  # frames of a take: four windows of the sync expert, the first and
 DAMAGE = UserError, ValueError, KeyError, IndexError, RuntimeError, OSError, DecodeError  # from reading
 
 
-class Entry(NamedTuple):
+class WorkItem(NamedTuple):
   """A clip to judge.
 
   Attributes:
@@ -39,7 +39,7 @@ class Entry(NamedTuple):
 
   name: str
   systems: Collection[str]
-  read: Callable[[], Mapping[str, Make]]
+  read: Callable[[], Mapping[str, MakeCandidate]]
 
 
 class Protocol(NamedTuple):
@@ -54,7 +54,7 @@ class Protocol(NamedTuple):
     more: of what is scored for that table alone, as `systems`.
   """
 
-  entries: list[Entry]
+  entries: list[WorkItem]
   systems: dict[str, Any]
   described: dict[str, Any]
   write_samples: Callable[[Path], dict[str, str]]
@@ -63,7 +63,7 @@ class Protocol(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Row:
+class Score:
   """What was found of a system's take of a clip.
 
   Attributes:
@@ -81,7 +81,7 @@ class Row:
   skipped: str = ''
 
 
-class Ledger:
+class ScoreCache:
   """The rows of a directory's evaluations, in `clips.jsonl`, and the features that belong to them."""
 
   def __init__(self, directory: Path):
@@ -94,7 +94,7 @@ class Ledger:
     row = self._rows.get((key, clip))
     return row is not None and not row.skipped
 
-  def add(self, row: Row, features: np.ndarray | None = None) -> None:
+  def add(self, row: Score, features: np.ndarray | None = None) -> None:
     """Keeps a row, after what belongs to it."""
     if features is not None:
       path, coded = self._features_of(row.key, row.clip), io.BytesIO()
@@ -105,12 +105,12 @@ class Ledger:
       file.write(_line(row))
     self._rows[row.key, row.clip] = row
 
-  def rows(self, keys: Mapping[str, str], clips: Iterable[str]) -> list[Row]:
+  def rows(self, keys: Mapping[str, str], clips: Iterable[str]) -> list[Score]:
     """The rows of these clips, of the systems that have these keys, under the names these have now."""
     found = [(system, self._rows.get((key, clip))) for clip in clips for system, key in keys.items()]
-    return [Row(row.key, system, row.clip, row.scores, row.skipped) for system, row in found if row]
+    return [Score(row.key, system, row.clip, row.scores, row.skipped) for system, row in found if row]
 
-  def features(self, rows: Iterable[Row]) -> Iterator[np.ndarray]:
+  def features(self, rows: Iterable[Score]) -> Iterator[np.ndarray]:
     """The features of rows, (n, d) each, where there are any."""
     for row in rows:
       path = self._features_of(row.key, row.clip)
@@ -125,7 +125,7 @@ class Ledger:
 
 
 def score(
-  entries: Sequence[Entry], keys: Mapping[str, str], judges: Judges, ledger: Ledger, progress: bool = True
+  entries: Sequence[WorkItem], keys: Mapping[str, str], scorers: Scorers, score_cache: ScoreCache, progress: bool = True
 ) -> None:
   """Judges every take that the ledger does not have yet.
 
@@ -137,8 +137,8 @@ def score(
     progress: shows a bar, on a terminal.
   """
 
-  def left(entry: Entry) -> list[str]:
-    return [system for system in entry.systems if not ledger.scored(keys[system], entry.name)]
+  def left(entry: WorkItem) -> list[str]:
+    return [system for system in entry.systems if not score_cache.scored(keys[system], entry.name)]
 
   todo = [(entry, systems) for entry in entries if (systems := left(entry))]
   bar = tqdm(
@@ -151,7 +151,7 @@ def score(
   with bar, _threads() as threads:
     for entry, systems, read in _ahead((entry, systems, threads.submit(entry.read)) for entry, systems in todo):
       for system in systems:
-        ledger.add(*_judge(system, keys[system], entry.name, read, judges))
+        score_cache.add(*_judge(system, keys[system], entry.name, read, scorers))
       bar.update()
 
 
@@ -175,16 +175,16 @@ def digest(text: str) -> str:
 
 
 def _judge(
-  system: str, key: str, clip: str, read: Future[Mapping[str, Make]], judges: Judges
-) -> tuple[Row, np.ndarray | None]:
+  system: str, key: str, clip: str, read: Future[Mapping[str, MakeCandidate]], scorers: Scorers
+) -> tuple[Score, np.ndarray | None]:
   try:
     makers = read.result()
   except DAMAGE as error:
-    return Row(key, system, clip, {}, str(error) if isinstance(error, UserError) else first_line(error)), None
-  take = makers[system]()
-  if length(take) < SHORTEST:
-    return Row(key, system, clip, {}, f'shorter than {SHORTEST} frames'), None
-  return Row(key, system, clip, judges.score(take)), judges.features(take)
+    return Score(key, system, clip, {}, str(error) if isinstance(error, UserError) else first_line(error)), None
+  candidate = makers[system]()
+  if length(candidate) < SHORTEST:
+    return Score(key, system, clip, {}, f'shorter than {SHORTEST} frames'), None
+  return Score(key, system, clip, scorers.score(candidate)), scorers.features(candidate)
 
 
 def _ahead(items: Iterator[Any]) -> Iterator[Any]:
@@ -195,12 +195,12 @@ def _ahead(items: Iterator[Any]) -> Iterator[Any]:
     waiting.extend(itertools.islice(items, 1))
 
 
-def _read_rows(path: Path) -> Iterator[Row]:
+def _read_rows(path: Path) -> Iterator[Score]:
   if not path.is_file():
     return
   for line in path.read_text(errors='replace').splitlines():
     try:
-      row = Row(**json.loads(line))
+      row = Score(**json.loads(line))
       texts, numbers = [row.key, row.system, row.clip, row.skipped], row.scores.values()
     except (ValueError, TypeError, AttributeError):  # cut short, or damaged
       continue
@@ -208,5 +208,5 @@ def _read_rows(path: Path) -> Iterator[Row]:
       yield row
 
 
-def _line(row: Row) -> str:
+def _line(row: Score) -> str:
   return json.dumps(vars(row)) + '\n'

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lpips_jax.cli import UserError
-from lpips_jax.evaluation.judges import MEASURES, OF_THE_EXPERT
-from lpips_jax.evaluation.scoring import Ledger, Row
+from lpips_jax.core.errors import UserError
+from lpips_jax.evaluation.scorers import MEASURES, OF_THE_EXPERT
+from lpips_jax.evaluation.scoring import Score, ScoreCache
 from lpips_jax.evaluation.systems import FILMED, GENERATED
 from lpips_jax.metrics.fid import Moments, frechet_distance, root
 
@@ -50,7 +50,9 @@ class Summary:
     return [measure for measure in MEASURES if measure in measured or measure in self.missing]
 
 
-def summarise(systems: Sequence[str], rows: Iterable[Row], ledger: Ledger, missing: Mapping[str, str]) -> Summary:
+def summarise(
+  systems: Sequence[str], rows: Iterable[Score], score_cache: ScoreCache, missing: Mapping[str, str]
+) -> Summary:
   """Sums up rows.
 
   Args:
@@ -68,7 +70,7 @@ def summarise(systems: Sequence[str], rows: Iterable[Row], ledger: Ledger, missi
   if not any(scored.values()):
     raise UserError(f'none of the {len({row.clip for row in rows})} clips could be scored: {rows[0].skipped}')
   figures = {system: _figures(of_system) for system, of_system in scored.items()}
-  for system, value in _frechet(scored, ledger).items():
+  for system, value in _frechet(scored, score_cache).items():
     figures[system]['fid'] = value
   return Summary(figures, {system: len(found) for system, found in scored.items()}, reasons, dict(missing))
 
@@ -165,7 +167,7 @@ def notes(summary: Summary) -> list[str]:
   return said
 
 
-def _figures(rows: Sequence[Row]) -> dict[str, Figure]:
+def _figures(rows: Sequence[Score]) -> dict[str, Figure]:
   figures = {}
   for measure in [*MEASURES, *OF_THE_EXPERT]:
     values = [row.scores[measure] for row in rows if row.scores.get(measure) is not None]
@@ -174,14 +176,14 @@ def _figures(rows: Sequence[Row]) -> dict[str, Figure]:
   return figures
 
 
-def _frechet(scored: Mapping[str, Sequence[Row]], ledger: Ledger) -> dict[str, Figure]:
+def _frechet(scored: Mapping[str, Sequence[Score]], score_cache: ScoreCache) -> dict[str, Figure]:
   """FID of each system against what was filmed, if both have features of two images."""
-  filmed = _moments(ledger.features(scored.get(FILMED, ())))
+  filmed = _moments(score_cache.features(scored.get(FILMED, ())))
   if filmed is None:
     return {}
   found, root_of_filmed = {}, root(filmed.covariance)
   for system, rows in scored.items():
-    made = _moments(ledger.features(rows)) if system != FILMED else None
+    made = _moments(score_cache.features(rows)) if system != FILMED else None
     if made is not None:
       found[system] = Figure(frechet_distance(filmed, made, root_of_filmed), None, None, len(rows))
   return found

@@ -19,15 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from lpips_jax.conventions import FRAME_RATE, SAMPLES_A_FRAME
-from lpips_jax.devices import on_all_devices
-from lpips_jax.evaluation.batches import at_size, in_batches
+from lpips_jax.audio.mel import mel_windows
+from lpips_jax.core.constants import FRAME_RATE, SAMPLES_A_FRAME
+from lpips_jax.evaluation.candidates import Candidate, Clip, silence_for
 from lpips_jax.evaluation.references import REFERENCES, elsewhere, trace, usual
-from lpips_jax.evaluation.takes import Clip, Take, silence_for
-from lpips_jax.media.audio import mel_windows
+from lpips_jax.models.initialise import init_variables
 from lpips_jax.models.inputs import generator_faces
-from lpips_jax.pretrained import Pretrained
-from lpips_jax.training.state import init_variables
+from lpips_jax.pretrained.batches import at_size, in_batches
+from lpips_jax.pretrained.checkpoint import Pretrained
+from lpips_jax.pretrained.devices import on_all_devices
 
 GENERATED = 'generated'
 OF_A_GENERATOR = GENERATED, 'other_audio', 'cross_audio', 'silent', 'untrained'
@@ -35,7 +35,7 @@ OF_TWO_SPEAKERS = 'other_audio', 'cross_audio'
 OF_A_CLIP = 'copy_reference', 'target'
 FILMED = 'target'
 SETUPS = 'silent', 'matched', 'mismatched'
-Make = Callable[[], Take]
+MakeCandidate = Callable[[], Candidate]
 Dub = Callable[[Clip | None], np.ndarray]  # of whose speech, or of silence, frames of one clip's face are made
 
 
@@ -58,7 +58,7 @@ def row_name(generator: str, kind: str) -> str:
   return kind if generator == GENERATED else f'{generator} {kind}'
 
 
-def takes_of(clip: Clip, other: Clip | None, generators: Mapping[str, Pretrained]) -> dict[str, Make]:
+def candidates_of(clip: Clip, other: Clip | None, generators: Mapping[str, Pretrained]) -> dict[str, MakeCandidate]:
   """What makes the takes of a clip, by system; nothing is computed before it is asked for, nor twice.
 
   Args:
@@ -76,9 +76,9 @@ def takes_of(clip: Clip, other: Clip | None, generators: Mapping[str, Pretrained
   return makers | {'copy_reference': lambda: copied, FILMED: lambda: filmed}
 
 
-def as_filmed(clip: Clip) -> Take:
+def as_filmed(clip: Clip) -> Candidate:
   opening, phones = clip.mouth_opening, clip.phones
-  return Take(clip.frames, clip.mel, clip.audio, clip.frames, None, opening, phones=phones, filmed=True)
+  return Candidate(clip.frames, clip.mel, clip.audio, clip.frames, None, opening, phones=phones, filmed=True)
 
 
 def copied_lower_half(frames: np.ndarray, shown: np.ndarray) -> np.ndarray:
@@ -102,7 +102,7 @@ def dubber(clip: Clip, shown: np.ndarray, generator: Pretrained) -> Dub:
   return dub
 
 
-def setups(clip: Clip, other: Clip, reference: str, dub: Dub) -> dict[str, Make]:
+def setups(clip: Clip, other: Clip, reference: str, dub: Dub) -> dict[str, MakeCandidate]:
   """What makes the takes of a dub, by what it is made from: `SETUPS`.
 
   Matched ones are made from the clip's speech and judged by it; mismatched ones from another's and judged by that;
@@ -121,14 +121,14 @@ def setups(clip: Clip, other: Clip, reference: str, dub: Dub) -> dict[str, Make]
   def truth(speech: Clip | None) -> np.ndarray | None:
     return None if clip.dubbed_truth is None else clip.dubbed_truth(speech)
 
-  def mismatched() -> Take:
+  def mismatched() -> Candidate:
     """As far as both the picture and the other's speech go."""
     length = min(len(clip.frames), len(other.frames))
     audio = None if other.audio is None else other.audio[: length * SAMPLES_A_FRAME]
     frames, true, trace, opening = (
       None if x is None else x[:length] for x in (dub(other), truth(other), seen, other.mouth_opening)
     )
-    return Take(frames, other.mel, audio, true, trace, opening, phones=other.phones)
+    return Candidate(frames, other.mel, audio, true, trace, opening, phones=other.phones)
 
   return {
     'silent': lambda: dataclasses.replace(filmed, frames=dub(None), truth=truth(None), speaking=clip.frames),
@@ -157,7 +157,7 @@ def _kinds(generator: Any) -> Sequence[str]:
   return OF_A_GENERATOR if isinstance(generator, Pretrained) else OF_A_GENERATOR[:-1]  # StableHLO is trained for good
 
 
-def _of_generator(clip: Clip, other: Clip, generator: Pretrained) -> dict[str, Make]:
+def _of_generator(clip: Clip, other: Clip, generator: Pretrained) -> dict[str, MakeCandidate]:
   shown = REFERENCES[usual(generator)](clip.frames)
   dub = cache(dubber(clip, shown, generator))
   of_setups = setups(clip, other, usual(generator), dub)

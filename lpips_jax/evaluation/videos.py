@@ -9,17 +9,18 @@ from typing import Any
 import cv2
 import numpy as np
 
-from lpips_jax.cli import UserError
-from lpips_jax.conventions import SAMPLES_A_FRAME
+from lpips_jax.audio.loudness import mel_of
+from lpips_jax.audio.mel import MEL_BANDS
+from lpips_jax.core.constants import SAMPLES_A_FRAME
+from lpips_jax.core.errors import UserError
 from lpips_jax.evaluation import samples
-from lpips_jax.evaluation.scoring import Entry, Protocol, key_of
-from lpips_jax.evaluation.systems import FILMED, Make
-from lpips_jax.evaluation.takes import Take
-from lpips_jax.media import faces, pictures
-from lpips_jax.media.audio import MEL_BANDS
-from lpips_jax.media.detect import Detect, choose_detector, make_detector
-from lpips_jax.media.excerpts import Excerpt, find_excerpts, read_excerpts
-from lpips_jax.media.loudness import mel_of
+from lpips_jax.evaluation.candidates import Candidate
+from lpips_jax.evaluation.scoring import Protocol, WorkItem, key_of
+from lpips_jax.evaluation.systems import FILMED, MakeCandidate
+from lpips_jax.faces import cropping
+from lpips_jax.faces.detect import Detect, choose_detector, make_detector
+from lpips_jax.faces.segments import Segment, find_segments, read_segments
+from lpips_jax.media import pictures
 from lpips_jax.models.syncnet import IMAGE_SIZE as SYNCNET_SIZE
 
 SUFFIXES = '.mp4', '.m4v', '.mov', '.avi', '.mkv', '.webm', '.mpg', '.mpeg'
@@ -51,7 +52,7 @@ def protocol(
   Args:
     ready: of each system its directory.
     truth: one with what was filmed, if the frames of the others should look like it.
-    detector: `detector` and `detector_model`, of which `media.detect.make_detector` makes a detector.
+    detector: `detector` and `detector_model`, of which `faces.detect.make_detector` makes a detector.
     limit: how many clips; all by default.
     image_size: of the crops that are judged, in pixels.
   """
@@ -62,7 +63,7 @@ def protocol(
     found[FILMED] = {name: path for name, path in truths.items() if name in names}
   make_find = detector_maker(**detector)
   entries = [
-    Entry(name, (system,), partial(makers, system, videos[name], make_find, image_size, truths.get(name)))
+    WorkItem(name, (system,), partial(makers, system, videos[name], make_find, image_size, truths.get(name)))
     for name in names
     for system, videos in found.items()
     if name in videos
@@ -75,9 +76,9 @@ def protocol(
   return Protocol(entries, rests_on, described, partial(write_samples, entries, tuple(found)))
 
 
-def write_samples(entries: Sequence[Entry], systems: Sequence[str], output: Path) -> dict[str, str]:
+def write_samples(entries: Sequence[WorkItem], systems: Sequence[str], output: Path) -> dict[str, str]:
   """Shows the first clip that every system has a video of, and frames of it; see `Protocol`."""
-  by_name: dict[str, list[Entry]] = {}
+  by_name: dict[str, list[WorkItem]] = {}
   for entry in entries:
     by_name.setdefault(entry.name, []).append(entry)
   of_clip = next((these for these in by_name.values() if len(these) == len(systems)), None)
@@ -87,12 +88,14 @@ def write_samples(entries: Sequence[Entry], systems: Sequence[str], output: Path
     read = {system: make for entry in of_clip for system, make in entry.read().items()}
   except UserError:  # the results say why
     return {}
-  takes = [read[system]() for system in systems]
-  if not all(len(take.frames) for take in takes):
+  candidates = [read[system]() for system in systems]
+  if not all(len(candidate.frames) for candidate in candidates):
     return {}
-  rows = [take.frames[np.linspace(0, len(take.frames) - 1, FRAMES_SHOWN).astype(int)] for take in takes]
+  rows = [
+    candidate.frames[np.linspace(0, len(candidate.frames) - 1, FRAMES_SHOWN).astype(int)] for candidate in candidates
+  ]
   pictures.write_png(output / samples.PICTURE, pictures.grid(rows))
-  samples.write_beside(output / samples.VIDEO, read, systems, takes[0].audio)
+  samples.write_beside(output / samples.VIDEO, read, systems, candidates[0].audio)
   return samples.captions(systems, systems)
 
 
@@ -115,23 +118,25 @@ def makers(
   image_size: int,
   truth: Path | None = None,
   frames: int | None = None,
-) -> dict[str, Make]:
+) -> dict[str, MakeCandidate]:
   """Reads a video of a system; what goes wrong is said without its name, so that equal reasons count as one."""
   try:
-    take = take_of(path, make_find(), image_size, truth, frames)
+    candidate = candidate_of(path, make_find(), image_size, truth, frames)
   except UserError as error:
     said = str(error).replace(str(path), 'the video')
     raise UserError(said if truth is None else said.replace(str(truth), 'the truth')) from error
-  take = replace(take, filmed=system == FILMED)
-  return {system: lambda: take}
+  candidate = replace(candidate, filmed=system == FILMED)
+  return {system: lambda: candidate}
 
 
-def take_of(path: Path, find: Detect, image_size: int, truth: Path | None = None, frames: int | None = None) -> Take:
+def candidate_of(
+  path: Path, find: Detect, image_size: int, truth: Path | None = None, frames: int | None = None
+) -> Candidate:
   """Cuts the longest stretch of one person out of a video.
 
   Args:
     path: the video; its sound is what the lips should fit.
-    find: from `media.detect.make_detector`.
+    find: from `faces.detect.make_detector`.
     image_size: of the crops, in pixels.
     truth: the same frames as they were filmed, if they are known.
     frames: of the video, after which nothing is judged; all by default.
@@ -139,33 +144,33 @@ def take_of(path: Path, find: Detect, image_size: int, truth: Path | None = None
   Raises:
     UserError: a video cannot be read, has no sound, or nobody's face in it; or the truth has fewer frames.
   """
-  _, excerpts = find_excerpts(path, find, everybody=False)
+  _, excerpts = find_segments(path, find, everybody=False)
   if not excerpts:
     raise UserError('no face was found')
   longest = max((_until(excerpt, frames) for excerpt in excerpts), key=lambda excerpt: len(excerpt.indices))
   crops, tracked = _cut(path, longest, image_size)
   true_crops = None if truth is None else _cut(truth, longest, image_size)[0]
   mel = mel_of(longest.audio) if len(crops) else np.zeros((1, MEL_BANDS), np.float32)
-  return Take(crops, mel, longest.audio, true_crops, tracked=tracked)
+  return Candidate(crops, mel, longest.audio, true_crops, tracked=tracked)
 
 
-def _until(excerpt: Excerpt, frames: int | None) -> Excerpt:
+def _until(excerpt: Segment, frames: int | None) -> Segment:
   """What an excerpt has of the first frames of its source."""
   if frames is None:
     return excerpt
   count = int(np.searchsorted(excerpt.indices, frames))
-  return Excerpt(excerpt.indices[:count], excerpt.boxes[:count], excerpt.audio[: count * SAMPLES_A_FRAME])
+  return Segment(excerpt.indices[:count], excerpt.boxes[:count], excerpt.audio[: count * SAMPLES_A_FRAME])
 
 
-def _cut(path: Path, excerpt: Excerpt, image_size: int) -> tuple[np.ndarray, np.ndarray]:
+def _cut(path: Path, excerpt: Segment, image_size: int) -> tuple[np.ndarray, np.ndarray]:
   """The crops of an excerpt, and SyncNet's, (t, s, s, 3) uint8 each."""
   count = len(excerpt.indices)
   crops = np.empty((count, image_size, image_size, 3), np.uint8)
   tracked = np.empty((count, SYNCNET_SIZE, SYNCNET_SIZE, 3), np.uint8)
   done = 0
-  for frame, places in read_excerpts(path, [excerpt]):
+  for frame, places in read_segments(path, [excerpt]):
     for _, k in places:
-      crops[k] = faces.crop(frame, excerpt.boxes[k], image_size)
+      crops[k] = cropping.crop(frame, excerpt.boxes[k], image_size)
       tracked[k] = syncnet_crop(frame, excerpt.boxes[k])
       done += 1
   if done < count:

@@ -18,9 +18,12 @@ import numpy as np
 from absl import flags
 from ml_collections import ConfigDict
 
-from lpips_jax import cards, cli, models, perceptual, pretrained
-from lpips_jax.files import whole_directory
-from lpips_jax.interop import correspondence, safetensors_files, torch_files
+from lpips_jax import models, perceptual, pretrained
+from lpips_jax.core import cli, torch_files
+from lpips_jax.core.errors import UserError
+from lpips_jax.core.files import whole_directory
+from lpips_jax.interop import correspondence, safetensors_files
+from lpips_jax.pretrained import model_card
 
 WAV2LIP = (
   'Converted from a file with the tensors of Wav2Lip (Prajwal et al., arXiv 2008.10010), whose authors trained theirs '
@@ -143,7 +146,7 @@ def convert(source: Path, destination: Path, trust_torchscript: bool = False) ->
     title, origin, network = _released(source, trust_torchscript)
   with whole_directory(destination) as directory:
     pretrained.save(directory, network)
-    cards.write(directory, network.config, network.variables, network.step, None, origin)
+    model_card.write(directory, network.config, network.variables, network.step, None, origin)
   return f'{title}, {sum(x.size for x in jax.tree.leaves(network.variables["params"])):,} parameters: {destination}'
 
 
@@ -152,7 +155,7 @@ def _released(source: Path, trust_torchscript: bool) -> tuple[str, str, pretrain
   kind = recognise(state, source)
   try:
     variables = variables_of(kind, state)
-  except cli.UserError as error:
+  except UserError as error:
     cli.fail(f'{source} is not {kind.title} as released: {error}')
   config = ConfigDict(kind.config)
   return kind.title, kind.origin, pretrained.Pretrained(config, models.build(config.model), variables, step)

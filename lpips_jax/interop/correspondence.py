@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.models.sync_expert import SyncExpert
 from lpips_jax.models.wav2lip import AUDIO_RESIDUALS
 
@@ -146,7 +146,7 @@ def _convolution(x: np.ndarray) -> np.ndarray:
 
 
 def _transposed(x: np.ndarray) -> np.ndarray:
-  """(in, out, h, w) -> (h, w, in, out), turned by 180 degrees, as `models.transposed.TransposedConv` has it."""
+  """(in, out, h, w) -> (h, w, in, out), turned by 180 degrees, as `layers.transposed.TransposedConv` has it."""
   return x[:, :, ::-1, ::-1].transpose(2, 3, 0, 1)
 
 

@@ -24,10 +24,12 @@ import numpy as np
 from absl import flags
 from jax import export as jax_export
 
-from lpips_jax import cards, cli, models, pretrained
-from lpips_jax.files import whole_directory, write_whole
-from lpips_jax.media import audio, phones
-from lpips_jax.media.loudness import AS_IS, NORMALISED, REFERENCE, level_of
+from lpips_jax import models, pretrained
+from lpips_jax.audio import mel, phones
+from lpips_jax.audio.loudness import AS_IS, NORMALISED, REFERENCE, level_of
+from lpips_jax.core import cli
+from lpips_jax.core.files import whole_directory, write_whole
+from lpips_jax.pretrained import model_card
 
 PLATFORMS = 'cpu', 'cuda', 'tpu'
 TWO_PASSES = 'orbax', 'stablehlo'  # formats that keep a generator's silent generator with it
@@ -95,7 +97,7 @@ def describe(network: pretrained.Pretrained) -> dict[str, Any]:
     'inputs': inputs,
     'output': _OUTPUTS[config.model.name],
     'mel': _MEL,
-    'window': f'{audio.WINDOW} mel frames from floor({audio.MEL_RATE} (k - lead) / frame rate) on belong to frame k',
+    'window': f'{mel.WINDOW} mel frames from floor({mel.MEL_RATE} (k - lead) / frame rate) on belong to frame k',
     'lead': config.get('data', {}).get('lead', 0),
     'speech': _SPEECH[level_of(config)],
     'config': json.loads(config.to_json_best_effort()),
@@ -104,16 +106,16 @@ def describe(network: pretrained.Pretrained) -> dict[str, Any]:
 
 def _write_card(directory: Path, checkpoint: str | Path, network: pretrained.Pretrained) -> None:
   """The card that lies with the checkpoint; of one that has none, a new one without its measures."""
-  kept = pretrained.find(checkpoint) / cards.FILE
+  kept = pretrained.find(checkpoint) / model_card.FILE
   if kept.is_file():
-    write_whole(directory / cards.FILE, kept.read_text())
+    write_whole(directory / model_card.FILE, kept.read_text())
   else:
-    cards.write(directory, network.config, network.variables, network.step, None)
+    model_card.write(directory, network.config, network.variables, network.step, None)
 
 
 _FACES = 'faces', (0, 1), 'RGB crops, the target with the rows from height / 2 on zeroed, then a reference'
 _FRAMES = 'frames', (0, 1), 'five whole crops, RGB'
-_MELS = 'mels', (-audio.MAX_VALUE, audio.MAX_VALUE), 'windows of the log-mel spectrogram, bands first'
+_MELS = 'mels', (-mel.MAX_VALUE, mel.MAX_VALUE), 'windows of the log-mel spectrogram, bands first'
 _SAID = ' '.join(phones.PHONES[1:])
 _PHONES = 'phones', (0, 1), f'windows of a phone track: silence, {_SAID}, of which one is 1, the loudness, and zeros'
 _INPUTS = {
@@ -138,18 +140,18 @@ _SPEECH = {
   NORMALISED: f'without its mean, and brought to {REFERENCE} dB of full scale (mean power while somebody speaks)',
 }
 _MEL = {
-  'sample_rate': audio.SAMPLE_RATE,
-  'pre_emphasis': audio.PREEMPHASIS,
-  'fft_size': audio.FFT_SIZE,
+  'sample_rate': mel.SAMPLE_RATE,
+  'pre_emphasis': mel.PREEMPHASIS,
+  'fft_size': mel.FFT_SIZE,
   'window': 'hann, periodic, centred, reflected at the ends',
-  'hop': audio.HOP,
-  'bands': audio.MEL_BANDS,
+  'hop': mel.HOP,
+  'bands': mel.MEL_BANDS,
   'scale': 'slaney',
-  'lowest_hz': audio.LOWEST,
-  'highest_hz': audio.HIGHEST,
+  'lowest_hz': mel.LOWEST,
+  'highest_hz': mel.HIGHEST,
   'of': 'magnitudes',
-  'level': f'20 log10(max({audio.MIN_MAGNITUDE}, x)) - {audio.REFERENCE_DB}',
-  'value': f'clip({2 * audio.MAX_VALUE} (level - {audio.FLOOR_DB}) / {-audio.FLOOR_DB} - {audio.MAX_VALUE})',
+  'level': f'20 log10(max({mel.MIN_MAGNITUDE}, x)) - {mel.REFERENCE_DB}',
+  'value': f'clip({2 * mel.MAX_VALUE} (level - {mel.FLOOR_DB}) / {-mel.FLOOR_DB} - {mel.MAX_VALUE})',
 }
 
 

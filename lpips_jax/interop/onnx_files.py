@@ -6,9 +6,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 
-from lpips_jax import folding, models
-from lpips_jax.cli import UserError
-from lpips_jax.pretrained import Pretrained
+from lpips_jax import models
+from lpips_jax.core.errors import UserError
+from lpips_jax.pretrained import folding
+from lpips_jax.pretrained.checkpoint import Pretrained
 
 BATCH = 'batch'
 

@@ -7,7 +7,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from lpips_jax import models, pretrained
-from lpips_jax.cli import UserError, first_line
+from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.interop.correspondence import Source, converted
 
 

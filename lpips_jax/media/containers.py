@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 from absl import logging
 
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 
 # Kinds of files that name others, which would be read, or run, in their place, so that whoever hands in a file would be
 # shown another one. FFmpeg knows them by what is in them: a playlist may be called face.mp4.

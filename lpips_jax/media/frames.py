@@ -4,7 +4,7 @@ Frames are whole (interlaced ones are deinterlaced), opaque (what is transparent
 first; others are letterboxed), and have a time. What has been done to a file is said once.
 
 A dub shows a frame that stands for long again and again, so that its mouth can move; `shown_again` says when. For
-training and judging there is nothing to be had from such a frame: see `media.survey`.
+training and judging there is nothing to be had from such a frame: see `faces.scan`.
 """
 
 import os
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import av
 from av.stream import Disposition
 
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.media.containers import decode, say_once
 from lpips_jax.media.deinterlacing import deinterlaced
 from lpips_jax.media.ffmpeg import chain

@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lpips_jax.files import write_whole
+from lpips_jax.core.files import write_whole
 
 
 def grid(rows: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import av
 from av.video.reformatter import ColorRange, Colorspace
 
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.media import frames, ycbcr
 from lpips_jax.media.containers import open_media, say_once
 from lpips_jax.media.ffmpeg import bits_of, samples
 from lpips_jax.media.orientation import UPRIGHT, Orientation, swapped, upright
-from lpips_jax.media.video import EXACT, VideoInfo
+from lpips_jax.media.video_reader import EXACT, VideoInfo
 from lpips_jax.media.ycbcr import Colours, Planes
 
 CHUNK_BYTES = 64 << 20  # of decoded frames held while a video is read backwards

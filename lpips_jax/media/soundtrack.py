@@ -8,9 +8,9 @@ from fractions import Fraction
 import av
 import numpy as np
 
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.media.containers import decode, packets
-from lpips_jax.media.sound import resampled
+from lpips_jax.media.speech import resampled
 
 # What is copied packet by packet, by FFmpeg's name of the container.
 COPIED = {

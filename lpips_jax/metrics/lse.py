@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from lpips_jax.conventions import SAMPLES_A_FRAME
+from lpips_jax.core.constants import SAMPLES_A_FRAME
 from lpips_jax.metrics.mfcc import mfcc
 from lpips_jax.metrics.sync import SyncScores, sync_scores
 

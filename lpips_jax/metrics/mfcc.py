@@ -1,6 +1,6 @@
 """Mel-frequency cepstral coefficients as SyncNet hears them: those of python_speech_features' defaults at 16 kHz.
 
-Another scale, other windows and other frames than `lpips_jax.media.audio`, which is what our networks hear.
+Another scale, other windows and other frames than `lpips_jax.audio.mel`, which is what our networks hear.
 """
 
 import numpy as np

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from lpips_jax.conventions import WINDOW_FRAMES
+from lpips_jax.core.constants import WINDOW_FRAMES
 from lpips_jax.models.discriminator import Discriminator
 from lpips_jax.models.generator import Generator
 from lpips_jax.models.inception import Inception
@@ -26,7 +26,7 @@ MODELS = {
 def build(config: ConfigDict) -> nn.Module:
   """Returns the module of a model config: `name` chooses it, the rest are its fields, `dtype` what it computes in.
 
-  `float32` says how numbers are kept and added up; in which precision they are multiplied, see `lpips_jax.precision`.
+  `float32` says how numbers are kept and added up; in which precision they are multiplied, see `lpips_jax.layers.precision`.
 
   Raises:
     ValueError: there is no model of that name.

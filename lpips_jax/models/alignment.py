@@ -4,10 +4,11 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lpips_jax.activations import leaky_relu, relu
-from lpips_jax.models.blocks import ConvBlock, Dtype
+from lpips_jax.layers.activations import leaky_relu, relu
+from lpips_jax.layers.precision import at_least_float32
+from lpips_jax.layers.shapes import Dtype
+from lpips_jax.models.blocks import ConvBlock
 from lpips_jax.models.fourier import FastFourierConv
-from lpips_jax.precision import at_least_float32
 
 
 class AdaIN(nn.Module):

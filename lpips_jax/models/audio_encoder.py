@@ -7,7 +7,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lpips_jax.models.blocks import ConvBlock, Dtype
+from lpips_jax.layers.shapes import Dtype
+from lpips_jax.models.blocks import ConvBlock
 
 STRIDES = (1, (3, 1), 3, (3, 2))  # 80x16 -> 80x16 -> 27x16 -> 9x6 -> 3x3
 

@@ -6,10 +6,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lpips_jax.activations import leaky_relu
-from lpips_jax.models.blocks import Dtype, Size, pair, symmetric
+from lpips_jax.layers.activations import leaky_relu
+from lpips_jax.layers.precision import at_least_float32
+from lpips_jax.layers.shapes import Dtype, Size, pair, symmetric
 from lpips_jax.models.inputs import lower_half_at
-from lpips_jax.precision import at_least_float32
 
 _KERNELS = 5, 5, 5, 3, 3  # of the levels after the first
 _STRIDES = (1, 2), 2, 2, 2, 2

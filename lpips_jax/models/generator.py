@@ -11,12 +11,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lpips_jax.layers.precision import at_least_float32
+from lpips_jax.layers.shapes import Dtype
 from lpips_jax.models.alignment import ConcatFusion, SemanticAlignment
 from lpips_jax.models.audio_encoder import AudioEncoder, PhoneEncoder
-from lpips_jax.models.blocks import ConvBlock, Dtype, UpBlock
+from lpips_jax.models.blocks import ConvBlock, UpBlock
 from lpips_jax.models.cbam import ResidualCBAM
 from lpips_jax.models.warping import PARTS, compose, parts_of
-from lpips_jax.precision import at_least_float32
 
 SPEECHES = 'mel', 'phones'
 OUTPUTS = 'image', 'change', 'warp'
@@ -36,7 +37,7 @@ class Generator(nn.Module):
     attention: CBAM in the residual blocks; False is the paper's ablation.
     fusion: how speech enters: 'adain' (semantic alignment), 'concat' (in the same places), or 'bottleneck'
       (concatenation at the bottleneck alone).
-    speech: what speech comes as: 'mel' windows, or windows of a 'phones' track (`media.phones`).
+    speech: what speech comes as: 'mel' windows, or windows of a 'phones' track (`audio.phones`).
     output: how the face is made: 'image' is painted whole, as the paper has it; 'change' begins as the target's upper
       half over the reference's lower half, and what is learnt is the change to it; 'warp' moves the pixels of that, and
       paints only what it does not show (`models.warping`).

@@ -10,8 +10,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lpips_jax.models.blocks import Dtype, Size, pair, symmetric
-from lpips_jax.models.normalisation import BatchNorm
+from lpips_jax.layers.normalisation import BatchNorm
+from lpips_jax.layers.shapes import Dtype, Size, pair, symmetric
 
 IMAGE_SIZE = 299
 FEATURES = 2048

@@ -10,8 +10,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from lpips_jax.media.audio import WINDOW
-from lpips_jax.media.phones import silence
+from lpips_jax.audio.mel import WINDOW
+from lpips_jax.audio.phones import silence
 from lpips_jax.models.inputs import generator_faces
 
 

@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 from einops import rearrange
 
+from lpips_jax.layers.precision import at_least_float32
+from lpips_jax.layers.shapes import Dtype
 from lpips_jax.models.audio_encoder import AudioEncoder, PhoneEncoder
-from lpips_jax.models.blocks import ConvBlock, Dtype
+from lpips_jax.models.blocks import ConvBlock
 from lpips_jax.models.inputs import lower_half_at, mouth_at
-from lpips_jax.precision import at_least_float32
 
 VIEWS = {'lower_half': lower_half_at, 'mouth': mouth_at}
 FACE_STRIDES = ((1, 2), 2, 2, 2, 2)
@@ -30,7 +31,7 @@ class SyncExpert(nn.Module):
     face_residuals: residual blocks at the five after the first.
     audio_widths: channels of the speech encoder; the last ones of both are the embedding size d.
     audio_residuals: its residual blocks at each of four scales, of 'mel' alone.
-    speech: what speech comes as: 'mel' windows, or windows of a 'phones' track (`media.phones`), which is alike for
+    speech: what speech comes as: 'mel' windows, or windows of a 'phones' track (`audio.phones`), which is alike for
       all voices.
     contrastive: embeddings of any sign whose cosine goes through a learnt scale and bias before it is a probability.
       Otherwise they end in a ReLU, and the cosine, then in [0, 1], is the probability itself, as in Wav2Lip.

@@ -12,9 +12,9 @@ import jax
 import jax.numpy as jnp
 from einops import rearrange
 
-from lpips_jax.models.blocks import Dtype, Size, pair, symmetric
-from lpips_jax.models.normalisation import BatchNorm
-from lpips_jax.precision import at_least_float32
+from lpips_jax.layers.normalisation import BatchNorm
+from lpips_jax.layers.precision import at_least_float32
+from lpips_jax.layers.shapes import Dtype, Size, pair, symmetric
 
 IMAGE_SIZE = 224
 CODE = 1024

@@ -39,7 +39,7 @@ def parts_of(raw: jax.Array) -> jax.Array:
 def compose(parts: jax.Array, image: jax.Array) -> jax.Array:
   """Returns the picture that `parts_of` describes: (n, h, w, 6) and an image (n, h, w, 3) -> (n, h, w, 3).
 
-  `media.warping.compose` does the same to larger pictures. The image gets no gradient.
+  `faces.warping.compose` does the same to larger pictures. The image gets no gradient.
   """
   moved = _sampled(jax.lax.stop_gradient(image), parts[..., :2])
   painted = parts[..., 2:3]

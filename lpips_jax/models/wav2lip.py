@@ -10,9 +10,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from lpips_jax.layers.precision import at_least_float32
+from lpips_jax.layers.shapes import Dtype
 from lpips_jax.models.audio_encoder import AudioEncoder
-from lpips_jax.models.blocks import ConvBlock, Dtype, UpBlock
-from lpips_jax.precision import at_least_float32
+from lpips_jax.models.blocks import ConvBlock, UpBlock
 
 IMAGE_SIZE = 96  # pixels; the strides below leave one pixel of it
 

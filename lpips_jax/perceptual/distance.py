@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from lpips_jax.layers.precision import at_least_float32
 from lpips_jax.perceptual.vgg import FEATURES, vgg16_features
-from lpips_jax.precision import at_least_float32
 
 Weights = dict[str, Any]
 

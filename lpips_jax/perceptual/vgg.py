@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from lpips_jax.activations import relu
+from lpips_jax.layers.activations import relu
 
 Params = dict[str, dict[str, jax.Array]]
 

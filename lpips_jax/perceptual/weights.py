@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from lpips_jax.cli import UserError
-from lpips_jax.files import expanded
-from lpips_jax.interop import torch_files
+from lpips_jax.core import torch_files
+from lpips_jax.core.errors import UserError
+from lpips_jax.core.files import expanded
 from lpips_jax.perceptual.distance import Weights
 from lpips_jax.perceptual.vgg import BLOCKS, FEATURES, layer_shapes
 

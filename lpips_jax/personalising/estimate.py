@@ -9,10 +9,10 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from lpips_jax import models
-from lpips_jax.conventions import FRAME_RATE
-from lpips_jax.evaluation.batches import BATCH
-from lpips_jax.pretrained import Pretrained
-from lpips_jax.training.planning import programs
+from lpips_jax.core.constants import FRAME_RATE
+from lpips_jax.pretrained.batches import BATCH
+from lpips_jax.pretrained.checkpoint import Pretrained
+from lpips_jax.training import step_program
 
 TRIES = 3
 PROGRAMS = (
@@ -44,7 +44,7 @@ def measure(base: Pretrained, config: ConfigDict) -> Pace:
   first = _timed(base, inputs)
   seconds = min(_timed(base, inputs) for _ in range(TRIES))
   counted = jax.jit(base.model.apply).lower(base.variables, *inputs).cost_analysis()
-  of_step = programs.count_flops(config) if counted else None
+  of_step = step_program.count_flops(config) if counted else None
   step = None if not of_step else seconds * of_step / counted['flops']
   return Pace(seconds / BATCH, step, first - seconds)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from lpips_jax import pages
+from lpips_jax.core import html
 from lpips_jax.evaluation.summary import Summary, notes, table
 
 FILE = 'page.html'
@@ -28,21 +28,21 @@ def page(summary: Summary, moments: np.ndarray, videos: Sequence[Path], describe
     how: the command that dubs with the tuned generator.
   """
   head, cells = table(summary)
-  said = ''.join(pages.paragraph(note, quiet=True) for note in [ABOUT_MOUTHS, *notes(summary)])
+  said = ''.join(html.paragraph(note, quiet=True) for note in [ABOUT_MOUTHS, *notes(summary)])
   _, _, after, beside = videos
   shown = [
     (beside, f'The held-out part with its own speech. From the left: {", ".join(ROWS)}.'),
     (after, 'The dubbed video, tuned.'),
   ]
-  figures = ''.join(pages.figure(pages.video(path.read_bytes(), caption), caption) for path, caption in shown)
+  figures = ''.join(html.figure(html.video(path.read_bytes(), caption), caption) for path, caption in shown)
   caption = f'Moments of the held-out part. From the top: {", ".join(ROWS)}.'
-  return pages.page(
+  return html.page(
     'One person',
     [
-      ('Moments', pages.figure(pages.image(moments, caption), caption)),
+      ('Moments', html.figure(html.image(moments, caption), caption)),
       ('Videos', figures),
-      ('What tuning gained', pages.table(cells, head) + said),
-      ('How to dub with it', pages.paragraph(how)),
-      ('What was done', pages.table([(title, str(value)) for title, value in described.items()])),
+      ('What tuning gained', html.table(cells, head) + said),
+      ('How to dub with it', html.paragraph(how)),
+      ('What was done', html.table([(title, str(value)) for title, value in described.items()])),
     ],
   )

@@ -11,15 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from lpips_jax import cli
+from lpips_jax.audio.mel import SAMPLE_RATE
+from lpips_jax.core import cli
+from lpips_jax.core.files import write_whole
 from lpips_jax.dubbing import Dubber, Options
 from lpips_jax.dubbing.boxes import read_boxes
-from lpips_jax.files import write_whole
-from lpips_jax.media import faces, sound, video
-from lpips_jax.media.audio import SAMPLE_RATE
+from lpips_jax.faces import cropping
+from lpips_jax.media import video_reader
 from lpips_jax.media.containers import open_media
 from lpips_jax.media.playback import play
-from lpips_jax.media.writing import write_video
+from lpips_jax.media.speech import open_speech, write_speech
+from lpips_jax.media.video_writer import write_video
 from lpips_jax.media.ycbcr import Colours
 
 FILMED, BEFORE, AFTER, BESIDE = 'filmed.mp4', 'before.mp4', 'after.mp4', 'beside.mp4'
@@ -79,21 +81,21 @@ def cut_end(path: Path, seconds: float, output: Path) -> None:
   Raises:
     UserError: the video cannot be read, or the output not be written.
   """
-  info = video.probe(path)
-  frames = info.frames or video.count_frames(path)
+  info = video_reader.probe(path)
+  frames = info.frames or video_reader.count_frames(path)
   with open_media(path) as container:
-    start = video.picture_start(container) or Fraction(0)
+    start = video_reader.picture_start(container) or Fraction(0)
   since = max(Fraction(0), frames / info.rate - Fraction(seconds))
   chosen = (shown for shown in play(path, info) if shown.time >= since)
   first = next(chosen, None)
   if first is None:
     cli.fail(f'{path} ends before its last {seconds:.0f} s begin: it may be damaged')
-  sound_start, speech = sound.open_speech(path)
+  sound_start, speech = open_speech(path)
   skipped = round((start + first.time - sound_start) * SAMPLE_RATE)
   heard = np.concatenate([np.zeros(max(-skipped, 0), np.float32), speech[max(skipped, 0) :]])
   with tempfile.TemporaryDirectory() as beside:
     track = Path(beside) / 'speech.wav'
-    sound.write_speech(track, np.clip(np.rint(32768 * heard), -32768, 32767).astype(np.int16))
+    write_speech(track, np.clip(np.rint(32768 * heard), -32768, 32767).astype(np.int16))
     with write_video(output, info, track, whole_sound=False) as write:
       for shown in itertools.chain([first], chosen):
         write(shown.planes, shown.time - first.time)
@@ -111,18 +113,18 @@ def _forget_others(directory: Path, made_of: list[Any], videos: Sequence[Path]) 
 
 def _write_beside(path: Path, videos: Sequence[Path], boxes: Path) -> None:
   """Writes the faces of videos of equally many frames, from left to right, with the sound of the first."""
-  info = video.probe(videos[0])
+  info = video_reader.probe(videos[0])
   layout = dataclasses.replace(
     info, width=len(videos) * SIDE, height=SIDE, colours=Colours(), aspect=Fraction(1), still=False
   )
   with write_video(path, layout, videos[0], whole_sound=False) as write:
     places = _places(boxes)
-    streams = [video.read_timed(videos[0]), *(video.read_frames(other) for other in videos[1:])]
+    streams = [video_reader.read_timed(videos[0]), *(video_reader.read_frames(other) for other in videos[1:])]
     start = None
     for (time, frame), *others in zip(*streams, strict=False):
       start = time if start is None else start
       box = next(places)
-      write(np.concatenate([faces.crop(one, box, SIDE) for one in (frame, *others)], 1), time - start)
+      write(np.concatenate([cropping.crop(one, box, SIDE) for one in (frame, *others)], 1), time - start)
 
 
 def _places(boxes: Path) -> Iterator[np.ndarray]:
@@ -143,7 +145,7 @@ def _around(box: np.ndarray) -> np.ndarray:
 
 def _moments(beside: Path) -> np.ndarray:
   """Some frames of the video side by side, each as a column: (3 h, n w, 3) uint8."""
-  count = video.count_frames(beside)
+  count = video_reader.count_frames(beside)
   chosen = np.unique(np.linspace(0, count - 1, COLUMNS + 2).round().astype(int)[1:-1])
-  columns = [np.concatenate(np.split(frame, 3, 1), 0) for frame in video.read_chosen(beside, chosen.tolist())]
+  columns = [np.concatenate(np.split(frame, 3, 1), 0) for frame in video_reader.read_chosen(beside, chosen.tolist())]
   return np.concatenate(columns, 1)

@@ -7,10 +7,11 @@ from pathlib import Path
 import jax
 from ml_collections import ConfigDict
 
-from lpips_jax import cards, pretrained
-from lpips_jax.cli import UserError
-from lpips_jax.devices import available_cores
-from lpips_jax.files import whole_directory
+from lpips_jax import pretrained
+from lpips_jax.core.errors import UserError
+from lpips_jax.core.files import whole_directory
+from lpips_jax.core.machine import available_cores
+from lpips_jax.pretrained import model_card
 
 STEPS = 400
 SHARE = 0.3  # of the way to what a base was tuned to: lips of one man, filmed for a minute, then moved about as his do
@@ -91,7 +92,7 @@ def keep_part_way(directory: Path, base: pretrained.Pretrained, tuning: Path) ->
   shutil.rmtree(directory, ignore_errors=True)
   with whole_directory(directory) as beside:
     pretrained.save(beside, network)
-    cards.write(beside, network.config, network.variables, network.step, None)
+    model_card.write(beside, network.config, network.variables, network.step, None)
     shutil.copytree(tuning / pretrained.SYNC_EXPERT, beside / pretrained.SYNC_EXPERT)
 
 

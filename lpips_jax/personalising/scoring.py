@@ -8,19 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
+from lpips_jax.core.files import alone_in, write_whole
 from lpips_jax.evaluation import scoring, summary, systems
-from lpips_jax.evaluation.judges import MEASURES, Judges
-from lpips_jax.evaluation.scoring import Entry, Protocol
-from lpips_jax.evaluation.systems import Make
-from lpips_jax.evaluation.takes import Take
-from lpips_jax.files import alone_in, write_whole
-from lpips_jax.media.mouth import mouth_opening
+from lpips_jax.evaluation.candidates import Candidate
+from lpips_jax.evaluation.scorers import MEASURES, Scorers
+from lpips_jax.evaluation.scoring import Protocol, WorkItem
+from lpips_jax.evaluation.systems import MakeCandidate
+from lpips_jax.faces.mouth import mouth_opening
 
 BASE, TUNED = 'base', 'tuned'
 LEFT_OUT = 'untrained'  # rows that say nothing about tuning
 
 
-def score(protocol: Protocol, judges: Judges, size: int, output: Path) -> summary.Summary:
+def score(protocol: Protocol, scorers: Scorers, size: int, output: Path) -> summary.Summary:
   """Scores both generators; leaves metrics.json, metrics.md and clips.jsonl, and goes on where it was cut short.
 
   Args:
@@ -32,14 +32,14 @@ def score(protocol: Protocol, judges: Judges, size: int, output: Path) -> summar
   protocol = _narrowed(protocol)
   output.mkdir(parents=True, exist_ok=True)
   with alone_in(output):
-    ledger = scoring.Ledger(output)
+    score_cache = scoring.ScoreCache(output)
     keys = {
-      system: scoring.key_of(judges=judges.identity, size=size, system=rests_on, opening='seen')
+      system: scoring.key_of(scorers=scorers.identity, size=size, system=rests_on, opening='seen')
       for system, rests_on in protocol.systems.items()
     }
-    scoring.score(protocol.entries, keys, judges, ledger)
-    rows = ledger.rows(keys, [entry.name for entry in protocol.entries])
-    found = summary.summarise(list(keys), rows, ledger, judges.missing)
+    scoring.score(protocol.entries, keys, scorers, score_cache)
+    rows = score_cache.rows(keys, [entry.name for entry in protocol.entries])
+    found = summary.summarise(list(keys), rows, score_cache, scorers.missing)
     results = protocol.described | {'clips': len(protocol.entries)} | summary.as_json(found)
     write_whole(output / 'metrics.json', json.dumps(results, indent=2) + '\n')
     write_whole(output / 'metrics.md', summary.markdown(found))
@@ -59,12 +59,12 @@ def brief(found: summary.Summary) -> str:
 def _narrowed(protocol: Protocol) -> Protocol:
   """The same without rows of networks before training; mouths are compared with what is seen of the filmed one."""
   rows = {row: rests_on for row, rests_on in protocol.systems.items() if LEFT_OUT not in row.split()}
-  entries = [Entry(entry.name, tuple(rows), _with_opening(entry)) for entry in protocol.entries]
+  entries = [WorkItem(entry.name, tuple(rows), _with_opening(entry)) for entry in protocol.entries]
   return protocol._replace(entries=entries, systems=rows)
 
 
-def _with_opening(entry: Entry) -> Callable[[], dict[str, Make]]:
-  def read() -> dict[str, Make]:
+def _with_opening(entry: WorkItem) -> Callable[[], dict[str, MakeCandidate]]:
+  def read() -> dict[str, MakeCandidate]:
     makers = entry.read()
     seen = mouth_opening(makers[systems.FILMED]().frames)
     return {row: partial(_beside, make, seen) for row, make in makers.items()}
@@ -72,9 +72,9 @@ def _with_opening(entry: Entry) -> Callable[[], dict[str, Make]]:
   return read
 
 
-def _beside(make: Make, opening: np.ndarray) -> Take:
+def _beside(make: MakeCandidate, opening: np.ndarray) -> Candidate:
   """A take, judged by that opening if it should look as filmed and nobody knows the true one."""
-  take = make()
-  if take.truth is None or take.mouth_opening is not None:
-    return take
-  return dataclasses.replace(take, mouth_opening=opening)
+  candidate = make()
+  if candidate.truth is None or candidate.mouth_opening is not None:
+    return candidate
+  return dataclasses.replace(candidate, mouth_opening=opening)

@@ -14,10 +14,10 @@ from absl import logging
 from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
-from lpips_jax import cards
-from lpips_jax.cli import UserError, first_line
-from lpips_jax.files import write_whole
-from lpips_jax.pretrained import (
+from lpips_jax.core.errors import UserError, first_line
+from lpips_jax.core.files import write_whole
+from lpips_jax.pretrained import model_card
+from lpips_jax.pretrained.checkpoint import (
   CONFIG_FILE,
   SILENT_GENERATOR,
   SYNC_EXPERT,
@@ -26,8 +26,8 @@ from lpips_jax.pretrained import (
   has_steps,
   read_config,
 )
-from lpips_jax.training.checking import flat
 from lpips_jax.training.state import TrainState
+from lpips_jax.training.validation import flat
 
 DELETED = '.deleted'  # of a step's name, while it is being deleted
 # Of a run that goes on: what changes how it is made and kept, where things are, and nothing of what comes out.
@@ -123,7 +123,7 @@ def save(
     )
     threading.Thread(target=_see_to_the_end, args=(saving,), daemon=True).start()
     if jax.process_index() == 0:
-      cards.write(Path(checkpointer.directory), config, state.average, step, metrics)
+      model_card.write(Path(checkpointer.directory), config, state.average, step, metrics)
   except Exception as error:
     raise _not_written(checkpointer, error) from error
 

@@ -13,9 +13,9 @@ import jax
 import numpy as np
 
 from lpips_jax import metrics
-from lpips_jax.conventions import WINDOW_FRAMES
+from lpips_jax.audio.mel import MAX_VALUE
+from lpips_jax.core.constants import WINDOW_FRAMES
 from lpips_jax.evaluation import Clip, embeddings
-from lpips_jax.media.audio import MAX_VALUE
 from lpips_jax.metrics.sync import MAX_SHIFT
 
 LAGS = range(-MAX_SHIFT, MAX_SHIFT + 1)  # video frames

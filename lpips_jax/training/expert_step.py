@@ -13,10 +13,10 @@ import optax
 from einops import rearrange, repeat
 
 from lpips_jax import losses
+from lpips_jax.layers.precision import in_full
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.inputs import to_unit
-from lpips_jax.precision import in_full
-from lpips_jax.training.gradients import in_parts, rematerialised
+from lpips_jax.training.accumulation import in_parts, rematerialised
 from lpips_jax.training.state import TrainState, Variables
 
 Batch = dict[str, jax.Array]

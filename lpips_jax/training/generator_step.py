@@ -16,12 +16,12 @@ import optax
 from einops import rearrange
 
 from lpips_jax import losses
-from lpips_jax.conventions import WINDOW_FRAMES
+from lpips_jax.core.constants import WINDOW_FRAMES
 from lpips_jax.models import Discriminator, SyncExpert
 from lpips_jax.models.inputs import generator_faces, lower_half, to_unit
 from lpips_jax.models.silence import shut
 from lpips_jax.perceptual import features, lpips
-from lpips_jax.training.gradients import in_parts, rematerialised
+from lpips_jax.training.accumulation import in_parts, rematerialised
 from lpips_jax.training.state import CLOSED, TrainState, Variables
 
 Batch = dict[str, jax.Array]

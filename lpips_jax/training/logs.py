@@ -20,11 +20,11 @@ from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import RecordWriter
 from tqdm import tqdm
 
-from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
-from lpips_jax.files import write_whole
+from lpips_jax.core.constants import FRAME_RATE, WINDOW_FRAMES
+from lpips_jax.core.files import write_whole
 from lpips_jax.media import pictures
-from lpips_jax.media.writing import write_clip
-from lpips_jax.training import hardware
+from lpips_jax.media.video_writer import write_clip
+from lpips_jax.planning import hardware
 
 SHOWN = 'loss', 'bce', 'sync', 'accuracy'  # of the scalars, in the progress line
 

@@ -13,16 +13,15 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
+from lpips_jax.core.files import alone_in, write_whole
 from lpips_jax.evaluation import Clip
-from lpips_jax.files import alone_in, write_whole
-from lpips_jax.training import checkpoints, hosts, sharding, starting
-from lpips_jax.training.checking import check_config
+from lpips_jax.training import checkpoints, multihost, sharding, step_program, warm_start
 from lpips_jax.training.logs import Pace, RunLog
-from lpips_jax.training.planning import programs
+from lpips_jax.training.previews import View, make_preview
 from lpips_jax.training.state import TrainState
 from lpips_jax.training.tasks import Frozen, load_frozen, make_task
-from lpips_jax.training.viewing import View, make_view
+from lpips_jax.training.validation import check_config
 
 LAG = 2  # steps after which a step's metrics are read: the device is then busy with the next, and never waits
 
@@ -64,7 +63,7 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
   if workdir.is_file():
     raise UserError(f'--workdir={workdir} is a file: give a directory')
   workdir.mkdir(parents=True, exist_ok=True)
-  with hosts.preemption() as told_to_stop:  # for all that the run holds: SIGTERM would be raised in its tidying up
+  with multihost.preemption() as told_to_stop:  # for all that the run holds: SIGTERM would be raised in its tidying up
     return _train(config, workdir, open_data, told_to_stop)
 
 
@@ -77,7 +76,7 @@ def _train(
     checkpointer = stack.enter_context(checkpoints.open_run(workdir / 'checkpoint', config))
 
     # ---- network, data, and the state, new or resumed
-    start = starting.find_start(config, workdir / 'checkpoint')
+    start = warm_start.find_start(config, workdir / 'checkpoint')
     frozen = load_frozen(config, workdir / 'checkpoint')
     task = make_task(config, frozen, start)
     data = open_data(config)
@@ -99,7 +98,9 @@ def _train(
     pace = Pace(config, _flops(config, frozen, lowered), mesh.devices)
     step = lowered.compile()
     log = None if jax.process_index() else stack.enter_context(RunLog(workdir, config.steps, done, config.task))
-    run = Run(config, workdir, evaluate, weights, eval_batches, data.clips, make_view(config, frozen), pace, log)
+    run = RunContext(
+      config, workdir, evaluate, weights, eval_batches, data.clips, make_preview(config, frozen), pace, log
+    )
 
     # ---- the loop
     pending, damaged = deque(), 0
@@ -109,7 +110,7 @@ def _train(
       batch = next(data.batches)
       ids, damaged = batch.pop('id'), damaged + int(batch.pop('skipped').sum())
       state, metrics = step(state, sharding.put_batch(batch, mesh), weights)
-      pending.append(Made(n, metrics, ids, damaged))
+      pending.append(MadeStep(n, metrics, ids, damaged))
       _read(run, pending, LAG)
       # Evaluated on this state, then saved with what the evaluation opened, and only then the next batch is drawn: a
       # resumed run finds everything as it was.
@@ -136,7 +137,7 @@ def _train(
 
 
 @dataclass(frozen=True)
-class Run:
+class RunContext:
   """What stays the same throughout a run."""
 
   config: ConfigDict
@@ -150,7 +151,7 @@ class Run:
   log: RunLog | None  # of the first process
 
 
-class Made(NamedTuple):
+class MadeStep(NamedTuple):
   """A step that was made, perhaps not yet by the device."""
 
   step: int
@@ -163,7 +164,7 @@ def _due(n: int, every: int, config: ConfigDict) -> bool:
   return n % every == 0 or n == config.steps
 
 
-def _read(run: Run, pending: deque[Made], keep: int = 0) -> None:
+def _read(run: RunContext, pending: deque[MadeStep], keep: int = 0) -> None:
   """Reads the metrics of all steps made but the last `keep`, and logs those that are to be logged.
 
   Raises:
@@ -180,7 +181,7 @@ def _read(run: Run, pending: deque[Made], keep: int = 0) -> None:
         run.log.train(made.step, values | run.pace.rates(made.step) | damaged)
 
 
-def _require_finite(run: Run, made: Made, values: dict[str, float]) -> None:
+def _require_finite(run: RunContext, made: MadeStep, values: dict[str, float]) -> None:
   """Raises FloatingPointError unless all metrics are finite; leaves a file that says which clips the batch was made of.
 
   The state of this step was not saved: whoever saves reads all metrics first, the norm of the gradient among them.
@@ -199,7 +200,7 @@ def _require_finite(run: Run, made: Made, values: dict[str, float]) -> None:
   )
 
 
-def _evaluated(run: Run, n: int, state: TrainState) -> tuple[TrainState, dict[str, float]]:
+def _evaluated(run: RunContext, n: int, state: TrainState) -> tuple[TrainState, dict[str, float]]:
   """Logs what the moving average is worth and what there is to see; opens the sync loss once it is earned."""
   with run.pace.paused():
     results = [run.evaluate(state.average, batch, run.weights) for batch in run.eval_batches]
@@ -224,7 +225,7 @@ def _flops(config: ConfigDict, frozen: Frozen, lowered: Any) -> float | None:
     counted = lowered.cost_analysis()  # which GPUs and TPUs cannot say
     if counted:
       return counted['flops']
-  return programs.count_flops(config, frozen)
+  return step_program.count_flops(config, frozen)
 
 
 def _say(line: str) -> None:

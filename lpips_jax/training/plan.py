@@ -14,9 +14,9 @@ from pathlib import Path
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
-from lpips_jax import cli
-from lpips_jax.files import write_whole
-from lpips_jax.training.planning import environment
+from lpips_jax.core import cli
+from lpips_jax.core.files import write_whole
+from lpips_jax.planning import environment
 
 config_flags.DEFINE_config_file('config', None, 'What to train: a file of configs/.', lock_config=True)
 flags.DEFINE_string('topology', 'local', "TPUs and their grid, such as v5e:4x4, GPUs, such as h200:8, or 'local'.")
@@ -39,8 +39,10 @@ def main() -> None:
   if topology != 'local':
     environment.set_apart()
 
-  from lpips_jax.training.checking import check_config  # here, so that JAX sees that environment
-  from lpips_jax.training.planning import estimates, programs, topologies
+  from lpips_jax.planning import estimates, topologies
+  from lpips_jax.planning.programs import Program
+  from lpips_jax.training import step_program
+  from lpips_jax.training.validation import check_config  # here, so that JAX sees that environment
 
   mesh = topologies.mesh_of(topology)
   if flags.FLAGS.batch_per_chip:
@@ -48,12 +50,20 @@ def main() -> None:
   check_config(config)
   _check_batch(config, mesh.devices.size)
 
-  program = programs.compile_step(config, mesh, flags.FLAGS.level)
+  program = step_program.compile_step(config, mesh, flags.FLAGS.level)
   if flags.FLAGS.hlo:
     write_whole(Path(flags.FLAGS.hlo), program.text)
-  figures = estimates.figures(config, mesh, program) | {'topology': topology, 'level': flags.FLAGS.level or 'default'}
+  parameters, flops = step_program.parameters(config), step_program.count_flops(config)
+  figures = estimates.figures(config, mesh, program, parameters, flops)
+  figures |= {'topology': topology, 'level': flags.FLAGS.level or 'default'}
   if flags.FLAGS.largest:
-    figures |= estimates.largest_batch(config, mesh, program, flags.FLAGS.level, flags.FLAGS.verify)
+
+    def compile_at(per_chip: int) -> Program:
+      other = ConfigDict(config.to_dict())
+      other.data.batch_size = per_chip * mesh.devices.size
+      return step_program.compile_step(other, mesh, flags.FLAGS.level)
+
+    figures |= estimates.largest_batch(config, mesh, program, compile_at, flags.FLAGS.verify)
   print(estimates.table(figures))
   if flags.FLAGS.output:
     write_whole(Path(flags.FLAGS.output), json.dumps(figures, indent=2) + '\n')

@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 from absl import flags
 
-from lpips_jax import cli, pages
-from lpips_jax.cli import UserError
-from lpips_jax.files import write_whole
+from lpips_jax.core import cli, html
+from lpips_jax.core.errors import UserError
+from lpips_jax.core.files import write_whole
 
 TRAIN, EVAL = 'train', 'eval'  # kinds of lines
 OPEN, DAMAGED = 'sync_open', 'damaged_records'  # scalars that are said in words
@@ -38,7 +38,7 @@ LOG_SPAN = 100  # from how many times the least value on the scale is logarithmi
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class RunRecord:
   """What a run has left so far.
 
   Attributes:
@@ -106,7 +106,7 @@ def main() -> None:
   print(f'{run.title}: step {run.steps}\nlook at {output}')
 
 
-def read_run(workdir: Path) -> Run:
+def read_run(workdir: Path) -> RunRecord:
   """Reads what train.py has left in its --workdir so far; pictures and videos are listed, not read.
 
   Raises:
@@ -120,7 +120,7 @@ def read_run(workdir: Path) -> Run:
   curves, left_out = _read_curves(log.read_text(encoding='utf-8', errors='replace'))
   if not curves:
     raise UserError(f'{log} has no scalars yet: wait until the run has made its first config.log_every steps')
-  return Run(
+  return RunRecord(
     workdir,
     _read_config(workdir / 'checkpoint' / 'config.json'),
     curves,
@@ -131,9 +131,9 @@ def read_run(workdir: Path) -> Run:
   )
 
 
-def write_page(path: Path, run: Run) -> None:
+def write_page(path: Path, run: RunRecord) -> None:
   """Writes a run as a page that needs no other file; it depends on nothing but the run."""
-  write_whole(path, pages.page(run.title, _sections(run)))
+  write_whole(path, html.page(run.title, _sections(run)))
 
 
 # ---- reading
@@ -188,14 +188,14 @@ def _step(path: Path) -> int:
 # ---- sections
 
 
-def _sections(run: Run) -> Iterator[tuple[str, str]]:
+def _sections(run: RunRecord) -> Iterator[tuple[str, str]]:
   yield 'Summary', _facts(run) + _values(run)
   names = [name for name in run.curves if name not in (OPEN, DAMAGED, *PACE)]
   names.sort(key=lambda name: name != 'loss')  # that is what most look for first
-  yield 'Curves', pages.paragraph(_legend(run), quiet=True) + pages.gallery(_curve(name, run) for name in names)
+  yield 'Curves', html.paragraph(_legend(run), quiet=True) + html.gallery(_curve(name, run) for name in names)
   paces = [name for name in PACE if name in run.curves]
   if paces:
-    yield 'Throughput', pages.gallery(_curve(name, run) for name in paces)
+    yield 'Throughput', html.gallery(_curve(name, run) for name in paces)
   if run.samples:
     yield 'Samples', _pictures(run.samples)
   if run.videos:
@@ -205,17 +205,17 @@ def _sections(run: Run) -> Iterator[tuple[str, str]]:
   yield 'Config', _config(run)
 
 
-def _facts(run: Run) -> str:
+def _facts(run: RunRecord) -> str:
   rows = [('task', run.task or 'unknown: there is no config'), ('steps', run.steps)]
   if OPEN in run.curves:
     rows.append(('sync loss', 'not open yet' if run.opened is None else f'open since step {run.opened:,}'))
   rows.append(('damaged records left out', f'{run.damaged:,}'))
   if run.left_out:
     rows.append(('lines of metrics.jsonl that could not be used', f'{run.left_out:,}'))
-  return pages.table(rows)
+  return html.table(rows)
 
 
-def _values(run: Run) -> str:
+def _values(run: RunRecord) -> str:
   """A table of every scalar's last values, and of the least and the greatest of all its evaluations."""
   rows = []
   for name, kinds in run.curves.items():
@@ -227,10 +227,10 @@ def _values(run: Run) -> str:
     greatest = min(found, key=lambda pair: (-pair[0], pair[1]), default=(None, None))
     rows.append((name, *last, *(found[0] if found else (None, None)), *greatest))
   head = '', 'train, last', 'eval, last', 'eval, least', 'at step', 'eval, greatest', 'at step'
-  return pages.table(rows, head, DIGITS)
+  return html.table(rows, head, DIGITS)
 
 
-def _legend(run: Run) -> str:
+def _legend(run: RunRecord) -> str:
   text = (
     'Blue: training, faint as logged and, where there are many points, bold as smoothed; orange: evaluation, of the '
     'moving average. The scale is logarithmic where values span more than two decades.'
@@ -238,12 +238,12 @@ def _legend(run: Run) -> str:
   return text if run.opened is None else f'{text} Dashed: the sync loss opened.'
 
 
-def _curve(name: str, run: Run) -> str:
+def _curve(name: str, run: RunRecord) -> str:
   """A scalar over steps, as a plot."""
   curves = {kind: _finite(values) for kind, values in run.curves[name].items()}
   everything = np.concatenate([values for _, values in curves.values()])
   if not len(everything):
-    return pages.paragraph(f'{name}: no value is finite', quiet=True)
+    return html.paragraph(f'{name}: no value is finite', quiet=True)
   first, last = _span(run)
   margin = max(last - first, 1) / 50
 
@@ -260,26 +260,26 @@ def _curve(name: str, run: Run) -> str:
       _draw_training(axes, *curves[TRAIN])
     if EVAL in curves:
       marker = 'o' if len(curves[EVAL][0]) <= FEW else ''
-      axes.plot(*curves[EVAL], color=pages.SECOND, linewidth=1.5, marker=marker, markersize=3, zorder=3)
+      axes.plot(*curves[EVAL], color=html.SECOND, linewidth=1.5, marker=marker, markersize=3, zorder=3)
     if run.opened is not None:
-      axes.axvline(run.opened, color=pages.INK, linestyle='--', linewidth=0.8)
+      axes.axvline(run.opened, color=html.INK, linestyle='--', linewidth=0.8)
     axes.xaxis.set_major_formatter(EngFormatter(sep=''))
     axes.locator_params(axis='x', integer=True, nbins=7)
 
-  return pages.plot(draw, 4.7, 2.3, name)
+  return html.plot(draw, 4.7, 2.3, name)
 
 
 def _draw_training(axes: Any, steps: np.ndarray, values: np.ndarray) -> None:
   """Draws (n,) values: as they are, or of each of many stretches the least and the greatest, and a moving average."""
   if len(steps) <= FEW:
-    axes.plot(steps, values, color=pages.ACCENT, linewidth=1.5, marker='.')
+    axes.plot(steps, values, color=html.ACCENT, linewidth=1.5, marker='.')
     return
   places = np.unique(np.linspace(0, len(steps), COLUMNS, endpoint=False).astype(int))
   least, greatest = (pick.reduceat(values, places) for pick in (np.minimum, np.maximum))
-  axes.fill_between(steps[places], least, greatest, color=pages.ACCENT, alpha=0.3, linewidth=0.8)
+  axes.fill_between(steps[places], least, greatest, color=html.ACCENT, alpha=0.3, linewidth=0.8)
   counts = np.diff(places, append=len(steps))
   middles, means = (np.add.reduceat(each, places) / counts for each in (steps, values))
-  axes.plot(middles, _smoothed(means), color=pages.ACCENT, linewidth=1.5)
+  axes.plot(middles, _smoothed(means), color=html.ACCENT, linewidth=1.5)
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:
@@ -295,7 +295,7 @@ def _finite(values: dict[int, float]) -> tuple[np.ndarray, np.ndarray]:
   return tuple(points[np.isfinite(points[:, 1])].T)
 
 
-def _span(run: Run) -> tuple[int, int]:
+def _span(run: RunRecord) -> tuple[int, int]:
   """The first and the last step of all curves, so that all plots have one scale."""
   steps = [step for kinds in run.curves.values() for values in kinds.values() for step in values]
   return min(steps), max(steps)
@@ -305,7 +305,7 @@ def _pictures(paths: Sequence[Path]) -> str:
   """The last picture large, then some of those before, evenly spread, the first among them."""
   *before, last = paths
   chosen = np.linspace(0, len(before) - 1, min(EARLIER, len(before))).round().astype(int)
-  return _picture(last, WIDTH) + pages.gallery(_picture(before[k], THUMBNAIL) for k in chosen)
+  return _picture(last, WIDTH) + html.gallery(_picture(before[k], THUMBNAIL) for k in chosen)
 
 
 def _picture(path: Path, width: int) -> str:
@@ -316,27 +316,27 @@ def _picture(path: Path, width: int) -> str:
   coded = path.read_bytes()
   pixels = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_COLOR) if coded else None
   if pixels is None:
-    return pages.paragraph(f'{caption} ({path.parent.name}/{path.name} cannot be read)')
+    return html.paragraph(f'{caption} ({path.parent.name}/{path.name} cannot be read)')
   pixels, large = pixels[..., ::-1], width == WIDTH
   if not large and pixels.shape[1] > width:
     height = max(1, round(width * pixels.shape[0] / pixels.shape[1]))
     pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
   shown = min(width, pixels.shape[1] * (ENLARGED if large else 1))
-  return pages.figure(pages.image(pixels, caption, large and len(coded) <= LOSSLESS_BYTES, shown), caption)
+  return html.figure(html.image(pixels, caption, large and len(coded) <= LOSSLESS_BYTES, shown), caption)
 
 
 def _video(path: Path) -> str:
   name, size = f'{path.parent.name}/{path.name}', path.stat().st_size
   if size > VIDEO_BYTES:
-    return pages.paragraph(f'step {_step(path):,}: {name} is too large for this page, {size / 1e6:.1f} MB')
+    return html.paragraph(f'step {_step(path):,}: {name} is too large for this page, {size / 1e6:.1f} MB')
   caption = f'step {_step(path):,}'
-  return pages.figure(pages.video(path.read_bytes(), caption), caption)
+  return html.figure(html.video(path.read_bytes(), caption), caption)
 
 
-def _config(run: Run) -> str:
+def _config(run: RunRecord) -> str:
   if run.config is None:
-    return pages.paragraph('There is no checkpoint/config.json that can be read.')
-  return pages.table(_flat(run.config))
+    return html.paragraph('There is no checkpoint/config.json that can be read.')
+  return html.table(_flat(run.config))
 
 
 def _flat(config: dict[str, Any], prefix: str = '') -> Iterator[tuple[str, str]]:

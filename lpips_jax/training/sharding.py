@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 
 
 def make_mesh(batch_size: int, parts: int = 1) -> Mesh:

@@ -10,13 +10,14 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from lpips_jax import models, perceptual, pretrained
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.models import SyncExpert
-from lpips_jax.training import expert_step, generator_step, starting
+from lpips_jax.models.initialise import init_variables
+from lpips_jax.training import expert_step, generator_step, warm_start
 from lpips_jax.training.checkpoints import keep_frozen
 from lpips_jax.training.optimizer import learning_rate, make_optimizer
-from lpips_jax.training.starting import Start
-from lpips_jax.training.state import Adversary, TrainState, init_variables
+from lpips_jax.training.state import Adversary, TrainState
+from lpips_jax.training.warm_start import Start
 
 ANEW = Start()
 
@@ -57,7 +58,7 @@ def make_task(config: ConfigDict, frozen: Frozen, start: Start = ANEW) -> Task:
   Args:
     config: of the run.
     frozen: from `load_frozen`.
-    start: from `starting.find_start`; anew by default.
+    start: from `warm_start.find_start`; anew by default.
   """
   rate = learning_rate(config.optimizer, config.data.batch_size, config.steps)
   optimizer = make_optimizer(config.optimizer, rate)
@@ -156,10 +157,10 @@ def _first_variables(config: ConfigDict, model: Any, frozen: Frozen, start: Star
     return variables
   given = False
   if start.base is not None:
-    variables, found = starting.start_from(variables, start)
-    given = starting.has_audio_encoder(found)
+    variables, found = warm_start.start_from(variables, start)
+    given = warm_start.has_audio_encoder(found)
     if jax.process_index() == 0:
-      print(starting.told(found, start), flush=True)
+      print(warm_start.told(found, start), flush=True)
   if config.get('audio_encoder_from_expert') and not given:
     variables = _grafted(variables, _audio_encoder(frozen.weights['expert']))
   return variables
@@ -207,7 +208,7 @@ def _named_expert(config: ConfigDict) -> str | Path:
     return config.sync_expert
   try:
     beside = pretrained.find(config.init_from) / pretrained.SYNC_EXPERT
-  except UserError:  # of a run that goes on without its base; else `starting.find_start` has told
+  except UserError:  # of a run that goes on without its base; else `warm_start.find_start` has told
     return ''
   return beside if beside.is_dir() else ''
 

@@ -9,8 +9,8 @@ from benchmarks import dub_beside_torch, films, sequential, side_by_side
 from benchmarks.dub_beside_torch import IN_OUR_ENGINE, Dub
 from benchmarks.generator import Frames
 from benchmarks.side_by_side import OURS
-from lpips_jax.cli import UserError
-from lpips_jax.media.video import probe, read_frames
+from lpips_jax.core.errors import UserError
+from lpips_jax.media.video_reader import probe, read_frames
 
 ROWS = 'released_recipe', 'eager_float32'
 

@@ -11,7 +11,7 @@ from benchmarks.side_by_side import OURS
 from benchmarks.torch_reference import loaders
 from data_pipeline.corpora.talking_faces.clips import draw_clip
 from data_pipeline.records import encode_frame, make_record
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 
 SIZE = benchmark.SIZE
 

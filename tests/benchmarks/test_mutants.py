@@ -6,7 +6,7 @@ import json
 import pytest
 
 from benchmarks import mutants
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 
 SOURCE = '''"""Says 1 + 1."""
 

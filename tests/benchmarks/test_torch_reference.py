@@ -16,8 +16,8 @@ from benchmarks.random_weights import with_statistics
 from benchmarks.torch_reference import inference, losses, networks, recipes, released, steps, weights
 from lpips_jax import losses as our_losses
 from lpips_jax import models, perceptual
+from lpips_jax.models.initialise import init_variables
 from lpips_jax.models.inputs import generator_faces
-from lpips_jax.training.state import init_variables
 from lpips_jax.training.tasks import make_task
 
 RNG = np.random.default_rng(0)

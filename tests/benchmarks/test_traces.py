@@ -7,8 +7,8 @@ import jax
 import pytest
 
 from benchmarks import roofline, traces
-from lpips_jax.cli import UserError
-from lpips_jax.training.planning.roofline import Peak
+from lpips_jax.core.errors import UserError
+from lpips_jax.planning.roofline import Peak
 
 
 def event(process, line, name, duration, kind='X'):

@@ -12,11 +12,11 @@ from collections import namedtuple
 import grain
 import numpy as np
 import pytest
-from conftest import ROOT
 from orbax.checkpoint import v1 as ocp
+from runs import ROOT
 
 from data_pipeline.batches import Batches
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 
 Usage = namedtuple('Usage', 'total used free')
 MIB = 1 << 20

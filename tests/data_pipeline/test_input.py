@@ -11,8 +11,8 @@ import time
 import grain
 import numpy as np
 import pytest
-from conftest import tiny_config
 from orbax.checkpoint import v1 as ocp
+from runs import tiny_config
 
 from data_pipeline import corpora
 from data_pipeline import input as data
@@ -20,8 +20,8 @@ from data_pipeline.batches import Batches
 from data_pipeline.corpora.talking_faces.clips import SPLITS, clip_record
 from data_pipeline.records import text
 from data_pipeline.windows import GeneratorWindows
-from lpips_jax.cli import UserError
-from lpips_jax.media.audio import mel_windows
+from lpips_jax.audio.mel import mel_windows
+from lpips_jax.core.errors import UserError
 
 RECORDS = 23  # no number of processes divides it
 

@@ -12,7 +12,7 @@ import pytest
 from data_pipeline import corpora
 from data_pipeline.inspect import draw_windows, survey, write_page
 from data_pipeline.records import part_of_record
-from lpips_jax.media.audio import mel_windows
+from lpips_jax.audio.mel import mel_windows
 
 
 class Records(Sequence):

@@ -5,12 +5,12 @@ import dataclasses
 import grain
 import numpy as np
 import pytest
-from conftest import tiny_config
+from runs import tiny_config
 
 from data_pipeline import input as data
 from data_pipeline.corpora.talking_faces.clips import clip_record
 from data_pipeline.mixtures import Part, parts_of
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 
 MIXTURE = 'talking_faces/tiny:1,talking_faces/small:3'
 

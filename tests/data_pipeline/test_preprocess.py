@@ -13,15 +13,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
+from runs import ROOT
 from videos import SIDE, beside, face_frames, write_mp4
 
 from data_pipeline import corpora
 from data_pipeline.preparation import local, store
 from data_pipeline.preparation.cluster import cut_on_cluster
 from data_pipeline.preparation.layouts import RawClip
-from data_pipeline.preparation.store import Outcome
-from lpips_jax.cli import UserError
+from data_pipeline.preparation.store import ClipResult
+from lpips_jax.core.errors import UserError
 
 KILLS = 20
 SHRUNK = {  # configs/lrs2.py, until two steps of it are a matter of seconds
@@ -193,7 +193,7 @@ def deadly(raw):
   """Cuts like a decoder that is brought down by one file, and stumbles over another."""
   if raw.id == 'poison':
     os._exit(139)
-  return Outcome(raw.id)
+  return ClipResult(raw.id)
 
 
 def test_a_clip_that_kills_its_worker_is_rejected_alone():
@@ -222,12 +222,12 @@ def test_a_cluster_makes_the_same_clips(archive, prepared, tmp_path):
 def test_workers_of_a_cluster_that_share_a_gpu_do_not_take_all_of_it(tmp_path, monkeypatch):
   monkeypatch.delenv('XLA_PYTHON_CLIENT_PREALLOCATE', raising=False)
 
-  def make_judge():
+  def make_sync_filter():
     (tmp_path / 'found').write_text(os.environ.get('XLA_PYTHON_CLIENT_PREALLOCATE', ''))
     return lambda outcome: outcome
 
   clips = [RawClip('a', 'one', 'train', tmp_path / 'a.mp4')]
-  cut_on_cluster(clips, lambda raw: Outcome(raw.id), make_judge, tmp_path / 'out', 'DirectRunner')
+  cut_on_cluster(clips, lambda raw: ClipResult(raw.id), make_sync_filter, tmp_path / 'out', 'DirectRunner')
   assert (tmp_path / 'found').read_text() == 'false'
 
 
@@ -267,7 +267,7 @@ def test_one_run_at_a_time(tmp_path):
 def test_what_may_not_be_the_clips_fault_is_tried_again(tmp_path):
   (tmp_path / 'out').mkdir()
   for again in (True, False):
-    store.write_outcome(tmp_path / 'out', Outcome('a/b', rejected=[('a/b', 'no memory')], again=again))
+    store.write_clip_result(tmp_path / 'out', ClipResult('a/b', rejected=[('a/b', 'no memory')], again=again))
     assert store.is_done(tmp_path / 'out', 'a/b') != again
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from data_pipeline.corpora.prepared import parts
 from data_pipeline.records import clip_features, decode_frames, encode_frame, make_record, part_of_record
-from lpips_jax.media.audio import melspectrogram
-from lpips_jax.media.loudness import levelled
+from lpips_jax.audio.loudness import levelled
+from lpips_jax.audio.mel import melspectrogram
 
 
 def _smooth_frames(n, size=48):

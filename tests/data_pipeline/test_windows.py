@@ -10,8 +10,8 @@ from hypothesis import strategies as some
 from data_pipeline.corpora.talking_faces.clips import clip_record, draw_clip
 from data_pipeline.records import decode_frames, encode_frame
 from data_pipeline.windows import ExpertWindows, GeneratorWindows, _spread_starts, draw_starts, silent_starts
-from lpips_jax.media.audio import mel_windows, melspectrogram
-from lpips_jax.media.phones import PHONES, phone_track
+from lpips_jax.audio.mel import mel_windows, melspectrogram
+from lpips_jax.audio.phones import PHONES, phone_track
 
 
 @pytest.fixture(scope='module')

@@ -4,78 +4,19 @@ import itertools
 import json
 import os
 import shutil
-import wave
 from fractions import Fraction
 
 import cv2
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
+from painter import BOX, MOUTH, Painter, write_boxes, write_clip, write_speech
 
 from data_pipeline.corpora.talking_faces.clips import draw_clip
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.dubbing import dub
-from lpips_jax.media.faces import crop
-from lpips_jax.media.sound import load_speech
-from lpips_jax.media.video import VideoInfo, probe, read_frames
-from lpips_jax.media.writing import write_video
-
-BOX = [30, 20, 90, 84]
-MOUTH = slice(60, 74), slice(50, 70)  # well inside the pasted part of the box
-
-
-class Painter:
-  """A generator that answers with its reference, its mouth black in silence and white in speech."""
-
-  config = ConfigDict({'task': 'generator', 'model': {'image_size': 32}, 'data': {'lead': 2.0}})
-
-  def __init__(self):
-    self.shapes = []
-
-  def __call__(self, faces, mels):
-    faces, mels = np.asarray(faces), np.asarray(mels)
-    self.shapes.append((faces.shape, mels.shape))
-    self.faces = faces
-    painted = faces[..., 3:].copy()
-    painted[:, 20:27, 10:22] = (mels[:, :, 8].max(1) > -3)[
-      :, None, None, None
-    ]  # the frame's own moment, with a lead of 2
-    return painted
-
-
-def write_clip(path, n, rate=Fraction(25), width=120, height=96):
-  with write_video(path, VideoInfo(width, height, rate)) as write:
-    for k in range(n):
-      write(np.full((height, width, 3), 60 + 4 * k, np.uint8))
-  return path
-
-
-def write_speech(path, silent, loud):
-  """Seconds of silence, then of noise."""
-  samples = np.zeros(round(16000 * (silent + loud)))
-  samples[round(16000 * silent) :] = 0.3 * np.random.default_rng(0).standard_normal(
-    len(samples) - round(16000 * silent)
-  )
-  with wave.open(str(path), 'wb') as file:
-    file.setparams((1, 2, 16000, 0, 'NONE', ''))
-    file.writeframes((np.clip(samples, -1, 1) * 32767).astype('<i2').tobytes())
-  return path
-
-
-def write_boxes(path, n, without=()):
-  path.write_text(json.dumps([None if k in without else BOX for k in range(n)]))
-  return path
-
-
-@pytest.fixture
-def media(tmp_path):
-  """A clip of 20 frames, 1.6 s of speech that starts after 0.8 s, boxes, and where to write."""
-  return {
-    'face': write_clip(tmp_path / 'face.mp4', 20),
-    'audio': write_speech(tmp_path / 'speech.wav', 0.8, 0.8),
-    'boxes': write_boxes(tmp_path / 'boxes.json', 20),
-    'output': tmp_path / 'out.mp4',
-  }
+from lpips_jax.faces.cropping import crop
+from lpips_jax.media.speech import load_speech
+from lpips_jax.media.video_reader import probe, read_frames
 
 
 @pytest.mark.parametrize(('length', 'frames'), [('audio', 40), ('video', 20), ('shortest', 20)])

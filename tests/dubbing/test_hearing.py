@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_engine import Painter, write_boxes, write_clip
+from painter import Painter, write_boxes, write_clip
 
 from lpips_jax.dubbing import dub
 from lpips_jax.dubbing.engine import _expected, _until
-from lpips_jax.media.sound import write_speech
-from lpips_jax.media.video import VideoInfo, probe
+from lpips_jax.media.speech import write_speech
+from lpips_jax.media.video_reader import VideoInfo, probe
 
 LEAD = Fraction(2, 25)  # seconds: of a generator that was trained with two frames of 25 a second
 RATES = Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(50), Fraction(60000, 1001)

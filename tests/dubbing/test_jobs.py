@@ -7,15 +7,15 @@ import os
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_engine import Painter, media  # noqa: F401 (a fixture)
+from painter import Painter
 
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.dubbing.engine import Dubber
 from lpips_jax.dubbing.jobs import Job, dub_all, read_jobs
-from lpips_jax.media.video import probe
+from lpips_jax.media.video_reader import probe
 
 
-def write_jobs(media, names, faces=None, header='face,audio,output', extra=None):  # noqa: F811
+def write_jobs(media, names, faces=None, header='face,audio,output', extra=None):
   directory = media['output'].parent
   rows = [
     f'{(faces or {}).get(name, media["face"])},{media["audio"]},{directory / name}{(extra or {}).get(name, "")}'
@@ -31,7 +31,7 @@ def results(jobs):
     return list(csv.DictReader(file))
 
 
-def test_a_list_goes_on_past_a_failure(media, tmp_path, capsys):  # noqa: F811
+def test_a_list_goes_on_past_a_failure(media, tmp_path, capsys):
   jobs = write_jobs(media, ['a.mp4', 'b.mp4', 'c.mp4'], {'b.mp4': tmp_path / 'gone.mp4'})
   with pytest.raises(UserError, match='1 of the 3 jobs'):
     dub_all(jobs, Dubber(Painter()), {'boxes': media['boxes']})
@@ -42,7 +42,7 @@ def test_a_list_goes_on_past_a_failure(media, tmp_path, capsys):  # noqa: F811
   assert [row['frames'] for row in table] == ['40', '0', '40'] and 'gone.mp4 does not exist' in table[1]['note']
 
 
-def test_a_fault_of_the_generator_fails_one_job(media, tmp_path):  # noqa: F811
+def test_a_fault_of_the_generator_fails_one_job(media, tmp_path):
   painter = Painter()
 
   def fails(faces, mels):
@@ -59,7 +59,7 @@ def test_a_fault_of_the_generator_fails_one_job(media, tmp_path):  # noqa: F811
   assert results(jobs)[0]['note'] == 'RuntimeError: no memory'
 
 
-def test_what_is_done_is_not_done_again(media, tmp_path, capsys):  # noqa: F811
+def test_what_is_done_is_not_done_again(media, tmp_path, capsys):
   jobs = write_jobs(media, ['a.mp4', 'b.mp4', 'c.mp4'])
 
   def done():
@@ -77,7 +77,7 @@ def test_what_is_done_is_not_done_again(media, tmp_path, capsys):  # noqa: F811
   assert done() == 1 and len(results(jobs)) == 3
 
 
-def test_rows_have_options(media, tmp_path):  # noqa: F811
+def test_rows_have_options(media, tmp_path):
   extra = {'a.mp4': ',video,,', 'b.mp4': ',,7,true', 'c.mkv': ',shortest,,'}
   jobs = write_jobs(media, list(extra), header='face,audio,output,length,crf,all_faces', extra=extra)
   with pytest.raises(UserError, match='1 of the 3 jobs'):  # all faces and boxes exclude each other
@@ -86,7 +86,7 @@ def test_rows_have_options(media, tmp_path):  # noqa: F811
   assert 'give one of them' in results(jobs)[1]['note']
 
 
-def test_processes_share_a_list(media, tmp_path):  # noqa: F811
+def test_processes_share_a_list(media, tmp_path):
   jobs = write_jobs(media, ['a.mp4', 'b.mp4', 'c.mp4'])
   for process, expected in ((0, {'a.mp4', 'c.mp4'}), (1, {'a.mp4', 'b.mp4', 'c.mp4'})):
     dub_all(jobs, Dubber(Painter()), {'boxes': media['boxes']}, process, 2)
@@ -96,7 +96,7 @@ def test_processes_share_a_list(media, tmp_path):  # noqa: F811
     dub_all(jobs, Dubber(Painter()), {}, 2, 2)
 
 
-def test_what_would_be_lost_is_told_at_once(media, tmp_path):  # noqa: F811
+def test_what_would_be_lost_is_told_at_once(media, tmp_path):
   jobs = write_jobs(media, ['a.mp4', 'b.mp4'])
   with pytest.raises(UserError, match='columns of the list'):
     dub_all(jobs, Dubber(Painter()), {'boxes': media['boxes'], 'preview': tmp_path / 'preview.mp4'})

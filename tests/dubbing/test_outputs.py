@@ -7,18 +7,18 @@ from fractions import Fraction
 import cv2
 import numpy as np
 import pytest
-from test_engine import BOX, MOUTH, Painter, media, write_clip, write_speech  # noqa: F401 (media is a fixture)
+from painter import MOUTH, Painter, write_speech
 
 from data_pipeline.corpora.talking_faces.clips import draw_clip
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.dubbing import dub, engine
 from lpips_jax.dubbing.engine import Dubber
 from lpips_jax.dubbing.options import Options
 from lpips_jax.dubbing.stages import profile
-from lpips_jax.media import writing
-from lpips_jax.media.sound import load_speech
-from lpips_jax.media.video import VideoInfo, probe, read_frames
-from lpips_jax.media.writing import write_video
+from lpips_jax.media import video_writer
+from lpips_jax.media.speech import load_speech
+from lpips_jax.media.video_reader import VideoInfo, probe, read_frames
+from lpips_jax.media.video_writer import write_video
 
 
 def write_faces(path, speakers, n=20, side=256):
@@ -62,7 +62,7 @@ def test_all_faces_or_one_of_them(tmp_path):
     changed(face_at=(2, 3, 9))
 
 
-def test_a_preview_shows_source_face_and_result(media, tmp_path):  # noqa: F811
+def test_a_preview_shows_source_face_and_result(media, tmp_path):
   dub(**media, checkpoint=Painter(), preview=tmp_path / 'preview.mp4')
   info = probe(tmp_path / 'preview.mp4')
   assert (info.width, info.height, info.frames) == (450 + 360 + 450, 360, 40)
@@ -74,14 +74,14 @@ def test_a_preview_shows_source_face_and_result(media, tmp_path):  # noqa: F811
   assert last[240:290, 450 + 130 : 450 + 240].mean() > 230  # the generated mouth
 
 
-def test_a_preview_of_a_crowd(media):  # noqa: F811
+def test_a_preview_of_a_crowd(media):
   crowd = [[x, y, x + 8, y + 8] for x in range(0, 110, 5) for y in range(0, 80, 5)]
   media['boxes'].write_text(json.dumps([crowd]))
   dub(**media, checkpoint=Painter(), length='video', preview=media['output'].with_name('preview.mp4'))
   assert len(crowd) > 350 and probe(media['output']).frames == 20
 
 
-def test_a_preview_that_fails_leaves_no_dub(media, tmp_path, monkeypatch):  # noqa: F811
+def test_a_preview_that_fails_leaves_no_dub(media, tmp_path, monkeypatch):
   before = sorted(tmp_path.iterdir())
 
   @contextlib.contextmanager
@@ -95,14 +95,14 @@ def test_a_preview_that_fails_leaves_no_dub(media, tmp_path, monkeypatch):  # no
   assert sorted(tmp_path.iterdir()) == before
 
 
-def test_outputs_must_differ(media, tmp_path):  # noqa: F811
+def test_outputs_must_differ(media, tmp_path):
   with pytest.raises(UserError, match='must be different'):
     dub(**media, checkpoint=Painter(), preview=media['output'])
   with pytest.raises(UserError, match='does not exist'):
     dub(**media, checkpoint=Painter(), save_boxes=tmp_path / 'nowhere' / 'boxes.json')
 
 
-def test_the_profile_names_every_stage(media):  # noqa: F811
+def test_the_profile_names_every_stage(media):
   dubber = Dubber(Painter(), progress=False)
   dubber.dub(media['face'], media['audio'], media['output'], Options(boxes=media['boxes']))
   table = profile(dubber.times, dubber.seconds)
@@ -111,7 +111,7 @@ def test_the_profile_names_every_stage(media):  # noqa: F811
   assert dubber.frames == 40
 
 
-def test_what_all_dubs_took_is_added_up(media):  # noqa: F811
+def test_what_all_dubs_took_is_added_up(media):
   dubber = Dubber(Painter(), progress=False)
   for _ in range(2):
     dubber.dub(media['face'], media['audio'], media['output'], Options(boxes=media['boxes']))
@@ -119,7 +119,7 @@ def test_what_all_dubs_took_is_added_up(media):  # noqa: F811
   assert dubber.all_seconds > dubber.seconds
 
 
-def test_a_link_is_written_through(media, tmp_path):  # noqa: F811
+def test_a_link_is_written_through(media, tmp_path):
   (tmp_path / 'elsewhere').mkdir()
   media['output'].symlink_to(tmp_path / 'elsewhere' / 'real.mp4')
   for _ in range(2):  # the first makes what the link points to, the second replaces it
@@ -142,7 +142,7 @@ def test_only_what_fails_in_writing_is_blamed_on_the_output(tmp_path, monkeypatc
   def full(*_):
     raise OSError(28, 'No space left on device')
 
-  monkeypatch.setattr(writing._FrameWriter, 'write', full)
+  monkeypatch.setattr(video_writer._FrameWriter, 'write', full)
   with (
     pytest.raises(UserError, match=r'v\.mp4 cannot be written: No space left'),
     write_video(tmp_path / 'v.mp4', info) as write,
@@ -151,7 +151,7 @@ def test_only_what_fails_in_writing_is_blamed_on_the_output(tmp_path, monkeypatc
   assert list(tmp_path.iterdir()) == []
 
 
-def test_limits(media):  # noqa: F811
+def test_limits(media):
   with pytest.raises(UserError, match='120 x 96 pixels large: reduce it, or raise --max_pixels'):
     dub(**media, checkpoint=Painter(), max_pixels=10_000)
   with pytest.raises(UserError, match=r'longer than 0.02 minutes: cut it, or raise --max_minutes'):
@@ -159,7 +159,7 @@ def test_limits(media):  # noqa: F811
   dub(**media, checkpoint=Painter(), max_pixels=120 * 96, max_minutes=1.6 / 60)
 
 
-def test_sharpening_sharpens(media):  # noqa: F811
+def test_sharpening_sharpens(media):
   edges = []
   for sharpen in (0.0, 2.0):
     dub(**media, checkpoint=Painter(), sharpen=sharpen, length='video', crf=2)
@@ -178,7 +178,7 @@ class Recorder(Painter):
     return super().__call__(faces, mels)
 
 
-def test_in_pauses_a_closed_mouth_is_the_reference(media):  # noqa: F811
+def test_in_pauses_a_closed_mouth_is_the_reference(media):
   """0.8 s of silence, then speech: pauses get one reference, and silence to speak; speech gets each frame's own."""
   model, closed = Recorder(), Recorder()
   dub(**media, checkpoint=model, length='video', batch_size=20)

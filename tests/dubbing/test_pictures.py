@@ -7,16 +7,16 @@ import av
 import numpy as np
 import pytest
 from absl import logging
-from test_engine import MOUTH, Painter, write_boxes, write_clip, write_speech
+from painter import MOUTH, Painter, write_boxes, write_clip, write_speech
 
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.dubbing import dub
-from lpips_jax.dubbing.cutting import cut_out
+from lpips_jax.dubbing.cutout import cut_out
+from lpips_jax.faces.cropping import crop
 from lpips_jax.media import ycbcr
-from lpips_jax.media.faces import crop
 from lpips_jax.media.playback import Shown, play
-from lpips_jax.media.video import probe, read_frames
-from lpips_jax.media.writing import CODECS, check_output
+from lpips_jax.media.video_reader import probe, read_frames
+from lpips_jax.media.video_writer import CODECS, check_output
 from lpips_jax.media.ycbcr import Colours
 
 SOFTWARE = [codec for codec in CODECS if not codec.endswith('nvenc')]

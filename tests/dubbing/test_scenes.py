@@ -9,12 +9,12 @@ import pytest
 
 from data_pipeline.corpora.talking_faces.clips import draw_clip
 from data_pipeline.corpora.talking_faces.face import SCENE
-from lpips_jax.dubbing.following import One, everybody, follow
+from lpips_jax.dubbing.selection import FollowOne, everybody, follow
+from lpips_jax.faces.boxes import overlap
+from lpips_jax.faces.detect import make_detector
 from lpips_jax.media import ycbcr
-from lpips_jax.media.detect import make_detector
 from lpips_jax.media.playback import Shown
-from lpips_jax.media.track import overlap
-from lpips_jax.media.video import VideoInfo
+from lpips_jax.media.video_reader import VideoInfo
 
 WIDTH, HEIGHT = 480, 256
 SHOT = 24  # frames
@@ -59,7 +59,7 @@ def actors():
 
 def test_who_leaves_is_let_go_and_found_again(actors):
   left, *_ = actors
-  found = followed(One(), [left], [], [left])
+  found = followed(FollowOne(), [left], [], [left])
   assert [len(boxes) for boxes in found] == [1] * SHOT + [0] * SHOT + [1] * SHOT
   boxes = [boxes[0] for boxes in found if boxes]
   assert agreement(boxes, np.concatenate([left.boxes] * 2)) > 0.7
@@ -67,7 +67,7 @@ def test_who_leaves_is_let_go_and_found_again(actors):
 
 def test_a_cut_to_somebody_else(actors):
   left, right, _ = actors
-  found = followed(One(), [left], [right])
+  found = followed(FollowOne(), [left], [right])
   assert all(len(boxes) == 1 for boxes in found)
   for shot, actor in ((found[:SHOT], left), (found[SHOT:], right)):
     assert agreement([boxes[0] for boxes in shot], actor.boxes) > 0.7
@@ -75,7 +75,7 @@ def test_a_cut_to_somebody_else(actors):
 
 def test_of_two_people_the_larger_or_both(actors):
   left, _, small = actors
-  found = followed(One(), [small, left])
+  found = followed(FollowOne(), [small, left])
   assert agreement([boxes[0] for boxes in found], left.boxes) > 0.7 and all(len(boxes) == 1 for boxes in found)
   for actor in (left, small):
     both = followed(everybody, [small, left])

@@ -6,9 +6,9 @@ import av
 import numpy as np
 import pytest
 
-from lpips_jax.media.sound import load_speech, load_timed_speech
-from lpips_jax.media.video import VideoInfo, read_timed
-from lpips_jax.media.writing import write_video
+from lpips_jax.media.speech import load_speech, load_timed_speech
+from lpips_jax.media.video_reader import VideoInfo, read_timed
+from lpips_jax.media.video_writer import write_video
 
 CONTAINERS = '.mp4', '.mov', '.mkv', '.webm'
 CLICK = 0.6  # seconds

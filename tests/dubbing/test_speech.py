@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 
 from data_pipeline.corpora.talking_faces.clips import draw_clip
-from lpips_jax.dubbing.painting import Speech
+from lpips_jax.dubbing.speech import Speech
 
 SAMPLES = draw_clip(3, 'test', 0, 0, 1.0).audio / np.float32(32768)
 TIMES = [Fraction(k, 25) for k in range(30)]

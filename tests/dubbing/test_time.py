@@ -5,11 +5,11 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from test_engine import MOUTH, Painter, write_boxes, write_clip, write_speech
+from painter import MOUTH, Painter, write_boxes, write_clip, write_speech
 
 from lpips_jax.dubbing import dub
-from lpips_jax.media.sound import load_speech, load_timed_speech
-from lpips_jax.media.video import probe, read_frames, read_timed
+from lpips_jax.media.speech import load_speech, load_timed_speech
+from lpips_jax.media.video_reader import probe, read_frames, read_timed
 
 RATES = [
   Fraction(24000, 1001),

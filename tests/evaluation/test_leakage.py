@@ -10,13 +10,13 @@ from ml_collections import ConfigDict
 from data_pipeline.corpora.talking_faces.clips import clip_record
 from data_pipeline.corpora.talking_faces.oracle import true_frames
 from data_pipeline.input import whole_clip
-from lpips_jax.conventions import FRAME_RATE, WINDOW_FRAMES
+from lpips_jax.audio.mel import MEL_BANDS, MEL_RATE
+from lpips_jax.core.constants import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.evaluation import leakage, references, systems
-from lpips_jax.evaluation.judges import Judges
 from lpips_jax.evaluation.leakage import ORACLE, Asked
-from lpips_jax.evaluation.scoring import Entry, Ledger, Row, score
-from lpips_jax.media.audio import MEL_BANDS, MEL_RATE
-from lpips_jax.media.mouth import CHEEK_COLUMNS, CHEEK_ROWS, MOUTH_COLUMNS, MOUTH_ROWS, mouth_opening
+from lpips_jax.evaluation.scorers import Scorers
+from lpips_jax.evaluation.scoring import Score, ScoreCache, WorkItem, score
+from lpips_jax.faces.mouth import CHEEK_COLUMNS, CHEEK_ROWS, MOUTH_COLUMNS, MOUTH_ROWS, mouth_opening
 
 SIZE, SECONDS, SPEAKERS = 48, 2.4, 4
 SHARES = 0.0, 0.25, 0.5, 0.75, 1.0  # of the reference's lips in a blend
@@ -77,12 +77,12 @@ def found(clips, tmp_path_factory):
 
   def read(number):
     other = clips[systems.other_speaker(number, [clip.speaker for clip in clips])]
-    return leakage.takes_of(clips[number], other, asked, dubbers | leakage.dubbers_of({}))
+    return leakage.candidates_of(clips[number], other, asked, dubbers | leakage.dubbers_of({}))
 
-  entries = [Entry(clip.name, systems_asked, partial(read, number)) for number, clip in enumerate(clips)]
-  keys, ledger = {system: system for system in systems_asked}, Ledger(tmp_path_factory.mktemp('leakage'))
-  score(entries, keys, Judges(Reader()), ledger, progress=False)
-  return leakage.tabulate(asked, ledger.rows(keys, [clip.name for clip in clips]))
+  entries = [WorkItem(clip.name, systems_asked, partial(read, number)) for number, clip in enumerate(clips)]
+  keys, score_cache = {system: system for system in systems_asked}, ScoreCache(tmp_path_factory.mktemp('leakage'))
+  score(entries, keys, Scorers(Reader()), score_cache, progress=False)
+  return leakage.tabulate(asked, score_cache.rows(keys, [clip.name for clip in clips]))
 
 
 def mean(found, name, reference, key):
@@ -134,8 +134,8 @@ def test_the_more_of_the_reference_the_less(found, key):
 
 
 def test_truth_of_foreign_words_and_of_silence(clips):
-  takes = systems.setups(clips[0], clips[1], 'current', leakage.copier(clips[0], clips[0].frames))
-  silent, matched, mismatched = (takes[setup]() for setup in systems.SETUPS)
+  candidates = systems.setups(clips[0], clips[1], 'current', leakage.copier(clips[0], clips[0].frames))
+  silent, matched, mismatched = (candidates[setup]() for setup in systems.SETUPS)
   np.testing.assert_array_equal(silent.truth, clips[0].dubbed_truth(None))
   np.testing.assert_array_equal(mismatched.truth, clips[0].dubbed_truth(clips[1]))
   assert matched.truth is clips[0].frames and silent.speaking is clips[0].frames and matched.speaking is None
@@ -164,14 +164,14 @@ def test_numbers_of_syncnet_bear_the_names_of_papers():
   asked = [Asked('ours', 'current')]
   confidences = {'silent': [1.0, 2.0], 'matched': [5.0, 8.0], 'mismatched': [6.0, 5.0]}
   rows = [
-    Row(
+    Score(
       '', leakage.system_of(asked[0], setup), f'clip{k}', {'lse_c': value, 'lse_d': 10 - value, 'sync_confidence': 9.0}
     )
     for setup, values in confidences.items()
     for k, value in enumerate(values)
   ]
-  rows.append(Row('', leakage.system_of(asked[0], 'silent'), 'clip2', {}, 'too short'))
-  rows.append(Row('', leakage.system_of(asked[0], 'matched'), 'clip3', {'lse_c': 100.0}))  # without a counterpart
+  rows.append(Score('', leakage.system_of(asked[0], 'silent'), 'clip2', {}, 'too short'))
+  rows.append(Score('', leakage.system_of(asked[0], 'matched'), 'clip3', {'lse_c': 100.0}))  # without a counterpart
   found = leakage.tabulate(asked, rows)
   figures = found.rows[asked[0]]
   assert figures['lse_c_s'].mean == 1.5 and figures['lse_d_s'].mean == 8.5

@@ -9,34 +9,34 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tqdm import tqdm
 
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.evaluation import scoring, summary
-from lpips_jax.evaluation.page import page
-from lpips_jax.evaluation.scoring import ROWS, Entry, Ledger, Row, key_of, score
-from lpips_jax.evaluation.takes import Take
+from lpips_jax.evaluation.candidates import Candidate
+from lpips_jax.evaluation.report import page
+from lpips_jax.evaluation.scoring import ROWS, Score, ScoreCache, WorkItem, key_of, score
 
 RNG = np.random.default_rng(0)
 FEATURES = 16
 KEYS = {'generated': 'g', 'target': 't'}
 
 
-class Judges:
+class Scorers:
   """Notes whom it has judged."""
 
   def __init__(self):
     self.judged = []
 
-  def score(self, take):
-    self.judged.append(float(take.mel[0, 0]))
-    return {'lower_half_psnr': float(take.mel[0, 0]), 'perceptual': None}
+  def score(self, candidate):
+    self.judged.append(float(candidate.mel[0, 0]))
+    return {'lower_half_psnr': float(candidate.mel[0, 0]), 'perceptual': None}
 
-  def features(self, take):
+  def features(self, candidate):
     return RNG.standard_normal((3, FEATURES)).astype(np.float32)
 
 
 def entry(number, frames=10):
-  take = Take(np.zeros((frames, 8, 8, 3), np.uint8), np.full((1, 80), number, np.float32))
-  return Entry(f'clip{number}', tuple(KEYS), lambda: dict.fromkeys(KEYS, lambda: take))
+  candidate = Candidate(np.zeros((frames, 8, 8, 3), np.uint8), np.full((1, 80), number, np.float32))
+  return WorkItem(f'clip{number}', tuple(KEYS), lambda: dict.fromkeys(KEYS, lambda: candidate))
 
 
 def damaged():
@@ -44,58 +44,58 @@ def damaged():
 
 
 def test_a_second_run_does_what_is_left(tmp_path):
-  judges = Judges()
-  score([entry(1), entry(2)], KEYS, judges, Ledger(tmp_path), progress=False)
-  assert judges.judged == [1, 1, 2, 2]
+  scorers = Scorers()
+  score([entry(1), entry(2)], KEYS, scorers, ScoreCache(tmp_path), progress=False)
+  assert scorers.judged == [1, 1, 2, 2]
   with (tmp_path / ROWS).open('a') as file:
     file.write('{"key": "g", "system": "gener\n')  # cut short
     file.write(json.dumps({'key': ['g'], 'system': 'generated', 'clip': 'clip1', 'scores': {}}) + '\n')
     file.write(json.dumps({'key': 'g', 'system': 'generated', 'clip': 'clip1', 'scores': [1]}) + '\n')
-  ledger = Ledger(tmp_path)
-  score([entry(1), entry(2), entry(3)], KEYS, judges, ledger, progress=False)
-  assert judges.judged == [1, 1, 2, 2, 3, 3]
-  score([entry(1)], KEYS | {'generated': 'retrained'}, judges, Ledger(tmp_path), progress=False)
-  assert judges.judged[6:] == [1]
-  rows = ledger.rows(KEYS, ['clip1', 'clip2', 'clip3'])
+  score_cache = ScoreCache(tmp_path)
+  score([entry(1), entry(2), entry(3)], KEYS, scorers, score_cache, progress=False)
+  assert scorers.judged == [1, 1, 2, 2, 3, 3]
+  score([entry(1)], KEYS | {'generated': 'retrained'}, scorers, ScoreCache(tmp_path), progress=False)
+  assert scorers.judged[6:] == [1]
+  rows = score_cache.rows(KEYS, ['clip1', 'clip2', 'clip3'])
   assert [(row.clip, row.system) for row in rows] == [(f'clip{n}', system) for n in (1, 2, 3) for system in KEYS]
-  assert all(features.shape == (3, FEATURES) for features in ledger.features(rows))
+  assert all(features.shape == (3, FEATURES) for features in score_cache.features(rows))
   assert [json.loads(line)['clip'] for line in (tmp_path / ROWS).read_text().splitlines()].count('clip3') == 2
 
 
 def test_damaged_features_say_what_to_delete(tmp_path):
-  ledger = Ledger(tmp_path)
-  score([entry(1)], KEYS, Judges(), ledger, progress=False)
+  score_cache = ScoreCache(tmp_path)
+  score([entry(1)], KEYS, Scorers(), score_cache, progress=False)
   for path in tmp_path.rglob('*.npy'):
     path.write_bytes(path.read_bytes()[:80])
   with pytest.raises(UserError, match=r'clips\.jsonl and give the command again'):
-    list(ledger.features(ledger.rows(KEYS, ['clip1'])))
+    list(score_cache.features(score_cache.rows(KEYS, ['clip1'])))
 
 
 def test_what_cannot_be_scored_says_why_and_is_tried_again(tmp_path):
-  ledger = Ledger(tmp_path)
-  bad = Entry('bad', tuple(KEYS), damaged)
-  score([bad, entry(1), entry(2, frames=7)], KEYS, Judges(), ledger, progress=False)
-  found = summary.summarise(list(KEYS), ledger.rows(KEYS, ['bad', 'clip1', 'clip2']), ledger, {})
+  score_cache = ScoreCache(tmp_path)
+  bad = WorkItem('bad', tuple(KEYS), damaged)
+  score([bad, entry(1), entry(2, frames=7)], KEYS, Scorers(), score_cache, progress=False)
+  found = summary.summarise(list(KEYS), score_cache.rows(KEYS, ['bad', 'clip1', 'clip2']), score_cache, {})
   assert found.scored == {'generated': 1, 'target': 1}
   assert found.skipped['generated'] == {'the file is no video': 1, 'shorter than 8 frames': 1}
   assert any('1 clips were not scored: the file is no video' in note for note in summary.notes(found))
-  mended = Entry('bad', tuple(KEYS), entry(5).read)
-  score([mended], KEYS, Judges(), ledger, progress=False)
-  assert all(not row.skipped for row in ledger.rows(KEYS, ['bad']))
+  mended = WorkItem('bad', tuple(KEYS), entry(5).read)
+  score([mended], KEYS, Scorers(), score_cache, progress=False)
+  assert all(not row.skipped for row in score_cache.rows(KEYS, ['bad']))
 
 
 def test_nothing_scored_is_an_error(tmp_path):
-  ledger = Ledger(tmp_path)
-  score([Entry('bad', tuple(KEYS), damaged)], KEYS, Judges(), ledger, progress=False)
+  score_cache = ScoreCache(tmp_path)
+  score([WorkItem('bad', tuple(KEYS), damaged)], KEYS, Scorers(), score_cache, progress=False)
   with pytest.raises(UserError, match='none of the 1 clips could be scored: the file is no video'):
-    summary.summarise(list(KEYS), ledger.rows(KEYS, ['bad']), ledger, {})
+    summary.summarise(list(KEYS), score_cache.rows(KEYS, ['bad']), score_cache, {})
 
 
 def test_progress_is_shown_on_a_terminal_unless_it_is_not_wanted(tmp_path, monkeypatch):
   bars = []
   monkeypatch.setattr(scoring, 'tqdm', lambda **options: bars.append(options['disable']) or tqdm(disable=True))
-  score([], KEYS, Judges(), Ledger(tmp_path))
-  score([], KEYS, Judges(), Ledger(tmp_path), progress=False)
+  score([], KEYS, Scorers(), ScoreCache(tmp_path))
+  score([], KEYS, Scorers(), ScoreCache(tmp_path), progress=False)
   assert bars == [None, True]  # None: where it is not a terminal
 
 
@@ -134,16 +134,16 @@ def test_intervals_of_many_clips_take_little_memory():
 
 @pytest.fixture
 def found(tmp_path):
-  ledger = Ledger(tmp_path)
+  score_cache = ScoreCache(tmp_path)
   same = RNG.standard_normal((20, FEATURES)).astype(np.float32)
   for k in range(6):
     scores = {'lower_half_psnr': 20.0 + k, 'sync_confidence': 0.1 * k}
-    ledger.add(Row('g', 'generated', f'c{k}', scores), same + 0.5)
-    ledger.add(Row('o', 'other_audio', f'c{k}', {'lower_half_psnr': 10.0}))
-    ledger.add(Row('t', 'target', f'c{k}', {'sync_confidence': 0.5, 'expert_accuracy': 0.9} | KINDS), same)
+    score_cache.add(Score('g', 'generated', f'c{k}', scores), same + 0.5)
+    score_cache.add(Score('o', 'other_audio', f'c{k}', {'lower_half_psnr': 10.0}))
+    score_cache.add(Score('t', 'target', f'c{k}', {'sync_confidence': 0.5, 'expert_accuracy': 0.9} | KINDS), same)
   keys = {'generated': 'g', 'other_audio': 'o', 'target': 't'}
-  rows = ledger.rows(keys, [f'c{k}' for k in range(6)])
-  return summary.summarise(list(keys), rows, ledger, {'lse_d': 'needs --syncnet'}), rows
+  rows = score_cache.rows(keys, [f'c{k}' for k in range(6)])
+  return summary.summarise(list(keys), rows, score_cache, {'lse_d': 'needs --syncnet'}), rows
 
 
 KINDS = {'expert_ranking': 0.95, 'offset_correct': 1.0, 'lower_half_psnr': None}

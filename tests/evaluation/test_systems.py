@@ -9,17 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import tiny_config
 from ml_collections import ConfigDict
+from runs import tiny_config
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from data_pipeline import corpora
 from data_pipeline import input as data
 from lpips_jax import perceptual, pretrained
-from lpips_jax.devices import on_all_devices
-from lpips_jax.evaluation import Clip, Take, batches, samples, systems
-from lpips_jax.evaluation.judges import OF_THE_EXPERT, Judges
+from lpips_jax.evaluation import Candidate, Clip, samples, systems
+from lpips_jax.evaluation.scorers import OF_THE_EXPERT, Scorers
 from lpips_jax.models.inputs import lower_half
+from lpips_jax.pretrained import batches
+from lpips_jax.pretrained.devices import on_all_devices
 
 ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(0)
@@ -37,16 +38,16 @@ def generator(trained_checkpoint):
 
 @pytest.fixture(scope='module')
 def makers(clips, generator):
-  return systems.takes_of(clips[0], clips[1], {'generated': generator})
+  return systems.candidates_of(clips[0], clips[1], {'generated': generator})
 
 
 @pytest.fixture(scope='module')
-def judges(directory):
-  return Judges(pretrained.load(directory / 'sync_expert'), weights=perceptual.random_weights(0, 1 / 16))
+def scorers(directory):
+  return Scorers(pretrained.load(directory / 'sync_expert'), weights=perceptual.random_weights(0, 1 / 16))
 
 
-def test_every_system_has_its_scores(makers, judges, generator):
-  scores = {name: judges.score(make()) for name, make in makers.items()}
+def test_every_system_has_its_scores(makers, scorers, generator):
+  scores = {name: scorers.score(make()) for name, make in makers.items()}
   assert list(scores) == list(systems.names({'generated': generator}))
   against_truth = {'lower_half_psnr', 'lower_half_ssim', 'perceptual'}
   for name, of_system in scores.items():
@@ -91,20 +92,20 @@ def counting(name, first, frames=12):
   return Clip(name, name, RNG.integers(256, size=(frames, 16, 16, 3), dtype=np.uint8), mel)
 
 
-def heard(take):
+def heard(candidate):
   """Which row of a mel each frame was made of."""
-  return np.rint(1000 * take.frames.mean((1, 2, 3))).astype(int).tolist()
+  return np.rint(1000 * candidate.frames.mean((1, 2, 3))).astype(int).tolist()
 
 
 @pytest.mark.parametrize('lead', [0, 1.0, 2.0])
 def test_speech_comes_as_much_ahead_as_the_generator_was_trained_with(lead):
   own, other = counting('own', 0), counting('other', 500)
-  takes = systems.takes_of(own, other, {'generated': Echo(lead)})
+  candidates = systems.candidates_of(own, other, {'generated': Echo(lead)})
   rows = [max(0, math.floor((k - lead) * 80 / 25)) for k in range(12)]
-  assert heard(takes['generated']()) == rows
+  assert heard(candidates['generated']()) == rows
   of_other = [500 + row for row in rows]
-  assert heard(takes['other_audio']()) == heard(takes['cross_audio']()) == of_other
-  assert set(heard(takes['silent']())) == {-4}  # the least that a mel can be
+  assert heard(candidates['other_audio']()) == heard(candidates['cross_audio']()) == of_other
+  assert set(heard(candidates['silent']())) == {-4}  # the least that a mel can be
   shown = samples.picture_rows([own], [1], {'generated': Echo(lead)})
   assert round(1000 * shown[2].mean()) == rows[37 % 12]
 
@@ -112,8 +113,8 @@ def test_speech_comes_as_much_ahead_as_the_generator_was_trained_with(lead):
 def test_images_are_judged_by_their_lower_half():
   frames, truth = (RNG.integers(256, size=(4, 16, 16, 3), dtype=np.uint8) for _ in range(2))
   mixed = np.concatenate([frames[:, :8], truth[:, 8:]], 1)
-  take = Take(frames, np.zeros((16, 80), np.float32), truth=truth)
-  same_below, all_other = (Judges().score(dataclasses.replace(take, frames=x)) for x in (mixed, frames))
+  candidate = Candidate(frames, np.zeros((16, 80), np.float32), truth=truth)
+  same_below, all_other = (Scorers().score(dataclasses.replace(candidate, frames=x)) for x in (mixed, frames))
   assert same_below['lower_half_psnr'] is None and same_below['lower_half_ssim'] == pytest.approx(1)
   pairs = list(zip(truth[:, 8:], frames[:, 8:], strict=True))
   expected = [peak_signal_noise_ratio(*pair) for pair in pairs]
@@ -124,7 +125,7 @@ def test_images_are_judged_by_their_lower_half():
 
 def test_generators_of_other_sizes_are_judged_at_one(clips, generator):
   larger = data.whole_clips(corpora.source('talking_faces/tiny', 'test', generator.config.data.data_dir), 48)
-  make = systems.takes_of(larger[0], larger[1], {'small': generator})['small']
+  make = systems.candidates_of(larger[0], larger[1], {'small': generator})['small']
   assert make().frames.shape == (len(larger[0].frames), 48, 48, 3)
 
 

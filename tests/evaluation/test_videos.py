@@ -13,13 +13,13 @@ import pytest
 from videos import face_frames, write_mp4
 
 from lpips_jax import pretrained
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.dubbing import generator as generator_module
 from lpips_jax.evaluation import pairs, scoring, summary, videos
-from lpips_jax.evaluation.judges import Judges
+from lpips_jax.evaluation.scorers import Scorers
 from lpips_jax.evaluation.systems import FILMED
-from lpips_jax.media import video
-from lpips_jax.media.detect import make_detector
+from lpips_jax.faces.detect import make_detector
+from lpips_jax.media import video_reader
 
 CASCADE = {'detector': 'cascade', 'detector_model': None}
 SECONDS = 1.2
@@ -41,12 +41,12 @@ def filmed(speakers, tmp_path_factory):
   return directory
 
 
-def scored(protocol, judges, tmp_path):
+def scored(protocol, scorers, tmp_path):
   keys = {system: scoring.key_of(rests_on=rests_on) for system, rests_on in protocol.systems.items()}
-  ledger = scoring.Ledger(tmp_path)
-  scoring.score(protocol.entries, keys, judges, ledger, progress=False)
-  rows = ledger.rows(keys, list(dict.fromkeys(entry.name for entry in protocol.entries)))
-  return summary.summarise(list(keys), rows, ledger, {})
+  score_cache = scoring.ScoreCache(tmp_path)
+  scoring.score(protocol.entries, keys, scorers, score_cache, progress=False)
+  rows = score_cache.rows(keys, list(dict.fromkeys(entry.name for entry in protocol.entries)))
+  return summary.summarise(list(keys), rows, score_cache, {})
 
 
 @pytest.mark.parametrize('shift', [0, 2, -3, 8])
@@ -54,8 +54,8 @@ def test_sound_moves_by_as_many_frames(speakers, tmp_path, shift):
   frames, sound = speakers[0]
   moved = np.roll(sound, -640 * shift)  # ahead of the picture
   find = make_detector('cascade')
-  there = videos.take_of(write_mp4(tmp_path / 'there.mp4', frames, sound), find, 32)
-  here = videos.take_of(write_mp4(tmp_path / 'here.mp4', frames, moved), find, 32)
+  there = videos.candidate_of(write_mp4(tmp_path / 'there.mp4', frames, sound), find, 32)
+  here = videos.candidate_of(write_mp4(tmp_path / 'here.mp4', frames, moved), find, 32)
   np.testing.assert_array_equal(here.frames, there.frames)
   heard, expected = (
     x / np.linalg.norm(x) for x in (here.audio.astype(float), np.roll(there.audio, -640 * shift) * 1.0)
@@ -65,12 +65,14 @@ def test_sound_moves_by_as_many_frames(speakers, tmp_path, shift):
 
 def test_a_take(speakers, tmp_path):
   frames, sound = speakers[0]
-  take = videos.take_of(write_mp4(tmp_path / 'v.mp4', frames, sound), make_detector('cascade'), 32)
-  count = len(take.frames)
+  candidate = videos.candidate_of(write_mp4(tmp_path / 'v.mp4', frames, sound), make_detector('cascade'), 32)
+  count = len(candidate.frames)
   assert (
-    abs(count - len(frames)) <= 1 and len(take.audio) == 640 * count and len(take.mel) == 1 + len(take.audio) // 200
+    abs(count - len(frames)) <= 1
+    and len(candidate.audio) == 640 * count
+    and len(candidate.mel) == 1 + len(candidate.audio) // 200
   )
-  assert take.tracked.shape == (count, 224, 224, 3) and take.truth is None and not take.filmed
+  assert candidate.tracked.shape == (count, 224, 224, 3) and candidate.truth is None and not candidate.filmed
 
 
 def test_syncnet_sees_its_own_square():
@@ -87,9 +89,9 @@ def test_ready_videos_in_one_table(filmed, speakers, directory, tmp_path):
   frames, sound = speakers[0]
   write_mp4(made / 'who' / '0.mp4', [frame[::1] // 2 for frame in frames], sound)
   write_mp4(made / 'who' / '1.mp4', speakers[1][0][:-9], speakers[1][1])
-  judges = Judges(pretrained.load(directory / 'sync_expert'))
+  scorers = Scorers(pretrained.load(directory / 'sync_expert'))
   protocol = videos.protocol({'peer': made, 'whole': filmed}, filmed, CASCADE, None, 32)
-  found = scored(protocol, judges, tmp_path)
+  found = scored(protocol, scorers, tmp_path)
   assert list(found.systems) == ['peer', 'whole', FILMED] and found.scored == {'peer': 2, 'whole': 2, FILMED: 2}
   assert found.skipped['whole'] == {'no face was found': 1}
   assert found.systems['peer']['lower_half_psnr'].mean < 30 and 'lower_half_psnr' not in found.systems[FILMED]
@@ -97,7 +99,9 @@ def test_ready_videos_in_one_table(filmed, speakers, directory, tmp_path):
   shown = protocol.write_samples(tmp_path)
   assert 'peer, whole, target' in shown['samples.png'] and all((tmp_path / name).is_file() for name in shown)
   longer = videos.protocol({'whole': filmed / 'who'}, made / 'who', CASCADE, None, 32)
-  assert scored(longer, judges, tmp_path).skipped['whole'] == {'the truth has fewer frames than what was made of it': 1}
+  assert scored(longer, scorers, tmp_path).skipped['whole'] == {
+    'the truth has fewer frames than what was made of it': 1
+  }
 
 
 def count_generators(monkeypatch):
@@ -173,8 +177,8 @@ def test_pairs_are_dubbed_once(filmed, directory, trained_checkpoint, tmp_path, 
   threads = cv2.getNumThreads()
   found = pairs.read_pairs(listed, filmed, None)
   make = partial(pairs.protocol, found, {'ours': generator}, tmp_path / 'videos', {}, CASCADE, 32)
-  judges = Judges(pretrained.load(directory / 'sync_expert'))
-  result = scored(make(), judges, tmp_path)
+  scorers = Scorers(pretrained.load(directory / 'sync_expert'))
+  result = scored(make(), scorers, tmp_path)
   assert result.scored == {'ours': 1, FILMED: 1}
   assert result.skipped[FILMED] == {'no face was found': 1}
   assert 'shows no face' in next(iter(result.skipped['ours']))
@@ -186,13 +190,13 @@ def test_pairs_are_dubbed_once(filmed, directory, trained_checkpoint, tmp_path, 
   ready = make().entries[0].read()['ours']()
   assert dubbed.stat().st_mtime_ns == written
   whole = windows_of(1 + round(SECONDS * 16_000) // 200)
-  assert len(ready.frames) == whole and len(ready.audio) == 640 * whole and video.count_frames(dubbed) > whole
+  assert len(ready.frames) == whole and len(ready.audio) == 640 * whole and video_reader.count_frames(dubbed) > whole
 
   peers = tmp_path / 'peer'
   peers.mkdir()
   dubbed.rename(peers / '0.mp4')
   protocol = pairs.protocol(found, {}, tmp_path / 'videos', {'peer': peers}, CASCADE, 32)
-  assert scored(protocol, judges, tmp_path).scored == {'peer': 1, FILMED: 1}
+  assert scored(protocol, scorers, tmp_path).scored == {'peer': 1, FILMED: 1}
 
 
 @pytest.mark.parametrize(

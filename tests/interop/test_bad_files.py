@@ -12,7 +12,7 @@ import pytest
 torch = pytest.importorskip('torch')
 
 from benchmarks.torch_reference.released import Discriminator
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.interop import correspondence
 from lpips_jax.interop.convert import convert
 

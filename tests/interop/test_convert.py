@@ -13,7 +13,8 @@ import torch_networks
 
 from benchmarks.torch_reference.released import Discriminator, SyncExpert, Vgg16
 from lpips_jax import models, perceptual
-from lpips_jax.interop import convert, torch_files
+from lpips_jax.core import torch_files
+from lpips_jax.interop import convert
 
 RNG = np.random.default_rng(0)
 

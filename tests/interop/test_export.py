@@ -10,9 +10,9 @@ import pytest
 
 import lpips_jax
 from lpips_jax import pretrained
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.dubbing import Dubber, generator
-from lpips_jax.evaluation import judges
+from lpips_jax.evaluation import scorers
 from lpips_jax.interop.convert import convert
 from lpips_jax.interop.export import export
 
@@ -86,7 +86,7 @@ def test_programs_of_others_run_only_where_they_are_trusted(tmp_path, monkeypatc
       load(named)
     assert '\n' not in str(caught.value)
   with pytest.raises(UserError, match='add --trust_stablehlo'):
-    judges.load_judges('none', named, None, None)
+    scorers.load_scorers('none', named, None, None)
   for load in (pretrained.load_weights, pretrained.load_expert, pretrained.load_silent):
     with pytest.raises(UserError, match='give the checkpoint directory that it is made of'):
       load(named)

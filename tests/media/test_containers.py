@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from pictures import corners, write_film
 
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.media.containers import open_media
-from lpips_jax.media.sound import load_speech
-from lpips_jax.media.video import probe
+from lpips_jax.media.speech import load_speech
+from lpips_jax.media.video_reader import probe
 
 HLS = '#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n#EXT-X-MEDIA-SEQUENCE:0\n#EXTINF:1,\n{}\n#EXT-X-ENDLIST\n'
 CONCAT = 'ffconcat version 1.0\nfile {}\n'

@@ -10,12 +10,12 @@ from absl import logging
 from pictures import corners, frame_of, write_film
 from videos import as_interlaced
 
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.media import playback
 from lpips_jax.media.deinterlacing import deinterlaced
 from lpips_jax.media.frames import shown_again
 from lpips_jax.media.playback import play, play_there_and_back
-from lpips_jax.media.video import count_frames, probe, read_frames
+from lpips_jax.media.video_reader import count_frames, probe, read_frames
 from lpips_jax.media.ycbcr import to_rgb
 
 FPS = Fraction(25)

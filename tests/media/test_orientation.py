@@ -10,7 +10,7 @@ from videos import set_matrix
 
 from lpips_jax.media.orientation import ALL, UPRIGHT, matrix_of, nearest, swapped, upright
 from lpips_jax.media.playback import play
-from lpips_jax.media.video import probe, read_frames
+from lpips_jax.media.video_reader import probe, read_frames
 from lpips_jax.media.ycbcr import to_rgb
 
 # What each of EXIF's numbers asks for: Pillow's name of it, and a, b, c, d of a display matrix.

@@ -9,7 +9,7 @@ from pictures import corners, write_film
 from PIL import Image
 
 from lpips_jax.media.playback import play, play_there_and_back
-from lpips_jax.media.video import probe, read_frames
+from lpips_jax.media.video_reader import probe, read_frames
 from lpips_jax.media.ycbcr import to_rgb
 
 FILMS = [

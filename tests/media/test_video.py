@@ -7,12 +7,12 @@ import av
 import numpy as np
 import pytest
 
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.media import playback
 from lpips_jax.media.playback import play_there_and_back
-from lpips_jax.media.sound import load_speech
-from lpips_jax.media.video import VideoInfo, count_frames, probe, read_frames
-from lpips_jax.media.writing import write_video
+from lpips_jax.media.speech import load_speech
+from lpips_jax.media.video_reader import VideoInfo, count_frames, probe, read_frames
+from lpips_jax.media.video_writer import write_video
 from lpips_jax.media.ycbcr import Colours, to_rgb
 
 RATES = [Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(60000, 1001)]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lpips_jax.media import ycbcr
-from lpips_jax.media.video import EXACT
+from lpips_jax.media.video_reader import EXACT
 from lpips_jax.media.ycbcr import Colours, Region
 
 

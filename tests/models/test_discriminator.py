@@ -8,7 +8,7 @@ from ml_collections import ConfigDict
 
 from lpips_jax import models
 from lpips_jax.models import Discriminator
-from lpips_jax.training.state import init_variables
+from lpips_jax.models.initialise import init_variables
 
 TINY = ConfigDict({'name': 'discriminator', 'image_size': 32, 'widths': (2, 4, 4, 4, 4, 4, 4), 'dtype': 'float32'})
 

@@ -6,20 +6,22 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
-from lpips_jax.models.alignment import AdaIN
-from lpips_jax.models.blocks import SubpixelConv
-from lpips_jax.models.cbam import ResidualCBAM, _slack, peak
-from lpips_jax.models.fourier import FastFourierConv, FourierUnit, image, spectrum
-from lpips_jax.models.generator import Generator
-from lpips_jax.models.inputs import generator_faces, lower_half_at
-from lpips_jax.models.sync_expert import SyncExpert
-from lpips_jax.models.transposed import (
+from lpips_jax.layers.fourier import irfft2, rfft2
+from lpips_jax.layers.maximum import _slack, maximum
+from lpips_jax.layers.subpixel import SubpixelConv
+from lpips_jax.layers.transposed import (
   TransposedConv,
   by_four_convs,
   by_gradient,
   gradients_by_four_convs,
   gradients_by_gradient,
 )
+from lpips_jax.models.alignment import AdaIN
+from lpips_jax.models.cbam import ResidualCBAM
+from lpips_jax.models.fourier import FastFourierConv, FourierUnit
+from lpips_jax.models.generator import Generator
+from lpips_jax.models.inputs import generator_faces, lower_half_at
+from lpips_jax.models.sync_expert import SyncExpert
 
 RNG = np.random.default_rng(0)
 
@@ -61,11 +63,11 @@ def fourier_unit(x, params, stats):
 def test_transforms_are_those_of_numpy(shape):
   x = RNG.standard_normal(shape).astype(np.float32)
   complex_ = np.fft.rfft2(x, axes=(1, 2), norm='ortho')
-  np.testing.assert_allclose(spectrum(x), np.concatenate([complex_.real, complex_.imag], -1), atol=1e-5)
+  np.testing.assert_allclose(rfft2(x), np.concatenate([complex_.real, complex_.imag], -1), atol=1e-5)
   changed = RNG.standard_normal((*complex_.shape[:-1], 2 * shape[-1])).astype(np.float32)
   real, imaginary = np.split(changed, 2, -1)
   expected = np.fft.irfft2(real + 1j * imaginary, s=shape[1:3], axes=(1, 2), norm='ortho')
-  np.testing.assert_allclose(image(changed, shape[2]), expected, atol=1e-5)
+  np.testing.assert_allclose(irfft2(changed, shape[2]), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize('size', [(6, 6), (5, 7)])
@@ -140,23 +142,23 @@ def test_cbam_matches_numpy():
 @pytest.mark.parametrize('axis', [1, 2])
 def test_peak_has_the_gradient_of_the_maximum(axis):
   x, weights = (RNG.standard_normal((2, 6, 5)).astype(np.float32) for _ in range(2))
-  np.testing.assert_array_equal(peak(x, axis), x.max(axis, keepdims=True))
+  np.testing.assert_array_equal(maximum(x, axis), x.max(axis, keepdims=True))
   ours, jaxs = (
     jax.jit(jax.grad(lambda x, of: (of(x) * weights).sum()), static_argnums=1)(x, of)
-    for of in (lambda x: peak(x, axis), lambda x: x.max(axis, keepdims=True))
+    for of in (lambda x: maximum(x, axis), lambda x: x.max(axis, keepdims=True))
   )
   np.testing.assert_allclose(ours, jaxs, atol=1e-6)
 
 
 def test_gradient_of_equal_peaks_goes_to_the_first():
   x = jnp.array([[1.0, 3.0, 3.0], [0.0, 0.0, 0.0]])
-  np.testing.assert_array_equal(jax.grad(lambda x: peak(x, 1).sum())(x), [[0, 1, 0], [1, 0, 0]])
+  np.testing.assert_array_equal(jax.grad(lambda x: maximum(x, 1).sum())(x), [[0, 1, 0], [1, 0, 0]])
 
 
 @pytest.mark.parametrize(('dtype', 'rounding'), [(jnp.float32, 1e-6), (jnp.bfloat16, 2**-9)])
 def test_a_peak_is_found_where_the_map_is_rounded_otherwise(dtype, rounding):
   x = jnp.array([1.0, 3.0, 2.0], dtype)
-  highest = peak(x, 0)
+  highest = maximum(x, 0)
   rounded_down = x.astype(jnp.float32) * (1 - rounding)
   assert (rounded_down < highest).all()
   assert (rounded_down >= highest - _slack(highest)).tolist() == [False, True, False]

@@ -7,9 +7,9 @@ import pytest
 from ml_collections import ConfigDict
 
 from lpips_jax import models
+from lpips_jax.models.initialise import init_variables
 from lpips_jax.models.inputs import mouth_at
 from lpips_jax.models.sync_expert import SyncExpert
-from lpips_jax.training.state import init_variables
 
 CONFIG = ConfigDict(
   {

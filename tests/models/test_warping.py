@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lpips_jax.media import warping as of_any_size
-from lpips_jax.media.alignment import UNMOVED
+from lpips_jax.faces import warping as of_any_size
+from lpips_jax.faces.pose import UNMOVED
 from lpips_jax.models import warping
 from lpips_jax.models.generator import Generator
 

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from lpips_jax.cli import UserError
-from lpips_jax.interop import torch_files
+from lpips_jax.core import torch_files
+from lpips_jax.core.errors import UserError
 from lpips_jax.perceptual import load_weights, lpips, random_weights
 from lpips_jax.perceptual import weights as module
 from lpips_jax.perceptual.vgg import BLOCKS, FEATURES, layer_shapes

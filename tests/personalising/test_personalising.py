@@ -11,16 +11,16 @@ from fractions import Fraction
 import jax
 import numpy as np
 import pytest
-from conftest import ROOT
 from ml_collections import ConfigDict
+from runs import ROOT
 from videos import face_frames, write_mp4
 
 from configs import lrs2, lrs2_gan
 from lpips_jax import pretrained
-from lpips_jax.cli import UserError
-from lpips_jax.media import sound, video
+from lpips_jax.core.errors import UserError
+from lpips_jax.media import speech, video_reader
 from lpips_jax.personalising import estimate, preview, recipe
-from lpips_jax.training.checking import check_config
+from lpips_jax.training.validation import check_config
 
 
 def test_the_base_keeps_its_network_and_losses(trained_checkpoint):
@@ -85,17 +85,17 @@ def test_the_end_of_a_video_keeps_picture_and_sound_together(tmp_path):
   samples = np.repeat(np.arange(60) / 100, 640) * np.tile([1, -1], 30 * 640)
   path = write_mp4(tmp_path / 'v.mp4', frames, samples)
   preview.cut_end(path, 0.8, tmp_path / 'end.mp4')
-  seen = np.array([frame.mean() for frame in video.read_frames(tmp_path / 'end.mp4')])
+  seen = np.array([frame.mean() for frame in video_reader.read_frames(tmp_path / 'end.mp4')])
   np.testing.assert_allclose(seen, [40 + 2 * k for k in range(40, 60)], atol=1.5)
-  assert video.probe(tmp_path / 'end.mp4').rate == Fraction(25)
-  assert len(sound.load_speech(tmp_path / 'end.mp4')) == pytest.approx(20 * 640, abs=64)
+  assert video_reader.probe(tmp_path / 'end.mp4').rate == Fraction(25)
+  assert len(speech.load_speech(tmp_path / 'end.mp4')) == pytest.approx(20 * 640, abs=64)
 
 
 def test_the_end_of_a_video_in_which_the_picture_rests_has_as_many_frames_as_its_dub(tmp_path):
   frames = [np.full((32, 48, 3), 40 + 10 * k, np.uint8) for k in range(6)]
   path = write_mp4(tmp_path / 'v.mp4', frames, np.zeros(16000), times=[0, 1, 2, 20, 21, 22])
   preview.cut_end(path, 0.8, tmp_path / 'end.mp4')
-  seen = np.array([frame.mean() for frame in video.read_frames(tmp_path / 'end.mp4')])
+  seen = np.array([frame.mean() for frame in video_reader.read_frames(tmp_path / 'end.mp4')])
   np.testing.assert_allclose(seen, [60] * 17 + [70, 80, 90], atol=1.5)
 
 
@@ -127,6 +127,6 @@ def test_killed_and_continued_it_leaves_what_dubs(me, trained_checkpoint, tmp_pa
   assert made.step == 4 and made.fingerprint == between.fingerprint != tuned.fingerprint
   pretrained.expert_of(tmp_path / 'run' / 'checkpoint')
   assert '<video' in (tmp_path / 'run' / 'page.html').read_text()
-  assert video.probe(tmp_path / 'run' / 'preview' / 'beside.mp4').width == 3 * preview.SIDE
+  assert video_reader.probe(tmp_path / 'run' / 'preview' / 'beside.mp4').width == 3 * preview.SIDE
   table = (tmp_path / 'run' / 'evaluation' / 'metrics.md').read_text()
   assert '| tuned silent' in table and 'other_audio' not in table

@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from lpips_jax.audio.mel import MAX_VALUE
 from lpips_jax.evaluation import Clip
-from lpips_jax.media.audio import MAX_VALUE
 from lpips_jax.training import diagnosis
 from lpips_jax.training.diagnosis import diagnose, picture, verdict
 

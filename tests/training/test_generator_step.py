@@ -7,14 +7,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import tiny_config
 from ml_collections import ConfigDict
+from runs import tiny_config
 
 from lpips_jax import losses, models, perceptual
 from lpips_jax.models import SyncExpert
+from lpips_jax.models.initialise import init_variables
 from lpips_jax.training import generator_step
 from lpips_jax.training.generator_step import discrimination, loss_weights
-from lpips_jax.training.state import CLOSED, init_variables
+from lpips_jax.training.state import CLOSED
 from lpips_jax.training.tasks import Frozen, make_task
 
 RNG = np.random.default_rng(0)

@@ -9,16 +9,17 @@ import grain
 import jax
 import numpy as np
 import pytest
-from conftest import PowerCut, cut_after, run, tiny_config
+from runs import PowerCut, cut_after, run, tiny_config
 
 from data_pipeline import input as data
 from lpips_jax import models, pretrained
-from lpips_jax.cli import UserError
-from lpips_jax.files import alone_in
-from lpips_jax.media.video import probe
+from lpips_jax.core.errors import UserError
+from lpips_jax.core.files import alone_in
+from lpips_jax.media.video_reader import probe
+from lpips_jax.models.initialise import init_variables
 from lpips_jax.training import loop
 from lpips_jax.training.loop import train
-from lpips_jax.training.state import CLOSED, TrainState, init_variables
+from lpips_jax.training.state import CLOSED, TrainState
 
 
 @pytest.mark.parametrize('task', ['sync_expert', 'generator'])

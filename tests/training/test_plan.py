@@ -9,13 +9,14 @@ from pathlib import Path
 
 import jax
 import pytest
-from conftest import ROOT, tiny_config
 from ml_collections import ConfigDict
+from runs import ROOT, tiny_config
 
 from lpips_jax import models
-from lpips_jax.cli import UserError
-from lpips_jax.training.planning import estimates, programs, topologies
-from lpips_jax.training.state import init_variables
+from lpips_jax.core.errors import UserError
+from lpips_jax.models.initialise import init_variables
+from lpips_jax.planning import estimates, programs, topologies
+from lpips_jax.training import step_program
 
 COMPILER = Path(sys.prefix) / 'tpu'  # where `make test` puts libtpu
 HAS_COMPILER = COMPILER.is_dir() or importlib.util.find_spec('libtpu') is not None
@@ -42,7 +43,13 @@ def config(directory):
 @pytest.fixture(scope='module')
 def figures(config):
   mesh = topologies.mesh_of('local')
-  return estimates.figures(config, mesh, programs.compile_step(config, mesh)) | {
+  return estimates.figures(
+    config,
+    mesh,
+    step_program.compile_step(config, mesh),
+    step_program.parameters(config),
+    step_program.count_flops(config),
+  ) | {
     'topology': 'local',
     'level': 'default',
   }
@@ -75,7 +82,7 @@ def test_shapes_of_the_batch_are_those_of_the_data(directory):
   for task in ('sync_expert', 'generator'):
     config = tiny_config(task, directory)
     batch = next(data.train_batches(config))
-    shapes = programs.batch_shapes(config)
+    shapes = step_program.batch_shapes(config)
     assert {name: (x.shape, x.dtype) for name, x in shapes.items()} == {
       name: (batch[name].shape, batch[name].dtype) for name in shapes
     }
@@ -84,7 +91,7 @@ def test_shapes_of_the_batch_are_those_of_the_data(directory):
 def test_parts_of_a_batch_all_count(config, figures):
   parts = ConfigDict(config.to_dict())
   parts.update(accumulate=2, remat=True)
-  assert programs.count_flops(parts) == figures['flops_per_step']
+  assert step_program.count_flops(parts) == figures['flops_per_step']
 
 
 def test_what_a_chip_can_do_bounds_the_time(figures):
@@ -100,8 +107,7 @@ def test_what_a_chip_can_do_bounds_the_time(figures):
 def test_the_largest_batch(config, monkeypatch):
   tried = []
 
-  def compiled(config, mesh, level):
-    per_chip = config.data.batch_size // mesh.devices.size
+  def compiled(per_chip):
     tried.append(per_chip)
     if per_chip > limit:
       raise programs.OutOfMemory('too much')
@@ -109,9 +115,8 @@ def test_the_largest_batch(config, monkeypatch):
 
   chip = estimates.hardware.Chip('toy', flops=1, memory=1000, bandwidth=1)
   monkeypatch.setattr(estimates.hardware, 'chip', lambda kind: chip)
-  monkeypatch.setattr(programs, 'compile_step', compiled)
   mesh, limit = topologies.mesh_of('local'), 8
-  found = estimates.largest_batch(config, mesh, compiled(config, mesh, None), None, verify=True)
+  found = estimates.largest_batch(config, mesh, compiled(1), compiled, verify=True)
   assert found == {
     'largest_batch': 16,
     'largest_batch_per_chip': 8,
@@ -120,10 +125,10 @@ def test_the_largest_batch(config, monkeypatch):
     'largest_batch_peak_bytes': 1000,
   }
   limit = 6
-  found = estimates.largest_batch(config, mesh, compiled(config, mesh, None), None, verify=True)
+  found = estimates.largest_batch(config, mesh, compiled(1), compiled, verify=True)
   assert found['largest_batch_per_chip'] == 8 and not found['largest_batch_fits']
   limit = 1
-  found = estimates.largest_batch(config, mesh, compiled(config, mesh, None), None, verify=False)
+  found = estimates.largest_batch(config, mesh, compiled(1), compiled, verify=False)
   assert found['largest_batch_per_chip'] == 1 and found['largest_batch_from'] == {1: 300}
   assert tried == [1, 2, 8, 1, 2, 8, 1, 2]
 

@@ -11,10 +11,11 @@ import time
 import jax
 import numpy as np
 import pytest
-from conftest import PowerCut, cut_after, run, tiny_config
+from runs import PowerCut, cut_after, run, tiny_config
 
-from lpips_jax import cards, pretrained
-from lpips_jax.cli import UserError
+from lpips_jax import pretrained
+from lpips_jax.core.errors import UserError
+from lpips_jax.pretrained import model_card
 from lpips_jax.training import checkpoints, loop, sharding
 
 
@@ -64,7 +65,7 @@ def test_a_kill_while_an_old_step_is_deleted_leaves_no_half_of_it(directory, tmp
   for step in [child.name for child in checkpoint.iterdir() if child.name.isdigit()]:
     assert pretrained.load(checkpoint / step).step == int(step)
   run(config, tmp_path / 'run')
-  assert sorted(child.name for child in checkpoint.iterdir()) == ['3', cards.FILE, 'config.json']
+  assert sorted(child.name for child in checkpoint.iterdir()) == ['3', model_card.FILE, 'config.json']
 
 
 def test_a_checkpoint_that_cannot_be_read_is_set_aside_for_the_one_before(directory, tmp_path, caplog):

@@ -3,7 +3,7 @@
 import jax
 import pytest
 
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.training import sharding
 
 

@@ -7,15 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import run, tiny_config
+from runs import run, tiny_config
 
 import lpips_jax
 from lpips_jax import pretrained
-from lpips_jax.cli import UserError
+from lpips_jax.core.errors import UserError
 from lpips_jax.dubbing.generator import Generator, made_fast
 from lpips_jax.interop.export import export
-from lpips_jax.training import checkpoints, tasks
-from lpips_jax.training.planning import programs
+from lpips_jax.training import checkpoints, step_program, tasks
 
 RNG = np.random.default_rng(0)
 FACES = RNG.random((3, 32, 32, 6), np.float32)
@@ -139,6 +138,6 @@ def test_what_cannot_be_a_silent_generator_is_refused(checkpoint, trained_checkp
 
 def test_a_plan_counts_it(trained_checkpoint, directory):
   config = silent_config(directory, trained_checkpoint)
-  counts = programs.parameters(config)
+  counts = step_program.parameters(config)
   leaves = jax.tree.leaves(pretrained.load(trained_checkpoint).variables['params'])
   assert counts['frozen silent_generator'] == sum(jnp.size(leaf) for leaf in leaves)

@@ -4,12 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import jax
 import numpy as np
-from conftest import ROOT, run, tiny_config
 from pair import PREEMPTED_AT
+from runs import ROOT, run, tiny_config
 
 from benchmarks.commands import free_port
 from data_pipeline import input as data
@@ -44,7 +43,7 @@ def both(*lines: list) -> list[tuple[int, str, str]]:
 def test_two_train_as_one(directory, tmp_path):
   """One test, since its processes compile for as long as all else that is asked of them takes."""
   data.train_batches(tiny_config('sync_expert', directory))  # the corpus is there
-  line = [Path(__file__).with_name('pair.py'), f'--directory={directory}']
+  line = [ROOT / 'tests' / 'support' / 'pair.py', f'--directory={directory}']
   ends, workdir = both(line, line), directory / 'run'
   they_save_and_go_on_and_are_preempted_together(ends, workdir)
   what_they_evaluate_is_what_one_process_does(workdir, directory, tmp_path)

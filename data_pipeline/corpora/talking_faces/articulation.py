@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lpips_jax.conventions import FRAME_RATE
-from lpips_jax.media.phones import PHONES
+from lpips_jax.audio.phones import PHONES
+from lpips_jax.core.constants import FRAME_RATE
 
 RATE = 200  # Hz, the grid of the gestures: one step is 5 ms, 80 samples of sound
 
@@ -200,7 +200,7 @@ def perform(
 
 
 def as_phones(names: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-  """Returns what a recogniser might hear: names of phonemes (n,) -> (n,) int8, into `media.phones.PHONES`."""
+  """Returns what a recogniser might hear: names of phonemes (n,) -> (n,) int8, into `audio.phones.PHONES`."""
   edges = np.flatnonzero(np.append(True, names[1:] != names[:-1]))
   heard = [PHONES.index(str(rng.choice(HEARD_AS.get(str(name), (str(name).upper(),))))) for name in names[edges]]
   return np.repeat(np.array(heard, np.int8), np.diff(edges, append=len(names)))

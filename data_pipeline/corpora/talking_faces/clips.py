@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from data_pipeline.corpora.talking_faces.appearance import Appearance, draw_appearance
 from data_pipeline.corpora.talking_faces.articulation import (
   RATE,
   Articulation,
@@ -19,12 +20,11 @@ from data_pipeline.corpora.talking_faces.articulation import (
   at_frames,
 )
 from data_pipeline.corpora.talking_faces.face import SCENE, Motion, draw_motion, head_to_scene, render, sway
-from data_pipeline.corpora.talking_faces.looks import Looks, draw_looks
 from data_pipeline.corpora.talking_faces.voice import Voice, draw_voice, speak
 from data_pipeline.records import encode_frame, make_record
-from lpips_jax.conventions import FRAME_RATE
-from lpips_jax.media.audio import HOP, MEL_RATE
-from lpips_jax.media.faces import crop
+from lpips_jax.audio.mel import HOP, MEL_RATE
+from lpips_jax.core.constants import FRAME_RATE
+from lpips_jax.faces.cropping import crop
 
 SPLITS = ('train', 'val', 'test')
 
@@ -43,14 +43,14 @@ class Speaker:
   """A person: a face, a voice and a manner of speaking."""
 
   name: str
-  looks: Looks
+  appearance: Appearance
   voice: Voice
   tempo: float
   effort: float
 
 
 @dataclass(frozen=True)
-class Clip:
+class TalkingClip:
   """A few seconds of one speaker; its frames are rendered as they are asked for.
 
   Attributes:
@@ -74,20 +74,20 @@ class Clip:
 
   @cached_property
   def phones(self) -> np.ndarray:
-    """The phone that is said at each row of the sound's mel spectrogram: see `lpips_jax.media.phones.hear`."""
+    """The phone that is said at each row of the sound's mel spectrogram: see `lpips_jax.audio.phones.hear`."""
     rows = np.arange(1 + len(self.audio) // HOP)
     said = self.articulation.phonemes[np.minimum(rows * RATE // MEL_RATE, len(self.articulation.phonemes) - 1)]
     return as_phones(said, np.random.default_rng(zlib.crc32(self.audio.tobytes())))
 
   def scene(self, size: int = SCENE):
     """Yields whole frames, (size, size, 3) uint8 RGB, as a camera would see them."""
-    return render(self.speaker.looks, self.articulation, self.motion, size)
+    return render(self.speaker.appearance, self.articulation, self.motion, size)
 
   def crops(self, size: int):
     """Yields the face in each frame, cut out along its box, (size, size, 3) uint8 RGB."""
     left, top = np.clip(np.floor(self.boxes.min(0)[:2]).astype(int) - 2, 0, SCENE)
     right, bottom = np.clip(np.ceil(self.boxes.max(0)[2:]).astype(int) + 2, 0, SCENE)
-    frames = render(self.speaker.looks, self.articulation, self.motion, SCENE, (left, top, right, bottom))
+    frames = render(self.speaker.appearance, self.articulation, self.motion, SCENE, (left, top, right, bottom))
     for frame, box in zip(frames, self.boxes - [left, top, left, top], strict=True):
       yield crop(frame, box, size)
 
@@ -97,26 +97,26 @@ def draw_speaker(seed: int, split: str, number: int) -> Speaker:
   rng = np.random.default_rng([seed, SPLITS.index(split), number])
   return Speaker(
     name=f'{split}-{seed}-{number:04d}',
-    looks=draw_looks(rng),
+    appearance=draw_appearance(rng),
     voice=draw_voice(rng),
     tempo=rng.uniform(0.85, 1.15),
     effort=rng.uniform(0.85, 1.0),
   )
 
 
-def draw_clip(seed: int, split: str, number: int, clip: int, seconds: float) -> Clip:
+def draw_clip(seed: int, split: str, number: int, clip: int, seconds: float) -> TalkingClip:
   """Returns a clip of a speaker, `seconds` rounded to whole frames long."""
   speaker = draw_speaker(seed, split, number)
   rng = np.random.default_rng([seed, SPLITS.index(split), number, clip + 1])  # a trailing 0 would be the speaker's own
   n_frames = round(seconds * FRAME_RATE)
   articulation = articulate(rng, n_frames / FRAME_RATE, speaker.tempo, speaker.effort)
   motion = draw_motion(rng, n_frames)
-  return Clip(
+  return TalkingClip(
     speaker=speaker,
     articulation=articulation,
     motion=motion,
     audio=speak(articulation, speaker.voice, rng),
-    boxes=_detected_boxes(speaker.looks, motion, rng),
+    boxes=_detected_boxes(speaker.appearance, motion, rng),
   )
 
 
@@ -134,9 +134,9 @@ def clip_record(seed: int, split: str, number: int, clip: int, seconds: float, i
   )
 
 
-def _detected_boxes(looks: Looks, motion: Motion, rng: np.random.Generator) -> np.ndarray:
+def _detected_boxes(appearance: Appearance, motion: Motion, rng: np.random.Generator) -> np.ndarray:
   """Returns the boxes of a smoothed detector: off by a little throughout the clip, and drifting."""
-  box = _BOX + _BOX_PER_WIDTH * (looks.width - _AVERAGE_WIDTH) + rng.normal(0, _BOX_ERROR)
+  box = _BOX + _BOX_PER_WIDTH * (appearance.width - _AVERAGE_WIDTH) + rng.normal(0, _BOX_ERROR)
   time = np.arange(len(motion.turn)) / FRAME_RATE
   drift = np.stack([sway(rng, time, _BOX_DRIFT) for _ in range(4)], axis=1)
   boxes = []

@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 import cv2
 import numpy as np
 
+from data_pipeline.corpora.talking_faces.appearance import Appearance
 from data_pipeline.corpora.talking_faces.articulation import Articulation, at_frames
 from data_pipeline.corpora.talking_faces.canvas import Canvas, canvas, to_picture, to_planes
 from data_pipeline.corpora.talking_faces.features import (
@@ -17,9 +18,8 @@ from data_pipeline.corpora.talking_faces.features import (
   paint_eye,
   paint_mouth,
 )
-from data_pipeline.corpora.talking_faces.looks import Looks
 from data_pipeline.corpora.talking_faces.portrait import HEAD, lighting, paint_head, paint_room
-from lpips_jax.conventions import FRAME_RATE
+from lpips_jax.core.constants import FRAME_RATE
 
 SCENE = 256  # pixels, the side of the picture that records are cut from
 _UNIT = 0.31  # face units to scene: the head fills the picture as in a news reader's close-up
@@ -73,7 +73,7 @@ def sway(rng: np.random.Generator, time: np.ndarray, size: float) -> np.ndarray:
 
 
 def render(
-  looks: Looks, articulation: Articulation, motion: Motion, scene: int = SCENE, window: tuple | None = None
+  appearance: Appearance, articulation: Articulation, motion: Motion, scene: int = SCENE, window: tuple | None = None
 ) -> Iterator[np.ndarray]:
   """Yields the frames of a clip.
 
@@ -90,9 +90,9 @@ def render(
   left, top, right, bottom = window or (0, 0, scene, scene)
   unit = _UNIT * scene
   room_sheet = canvas(-0.5 / _UNIT, -0.53 / _UNIT, 0.5 / _UNIT, 0.47 / _UNIT, unit)
-  room = to_picture(paint_room(looks, room_sheet))[top:bottom, left:right]
+  room = to_picture(paint_room(appearance, room_sheet))[top:bottom, left:right]
   density = unit * _DETAIL
-  actor = _Actor(looks, motion.gaze, density)
+  actor = _Actor(appearance, motion.gaze, density)
   sheet_to_head = np.array([[1 / density, 0, HEAD[0]], [0, 1 / density, HEAD[1]], [0, 0, 1]])
   n_frames = len(motion.turn)
   curves = np.stack([at_frames(getattr(articulation, field.name), n_frames) for field in fields(Lips)], axis=1)
@@ -109,11 +109,11 @@ def render(
 class _Actor:
   """A painted head that can be made to speak and blink; what does not change is painted once."""
 
-  def __init__(self, looks: Looks, gaze: float, density: float):
-    self.looks, self.gaze = looks, gaze
+  def __init__(self, appearance: Appearance, gaze: float, density: float):
+    self.appearance, self.gaze = appearance, gaze
     sheet = canvas(*HEAD, density)
-    light = lighting(sheet, looks)
-    self._still = to_picture(paint_head(looks, sheet, light))
+    light = lighting(sheet, appearance)
+    self._still = to_picture(paint_head(appearance, sheet, light))
     self._jaw_row = int((_JAW_TOP - HEAD[1]) * density)
     rows, columns = np.indices(sheet.u.shape, np.float32)[:, self._jaw_row :]
     self._columns, self._rows = columns, rows - self._jaw_row
@@ -137,14 +137,14 @@ class _Actor:
     head[self._jaw_row :] = cv2.remap(
       self._still[self._jaw_row :], self._columns, self._rows - drop * self._jaw, cv2.INTER_LINEAR
     )
-    self._mouth.repaint(head, lambda skin, patch: paint_mouth(skin, patch.sheet, self.looks, patch.light, lips))
+    self._mouth.repaint(head, lambda skin, patch: paint_mouth(skin, patch.sheet, self.appearance, patch.light, lips))
     return head
 
   def _with_eyes(self, openness: float) -> np.ndarray:
     head = self._still.copy()
     for eye, gaze in zip(self._eyes, (self.gaze, -self.gaze), strict=True):
       eye.repaint(
-        head, lambda skin, patch, gaze=gaze: paint_eye(skin, patch.sheet, self.looks, patch.light, openness, gaze)
+        head, lambda skin, patch, gaze=gaze: paint_eye(skin, patch.sheet, self.appearance, patch.light, openness, gaze)
       )
     return head
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from data_pipeline.corpora.talking_faces.appearance import Appearance
 from data_pipeline.corpora.talking_faces.canvas import Canvas, mix, plain, rise
-from data_pipeline.corpora.talking_faces.looks import Looks
 from data_pipeline.corpora.talking_faces.portrait import EYE_U, EYE_V, MOUTH_V
 
 MOUTH_REGION = (-0.43, 0.37, 0.43, 0.99)  # left, top, right, bottom, face units
@@ -41,7 +41,7 @@ def jaw_drop(opening: float) -> float:
   return _CHIN_SHARE * LOWER_SHARE * MAX_GAP * opening
 
 
-def paint_mouth(skin: np.ndarray, sheet: Canvas, looks: Looks, light: np.ndarray, lips: Lips) -> np.ndarray:
+def paint_mouth(skin: np.ndarray, sheet: Canvas, appearance: Appearance, light: np.ndarray, lips: Lips) -> np.ndarray:
   """Returns the skin of `MOUTH_REGION` with a mouth on it.
 
   Args:
@@ -51,23 +51,23 @@ def paint_mouth(skin: np.ndarray, sheet: Canvas, looks: Looks, light: np.ndarray
     light: (3, H, W) how bright the skin is there.
     lips: how it is held.
   """
-  v, pixel, curves = sheet.v, 1 / sheet.density, _lip_curves(sheet.u, looks, lips)
+  v, pixel, curves = sheet.v, 1 / sheet.density, _lip_curves(sheet.u, appearance, lips)
   from_corner = np.abs(sheet.u) - curves.half
   gap = curves.lower_inner - curves.upper_inner
   lip = _between(v, curves.upper_outer, curves.lower_outer, 1.6 * pixel) * rise(curves.body, 0.0, 0.12)
   hole = _between(v, curves.upper_inner, curves.lower_inner, pixel) * rise(gap, 0.0, 1.2 * pixel)
 
   shadow = np.exp(-(((v - curves.lower_outer - 0.030) / 0.035) ** 2)) * curves.body
-  mouth = mix(skin * (1 - 0.20 * shadow), _lip_colour(v, looks, light, curves), 0.92 * lip)
-  mouth = mix(mouth, _inside_of_mouth(sheet, looks, light, lips, curves), hole)
+  mouth = mix(skin * (1 - 0.20 * shadow), _lip_colour(v, appearance, light, curves), 0.92 * lip)
+  mouth = mix(mouth, _inside_of_mouth(sheet, appearance, light, lips, curves), hole)
   seam = np.exp(-(((v - curves.middle) / (0.011 + 0.4 * pixel)) ** 2)) * rise(from_corner, 0.025, -0.005)
   corner = np.exp(-(((from_corner - 0.015) / 0.028) ** 2) - ((v - curves.middle) / 0.030) ** 2)
-  dark = plain(looks.lips) * 0.34
+  dark = plain(appearance.lips) * 0.34
   return mix(mix(mouth, dark, 0.75 * seam * rise(gap, 0.03, 0.0)), dark, 0.35 * corner)
 
 
 def paint_eye(
-  skin: np.ndarray, sheet: Canvas, looks: Looks, light: np.ndarray, openness: float, gaze: float
+  skin: np.ndarray, sheet: Canvas, appearance: Appearance, light: np.ndarray, openness: float, gaze: float
 ) -> np.ndarray:
   """Returns the skin around one eye with the eye on it.
 
@@ -80,30 +80,30 @@ def paint_eye(
     gaze: where it looks along u, face units.
   """
   pixel = 1 / sheet.density
-  x = (sheet.u - EYE_U) / (0.148 * looks.eye)
+  x = (sheet.u - EYE_U) / (0.148 * appearance.eye)
   y = sheet.v - EYE_V + 0.012 * x  # the outer corner is a little higher
   arch = np.clip(1 - x**2, 0, 1)
-  lower = 0.045 * looks.eye * arch**0.9
-  upper = lower - (0.128 * looks.eye * looks.lid) * openness * arch ** (0.62 + 0.10 * (x > 0))
+  lower = 0.045 * appearance.eye * arch**0.9
+  upper = lower - (0.128 * appearance.eye * appearance.lid) * openness * arch ** (0.62 + 0.10 * (x > 0))
   white = _between(y, upper, lower, pixel) * rise(lower - upper, 0.0, 1.5 * pixel)
 
   radius = np.hypot(sheet.u - EYE_U - gaze + 0.008, (y + 0.016) * 1.02)
-  iris_radius = 0.067 * looks.eye
+  iris_radius = 0.067 * appearance.eye
   ball = plain((0.93, 0.91, 0.89)) * (1.0 - 0.22 * np.abs(x) ** 2) * np.clip(light, 0.5, 1.08)
   ring = 0.70 + 0.55 * rise(radius / iris_radius, 0.35, 0.75) - 0.75 * rise(radius / iris_radius, 0.75, 1.0)
-  ball = mix(ball, plain(looks.iris) * ring, rise(radius - iris_radius, pixel, -pixel))
-  ball = mix(ball, plain((0.03, 0.03, 0.03)), rise(radius - 0.030 * looks.eye, pixel, -pixel))
+  ball = mix(ball, plain(appearance.iris) * ring, rise(radius - iris_radius, pixel, -pixel))
+  ball = mix(ball, plain((0.03, 0.03, 0.03)), rise(radius - 0.030 * appearance.eye, pixel, -pixel))
   ball = ball * (1 - 0.45 * rise(y - upper, 0.045, 0.0))
-  side = 0.024 * copysign(1, looks.light[0]) * copysign(1, sheet.u[0, -1] - sheet.u[0, 0])
+  side = 0.024 * copysign(1, appearance.light[0]) * copysign(1, sheet.u[0, -1] - sheet.u[0, 0])
   glint = np.hypot(sheet.u - EYE_U - gaze - side, y + 0.040)
   ball = mix(ball, plain((1.0, 1.0, 1.0)), 0.9 * rise(glint, 0.020, 0.008))
 
-  crease = np.exp(-(((y - (lower - 0.165 * looks.eye * arch**0.55)) / 0.014) ** 2)) * rise(arch, 0.05, 0.4)
+  crease = np.exp(-(((y - (lower - 0.165 * appearance.eye * arch**0.55)) / 0.014) ** 2)) * rise(arch, 0.05, 0.4)
   lid_line = np.exp(-(((y - lower - 0.010) / 0.012) ** 2)) * rise(arch, 0.0, 0.3)
   skin = skin * (1 - 0.22 * crease - 0.14 * lid_line)
   skin = mix(skin, ball, white)
   lash = np.exp(-(((y - upper + 0.004) / (0.011 + 0.004 * x)) ** 2)) * rise(1.05 - np.abs(x), 0, 0.15)
-  return mix(skin, plain(looks.hair) * 0.3, 0.85 * lash)
+  return mix(skin, plain(appearance.hair) * 0.3, 0.85 * lash)
 
 
 class _Curves(NamedTuple):
@@ -118,33 +118,35 @@ class _Curves(NamedTuple):
   body: np.ndarray
 
 
-def _lip_curves(u: np.ndarray, looks: Looks, lips: Lips) -> _Curves:
+def _lip_curves(u: np.ndarray, appearance: Appearance, lips: Lips) -> _Curves:
   """Spreading draws the lips out and thins them, rounding does the opposite, pressing rolls them in."""
   spread, rounding = max(lips.width, 0.0), max(-lips.width, 0.0)
-  half = looks.mouth * (1 + 0.12 * spread - 0.28 * rounding)
-  middle = MOUTH_V - looks.smile * (np.abs(u) / looks.mouth) ** 2
+  half = appearance.mouth * (1 + 0.12 * spread - 0.28 * rounding)
+  middle = MOUTH_V - appearance.smile * (np.abs(u) / appearance.mouth) ** 2
   gap = MAX_GAP * lips.opening * np.clip(1 - (u / half) ** 2, 0, 1) ** (0.80 - 0.25 * rounding)
   upper_inner, lower_inner = middle - (1 - LOWER_SHARE) * gap, middle + LOWER_SHARE * gap
 
   full = (1 + 0.30 * rounding - 0.12 * spread) * (1 - 0.55 * lips.press)
   body = np.clip(1 - (u / (half + 0.035)) ** 2, 0, 1)
   bow = 1 - 0.22 * np.exp(-((u / 0.040) ** 2)) + 0.10 * np.exp(-(((np.abs(u) - 0.075) / 0.05) ** 2))
-  upper_outer = upper_inner - looks.lip_upper * full * bow * body**0.75
-  lower_outer = lower_inner + looks.lip_lower * full * body**0.60
+  upper_outer = upper_inner - appearance.lip_upper * full * bow * body**0.75
+  lower_outer = lower_inner + appearance.lip_lower * full * body**0.60
   return _Curves(half, middle, upper_outer, upper_inner, lower_inner, lower_outer, body)
 
 
-def _lip_colour(v: np.ndarray, looks: Looks, light: np.ndarray, curves: _Curves) -> np.ndarray:
+def _lip_colour(v: np.ndarray, appearance: Appearance, light: np.ndarray, curves: _Curves) -> np.ndarray:
   """The upper lip faces down and is darker; the lower one faces up and shines."""
   upper = _share(v, curves.upper_outer, curves.upper_inner)
   lower = _share(v, curves.lower_inner, curves.lower_outer)
   above = v < 0.5 * (curves.upper_inner + curves.lower_inner)
   tone = np.where(above, 0.86 - 0.34 * upper, 1.06 - 0.30 * lower**2 - 0.18 * (1 - lower) ** 4)
   shine = np.where(above, 0, np.exp(-(((lower - 0.38) / 0.20) ** 2)))
-  return plain(looks.lips) * (tone * light) + 0.09 * shine
+  return plain(appearance.lips) * (tone * light) + 0.09 * shine
 
 
-def _inside_of_mouth(sheet: Canvas, looks: Looks, light: np.ndarray, lips: Lips, curves: _Curves) -> np.ndarray:
+def _inside_of_mouth(
+  sheet: Canvas, appearance: Appearance, light: np.ndarray, lips: Lips, curves: _Curves
+) -> np.ndarray:
   """Returns a cavity with the tongue at its bottom and a row of teeth behind each lip, (3, H, W).
 
   Brightness and the height of the upper teeth follow some 60 filmed people: their cavities are a third as bright as
@@ -152,7 +154,7 @@ def _inside_of_mouth(sheet: Canvas, looks: Looks, light: np.ndarray, lips: Lips,
   """
   v, pixel, across = sheet.v, 1 / sheet.density, np.abs(sheet.u) / curves.half
   depth = _share(v, curves.upper_inner, curves.lower_inner)
-  exposure = light * (0.45 + 0.55 * np.mean(looks.skin) / 0.72)  # mouths darken with the skin, half as much
+  exposure = light * (0.45 + 0.55 * np.mean(appearance.skin) / 0.72)  # mouths darken with the skin, half as much
   inner = plain((0.36, 0.15, 0.15)) * exposure * (0.45 + 0.75 * depth)
 
   bulge = np.clip(1 - (across / 0.78) ** 2, 0, 1)

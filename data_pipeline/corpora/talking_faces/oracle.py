@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from data_pipeline.corpora.talking_faces.articulation import Articulation, perform
-from data_pipeline.corpora.talking_faces.clips import Clip, draw_clip
+from data_pipeline.corpora.talking_faces.clips import TalkingClip, draw_clip
 from data_pipeline.records import decode_frames, encode_frame, text
 from lpips_jax import evaluation
-from lpips_jax.cli import UserError
-from lpips_jax.conventions import FRAME_RATE
+from lpips_jax.core.constants import FRAME_RATE
+from lpips_jax.core.errors import UserError
 
 _SAME = 1e-4  # by how much openings may differ that two machines have drawn; other speech differs by tenths
 
@@ -47,7 +47,7 @@ def true_frames(record: dict[str, Any], speech: evaluation.Clip | None, image_si
   return decode_frames(jpegs, range(len(jpegs)), image_size)
 
 
-def dubbed(face: Clip, said: Articulation) -> Clip:
+def dubbed(face: TalkingClip, said: Articulation) -> TalkingClip:
   """Returns a clip of the same face, which moves as it did while it says something else; its sound stays its own."""
   return dataclasses.replace(face, articulation=said)
 
@@ -57,7 +57,7 @@ def silence(n_frames: int) -> Articulation:
   return perform([''], [n_frames / FRAME_RATE])
 
 
-def redrawn(clip_id: str, n_frames: int) -> Clip:
+def redrawn(clip_id: str, n_frames: int) -> TalkingClip:
   """Returns the clip of a record's `id`, which `clips.clip_record` gave it."""
   split, seed, speaker, clip = clip_id.split('-')
   return draw_clip(int(seed), split, int(speaker), int(clip), n_frames / FRAME_RATE)

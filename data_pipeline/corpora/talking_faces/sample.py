@@ -13,11 +13,12 @@ import numpy as np
 from absl import flags
 
 from data_pipeline.corpora.talking_faces.articulation import at_frames
-from data_pipeline.corpora.talking_faces.clips import Clip, draw_clip
-from lpips_jax import cli
+from data_pipeline.corpora.talking_faces.clips import TalkingClip, draw_clip
+from lpips_jax.core import cli
+from lpips_jax.core.errors import UserError
 from lpips_jax.media.pictures import grid, write_png
-from lpips_jax.media.sound import write_speech
-from lpips_jax.media.writing import write_clip
+from lpips_jax.media.speech import write_speech
+from lpips_jax.media.video_writer import write_clip
 
 _OUTPUT = flags.DEFINE_string('output', None, 'Directory to write to; made if it is not there.')
 _SEED = flags.DEFINE_integer('seed', 7, 'Draws the speakers and what they say.', lower_bound=0)
@@ -32,7 +33,7 @@ def main() -> None:
   try:
     output.mkdir(parents=True, exist_ok=True)
   except OSError as error:
-    raise cli.UserError(f'{output} cannot be made: {error.strerror}') from error
+    raise UserError(f'{output} cannot be made: {error.strerror}') from error
   face, other = (draw_clip(_SEED.value, 'test', number, 0, _SECONDS.value) for number in range(2))
   write_clip(output / 'face.mp4', face.scene(_SIZE.value), (_SIZE.value, _SIZE.value), face.audio)
   write_speech(output / 'speech.wav', other.audio)
@@ -46,7 +47,7 @@ def write_gallery(path: Path, seed: int, speakers: int) -> None:
   write_png(path, grid([np.stack(row) for row in zip(*columns, strict=True)]))
 
 
-def _moments(clip: Clip) -> list[np.ndarray]:
+def _moments(clip: TalkingClip) -> list[np.ndarray]:
   """Returns the frames in which the mouth is shut, wide open, spread and rounded."""
   width = at_frames(clip.articulation.width, len(clip.boxes))
   width = np.where(clip.mouth_opening > 0.1, width, 0) * (clip.motion.eyes > 0.9)

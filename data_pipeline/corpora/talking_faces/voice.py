@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data_pipeline.corpora.talking_faces.articulation import RATE, Articulation
-from lpips_jax.media.audio import SAMPLE_RATE
+from lpips_jax.audio.mel import SAMPLE_RATE
 
 HOP = SAMPLE_RATE // RATE  # samples to one step of the articulation: 80
 _WINDOW = 4 * HOP  # Hann, 20 ms; at three quarters overlap the windows add up to 2

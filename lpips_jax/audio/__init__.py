@@ -1,0 +1,1 @@
+"""Speech as arrays: the one mel spectrogram, loudness, phones."""

@@ -1,0 +1,133 @@
+"""Speech as the phones that a recogniser hears in it: what a generator can be given in place of a mel spectrogram.
+
+A mel spectrogram carries the voice, and a network that has heard few voices, or procedural ones, makes little of a new
+one. A recogniser that has heard hundreds of people gives the same phones for all of them.
+"""
+
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+
+from lpips_jax.audio.chunks import Sound, in_chunks, mapped
+from lpips_jax.audio.loudness import levelled, speech_level
+from lpips_jax.audio.mel import BLOCK, HOP, MAX_VALUE, MEL_BANDS, SAMPLE_RATE, Rows
+
+# ARPAbet, as the CMU pronouncing dictionary has it; silence and noises come first.
+PHONES = (
+  '', 'AA', 'AE', 'AH', 'AO', 'AW', 'AY', 'B', 'CH', 'D', 'DH', 'EH', 'ER', 'EY', 'F', 'G', 'HH', 'IH', 'IY', 'JH', 'K',
+  'L', 'M', 'N', 'NG', 'OW', 'OY', 'P', 'R', 'S', 'SH', 'T', 'TH', 'UH', 'UW', 'V', 'W', 'Y', 'Z', 'ZH',
+)  # fmt: skip
+LOUDNESS = len(PHONES)  # the column of a phone track, after those of the phones, that says how loud it is
+LOUD_PERCENTILE = 95
+LOUDNESS_RANGE = 2.8  # of a mel's mean, 35 dB: from the loud parts of speech down to nothing
+SILENT = 0.3 - MAX_VALUE  # mean of a mel whose loud parts are no speech
+PIECE = 20  # seconds of speech that are recognised together, cut at the quietest place of the next quarter
+FRAME = SAMPLE_RATE // 100  # samples of a frame of the recogniser
+
+
+def hear(samples: Sound) -> np.ndarray:
+  """Returns the phone that is heard at each row of the mel spectrogram of some speech.
+
+  Args:
+    samples: (S,) float in [-1, 1] at 16 kHz, S >= 1, pieced or not; its level does not matter.
+
+  Returns:
+    (1 + S // 200,) int8, indices into `PHONES`.
+
+  pocketsphinx recognises them, with its English acoustic model and a phone bigram; other languages are heard as the
+  English phones next to theirs.
+  """
+  heard = np.zeros(1 + len(samples) // HOP, np.int8)
+  if speech_level(samples) is None:  # in which a recogniser would hear something all the same
+    return heard
+  decoder = _decoder()
+  coded = mapped(lambda piece: np.round(32767 * np.clip(piece, -1, 1)).astype('<i2'), levelled(samples))
+  for first, last in _pieces(coded):
+    decoder.start_utt()
+    decoder.process_raw(coded[first:last].tobytes(), full_utt=True)
+    decoder.end_utt()
+    for found in decoder.seg() or ():
+      begin, end = (round((first + frame * FRAME) / HOP) for frame in (found.start_frame, found.end_frame + 1))
+      heard[begin:end] = _INDICES.get(found.word.strip('+'), 0)
+  return heard
+
+
+class PhoneTrack:
+  """What a generator hears of speech, which phone and how loud: slices of it are as `phone_track` has them.
+
+  Args:
+    heard: (M,) int, from `hear`.
+    mel: (M, 80), `audio.loudness.mel_of` the same speech, pieced or not.
+  """
+
+  def __init__(self, heard: np.ndarray, mel: Rows) -> None:
+    rows = in_chunks(mel, BLOCK)
+    level = np.concatenate([np.asarray(block, np.float32).mean(1) for block in rows])
+    loud = np.percentile(level, LOUD_PERCENTILE)
+    speaks = loud > SILENT
+    self._heard = heard
+    self._loudness = np.clip(1 + (level - loud) / LOUDNESS_RANGE, 0, 1) if speaks else np.zeros_like(level)
+
+  def __len__(self) -> int:
+    return len(self._loudness)
+
+  def __getitem__(self, part: slice) -> np.ndarray:
+    heard = self._heard[part]
+    track = np.zeros((len(heard), MEL_BANDS), np.float32)
+    track[np.arange(len(heard)), heard] = 1
+    track[:, LOUDNESS] = self._loudness[part]
+    return track
+
+
+def phone_track(heard: np.ndarray, mel: np.ndarray) -> np.ndarray:
+  """Returns what a generator hears of speech: which phone, and how loud.
+
+  Args:
+    heard: (M,) int, from `hear`.
+    mel: (M, 80), `audio.loudness.mel_of` the same speech.
+
+  Returns:
+    (M, 80) float32 in [0, 1], a row each 12.5 ms, of the shape of a mel spectrogram, so that networks are called alike:
+    one column a phone, of which one is 1; the loudness, relative to the loud parts of this speech, so that its level
+    does not matter; and zeros.
+  """
+  return PhoneTrack(heard, mel)[:]
+
+
+def silent_track(length: int) -> np.ndarray:
+  """Returns the phone track of silence, (length, 80) float32."""
+  track = np.zeros((length, MEL_BANDS), np.float32)
+  track[:, 0] = 1
+  return track
+
+
+def silence(speech: str, length: int) -> np.ndarray:
+  """Returns silence as a generator hears it whose speech is 'mel' or 'phones': (length, 80) or (length, 80) float32."""
+  return silent_track(length) if speech == 'phones' else np.full((length, MEL_BANDS), -MAX_VALUE, np.float32)
+
+
+def _decoder():
+  from pocketsphinx import Decoder, get_model_path  # here: only speech that is heard as phones needs it
+
+  logging.getLogger('pocketsphinx').setLevel(logging.ERROR)
+  model = f'{get_model_path()}/en-us'
+  return Decoder(
+    hmm=f'{model}/en-us', allphone=f'{model}/en-us-phone.lm.bin', lw=2.0, pip=0.3, beam=1e-20, pbeam=1e-20,
+    loglevel='FATAL',
+  )  # fmt: skip
+
+
+def _pieces(samples: Sound) -> Iterator[tuple[int, int]]:
+  """Yields the first and the last + 1 sample of pieces that begin and end where speech is quiet."""
+  first, longest = 0, PIECE * SAMPLE_RATE
+  while len(samples) - first > longest + longest // 4:
+    levels = np.abs(samples[first : first + longest + longest // 4][longest:].astype(np.float32))
+    quiet = np.convolve(levels[: len(levels) // FRAME * FRAME].reshape(-1, FRAME).mean(1), np.ones(10), 'same').argmin()
+    last = first + longest + int(quiet) * FRAME
+    yield first, last
+    first = last
+  yield first, len(samples)
+
+
+_INDICES = {phone: index for index, phone in enumerate(PHONES)}

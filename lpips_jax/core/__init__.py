@@ -1,0 +1,1 @@
+"""What every room shares: errors, files, flags, pages and constants."""

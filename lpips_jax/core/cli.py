@@ -1,0 +1,226 @@
+"""What the commands share: flags that fail with one clear line, and bad input that exits with status 2."""
+
+import ast
+import contextlib
+import copy
+import errno
+import logging as python_logging
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any, NamedTuple, NoReturn
+
+from absl import flags, logging
+
+from lpips_jax.core.errors import UserError, first_line
+
+HELP = '--help', '-help', '-h', '--helpfull', '--helpshort'
+PATH_AT_HOME = re.compile(r'(?:^|(?<=[=,]))~[^/,=]*(?=/|,|$)')
+FAILED, BAD_INPUT, BY_SIGNAL = 1, 2, 128  # exit statuses; to the last, as shells do, the signal's number is added
+
+
+class Ending(NamedTuple):
+  """How a command that fails ends.
+
+  Attributes:
+    line: what it says; None for a traceback.
+    status: with which it exits.
+    at_once: without the interpreter's own end: devices may be at work, and that has crashed under them, or fails
+      without stdout.
+  """
+
+  line: str | None
+  status: int
+  at_once: bool = False
+
+
+def run(main: Callable[[], None], *positional: str, fail_together: Callable[[Ending], None] | None = None) -> None:
+  """Parses this process's flags and runs `main`.
+
+  Bad flags, `UserError`s and files that the system refuses become one line on stderr and exit status 2, Ctrl-C one line
+  and status 130, SIGTERM and SIGHUP likewise 143 and 129, numbers that are no longer finite one line and status 1;
+  other errors are ours, and keep their traceback. Logs go to stdout, so that stderr says nothing but what went wrong.
+
+  Args:
+    main: does the command's work; reads absl's flags.
+    *positional: the flags that may be given as bare arguments, too, in this order.
+    fail_together: called before anything is said of a failure; where other processes have to end with this one, it says
+      what there is to say, and does not return.
+  """
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # XLA's remarks on the machine
+  _log_to_stdout()
+  threading.excepthook = _log_failed_thread
+  sys.unraisablehook = _log_unraisable
+  _interrupt_on(signal.SIGTERM, signal.SIGHUP)
+  try:
+    if any(argument in HELP for argument in sys.argv[1:]):
+      print(_help(everything='--helpfull' in sys.argv))
+      return
+    _parse(positional)
+    if 'verbosity' not in flags.FLAGS or not flags.FLAGS['verbosity'].present:
+      logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell much
+    main()
+    sys.stdout.flush()
+  except (Exception, KeyboardInterrupt) as error:
+    ending = _ending(error)
+    if fail_together:
+      fail_together(ending)
+    if ending.line is None:
+      raise
+    tell(ending)
+    if ending.at_once:
+      leave(ending.status)
+    sys.exit(ending.status)
+  finally:
+    _end_undisturbed()
+
+
+def tell(ending: Ending) -> None:
+  """Says on stderr what an error is that is being handled: its line or, of one that is ours, the traceback."""
+  if ending.line is None:
+    sys.excepthook(*sys.exc_info())
+  else:
+    print(f'{os.path.basename(sys.argv[0])}: {" ".join(ending.line.split())}', file=sys.stderr)
+
+
+def leave(status: int) -> NoReturn:
+  """Ends this process at once: see `Ending`."""
+  with contextlib.suppress(OSError):
+    sys.stdout.flush()
+  sys.stderr.flush()
+  os._exit(status)
+
+
+def require_flags(*names: str) -> None:
+  """Raises UserError unless each of the flags was given."""
+  missing = [f'--{name}' for name in names if flags.FLAGS[name].value in (None, '', [])]
+  if missing:
+    fail(f'missing {", ".join(missing)}: see --help')
+
+
+def at_home(text: str) -> str:
+  """Puts the home directory where a path begins with `~`, as shells do, which do not see it in --face=~/me.mp4.
+
+  Args:
+    text: a path, paths between commas, or such as in --flag=PATH and --flag=NAME=PATH,….
+  """
+  return PATH_AT_HOME.sub(lambda found: os.path.expanduser(found[0]), text)
+
+
+def fail(message: str) -> NoReturn:
+  raise UserError(message)
+
+
+def _log_to_stdout() -> None:
+  sys.stdout.reconfigure(errors='backslashreplace')  # names of files may be no text
+  logging.use_absl_handler()
+  logging.get_absl_handler().python_handler.stream = sys.stdout
+  logging.get_absl_handler().setFormatter(_Formatter())
+  python_logging.captureWarnings(True)  # the libraries' too
+
+
+class _Formatter(logging.PythonFormatter):
+  """Of what libraries log of errors the line: those that matter are raised, too. --verbosity=1 has tracebacks."""
+
+  def format(self, record: python_logging.LogRecord) -> str:
+    if not logging.level_debug():
+      record = copy.copy(record)
+      record.exc_info = record.exc_text = None
+    return super().format(record)
+
+
+def _log_failed_thread(failed: threading.ExceptHookArgs) -> None:
+  """Of libraries' threads: what their failure means to the command, the command says. --verbosity=1 has tracebacks."""
+  _log_briefly(f'{failed.thread.name if failed.thread else "a thread"} ended: ', failed)
+
+
+def _log_unraisable(failed: Any) -> None:
+  """Logs errors of libraries' callbacks and destructors, which Python cannot raise, as `_log_failed_thread` does."""
+  _log_briefly('', failed)
+
+
+def _log_briefly(title: str, failed: Any) -> None:
+  """Logs the first line of an error, and for --verbosity=1 its traceback; `failed` is what Python gives its hooks."""
+  logging.warning('%s%s', title, first_line(failed.exc_value or failed.exc_type()))
+  logging.debug('%s', title, exc_info=(failed.exc_type, failed.exc_value, failed.exc_traceback))
+
+
+def _interrupt_on(*numbers: signal.Signals) -> None:
+  """Has these signals end the command as Ctrl-C does, after tidying up, unless whoever started it ignores them."""
+
+  def interrupt(number: int, _: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt(signal.Signals(number))
+
+  for number in numbers:
+    if signal.getsignal(number) == signal.SIG_DFL:
+      signal.signal(number, interrupt)
+
+
+def _end_undisturbed() -> None:
+  """All is done or told: a signal that comes while the interpreter ends would be raised in what it is tidying up."""
+  for number in signal.SIGTERM, signal.SIGHUP:
+    if callable(signal.getsignal(number)):
+      signal.signal(number, signal.SIG_IGN)
+
+
+def _ending(error: BaseException) -> Ending:
+  if isinstance(error, UserError):
+    return Ending(str(error), BAD_INPUT)
+  if isinstance(error, BrokenPipeError):
+    return Ending('nobody reads the output any more', BY_SIGNAL + signal.SIGPIPE, at_once=True)
+  if isinstance(error, OSError) and error.filename is not None:
+    return Ending(f'{error.filename}: {error.strerror}', BAD_INPUT)
+  if isinstance(error, OSError) and error.errno == errno.ENOSPC:  # where stdout goes
+    return Ending(error.strerror, BAD_INPUT, at_once=True)
+  if isinstance(error, FloatingPointError):
+    return Ending(str(error), FAILED)
+  if isinstance(error, KeyboardInterrupt):
+    number = error.args[0] if error.args else signal.SIGINT
+    line = 'interrupted' if number == signal.SIGINT else f'ended by {number.name}'
+    return Ending(line, BY_SIGNAL + number, at_once=True)
+  return Ending(None, FAILED)
+
+
+def _parse(positional: Sequence[str]) -> None:
+  """Parses flags. A config file runs as they are parsed, so whatever it raises is an error of its author, not ours."""
+  try:
+    rest = flags.FLAGS([sys.argv[0], *map(at_home, sys.argv[1:])])[1:]
+    open_ones = [name for name in positional if not flags.FLAGS[name].present]
+    for name, value in zip(open_ones, tuple(rest), strict=False):
+      flags.FLAGS[name].parse(value)
+      rest.pop(0)
+    for name in flags.FLAGS:  # ml_collections keeps quiet about a file that it could not load until its value is used
+      hasattr(flags.FLAGS[name].value, 'used')
+  except flags.Error as error:
+    raise UserError(_flag_problem(error)) from error
+  except Exception as error:
+    raise UserError(_config_problem(error)) from error
+  if rest:
+    fail(f'unexpected argument {rest[0]!r}: every option starts with --')
+
+
+def _flag_problem(error: flags.Error) -> str:
+  """Without the traceback that ml_collections puts into its message when the function of a config file fails."""
+  flag, traceback, rest = str(error).partition('Error whilst parsing config file')
+  return flag + rest.strip().splitlines()[-1] if traceback else flag
+
+
+def _config_problem(error: BaseException) -> str:
+  error = error.__cause__ or error
+  text = str(error)
+  if isinstance(error, OSError):
+    return f'--config cannot be read: {text.splitlines()[-1].strip()}'
+  if isinstance(error, AttributeError | KeyError) and text[:1] in '"\'':
+    # ml_collections quotes its own message
+    return f'--config has no key {ast.literal_eval(text)}'.replace(' Did you mean', ': did you mean')
+  return f'--config cannot be used: {type(error).__name__}: {text}'
+
+
+def _help(everything: bool) -> str:
+  document = (sys.modules['__main__'].__doc__ or '').strip()
+  listing = flags.FLAGS.get_help() if everything else flags.FLAGS.main_module_help()
+  return f'{document}\n\nflags:\n{listing}'

@@ -1,0 +1,133 @@
+"""One look through a video: when its frames are shown, where it cuts, and where there are faces."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TypeVar
+
+import numpy as np
+
+from lpips_jax.core.errors import UserError
+from lpips_jax.faces import detect, shots
+from lpips_jax.faces.boxes import overlap
+from lpips_jax.media import video_reader
+
+STRIDE = Fraction(3, 25)  # seconds from one look for faces to the next, while nothing unexpected happens
+LONGEST_STILL = 0.15  # seconds for which one frame may stand: else the picture would rest while speech goes on
+CALM = 0.9  # intersection over union of each face with itself a stride earlier, from which the stride is doubled
+SURE = 0.7  # intersection over union of a face with the same one a stride earlier, below which all frames are looked at
+
+Frame = TypeVar('Frame')
+
+
+@dataclass
+class VideoScan:
+  """What there is in a video.
+
+  Attributes:
+    info: size and frame rate.
+    times: of the frames, in seconds of the file's clock.
+    changes: of each frame, how much it differs from the one before (see `faces.shots`).
+    faces: for each frame (n, 6), left, top, right, bottom in pixels of the source, a score, and the roll; None where
+      there was no need to look.
+  """
+
+  info: video_reader.VideoInfo
+  times: list[Fraction] = field(default_factory=list)
+  changes: list[float] = field(default_factory=list)
+  faces: list[np.ndarray | None] = field(default_factory=list)
+
+  @property
+  def cuts(self) -> list[int]:
+    """Numbers of the frames that begin a new shot."""
+    return shots.find_cuts(self.changes)
+
+
+def scan_video(path: str | os.PathLike[str], find: detect.Detect, stride: Fraction = STRIDE) -> VideoScan:
+  """Reads a video once, on reduced frames.
+
+  Faces are looked for every `stride`; the frames between are looked at, too, when a face has come, gone or moved far,
+  and where the picture may have cut.
+
+  Args:
+    path: the video.
+    find: from `faces.detect.make_detector`.
+    stride: in seconds; 0 looks at every frame.
+
+  Raises:
+    UserError: the file cannot be read, or has no picture in it.
+  """
+  result = VideoScan(video_reader.probe(path))
+  every = max(1, round(stride * result.info.rate))
+  find = at_source_scale(find, result.info)
+  frames = video_reader.read_timed(path, detect.LONGEST_SIDE)
+  for (time, _), change, faces in scan_frames(frames, _change_or_jump(), lambda timed: find(timed[1]), every):
+    result.times.append(time)
+    result.changes.append(change)
+    result.faces.append(faces)
+  if not result.times:
+    raise UserError(f'{path} has no frame that can be decoded')
+  return result
+
+
+def scan_frames(
+  frames: Iterable[Frame], change_of: Callable[[Frame], float], find: Callable[[Frame], np.ndarray], every: int
+) -> Iterator[tuple[Frame, float, np.ndarray | None]]:
+  """Yields each frame with its change from the one before, and its faces or None if there was no need to look.
+
+  Args:
+    frames: of a video, in order.
+    change_of: how much a frame differs from the one before, as `shots.ChangeMeter` has it.
+    find: the faces of a frame, (n, 6).
+    every: at which of the frames to look, while nothing unexpected happens; at half as many while nearly nothing
+      does. Results come as many frames late.
+  """
+  before, waiting, stride = None, [], every  # the faces at the last regular look, and the frames since
+  for frame in frames:
+    change = change_of(frame)
+    may_cut = change >= shots.LEAST_CHANGE
+    if before is not None and not may_cut and len(waiting) + 1 < stride:
+      waiting.append((frame, change))
+      continue
+    now = find(frame)
+    unexpected = may_cut or not _alike(before, now, SURE)
+    stride = 2 * every if _alike(before, now, CALM) else every
+    for passed, its_change in waiting:
+      yield passed, its_change, find(passed) if unexpected else None
+    yield frame, change, now
+    before, waiting = now, []
+  for passed, its_change in waiting:
+    yield passed, its_change, find(passed)
+
+
+def at_source_scale(find: detect.Detect, info: video_reader.VideoInfo) -> detect.Detect:
+  """The same detector for frames that were reduced to `detect.LONGEST_SIDE`: its boxes are in pixels of the source."""
+  scale = max(1.0, max(info.width, info.height) / detect.LONGEST_SIDE)
+
+  def at_scale(frame: np.ndarray) -> np.ndarray:
+    faces = find(frame)
+    return faces * np.array([scale] * 4 + [1] * (faces.shape[1] - 4))
+
+  return at_scale
+
+
+def _change_or_jump() -> Callable[[tuple[Fraction, np.ndarray]], float]:
+  """Measures the change from one timed frame to the next; where the clock jumps, anything may have changed."""
+  meter, last = shots.ChangeMeter(), None
+
+  def change_of(timed: tuple[Fraction, np.ndarray]) -> float:
+    nonlocal last
+    time, frame = timed
+    jumps = last is not None and time - last > LONGEST_STILL
+    last = time
+    return max(meter(frame), shots.MOST_CHANGE if jumps else 0.0)
+
+  return change_of
+
+
+def _alike(before: np.ndarray | None, now: np.ndarray, least: float) -> bool:
+  """Whether the same faces are where they were, by intersection over union; True for the first frame."""
+  if before is None or len(before) != len(now):
+    return before is None
+  return all(overlap(face[:4], now[:, :4]).max() >= least for face in before)

@@ -1,0 +1,34 @@
+"""Sound that is moved on purpose."""
+
+import numpy as np
+
+from data_pipeline.misaligned import Misaligned, shift_of
+from lpips_jax.audio.loudness import mel_of
+from lpips_jax.core.constants import SAMPLES_A_FRAME
+
+
+def records(count):
+  rng = np.random.default_rng(0)
+  for i in range(count):
+    audio = (3000 * rng.standard_normal(16_000)).astype(np.int16)
+    yield {'id': f'clip{i}'.encode(), 'audio': audio, 'mel': mel_of(audio), 'phones': np.arange(81, dtype=np.int8)}
+
+
+def test_the_share_asked_for_is_shifted_by_one_to_four_frames_either_way():
+  shifts = np.array([shift_of(f'clip{i}', 0.5) for i in range(2000)])
+  assert abs(np.mean(shifts != 0) - 0.5) < 0.03
+  assert set(shifts) == {-4, -3, -2, -1, 0, 1, 2, 3, 4}
+  assert not any(shift_of(f'clip{i}', 0.0) for i in range(100))
+
+
+def test_sound_is_ahead_by_the_shift_and_the_mel_is_that_of_the_sound():
+  source = list(records(20))
+  shifted = Misaligned(source, 1.0)
+  assert len(shifted) == 20
+  for before, after in zip(source, shifted, strict=False):
+    frames = shift_of(before['id'].decode(), 1.0)
+    k = 10 * SAMPLES_A_FRAME
+    np.testing.assert_array_equal(
+      after['audio'][k : k + 640], before['audio'][k + frames * SAMPLES_A_FRAME :][:SAMPLES_A_FRAME]
+    )
+    np.testing.assert_array_equal(after['mel'], mel_of(after['audio']))

@@ -1,0 +1,157 @@
+"""Following people: whom, across which gaps, through cuts, and how smoothly."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from lpips_jax.core.errors import UserError
+from lpips_jax.dubbing import selection
+from lpips_jax.dubbing.selection import FollowOne, everybody, follow, person_at
+from lpips_jax.faces import detect
+from lpips_jax.faces.boxes import PLACE_SLACK
+from lpips_jax.media import ycbcr
+from lpips_jax.media.playback import Shown
+from lpips_jax.media.video_reader import VideoInfo
+
+FRAME = (640, 480)
+INFO = VideoInfo(*FRAME, Fraction(25))
+
+
+def face(x, y, side=100.0):
+  return [x - side / 2, y - side / 2, x + side / 2, y + side / 2, 0.9]
+
+
+def video(n, cuts=()):
+  """Frames of coarse noise, another one after each cut; their number stands in the first samples."""
+  noise = np.random.default_rng(0).integers(0, 256, (len(cuts) + 1, 15, 20), np.uint8).repeat(32, 1).repeat(32, 2)
+  for k in range(n):
+    planes = ycbcr.empty(480, 640, ycbcr.Colours())
+    planes.y[:] = noise[sum(k >= cut for cut in cuts)]
+    planes.cb_cr[:] = 128
+    planes.samples[0, :2] = k // 256, k % 256
+    yield Shown(k, Fraction(k, 25), planes)
+
+
+def detector(monkeypatch, frames):
+  """Finds what `frames` has for each, and notes where it was asked; every frame is looked at."""
+  monkeypatch.setattr(selection, 'STRIDE', Fraction(1, 25))
+  monkeypatch.setattr(detect, 'in_planes', lambda find, planes: find(planes.samples))
+  return lambda samples: np.array(frames[int(samples[0, 0]) * 256 + int(samples[0, 1])], np.float64).reshape(-1, 5)
+
+
+def boxes_of(monkeypatch, frames, choose=None, cuts=()):
+  """(T, 4), NaN where nobody is dubbed; or lists of boxes if there are several."""
+  find = detector(monkeypatch, frames)
+  found = [boxes for _, boxes in follow(video(len(frames), cuts), find, INFO, choose or FollowOne())]
+  if choose is everybody:
+    return found
+  return np.array([boxes[0][:4] if boxes else [np.nan] * 4 for boxes in found]).reshape(-1, 4)
+
+
+def centres(boxes):
+  return (boxes[:, :2] + boxes[:, 2:]) / 2
+
+
+def test_a_steady_movement_stays_one(monkeypatch):
+  frames = [[face(100 + 3 * k, 200 - k)] for k in range(90)]
+  boxes = boxes_of(monkeypatch, frames)
+  assert abs(boxes - [f[0][:4] for f in frames]).max() <= 100 * PLACE_SLACK + 1e-9
+  np.testing.assert_allclose(np.diff(centres(boxes)[3:], axis=0), [[3, -1]] * 86, atol=1e-9)
+
+
+def test_a_face_at_rest_is_not_shaken_by_noise(monkeypatch):
+  rng = np.random.default_rng(0)
+  frames = [[face(*(np.array([320, 240]) + rng.normal(0, 1, 2)), 100 + rng.normal(0, 1))] for _ in range(200)]
+  boxes = boxes_of(monkeypatch, frames)
+  assert centres(boxes).std(axis=0).max() < 0.1 and abs(centres(boxes) - [320, 240]).max() < 1.5
+
+
+def test_a_moving_face_is_followed_within_the_slack(monkeypatch):
+  rng = np.random.default_rng(0)
+  truth = np.array([[320 + 40 * np.sin(k / 12), 240] for k in range(200)])
+  boxes = centres(boxes_of(monkeypatch, [[face(*(place + rng.normal(0, 1, 2)))] for place in truth]))
+  assert abs(boxes - truth).max() < 100 * PLACE_SLACK + 2
+  lags = [np.square(boxes[10:-10, 0] - truth[10 + d : 190 + d, 0]).mean() for d in (-2, -1, 0, 1)]
+  assert np.argmin(lags) in (1, 2)
+
+
+def test_short_gaps_are_bridged_and_long_ones_are_not(monkeypatch):
+  frames = [[face(100 + 2 * k, 200)] for k in range(90)]
+  for k in (*range(20, 32), *range(50, 63)):  # 12 frames are less than half a second, 13 are more
+    frames[k] = []
+  boxes = boxes_of(monkeypatch, frames)
+  np.testing.assert_array_equal(np.flatnonzero(np.isnan(boxes).any(1)), np.arange(50, 63))
+  np.testing.assert_allclose(centres(boxes)[26], [152, 200], atol=100 * PLACE_SLACK + 1e-6)
+
+
+def test_the_large_central_face_is_followed_past_a_larger_one_that_comes_later(monkeypatch):
+  small, main = face(60, 60, 60), face(330, 240, 120)
+  frames = [[small, main]] * 10 + [[face(500, 240, 200), small, main]] * 40
+  np.testing.assert_allclose(centres(boxes_of(monkeypatch, frames)), np.tile([330, 240], (50, 1)))
+
+
+def test_a_face_that_is_found_again_within_a_second_is_the_same_person(monkeypatch):
+  both, other, back = [face(200, 240, 120), face(450, 240, 100)], [face(450, 240, 100)], [face(210, 240, 120)]
+  boxes = boxes_of(monkeypatch, [both] * 20 + [other] * 20 + [back] * 20)
+  assert np.isnan(boxes[20:40]).all()
+  assert (centres(boxes[40:])[:, 0] < 220).all()
+
+
+def test_after_a_second_somebody_else_is_followed(monkeypatch):
+  both, other = [face(200, 240, 120), face(450, 240, 100)], [face(450, 240, 100)]
+  boxes = boxes_of(monkeypatch, [both] * 20 + [other] * 40)
+  np.testing.assert_allclose(centres(boxes)[:, 0], [200] * 20 + [450] * 40)
+
+
+def test_nobody_is_followed_through_a_cut(monkeypatch):
+  """The face of the next shot is where the last one was: smoothing across the cut would show."""
+  frames = [[face(300, 240, 100)]] * 40 + [[face(330, 250, 140)]] * 40
+  boxes = boxes_of(monkeypatch, frames, cuts=[40])
+  np.testing.assert_allclose(boxes, [f[0][:4] for f in frames], atol=1e-9)
+  smoothed = boxes_of(monkeypatch, frames)
+  assert abs(smoothed[38:42] - boxes[38:42]).max() > 1
+
+
+def test_what_flashes_up_for_two_frames_is_no_face(monkeypatch):
+  assert np.isnan(boxes_of(monkeypatch, [[]] * 20 + [[face(100, 100)]] * 2 + [[]] * 60)).all()
+
+
+def test_one_still_frame_is_enough_and_none_is_none(monkeypatch):
+  np.testing.assert_allclose(boxes_of(monkeypatch, [[face(100, 100)]]), [[50, 50, 150, 150]])
+  assert np.isnan(boxes_of(monkeypatch, [[]])).all()
+  assert boxes_of(monkeypatch, []).shape == (0, 4)
+
+
+def test_faces_by_their_place_and_all_of_them(monkeypatch):
+  frames = [[face(450, 240, 100), face(200, 240, 60)]] * 30
+  np.testing.assert_allclose(centres(boxes_of(monkeypatch, frames, FollowOne(0)))[:, 0], 200)
+  np.testing.assert_allclose(centres(boxes_of(monkeypatch, frames, FollowOne(1)))[:, 0], 450)
+  assert np.isnan(boxes_of(monkeypatch, frames, FollowOne(2))).all()
+  assert all(len(boxes) == 2 for boxes in boxes_of(monkeypatch, frames, everybody))
+
+
+def test_whoever_is_pointed_at(monkeypatch):
+  frames = [[face(450, 240, 160)]] * 30 + [[face(450, 240, 160), face(200, 240, 60)]] * 60
+  find = detector(monkeypatch, frames)
+  only = person_at(video(90), find, INFO, 190, 250, Fraction(2))
+  boxes = boxes_of(monkeypatch, frames, only)
+  assert np.isnan(boxes[:30]).all()
+  np.testing.assert_allclose(centres(boxes[30:])[:, 0], 200)
+  with pytest.raises(UserError, match='no face at 10,10'):
+    person_at(video(90), find, INFO, 10, 10, Fraction(2))
+  with pytest.raises(UserError, match='ends before'):
+    person_at(video(90), find, INFO, 190, 250, Fraction(9))
+
+
+def test_frames_are_held_back_for_a_bounded_time(monkeypatch):
+  taken = []
+
+  def frames():
+    for shown in video(200):
+      taken.append(shown.index)
+      yield shown
+
+  find = detector(monkeypatch, [[face(100, 100)]] * 200)
+  ahead = [taken[-1] - shown.index for shown, _ in follow(frames(), find, INFO, FollowOne())]
+  assert max(ahead) <= 1.5 * 25

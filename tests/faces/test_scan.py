@@ -1,0 +1,129 @@
+"""What is seen in a video: times, cuts and people, without looking at every frame."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from lpips_jax.faces.scan import scan_video
+from lpips_jax.faces.shots import ChangeMeter, find_cuts
+from lpips_jax.faces.tracks import track_faces
+from lpips_jax.media.video_reader import VideoInfo, read_chosen, read_frames, read_timed
+from lpips_jax.media.video_writer import write_video
+
+SIZE = 96, 64
+NOBODY = np.zeros((0, 5), np.float32)
+
+
+def scene(seed):
+  """A smooth picture with some composition, (64, 96, 3) uint8."""
+  rng = np.random.default_rng(seed)
+  coarse = rng.uniform(40, 200, (4, 6, 3))
+  return np.repeat(np.repeat(coarse, 16, 0), 16, 1).astype(np.uint8)
+
+
+def changes(frames):
+  meter = ChangeMeter()
+  return [meter(frame) for frame in frames]
+
+
+def write(path, frames, rate=Fraction(25)):
+  with write_video(path, VideoInfo(*SIZE, rate)) as put:
+    for frame in frames:
+      put(frame)
+  return path
+
+
+def test_cuts_are_found_where_they_are():
+  frames = [scene(0)] * 7 + [scene(1)] * 9 + [scene(2)] * 5
+  assert find_cuts(changes(frames)) == [7, 16]
+
+
+def test_a_flash_a_fade_and_a_moving_camera_are_no_cuts():
+  flash = [scene(0)] * 5 + [np.full_like(scene(0), 255)] + [scene(0) // 2 + 120] + [scene(0)] * 5
+  fade = [(scene(0) * (1 - k / 20)).astype(np.uint8) for k in range(20)]
+  wide = np.concatenate([scene(seed) for seed in range(6)], axis=1)
+  pan = [wide[:, 8 * k : 8 * k + 96] for k in range(50)]
+  assert max(changes(pan)) > 0.02  # it does move
+  for frames in (flash, fade, pan):
+    assert find_cuts(changes(frames)) == []
+
+
+def test_times_are_those_of_the_file_and_chosen_frames_the_same(tmp_path):
+  rate = Fraction(30000, 1001)
+  frames = [np.full((64, 96, 3), 8 * k, np.uint8) for k in range(20)]
+  path = write(tmp_path / 'v.mp4', frames, rate)
+  timed = list(read_timed(path))
+  assert [float(time) for time, _ in timed] == pytest.approx([float(k / rate) for k in range(20)], abs=1e-6)
+  everything = list(read_frames(path))
+  for index, frame in zip([0, 3, 4, 19], read_chosen(path, [0, 3, 4, 19, 25]), strict=True):
+    np.testing.assert_array_equal(frame, everything[index])
+    np.testing.assert_array_equal(frame, timed[index][1])
+
+
+class Marked:
+  """Finds the white squares of a picture, and counts how often it was asked."""
+
+  def __init__(self):
+    self.looks = 0
+
+  def __call__(self, frame):
+    self.looks += 1
+    white = frame.min(-1) > 240
+    if not white.any():
+      return NOBODY
+    rows, columns = np.flatnonzero(white.any(1)), np.flatnonzero(white.any(0))
+    return np.array([[columns[0], rows[0], columns[-1] + 1, rows[-1] + 1, 1.0]], np.float32)
+
+
+def marked(left, background):
+  frame = scene(background) // 2
+  if left is not None:
+    frame[16:40, left : left + 24] = 255
+  return frame
+
+
+def test_a_steady_face_is_looked_for_now_and_then(tmp_path):
+  frames = [marked(20 + k // 4, 0) for k in range(30)]
+  find = Marked()
+  seen = scan_video(write(tmp_path / 'v.mp4', frames), find)
+  assert len(seen.faces) == len(seen.times) == 30
+  assert 10 <= find.looks <= 12  # every third, and the last ones
+  assert seen.faces[-1] is not None
+  [person] = track_faces(seen.faces, seen.cuts, seen.info.rate, SIZE)
+  assert person.first == 0 and len(person.boxes) == 30
+  np.testing.assert_allclose(person.boxes[4:-4, 0], [20 + k // 4 for k in range(4, 26)], atol=1.2)
+
+
+def test_comings_goings_and_cuts_are_looked_at_closely(tmp_path):
+  frames = [marked(20, 0)] * 11 + [marked(60, 1)] * 13 + [marked(None, 1)] * 9 + [marked(30, 2)] * 10
+  seen = scan_video(write(tmp_path / 'v.mp4', frames), Marked())
+  assert seen.cuts == [11, 24, 33]  # somebody who is gone from one frame to the next was cut out
+  people = track_faces(seen.faces, seen.cuts, seen.info.rate, SIZE)
+  assert [(person.first, len(person.boxes)) for person in people] == [(0, 11), (11, 13), (33, 10)]
+
+
+def test_two_people_who_cross_stay_two():
+  def box(x):
+    return [x, 10, x + 20, 34, 0.9]
+
+  both = [np.array([box(2 * k), box(100 - 2 * k)], np.float32)[:: 1 if k % 2 else -1] for k in range(20)]
+  people = track_faces(both, [], 25, (200, 64))
+  assert sorted(round(person.boxes[0, 0]) for person in people) == [0, 100]
+  assert sorted(round(person.boxes[-1, 0]) for person in people) == [38, 62]
+
+
+def test_short_absences_are_bridged_and_long_ones_end_a_track():
+  face = np.array([[30, 10, 50, 34, 0.9]], np.float32)
+  gone_shortly = [face] * 10 + [NOBODY] * 6 + [None] * 2 + [face] * 10
+  [person] = track_faces(gone_shortly, [], 25, SIZE)
+  assert len(person.boxes) == 28
+  gone_long = [face] * 10 + [NOBODY] * 20 + [face] * 10
+  people = track_faces(gone_long, [], 25, SIZE)
+  assert [(person.first, len(person.boxes)) for person in people] == [(0, 10), (30, 10)]
+
+
+def test_the_larger_and_more_central_is_the_more_prominent():
+  faces = np.array([[2, 2, 12, 12, 0.9], [40, 20, 60, 40, 0.9]], np.float32)
+  small, large = track_faces([faces] * 5, [], 25, SIZE)
+  assert large.boxes[0, 0] > 30 and large.prominence > small.prominence
