@@ -169,7 +169,7 @@ def _end_undisturbed() -> None:
 
 def _ending(error: BaseException) -> Ending:
   if isinstance(error, UserError):
-    return Ending(str(error), BAD_INPUT)
+    return Ending(error.as_flags(), BAD_INPUT)
   if isinstance(error, BrokenPipeError):
     return Ending('nobody reads the output any more', BY_SIGNAL + signal.SIGPIPE, at_once=True)
   if isinstance(error, OSError) and error.filename is not None:

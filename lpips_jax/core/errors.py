@@ -1,14 +1,35 @@
-"""Bad input, as the library reports it, and other libraries' errors in one line."""
+"""Bad input, and other libraries' errors in one line."""
 
-LINE = 200  # characters of a library's error
+import re
+
+LINE = 200  # characters of another library's error
 
 
 class UserError(Exception):
-  """Bad input. Its message is one line that says what is wrong and what to do."""
+  """Bad input: one line that says what is wrong and what to do.
+
+  Args:
+    message: the line. It calls an argument by its name in Python, such as `max_pixels`.
+    *options: the arguments that it names. Whoever calls the library from Python reads these names; a command shows
+      them as its flags.
+  """
+
+  def __init__(self, message: str, *options: str) -> None:
+    super().__init__(message)
+    self.options = options
+
+  def as_flags(self) -> str:
+    """Returns the line for whoever typed a command: `--max_pixels` in place of the first `max_pixels`."""
+    line = str(self)
+    for option in self.options:
+      line, found = re.subn(rf'(?<![\w/.-]){re.escape(option)}(?!\w)', f'--{option}', line, count=1)
+      if not found:
+        line = f'{line} (--{option})'
+    return line
 
 
-def first_line(error: Exception) -> str:
-  """What an error of a library is, in one line; of a long one the beginning and the end, where the reason may be."""
+def first_line(error: BaseException) -> str:
+  """Returns another library's error as one line; of a long one the beginning and the end, where the reason may be."""
   line = str(error).strip().partition('\n')[0]
   if len(line) > LINE:
     line = f'{line[: LINE // 2]} … {line[-LINE // 2 :]}'
