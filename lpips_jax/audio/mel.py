@@ -4,34 +4,27 @@ Preprocessing, training, evaluation and dubbing all call these two functions, so
 by a frame. The numbers are Wav2Lip's, so that its released weights see the input they were trained on.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from functools import cache
 from typing import Protocol
 
 import numpy as np
 
-from lpips_jax.audio.chunks import ChunkedSound, Sound, in_chunks
+from lpips_jax.audio.chunks import ChunkedArray, Sound, in_chunks
+from lpips_jax.audio.filter_bank import mel_filters
+from lpips_jax.core.constants import MEL_BANDS, MEL_HOP, MEL_MAX, MEL_RATE, MEL_WINDOW, SAMPLE_RATE
 
-SAMPLE_RATE = 16_000  # Hz
 FFT_SIZE = 800  # samples, 50 ms; also the length of the Hann window
-HOP = 200  # samples, so that there are 80 mel frames a second
-MEL_RATE = SAMPLE_RATE // HOP
-MEL_BANDS = 80
-WINDOW = 16  # mel frames: 0.2 s, five video frames at 25 fps
-LOWEST, HIGHEST = 55, 7600  # Hz, of the bands
-KNEE, MEL_HERTZ, LOG_STEP = 1000.0, 200 / 3, math.log(6.4) / 27  # of Slaney's scale: Hz, Hz a mel, and a mel above
+MIN_HERTZ, MAX_HERTZ = 55, 7600  # where the first band begins and the last one ends
 PREEMPHASIS = 0.97
 MIN_MAGNITUDE = 1e-5
 REFERENCE_DB = 20.0
 FLOOR_DB = -100.0
-MAX_VALUE = 4.0
-BLOCK = 2048  # mel frames transformed at once
+BLOCK_ROWS = 2048  # mel frames transformed at once
 
 
-class Rows(Protocol):
-  """A spectrogram, or what is laid out like one: an array, or what gives the same slices."""
+class SpeechFeatures(Protocol):
+  """A mel spectrogram or a phone track, (M, 80): an array, or an object that gives the same slices."""
 
   def __len__(self) -> int: ...
 
@@ -58,23 +51,23 @@ def melspectrogram(samples: np.ndarray) -> np.ndarray:
   return np.concatenate(list(_mel_blocks(samples)))
 
 
-def chunked_mel(sound: Sound) -> ChunkedSound:
-  """Returns the same spectrogram, to the bit, which is made as it is read: one of hours takes no more memory."""
-  return ChunkedSound(lambda: _mel_blocks(sound), 1 + len(sound) // HOP)
+def chunked_mel(sound: Sound) -> ChunkedArray:
+  """Returns the same spectrogram, to the bit, computed as it is read: one of hours takes no more memory."""
+  return ChunkedArray(lambda: _mel_blocks(sound), 1 + len(sound) // MEL_HOP)
 
 
-def mel_windows(mel: Rows, frame_rate: Fraction | float, n_frames: int, lead: float = 0) -> np.ndarray:
+def mel_windows(mel: SpeechFeatures, frame_rate: Fraction | float, n_frames: int, lead: float = 0) -> np.ndarray:
   """Returns the window of speech that belongs to each video frame.
 
-  The window of frame k starts at mel frame floor(80 (k - lead) / frame_rate): with no lead it spans the five frames
+  The window of frame k starts at mel frame floor(80 (k - lead) / frame_rate). Without a lead it spans the five frames
   from k on (at 25 fps), as the sync expert wants it; with a lead of two it is centred on the frame. The first and the
   last mel frame are repeated past the ends, so every video frame has a window.
 
   Args:
-    mel: (M, 80), from `melspectrogram` or `chunked_mel`, M >= 1; or `audio.phones.phone_track`.
+    mel: (M, 80), M >= 1, from `melspectrogram` or `chunked_mel`; or a track from `audio.phones.phone_track`.
     frame_rate: video frames a second; a Fraction keeps 30000/1001 exact.
-    n_frames: how many video frames there are, from the start of the sound.
-    lead: by how many video frames the window starts before its frame.
+    n_frames: number of video frames, from the start of the sound.
+    lead: number of video frames by which a window starts before its frame.
 
   Returns:
     (n_frames, 80, 16) float32.
@@ -83,17 +76,17 @@ def mel_windows(mel: Rows, frame_rate: Fraction | float, n_frames: int, lead: fl
     ValueError: the spectrogram is empty or does not have 80 bands.
   """
   # In whole numbers, which are exact, and quicker than fractions: floor((k - lead) * steps / frames).
-  lead, per_frame = Fraction(lead), MEL_RATE / Fraction(frame_rate)
-  steps, frames = per_frame.numerator, per_frame.denominator * lead.denominator
-  return _windows_from(mel, [(k * lead.denominator - lead.numerator) * steps // frames for k in range(n_frames)])
+  before, per_frame = Fraction(lead), MEL_RATE / Fraction(frame_rate)
+  steps, frames = per_frame.numerator, per_frame.denominator * before.denominator
+  return _windows_from(mel, [(k * before.denominator - before.numerator) * steps // frames for k in range(n_frames)])
 
 
-def mel_windows_at(mel: Rows, starts: Sequence[Fraction]) -> np.ndarray:
+def mel_windows_at(mel: SpeechFeatures, starts: Sequence[Fraction]) -> np.ndarray:
   """Returns windows of speech, each of 0.2 s, from mel frame floor(80 start) on.
 
   Args:
-    mel: as `mel_windows` has it; of what is pieced, the earliest start should rise from one call to the next.
-    starts: n times in seconds from the start of the sound, exactly; past its ends the last mel frame is repeated.
+    mel: as for `mel_windows`; if it is chunked, the earliest start should rise from one call to the next.
+    starts: n exact times in seconds from the start of the sound; past its ends the last mel frame is repeated.
 
   Returns:
     (n, 80, 16) float32.
@@ -104,8 +97,8 @@ def mel_windows_at(mel: Rows, starts: Sequence[Fraction]) -> np.ndarray:
   return _windows_from(mel, [start.numerator * MEL_RATE // start.denominator for start in starts])
 
 
-def _windows_from(mel: Rows, first: Sequence[int]) -> np.ndarray:
-  index = np.clip(np.array(first, np.int64)[:, None] + np.arange(WINDOW), 0, len(mel) - 1)
+def _windows_from(mel: SpeechFeatures, first: Sequence[int]) -> np.ndarray:
+  index = np.clip(np.array(first, np.int64)[:, None] + np.arange(MEL_WINDOW), 0, len(mel) - 1)
   low, high = (index.min(), index.max() + 1) if index.size else (0, 1)
   rows = np.asarray(mel[low:high], np.float32)
   if rows.ndim != 2 or rows.shape[0] == 0 or rows.shape[1] != MEL_BANDS:
@@ -114,25 +107,27 @@ def _windows_from(mel: Rows, first: Sequence[int]) -> np.ndarray:
 
 
 def _mel_blocks(sound: Sound) -> Iterator[np.ndarray]:
-  """Yields the spectrogram in blocks of `BLOCK` rows, (n, 80), the same ones however the sound comes in pieces."""
-  rows, block = 1 + len(sound) // HOP, (BLOCK - 1) * HOP + FFT_SIZE
-  held = np.zeros(0, np.float32)
+  """Yields the spectrogram in blocks of `BLOCK_ROWS` rows, (n, 80), however the sound is cut in chunks."""
+  rows, block = 1 + len(sound) // MEL_HOP, (BLOCK_ROWS - 1) * MEL_HOP + FFT_SIZE
+  held: np.ndarray = np.zeros(0, np.float32)
   for piece in _padded(sound):
     held = np.append(held, piece)
-    while len(held) >= block and rows >= BLOCK:
+    while len(held) >= block and rows >= BLOCK_ROWS:
       yield _mel(held[:block])
-      held, rows = held[BLOCK * HOP :], rows - BLOCK
+      held, rows = held[BLOCK_ROWS * MEL_HOP :], rows - BLOCK_ROWS
   if rows:
-    yield _mel(held[: (rows - 1) * HOP + FFT_SIZE])
+    yield _mel(held[: (rows - 1) * MEL_HOP + FFT_SIZE])
 
 
 def _padded(sound: Sound) -> Iterator[np.ndarray]:
   """Yields sound with its high frequencies emphasised, reflected by half a Fourier window at both ends."""
-  before, end, half = np.zeros(1, np.float32), np.zeros(0, np.float32), FFT_SIZE // 2
-  for piece in in_chunks(sound, BLOCK * HOP):
+  half = FFT_SIZE // 2
+  before: np.ndarray = np.zeros(1, np.float32)  # the last sample of the chunk before
+  end: np.ndarray = np.zeros(0, np.float32)
+  for piece in in_chunks(sound, BLOCK_ROWS * MEL_HOP):
     emphasised = piece - PREEMPHASIS * np.append(before, piece[:-1])
     before = piece[-1:]
-    if len(sound) < FFT_SIZE:  # which reflection could not fill
+    if len(sound) < FFT_SIZE:  # too short to be reflected so far
       emphasised = np.pad(emphasised, (0, FFT_SIZE - len(sound)))
     if not end.size:
       yield emphasised[half:0:-1]
@@ -142,34 +137,15 @@ def _padded(sound: Sound) -> Iterator[np.ndarray]:
 
 
 def _mel(padded: np.ndarray) -> np.ndarray:
-  """The rows of so many samples, the first 400 of them before the first row's middle; (n, 80) float32."""
-  magnitude = _mel_magnitudes(np.lib.stride_tricks.sliding_window_view(padded, FFT_SIZE)[::HOP])
+  """Returns the rows, (n, 80) float32, of samples that begin 400 before the middle of the first row."""
+  magnitude = _mel_magnitudes(np.lib.stride_tricks.sliding_window_view(padded, FFT_SIZE)[::MEL_HOP])
   level = 20 * np.log10(np.maximum(MIN_MAGNITUDE, magnitude)) - REFERENCE_DB
-  scaled = 2 * MAX_VALUE * (level - FLOOR_DB) / -FLOOR_DB - MAX_VALUE
-  return np.clip(scaled, -MAX_VALUE, MAX_VALUE).astype(np.float32)
+  scaled = 2 * MEL_MAX * (level - FLOOR_DB) / -FLOOR_DB - MEL_MAX
+  return np.clip(scaled, -MEL_MAX, MEL_MAX).astype(np.float32)
 
 
 def _mel_magnitudes(windows: np.ndarray) -> np.ndarray:
-  """(frames, 800) samples -> (frames, 80). Plain numpy: to import librosa takes a second, and 90 MiB to keep it."""
+  """(frames, 800) samples -> (frames, 80)."""
   hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(FFT_SIZE) / FFT_SIZE)
-  return np.abs(np.fft.rfft(hann * windows)) @ _mel_filters().T
-
-
-@cache
-def _mel_filters() -> np.ndarray:
-  """(80, 401) float32: triangles of equal area, evenly spaced on Slaney's scale, as librosa has them."""
-  corners = _hertz(np.linspace(_slaney(LOWEST), _slaney(HIGHEST), MEL_BANDS + 2))
-  bins = np.arange(FFT_SIZE // 2 + 1) * SAMPLE_RATE / FFT_SIZE
-  left, middle, right = (corners[k : k + MEL_BANDS, None] for k in range(3))
-  triangles = np.minimum((bins - left) / (middle - left), (right - bins) / (right - middle))
-  return (np.maximum(triangles, 0) * 2 / (right - left)).astype(np.float32)
-
-
-def _slaney(hertz: float) -> float:
-  """Mels of Slaney's Auditory Toolbox (1998): linear up to 1 kHz, logarithmic from there on."""
-  return hertz / MEL_HERTZ if hertz < KNEE else KNEE / MEL_HERTZ + math.log(hertz / KNEE) / LOG_STEP
-
-
-def _hertz(mels: np.ndarray) -> np.ndarray:
-  knee = KNEE / MEL_HERTZ
-  return np.where(mels < knee, mels * MEL_HERTZ, KNEE * np.exp(LOG_STEP * (mels - knee)))
+  filters = mel_filters(SAMPLE_RATE, FFT_SIZE, MEL_BANDS, MIN_HERTZ, MAX_HERTZ)
+  return np.abs(np.fft.rfft(hann * windows)) @ filters.T

@@ -1,5 +1,13 @@
-"""Numbers that data, networks and measures must agree on, where all of them can read them without loading JAX."""
+"""Numbers that data, networks and measures must agree on. They need no other import, JAX least of all."""
 
 FRAME_RATE = 25  # frames a second of every clip record; only dubbing sees other rates
-WINDOW_FRAMES = 5  # frames that are generated, and judged by the sync expert, together: 0.2 s, as the mel window is
-SAMPLES_A_FRAME = 640  # at 16 kHz
+WINDOW_FRAMES = 5  # video frames that are generated, and scored by the sync expert, together: 0.2 s
+
+SAMPLE_RATE = 16_000  # Hz
+SAMPLES_PER_FRAME = SAMPLE_RATE // FRAME_RATE  # 640
+
+MEL_BANDS = 80
+MEL_HOP = 200  # samples from one mel frame to the next
+MEL_RATE = SAMPLE_RATE // MEL_HOP  # mel frames a second: 80
+MEL_WINDOW = 16  # mel frames that a network hears at once: 0.2 s, as long as `WINDOW_FRAMES`
+MEL_MAX = 4.0  # mel values lie in [-4, 4]; -4 is digital silence

@@ -1,4 +1,4 @@
-"""What is heard of several channels: everybody, whatever the wiring, and no quieter for channels that say nothing."""
+"""Everybody in a track of several channels is heard, whatever the wiring, and no quieter for silent channels."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ NOTHING = 0 * SPEECH
     ([NOTHING, NOTHING, NOTHING, HUM, NOTHING, NOTHING], SURROUND, HUM / 6),
   ],
 )
-def test_one_of_many(channels, names, expected):
+def test_a_track_of_several_channels_becomes_one(channels, names, expected):
   np.testing.assert_allclose(heard(channels, names), expected, atol=1e-4)
 
 
@@ -55,3 +55,8 @@ def test_several_people_with_a_microphone_each_are_all_heard():
 def test_channels_that_cancel_one_another_for_a_while_only():
   left, right = np.concatenate([SPEECH, SPEECH]), np.concatenate([SPEECH, -SPEECH])
   np.testing.assert_allclose(np.abs(heard([left, right], STEREO)), np.abs(left), atol=1e-4)
+
+
+def test_a_track_that_was_not_heard_has_no_weights():
+  with pytest.raises(ValueError, match='heard before'):
+    Downmixer().weights()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data_pipeline.corpora.talking_faces.clips import draw_clip
-from lpips_jax.audio.loudness import AS_IS, REFERENCE, levelled, mel_of, speech_level
+from lpips_jax.audio.loudness import AS_IS, TARGET_LEVEL, levelled, mel_of, speech_level
 from lpips_jax.audio.mel import mel_windows, melspectrogram
 
 RNG = np.random.default_rng(0)
@@ -30,7 +30,7 @@ def test_windows_do_not_depend_on_the_level(speech, decibels, offset):
   assert np.abs(windows - truth).mean() < 0.02
 
 
-def test_what_is_stored_in_16_bits_is_heard_alike(speech):
+def test_16_bit_samples_are_heard_alike(speech):
   loud, quiet = (np.round(32767 * 10 ** (decibels / 20) * speech).astype(np.int16) for decibels in (0, -40))
   assert np.corrcoef(mel_of(loud).ravel(), mel_of(quiet).ravel())[0, 1] >= 0.98
   assert np.abs(mel_of(loud) - mel_of(quiet)).mean() < 0.1
@@ -41,7 +41,7 @@ def test_the_level_is_that_of_the_speech_whatever_the_pauses():
   assert speech_level(burst) == pytest.approx(-20, abs=0.5)
   long = np.concatenate([noise(20, -70), burst, noise(20, -70)])
   assert speech_level(long) == pytest.approx(-20, abs=0.5)
-  assert speech_level(levelled(long)) == pytest.approx(REFERENCE, abs=0.1)
+  assert speech_level(levelled(long)) == pytest.approx(TARGET_LEVEL, abs=0.1)
 
 
 def test_a_click_does_not_count(speech):
@@ -58,7 +58,7 @@ def test_silence_stays_silence(samples):
   np.testing.assert_allclose(mel_of(samples), melspectrogram(samples - np.median(samples)), atol=0.05)
 
 
-def test_networks_of_others_hear_it_as_it_is(speech):
+def test_released_networks_hear_speech_as_it_is(speech):
   quiet = np.round(300 * speech).astype(np.int16)
   np.testing.assert_array_equal(mel_of(quiet, AS_IS), melspectrogram(quiet / np.float32(32768)))
 
@@ -68,7 +68,7 @@ def test_the_shortest_sound_is_heard(length):
   assert np.isfinite(mel_of(0.1 * RNG.standard_normal(length))).all()
 
 
-def test_what_is_not_one_channel_of_speech_is_refused():
+def test_samples_of_no_or_several_channels_are_refused():
   for samples in (np.zeros(0), np.zeros((2, 100))):
     with pytest.raises(ValueError, match='one-channel'):
       mel_of(samples)

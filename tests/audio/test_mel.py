@@ -1,4 +1,4 @@
-"""The one mel, against a plain numpy STFT, and the rule that gives a video frame its window."""
+"""The one mel, against librosa's pipeline and a plain NumPy STFT, and the rule that gives a video frame its window."""
 
 from fractions import Fraction
 
@@ -8,27 +8,43 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lpips_jax.audio.mel import SAMPLE_RATE, mel_windows, mel_windows_at, melspectrogram
+from lpips_jax import audio
+from lpips_jax.audio.mel import mel_windows, mel_windows_at, melspectrogram
+from lpips_jax.core.constants import SAMPLE_RATE
 
 
-def oracle(samples: np.ndarray) -> np.ndarray:
+def plain_stft(samples: np.ndarray) -> np.ndarray:
   """Frame by frame, straight from the definition; only the filter bank is librosa's."""
   samples = samples.astype(np.float64)
-  emphasised = np.concatenate([samples[:1], samples[1:] - 0.97 * samples[:-1]])
-  emphasised = np.pad(emphasised, (0, max(0, 800 - len(samples))))  # less than a window is followed by silence
-  padded = np.pad(emphasised, 400, mode='reflect')
+  padded = np.pad(emphasised(samples), 400, mode='reflect')
   hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(800) / 800)
   bank = librosa.filters.mel(sr=16000, n_fft=800, n_mels=80, fmin=55, fmax=7600).astype(np.float64)
-  rows = []
-  for start in range(0, len(samples) + 1, 200):
-    magnitude = np.abs(np.fft.rfft(hann * padded[start : start + 800]))
-    level = 20 * np.log10(np.maximum(1e-5, bank @ magnitude)) - 20
-    rows.append(np.clip(8 * (level + 100) / 100 - 4, -4, 4))
-  return np.array(rows)
+  starts = range(0, len(samples) + 1, 200)
+  return scaled(np.array([bank @ np.abs(np.fft.rfft(hann * padded[start : start + 800])) for start in starts]))
 
 
+def librosas_pipeline(samples: np.ndarray) -> np.ndarray:
+  """All of it but the pre-emphasis and the scale is `librosa.feature.melspectrogram`."""
+  magnitudes = librosa.feature.melspectrogram(
+    y=emphasised(samples.astype(np.float64)), sr=16000, n_fft=800, hop_length=200, window='hann', center=True,
+    pad_mode='reflect', power=1.0, n_mels=80, fmin=55, fmax=7600,
+  )  # fmt: skip
+  return scaled(magnitudes.T[: 1 + len(samples) // 200])
+
+
+def emphasised(samples: np.ndarray) -> np.ndarray:
+  result = np.concatenate([samples[:1], samples[1:] - 0.97 * samples[:-1]])
+  return np.pad(result, (0, max(0, 800 - len(samples))))  # speech shorter than a Fourier window is followed by silence
+
+
+def scaled(magnitudes: np.ndarray) -> np.ndarray:
+  level = 20 * np.log10(np.maximum(1e-5, magnitudes)) - 20
+  return np.clip(8 * (level + 100) / 100 - 4, -4, 4)
+
+
+@pytest.mark.parametrize('oracle', [plain_stft, librosas_pipeline])
 @pytest.mark.parametrize('length', [16000, 16001, 16199, 16200, 700, 1])
-def test_mel_equals_a_plain_stft(length):
+def test_mel_equals_its_oracles(length, oracle):
   rng = np.random.default_rng(length)
   time = np.arange(length) / SAMPLE_RATE
   samples = 0.3 * np.sin(2 * np.pi * 220 * time) + 0.1 * rng.standard_normal(length)
@@ -38,12 +54,16 @@ def test_mel_equals_a_plain_stft(length):
   np.testing.assert_allclose(mel, oracle(samples.astype(np.float32)), atol=1e-4)
 
 
+def test_the_package_offers_the_mel_and_its_windows():
+  assert (audio.melspectrogram, audio.mel_windows) == (melspectrogram, mel_windows)
+
+
 def test_silence_is_the_lowest_value():
   assert (melspectrogram(np.zeros(16000, np.float32)) == -4).all()
 
 
 @pytest.mark.parametrize('samples', [np.zeros(0), np.zeros((2, 100))])
-def test_what_is_not_one_channel_of_speech_is_refused(samples):
+def test_samples_of_no_or_several_channels_are_refused(samples):
   with pytest.raises(ValueError, match='one-channel'):
     melspectrogram(samples)
 
@@ -71,7 +91,7 @@ def test_windows_repeat_the_first_and_the_last_mel_frame():
   assert (np.diff(windows[:, 0, 0]) >= 0).all()
 
 
-def test_frames_from_the_middle_see_what_all_frames_see():
+def test_windows_from_the_middle_equal_those_of_all_frames():
   rate, mel = Fraction(30000, 1001), ramp(400)
   np.testing.assert_array_equal(mel_windows(mel, rate, 100, 2)[37:], mel_windows(mel, rate, 63, 2 - 37))
 
@@ -93,6 +113,6 @@ def test_windows_are_those_of_the_definition(rows, rate, frames, lead):
 
 
 @pytest.mark.parametrize('mel', [np.zeros((0, 80)), np.zeros((10, 40)), np.zeros(80)])
-def test_what_is_no_spectrogram_is_refused(mel):
+def test_arrays_that_are_no_spectrogram_are_refused(mel):
   with pytest.raises(ValueError, match='mel spectrogram'):
     mel_windows(mel, 25, 1)

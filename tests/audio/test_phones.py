@@ -1,4 +1,4 @@
-"""Phones: what a recogniser hears is laid out as a mel spectrogram is, and does not depend on the level."""
+"""Phone tracks are laid out as mel spectrograms are, and do not depend on the level of the speech."""
 
 import itertools
 
@@ -9,7 +9,7 @@ from data_pipeline.corpora.talking_faces.articulation import as_phones
 from data_pipeline.corpora.talking_faces.clips import draw_clip
 from lpips_jax.audio import phones
 from lpips_jax.audio.mel import mel_windows, melspectrogram
-from lpips_jax.audio.phones import LOUDNESS, PHONES, hear, phone_track, silent_track
+from lpips_jax.audio.phones import LOUDNESS_COLUMN, PHONES, phone_track, recognise_phones, silent_track
 
 
 @pytest.fixture(scope='module')
@@ -19,16 +19,16 @@ def speech():
 
 def test_a_phone_is_heard_at_each_row_of_the_mel(speech):
   pytest.importorskip('pocketsphinx')
-  heard = hear(speech)
+  heard = recognise_phones(speech)
   assert heard.shape == (len(melspectrogram(speech)),) and heard.dtype == np.int8
   assert heard.min() >= 0 and heard.max() < len(PHONES)
   assert len(np.unique(heard)) > 4  # something is heard in speech,
-  assert (hear(np.zeros(16000, np.float32)) == 0).mean() > 0.9  # and nothing in silence
-  np.testing.assert_array_equal(hear(speech), heard)  # whatever was heard before
+  assert (recognise_phones(np.zeros(16000, np.float32)) == 0).mean() > 0.9  # and nothing in silence
+  np.testing.assert_array_equal(recognise_phones(speech), heard)  # whatever was heard before
 
 
 def test_long_speech_is_cut_where_it_is_quiet(monkeypatch):
-  monkeypatch.setattr(phones, 'PIECE', 1)
+  monkeypatch.setattr(phones, 'PIECE_SECONDS', 1)
   rng = np.random.default_rng(0)
   samples = (3000 * rng.standard_normal(16000 * 4)).astype('<i2')
   samples[17600:19200] = 0
@@ -38,14 +38,14 @@ def test_long_speech_is_cut_where_it_is_quiet(monkeypatch):
   assert 17600 <= pieces[0][1] <= 19200
 
 
-def test_a_track_says_which_phone_and_how_loud_whatever_the_level(speech):
+def test_a_track_tells_which_phone_and_how_loud_at_any_level(speech):
   heard = np.arange(len(melspectrogram(speech))) % len(PHONES)
   track, quiet = (phone_track(heard, melspectrogram(gain * speech)) for gain in (1.0, 0.1))
   assert track.shape == (len(heard), 80) and track.min() >= 0 and track.max() <= 1
-  np.testing.assert_array_equal(track[:, :LOUDNESS].argmax(1), heard)
-  np.testing.assert_array_equal(track[:, :LOUDNESS].sum(1), 1)
-  assert np.corrcoef(track[:, LOUDNESS], quiet[:, LOUDNESS])[0, 1] > 0.98
-  assert track[:, LOUDNESS].max() == 1 and track[:, LOUDNESS].min() < 0.5
+  np.testing.assert_array_equal(track[:, :LOUDNESS_COLUMN].argmax(1), heard)
+  np.testing.assert_array_equal(track[:, :LOUDNESS_COLUMN].sum(1), 1)
+  assert np.corrcoef(track[:, LOUDNESS_COLUMN], quiet[:, LOUDNESS_COLUMN])[0, 1] > 0.98
+  assert track[:, LOUDNESS_COLUMN].max() == 1 and track[:, LOUDNESS_COLUMN].min() < 0.5
 
 
 def test_silence_is_the_track_of_silence():
