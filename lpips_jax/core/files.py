@@ -12,6 +12,8 @@ from pathlib import Path
 
 from lpips_jax.core.errors import UserError
 
+PathLike = str | os.PathLike[str]
+
 LOCK = '.lock'
 PART_NAME = 32  # characters of a file's name that its unfinished part has, too: names cannot be of any length
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # glibc's numbers, malloc.h

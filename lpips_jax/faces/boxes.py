@@ -1,48 +1,50 @@
-"""Boxes in time: how long a face may be out of sight, which two boxes are one face, and how boxes are smoothed."""
+"""Boxes of faces: their overlap and prominence, how they are smoothed in time, and which gaps are bridged."""
 
-from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 
-LONGEST_GAP = 0.5  # seconds without the face that are bridged; longer ones are left alone
-PATIENCE = 1.0  # seconds without the face before somebody else is followed
-SHORTEST_TRACK = 0.2  # seconds a face must have been found for, so that what a detector imagines is not dubbed
-SAME_FACE = 0.2  # intersection over union with where the face was last seen
-# Widths of the centred Gaussians, in seconds. A choice: sizes change more slowly than places, so they bear more.
-CENTRE_BLUR = 0.08
-SIZE_BLUR = 0.24
-ROLL_BLUR = 0.16
-# Of a box's width and height. On a photograph with noise of 4 grey levels a smoothed centre still wanders by 0.2 % to
-# 0.4 % of the box (standard deviation; YuNet, six people).
+from lpips_jax.faces.rotated_boxes import Box
+
+MAX_GAP_SECONDS = 0.5  # gaps in a track up to this length are bridged; longer ones are left alone
+MAX_ABSENCE_SECONDS = 1.0  # after this long without the face, somebody else is followed
+MIN_TRACK_SECONDS = 0.2  # shorter tracks are taken for false detections, and not dubbed
+SAME_FACE_IOU = 0.2  # least intersection over union with where the face was last seen
+# Standard deviations of the centred Gaussians, in seconds, chosen by eye: sizes change more slowly than places, so they
+# bear more smoothing.
+CENTRE_SIGMA = 0.08
+SIZE_SIGMA = 0.24
+ROLL_SIGMA = 0.16
+# Shares of the box's width and height. On a photograph with noise of 4 grey levels a smoothed centre still wanders by
+# 0.2 % to 0.4 % of the box (standard deviation; YuNet, six people).
 PLACE_SLACK = 0.015
 SIZE_SLACK = 0.03
 ROLL_SLACK = np.radians(4)
-REACH = 3 * SIZE_BLUR  # seconds either way that a smoothed box depends on
+SMOOTHING_REACH = 3 * SIZE_SIGMA  # a smoothed box depends on this many seconds before and after it
 
 
 def smooth(boxes: np.ndarray, rate: Fraction | float) -> np.ndarray:
-  """Smooths boxes in time: symmetric, so that they neither lag nor lead, and exact for a steady movement.
+  """Smooths boxes in time with a symmetric kernel: they neither lag nor lead, and steady movement stays as it is.
 
   Args:
-    boxes: (T, 5) left, top, right, bottom, roll, without gaps, and without jumps of whole turns; or (T, 4).
-    rate: frames a second.
+    boxes: (T, 5) left, top, right, bottom, roll, without gaps, and without jumps of whole turns; or (T, 4) upright.
+    rate: frames per second.
 
   Returns:
-    The same, float64.
+    The smoothed boxes, of the same shape, float64.
   """
-  centres = _blur((boxes[:, :2] + boxes[:, 2:4]) / 2, CENTRE_BLUR * float(rate))
-  halves = _blur((boxes[:, 2:4] - boxes[:, :2]) / 2, SIZE_BLUR * float(rate))
-  rolls = _blur(boxes[:, 4:], ROLL_BLUR * float(rate))
+  centres = _blur((boxes[:, :2] + boxes[:, 2:4]) / 2, CENTRE_SIGMA * float(rate))
+  halves = _blur((boxes[:, 2:4] - boxes[:, :2]) / 2, SIZE_SIGMA * float(rate))
+  rolls = _blur(boxes[:, 4:], ROLL_SIGMA * float(rate))
   return np.concatenate([centres - halves, centres + halves, rolls], axis=1)
 
 
 class Steady:
-  """Holds a box still until the face has moved further than a detector's noise, and then lets itself be dragged along.
+  """A box that stands still until the face has moved further than a detector's noise, and is then dragged along.
 
-  Called with the smoothed boxes of one face, (5,) with its roll or (4,), frame by frame, returns where its box is held,
-  alike: never further away than `PLACE_SLACK` and `SIZE_SLACK` of its size, and `ROLL_SLACK`. A head that is upright to
-  within that slack is taken to be upright.
+  Call it with the smoothed boxes of one face, frame by frame, (5,) with the roll or (4,). It returns the steady box, of
+  the same shape: never further from the smoothed one than `PLACE_SLACK` and `SIZE_SLACK` of its size, and `ROLL_SLACK`.
+  A head that is upright to within `ROLL_SLACK` counts as upright.
   """
 
   def __init__(self) -> None:
@@ -58,19 +60,29 @@ class Steady:
     return np.concatenate([self._held[:2] - self._held[2:4], self._held[:2] + self._held[2:4], self._held[4:]])
 
 
-def overlap(box: Sequence[float], others: np.ndarray) -> np.ndarray:
-  """Returns the intersection over union of one box, (4,), with each of the others, (n, 4): (n,) in [0, 1].
+def overlap(box: Box, others: np.ndarray) -> np.ndarray:
+  """Returns the intersection over union of one box with each of the others.
 
-  Whatever follows their edges, as rolls do, is passed over.
+  Args:
+    box: (4,) left, top, right, bottom; further columns, such as the roll, are ignored.
+    others: (n, 4), likewise.
+
+  Returns:
+    (n,) in [0, 1].
   """
-  box, others = np.asarray(box, np.float64)[:4], others[:, :4]
-  sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+  one, others = np.asarray(box, np.float64)[:4], others[:, :4]
+  sides = np.minimum(one[2:], others[:, 2:]) - np.maximum(one[:2], others[:, :2])
   shared = np.prod(np.clip(sides, 0, None), axis=1)
-  return shared / np.maximum(np.prod(box[2:] - box[:2]) + np.prod(others[:, 2:] - others[:, :2], axis=1) - shared, 1e-9)
+  return shared / np.maximum(np.prod(one[2:] - one[:2]) + np.prod(others[:, 2:] - others[:, :2], axis=1) - shared, 1e-9)
 
 
 def prominence(boxes: np.ndarray, frame_size: tuple[int, int]) -> np.ndarray:
-  """Returns the area of each box, (n, 4), of which one at the edge of a frame of (width, height) counts half: (n,)."""
+  """Returns the area of each box, (n, 4), less towards the edge of the frame, where it counts half: (n,).
+
+  Args:
+    boxes: left, top, right, bottom in pixels; further columns are ignored.
+    frame_size: (width, height) in pixels.
+  """
   boxes = boxes[:, :4]
   areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
   off_centre = np.abs((boxes[:, :2] + boxes[:, 2:]) / np.array(frame_size, np.float64) - 1).max(axis=1)
@@ -78,7 +90,7 @@ def prominence(boxes: np.ndarray, frame_size: tuple[int, int]) -> np.ndarray:
 
 
 def _blur(values: np.ndarray, sigma: float) -> np.ndarray:
-  """Gaussian along time; the ends are continued by point reflection, which keeps a steady movement steady."""
+  """Blurs along time by a Gaussian; the ends are continued by point reflection, which keeps steady movement steady."""
   reach = min(int(np.ceil(3 * sigma - 1e-9)), len(values) - 1)
   if reach < 1 or not values.size:
     return values.astype(np.float64)

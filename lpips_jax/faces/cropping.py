@@ -2,16 +2,16 @@
 
 A box is (left, top, right, bottom) in pixels, floats, right and bottom exclusive; pixel (0, 0) covers [0, 1) x [0, 1).
 Boxes follow YuNet's convention: from below the hairline to the chin. They are not squared, so a crop may be stretched.
-Of heads that tilt, a fifth number says by how much the box is turned about its middle; see `faces.rotated_boxes`.
+A fifth number turns the box about its middle, for heads that tilt; see `faces.rotated_boxes`.
 """
 
 import math
-from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from lpips_jax.faces import rotated_boxes
+from lpips_jax.faces.rotated_boxes import Box
 
 # The mask of the paste is a rounded square, in fractions of the box: from the middle of the nose to the chin and from
 # cheek to cheek, inside the box, so that nothing outside it changes whatever the generator does. The numbers were
@@ -20,26 +20,26 @@ MASK_CENTRE = 0.5, 0.73
 MASK_HALF = 0.44, 0.27
 CHANGED_FROM = MASK_CENTRE[1] - MASK_HALF[1]
 MASK_ROUNDNESS = 2.4  # the exponent: 2 is an ellipse
-MASK_SOLID = 0.62  # the part of its radius within which only the generated face is seen: the mouth; then it fades
-# Colours are compared in a band where the mask fades, which is skin in most faces, and carried inwards by a blur: wide
-# enough (in fractions of the crop) to reach the mouth, narrow enough to follow light that falls from one side.
-BAND = 0.65, 1.1
-BAND_EDGE = 0.15
-MATCH_BLUR = 0.12
-ALIASED = 1.5  # pixels of a face in a step, from which it would alias
+MASK_SOLID = 0.62  # of its radius: only the generated face shows within, at the mouth; outwards the mask fades
+# Colours are compared in a band where the mask fades, which is skin in most faces. A blur carries the difference
+# inwards: wide enough (in fractions of the crop) to reach the mouth, narrow enough to follow light from one side.
+COLOUR_BAND = 0.65, 1.1
+COLOUR_BAND_EDGE = 0.15
+COLOUR_BLUR = 0.12
+ALIASING_STEP = 1.5  # pixels of the face per pixel of the frame; beyond, the face is blurred first
 SHARPEN_BLUR = 0.012  # of the crop's side: a pixel or so of a 96-pixel crop
 
 
-def crop(frame: np.ndarray, box: Sequence[float], size: int, sampling: int = cv2.INTER_LINEAR) -> np.ndarray:
+def crop(frame: np.ndarray, box: Box, size: int, sampling: int = cv2.INTER_LINEAR) -> np.ndarray:
   """Returns the box of a frame, resampled to a square.
 
   Args:
     frame: (H, W, 3) uint8.
-    box: (left, top, right, bottom) in pixels, floats, and a roll if it is turned; may reach outside the frame, whose
-      edge is then repeated.
+    box: (left, top, right, bottom) in pixels, floats, and the roll if it is turned. Where it reaches outside the frame,
+      the frame's edge is repeated.
     size: side of the square in pixels.
-    sampling: OpenCV's interpolation between pixels. Linear samples are exact to a tenth of a pixel; cubic ones keep a
-      face as sharp as it was filmed.
+    sampling: OpenCV's interpolation between pixels. Linear is exact to a tenth of a pixel; cubic keeps a face as sharp
+      as it was filmed.
 
   Returns:
     (size, size, 3) uint8.
@@ -58,8 +58,8 @@ def crop(frame: np.ndarray, box: Sequence[float], size: int, sampling: int = cv2
   return np.rint(np.clip(averaged, 0, 255)).astype(np.uint8)
 
 
-def paste(frame: np.ndarray, box: Sequence[float], face: np.ndarray) -> np.ndarray:
-  """Returns the frame with the lower half of a generated face in its box; see `change`.
+def paste(frame: np.ndarray, box: Box, face: np.ndarray) -> np.ndarray:
+  """Returns a frame with the lower half of a generated face pasted into a box; see `change`.
 
   Returns:
     (H, W, 3) uint8, a new array, identical to `frame` outside the box and in the upper 45 % of it.
@@ -68,19 +68,17 @@ def paste(frame: np.ndarray, box: Sequence[float], face: np.ndarray) -> np.ndarr
   return np.clip(np.rint(frame + change(frame, box, face, original)), 0, 255).astype(np.uint8)
 
 
-def change(
-  frame: np.ndarray, box: Sequence[float], face: np.ndarray, original: np.ndarray, sharpen: float = 0.0
-) -> np.ndarray:
-  """Returns what is to be added to a frame so that it shows the lower half of a generated face in its box.
+def change(frame: np.ndarray, box: Box, face: np.ndarray, original: np.ndarray, sharpen: float = 0.0) -> np.ndarray:
+  """Returns the change that, added to a frame, shows the lower half of a generated face in a box.
 
-  The face is matched in colour to the skin around it and fades out before it reaches the sides of the box.
+  The face takes the colour of the skin around it, and fades out before it reaches the sides of the box.
 
   Args:
-    frame: (H, W, 3) uint8; the part of it that holds the box below `CHANGED_FROM` of its height will do.
-    box: the box that `face` was cropped from.
-    face: (R, R, 3) uint8, what the generator made of `original`.
+    frame: (H, W, 3) uint8; the part of it that holds the box below `CHANGED_FROM` of its height is enough.
+    box: the box that `original` was cropped from.
+    face: (R, R, 3) uint8, generated from `original`.
     original: (S, S, 3) uint8, `crop(frame, box, S)`, S <= R.
-    sharpen: how much of what a blur takes from the face is added to it; 0 leaves it as it is.
+    sharpen: strength of unsharp masking; 0 leaves the face as it is.
 
   Returns:
     (H, W, 3) float32, 0 outside the box and in the upper 45 % of it.
@@ -102,8 +100,8 @@ def change(
   return changes
 
 
-def _reached(frame: np.ndarray, box: Sequence[float]) -> tuple[slice, slice] | None:
-  """The rows and columns of a frame whose centres the mask may reach; None if there are none."""
+def _reached(frame: np.ndarray, box: Box) -> tuple[slice, slice] | None:
+  """Returns the rows and columns of a frame whose centres the mask may reach; None if there are none."""
   left, top, width, height = _origin_and_size(box)
   (centre_x, centre_y), (half_x, half_y) = MASK_CENTRE, MASK_HALF
   x, y, reach_x, reach_y = left + centre_x * width, top + centre_y * height, half_x * width, half_y * height
@@ -113,18 +111,19 @@ def _reached(frame: np.ndarray, box: Sequence[float]) -> tuple[slice, slice] | N
 
 
 def _match_colours(face: np.ndarray, original: np.ndarray) -> np.ndarray:
-  """Adds to the face, (R, R, 3), what it lacks of the original's colours where the mask begins, spread smoothly.
+  """Corrects the colours of the face, (R, R, 3), so that it agrees with the original at the rim of the mask.
 
-  At the rim of the mask the original is seen, so there the two must agree; the difference found there is carried
-  inwards by a normalised blur. The mouth itself has no say: it is meant to differ.
+  At the rim the original shows, so the two must agree there; a normalised blur carries the difference found there
+  inwards. The mouth itself does not count: it is meant to differ.
   """
   size = original.shape[0]
   small = face if len(face) == size else cv2.resize(face, (size, size), interpolation=cv2.INTER_AREA)
   places = (np.arange(size, dtype=np.float32) + 0.5) / size
   radius = _radius(places[None, :], places[:, None])
-  rim = _smooth_step(radius, BAND[0] - BAND_EDGE, BAND[0]) * _smooth_step(radius, BAND[1] + BAND_EDGE, BAND[1])
+  rim = _smooth_step(radius, COLOUR_BAND[0] - COLOUR_BAND_EDGE, COLOUR_BAND[0])
+  rim = rim * _smooth_step(radius, COLOUR_BAND[1] + COLOUR_BAND_EDGE, COLOUR_BAND[1])
   difference = original.astype(np.float32) - small.astype(np.float32)
-  sigma = MATCH_BLUR * size
+  sigma = COLOUR_BLUR * size
   spread = cv2.GaussianBlur(difference * rim[..., None], (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
   weight = cv2.GaussianBlur(rim, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
   missing = spread / np.maximum(weight, 1e-6)[..., None]
@@ -134,7 +133,7 @@ def _match_colours(face: np.ndarray, original: np.ndarray) -> np.ndarray:
 
 
 def _radius(columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
-  """Returns the distance from the middle of the mask, 1 on its rim, of places in fractions of the box."""
+  """Returns the distance from the middle of the mask, 1 on its rim, for points in fractions of the box."""
   x = np.abs((columns - MASK_CENTRE[0]) / MASK_HALF[0]) ** MASK_ROUNDNESS
   y = np.abs((rows - MASK_CENTRE[1]) / MASK_HALF[1]) ** MASK_ROUNDNESS
   return ((x + y) ** (1 / MASK_ROUNDNESS)).astype(np.float32)
@@ -145,11 +144,11 @@ def _smooth_step(x: np.ndarray, zero: float, one: float) -> np.ndarray:
   return t * t * (3 - 2 * t)
 
 
-def _stretch(face: np.ndarray, box: Sequence[float], region: tuple[slice, slice]) -> tuple[np.ndarray, ...]:
-  """Samples a face, (S, S, 3) float, where the pixels of a region of the frame are in its upright box.
+def _stretch(face: np.ndarray, box: Box, region: tuple[slice, slice]) -> tuple[np.ndarray, ...]:
+  """Resamples a face, (S, S, 3) float, at the pixels of a region of the frame, for an upright box.
 
   Returns:
-    (h, w, 3) float, and the places of its columns, (1, w), and of its rows, (h, 1), in fractions of the box.
+    (h, w, 3) float, and the coordinates of its columns, (1, w), and of its rows, (h, 1), in fractions of the box.
   """
   left, top, width, height = _origin_and_size(box)
   rows, columns = (np.arange(part.start, part.stop) + 0.5 for part in region)
@@ -161,8 +160,8 @@ def _stretch(face: np.ndarray, box: Sequence[float], region: tuple[slice, slice]
   return new, columns[None, :], rows[:, None]
 
 
-def _turn(face: np.ndarray, box: Sequence[float], region: tuple[slice, slice]) -> tuple[np.ndarray, ...]:
-  """As `_stretch`, in a box that is turned: the places are (h, w) both."""
+def _turn(face: np.ndarray, box: Box, region: tuple[slice, slice]) -> tuple[np.ndarray, ...]:
+  """Like `_stretch`, for a box that is turned; both coordinates are (h, w)."""
   _, _, width, height = _origin_and_size(box)
   size = face.shape[0]
   to_box = rotated_boxes.rotation(-rotated_boxes.roll_of(box)) / np.array([[width], [height]])
@@ -176,22 +175,22 @@ def _turn(face: np.ndarray, box: Sequence[float], region: tuple[slice, slice]) -
 
 
 def _shrunk_to(face: np.ndarray, to_face: np.ndarray, step: float, shape: tuple[int, int]) -> np.ndarray:
-  """Samples a face on a grid of columns x rows, cubically; if steps are much larger than its pixels, it is blurred."""
-  if step > ALIASED:
-    sigma = 0.5 * math.sqrt((step / ALIASED) ** 2 - 1)
+  """Resamples a face cubically on a grid of columns x rows, blurred first where its steps would alias."""
+  if step > ALIASING_STEP:
+    sigma = 0.5 * math.sqrt((step / ALIASING_STEP) ** 2 - 1)
     face = cv2.GaussianBlur(face, (0, 0), max(sigma, 0.1), borderType=cv2.BORDER_REPLICATE)
   flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
   return cv2.warpAffine(face, to_face, shape, flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _step(places: np.ndarray) -> float:
-  return float(places[1] - places[0]) if len(places) > 1 else 1.0
+def _step(coordinates: np.ndarray) -> float:
+  return float(coordinates[1] - coordinates[0]) if len(coordinates) > 1 else 1.0
 
 
 def _resample(
   frame: np.ndarray, left: float, top: float, width: float, height: float, columns: int, rows: int, sampling: int
 ) -> np.ndarray:
-  """Samples a box on a grid, by an interpolation of OpenCV's, and the frame's edge outside it: (rows, columns, 3)."""
+  """Samples an upright box on a grid, repeating the frame's edge outside it: (rows, columns, 3) float32."""
   first_x, last_x = _surrounding(left, width, frame.shape[1])
   first_y, last_y = _surrounding(top, height, frame.shape[0])
   region = frame[first_y:last_y, first_x:last_x].astype(np.float32)  # so that values are rounded once, at the end
@@ -202,8 +201,8 @@ def _resample(
   return cv2.warpAffine(region, to_region, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
-def _resample_turned(frame: np.ndarray, box: Sequence[float], columns: int, rows: int, sampling: int) -> np.ndarray:
-  """As `_resample`, of a box that is turned."""
+def _resample_turned(frame: np.ndarray, box: Box, columns: int, rows: int, sampling: int) -> np.ndarray:
+  """Like `_resample`, for a box that is turned."""
   _, _, width, height = _origin_and_size(box)
   left, top, right, bottom = rotated_boxes.bounds(box, box[:4])
   first_x, last_x = _surrounding(left, right - left, frame.shape[1])
@@ -217,17 +216,17 @@ def _resample_turned(frame: np.ndarray, box: Sequence[float], columns: int, rows
 
 
 def _surrounding(start: float, extent: float, length: int) -> tuple[int, int]:
-  """The pixels that a stretch needs for interpolation, first and last + 1, at least one of them, inside the frame."""
+  """Returns the pixels, first and last + 1, that interpolating an interval needs: at least one, inside the frame."""
   first = min(max(math.floor(start) - 1, 0), length - 1)
   return first, min(max(math.ceil(start + extent) + 1, first + 1), length)
 
 
 def _clipped(first: float, last: float, length: int) -> tuple[int, int]:
-  """The whole pixels, first and last + 1, whose centres lie between two places, inside the frame."""
+  """Returns the pixels, first and last + 1, whose centres lie between two coordinates, inside the frame."""
   return max(0, math.ceil(first - 0.5)), min(length, math.floor(last - 0.5) + 1)
 
 
-def _origin_and_size(box: Sequence[float]) -> tuple[float, float, float, float]:
+def _origin_and_size(box: Box) -> tuple[float, float, float, float]:
   left, top, right, bottom = (float(x) for x in box[:4])
   if not (
     math.isfinite(left + top + right + bottom + rotated_boxes.roll_of(box)) and right - left >= 1 and bottom - top >= 1

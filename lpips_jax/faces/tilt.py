@@ -1,46 +1,50 @@
-"""How heads tilt, as YuNet sees them: it knows upright faces best, so one looks again in turned pictures.
+"""Tilted heads: YuNet knows upright faces best, so it looks at other faces again in turned pictures.
 
-What was measured on six clips of real people, turned by 0 to 180 degrees: YuNet finds faces at any angle, but its boxes
-are upright ones, and of an upright shape, only up to 15 degrees, and its landmarks follow a head to about 30. Beyond,
-they are those of some upright face; of a head that is upside down they are those of one that is not. Its score tells:
-0.92 to 0.96 for upright faces, at most 0.91 for those turned by 45 degrees or more. So a face that scores less, or
-whose landmarks tilt, is seen again in turned pictures, until its landmarks are level in one.
+Measured on six clips of real people, turned by 0 to 180 degrees: YuNet finds faces at any angle, but its boxes fit only
+up to 15 degrees, since they are upright and have an upright shape, and its landmarks follow a head to about 30. Beyond,
+they are those of some upright face, even for a head that is upside down. The score gives it away: 0.92 to 0.96 for
+upright faces, at most 0.91 for those turned by 45 degrees or more. So a face that scores less, or whose landmarks tilt,
+is looked at again in turned pictures, until its landmarks are level in one.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import cv2
 import numpy as np
 
 from lpips_jax.faces import rotated_boxes
-from lpips_jax.faces.boxes import SAME_FACE, overlap
+from lpips_jax.faces.boxes import SAME_FACE_IOU, overlap
 
-SURE = 0.915  # a score from which a face is taken to be upright, but for what its landmarks say
-SMALL = math.radians(10)  # a tilt up to which boxes of upright faces are right
-LEVEL = math.radians(3)  # what is left of a tilt when one has looked often enough
-LOOKS = 3
-UNDERSTATED = 1.2  # how much more than their landmarks say faces tilt
-BETTER = 0.04  # by how much a face that lies must at last score more than in the picture as it was,
-CONFIRMED = 0.8  # and what it must score
-SQUARE, COARSE_SQUARE = 256, 192  # pixels
-AROUND, COARSE_AROUND = 1.8, 2.2  # sides of these squares in heights of the face
-WHOLE_SIDE = 320  # pixels of the longer side of whole pictures that are turned
-SAME_PLACE = 0.5  # intersection over union of two faces that are one
-MOST_LOOKED_AT = 4  # faces of a picture, the largest: in crowds one looks no further
-TURNS = tuple(math.radians(turn) for turn in (60, -60, 120, -120, 180))  # as far apart as scores can tell
+UPRIGHT_SCORE = 0.915  # from which a face tilts no more than its landmarks say
+SMALL_TILT = math.radians(10)  # up to which the boxes of upright faces fit
+LEVEL_TILT = math.radians(3)  # at which a turned face counts as level
+MAX_LOOKS = 3
+TILT_PER_READING = 1.2  # landmarks understate the tilt by this factor
+MIN_GAIN = 0.04  # of the score, by turning a face that lies on its side or upside down,
+MIN_TURNED_SCORE = 0.8  # and the least score that it must then have
+FINE_SIDE, COARSE_SIDE = 256, 192  # pixels of turned squares
+FINE_EXTENT, COARSE_EXTENT = 1.8, 2.2  # sides of these squares in heights of the face
+WHOLE_PICTURE_SIDE = 320  # pixels of the longer side of whole pictures that are turned
+DUPLICATE_IOU = 0.5  # two faces that overlap more are one
+MAX_FACES_LOOKED_AT = 4  # the largest of a picture; the rest of a crowd is not looked at again
+COARSE_TURNS = tuple(math.radians(turn) for turn in (60, -60, 120, -120, 180))  # as fine as scores can distinguish
 
-Find = Callable[[np.ndarray], np.ndarray]  # as `find_tilted` returns them, but as if all faces were upright
+Find = Callable[[np.ndarray], np.ndarray]  # from a picture to its faces; see `find_tilted`
 
 
-def reading(landmarks: np.ndarray) -> np.ndarray:
-  """Returns by how much faces tilt as their landmarks have it, in radians.
+def read_tilt(landmarks: np.ndarray) -> np.ndarray:
+  """Returns how far faces tilt, as read off their landmarks.
 
-  The mean of the tilt of the line from the eyes to the mouth, which follows a head best, and of those across both.
+  It is the mean of two tilts: that of the line from the eyes to the mouth, which follows a head best, and that of the
+  lines across the eyes and across the mouth.
 
   Args:
-    landmarks: (n, 5, 2), YuNet's: both eyes, the nose, and both corners of the mouth; of an upright face those on the
-      left of the picture first.
+    landmarks: (n, 5, 2), YuNet's: both eyes, the nose, and both corners of the mouth; for an upright face those on the
+      left of the picture come first.
+
+  Returns:
+    (n,) in radians, clockwise.
   """
   eye_left, eye_right, _, mouth_left, mouth_right = np.moveaxis(landmarks.astype(np.float64), 1, 0)
   across = (eye_right - eye_left) / 2 + (mouth_right - mouth_left) / 2
@@ -52,50 +56,50 @@ def reading(landmarks: np.ndarray) -> np.ndarray:
 
 
 def find_tilted(find: Find, picture: np.ndarray) -> np.ndarray:
-  """Returns the faces of a picture, however they are turned.
+  """Finds the faces of a picture, at whatever angle.
 
   Args:
-    find: returns the faces of a picture that are more or less upright: (n, 6) float32, left, top, right, bottom, score,
-      and `reading`.
+    find: finds those that are more or less upright: (n, 6) float32, left, top, right, bottom, score, and the tilt that
+      `read_tilt` returns.
     picture: (H, W, 3) uint8.
 
   Returns:
-    (n, 6) float32, the box of each as if it were upright (see `faces.rotated_boxes`), score, and roll.
+    (n, 6) float32, the box of each as if it were upright (see `faces.rotated_boxes`), its score, and its roll.
   """
   faces = find(picture)
   if not len(faces):
     again = [_upright(find, picture, face) for face in _in_turned_pictures(find, picture)]
-    return _without_doubles([face for face in again if face is not None and face[4] >= CONFIRMED])
-  doubtful = [k for k in np.argsort(-_areas(faces)) if faces[k, 4] < SURE or abs(faces[k, 5]) > SMALL]
+    return _without_duplicates([face for face in again if face is not None and face[4] >= MIN_TURNED_SCORE])
+  doubtful = [k for k in np.argsort(-_areas(faces)) if faces[k, 4] < UPRIGHT_SCORE or abs(faces[k, 5]) > SMALL_TILT]
   if not doubtful:
     return faces
-  faces[doubtful, 5] *= faces[doubtful, 4] >= SURE  # else nobody knows what its landmarks are those of
-  for k in doubtful[:MOST_LOOKED_AT]:
+  faces[doubtful, 5] *= faces[doubtful, 4] >= UPRIGHT_SCORE  # below it, landmarks cannot be trusted
+  for k in doubtful[:MAX_FACES_LOOKED_AT]:
     upright = _upright(find, picture, faces[k])
     if upright is not None:
       faces[k] = upright
-  return _without_doubles(faces)
+  return _without_duplicates(faces)
 
 
 def _upright(find: Find, picture: np.ndarray, face: np.ndarray) -> np.ndarray | None:
-  """The same face, (6,), seen in a picture in which it is level; None if it is not surely found there."""
+  """Finds a face, (6,), in a picture turned until it is level; None if it is not found there with certainty."""
   seen, turn, least = face, face[5], 0.0
-  if face[4] < SURE:
-    plain = _look(find, picture, face, 0.0, COARSE_AROUND, COARSE_SQUARE)
-    if plain is None or plain[0][4] < SURE:
+  if face[4] < UPRIGHT_SCORE:
+    plain = _look(find, picture, face, 0.0, COARSE_EXTENT, COARSE_SIDE)
+    if plain is None or plain[0][4] < UPRIGHT_SCORE:
       turn, least = _rough_turn(find, picture, face, plain)
-    elif abs(plain[1]) <= SMALL:
+    elif abs(plain[1]) <= SMALL_TILT:
       return np.array([*face[:4], *plain[0][4:]], np.float32)
     else:
       turn = plain[1]
-  for _ in range(LOOKS):
-    again = _look(find, picture, seen, turn, AROUND, SQUARE)
+  for _ in range(MAX_LOOKS):
+    again = _look(find, picture, seen, turn, FINE_EXTENT, FINE_SIDE)
     if again is None:
       return None
     seen, left = again
-    if abs(left) <= LEVEL:
+    if abs(left) <= LEVEL_TILT:
       break
-    turn += UNDERSTATED * left
+    turn += TILT_PER_READING * left
   seen[5] = rotated_boxes.unwrapped(seen[5], 0)
   return seen if abs(seen[5]) < math.pi / 4 or seen[4] >= least else None
 
@@ -103,39 +107,39 @@ def _upright(find: Find, picture: np.ndarray, face: np.ndarray) -> np.ndarray | 
 def _rough_turn(
   find: Find, picture: np.ndarray, face: np.ndarray, plain: tuple[np.ndarray, float] | None
 ) -> tuple[float, float]:
-  """By how much to turn a picture so that a face in it is roughly upright, and what it must then score if it lies.
+  """Returns the turn at which a face is roughly upright, and the score that it needs there if it is far from upright.
 
   Args:
-    find, picture, face: see `_look`.
-    plain: what that says of the picture as it is.
+    find, picture, face: as for `_look`.
+    plain: the result of `_look` in the picture as it is.
   """
-  found = {turn: _look(find, picture, face, turn, COARSE_AROUND, COARSE_SQUARE) for turn in TURNS} | {0.0: plain}
+  found = {turn: _look(find, picture, face, turn, COARSE_EXTENT, COARSE_SIDE) for turn in COARSE_TURNS} | {0.0: plain}
   seen = {turn: one for turn, one in found.items() if one is not None}
   if not seen:
-    return 0.0, CONFIRMED
+    return 0.0, MIN_TURNED_SCORE
   best = max(seen, key=lambda turn: seen[turn][0][4])
   as_it_was = 0.0 if plain is None else float(plain[0][4])
-  return best + UNDERSTATED * seen[best][1], max(CONFIRMED, as_it_was + BETTER)
+  return best + TILT_PER_READING * seen[best][1], max(MIN_TURNED_SCORE, as_it_was + MIN_GAIN)
 
 
 def _look(
   find: Find, picture: np.ndarray, face: np.ndarray, turn: float, around: float, side: int
 ) -> tuple[np.ndarray, float] | None:
-  """The face, (6,), as it is found in the picture turned, and its reading there; None if it is not."""
+  """Finds a face in a square that is turned: the face, (6,), in the picture, and its tilt in the square; or None."""
   about, extent = rotated_boxes.middle(face), around * float((face[2:4] - face[:2]).max())
   square, to_picture, shift = rotated_boxes.turned_square(picture, about, extent, turn, side)
   found = find(square)
   if not len(found):
     return None
   best = found[found[:, 4].argmax()]
-  if overlap([side * (0.5 - 0.5 / around)] * 2 + [side * (0.5 + 0.5 / around)] * 2, best[None])[0] < SAME_FACE:
+  if overlap([side * (0.5 - 0.5 / around)] * 2 + [side * (0.5 + 0.5 / around)] * 2, best[None])[0] < SAME_FACE_IOU:
     return None
   return rotated_boxes.turned_back(best[None], to_picture, shift)[0], float(best[5])
 
 
 def _in_turned_pictures(find: Find, picture: np.ndarray) -> np.ndarray:
-  """The faces of that picture, of those turned by quarters, in which one is surest, as `find_tilted` returns them."""
-  scale = min(1.0, WHOLE_SIDE / max(picture.shape[:2]))
+  """Returns the faces of whichever picture turned by quarters holds the surest one, as `find_tilted` does."""
+  scale = min(1.0, WHOLE_PICTURE_SIDE / max(picture.shape[:2]))
   size = [max(1, round(scale * side)) for side in picture.shape[1::-1]]
   small = cv2.resize(picture, size, interpolation=cv2.INTER_AREA) if scale < 1 else picture
   best = np.zeros((0, 6), np.float32)
@@ -153,10 +157,10 @@ def _areas(faces: np.ndarray) -> np.ndarray:
   return np.prod(faces[:, 2:4] - faces[:, :2], axis=1)
 
 
-def _without_doubles(faces: Sequence[np.ndarray]) -> np.ndarray:
-  """Faces, (n, 6) each once: of a head that lies, two faces may have been seen, which turn out to be one."""
+def _without_duplicates(faces: Iterable[np.ndarray]) -> np.ndarray:
+  """Returns each of the faces, (6,), once: two that were found on a head that lies may turn out to be one."""
   kept: list[np.ndarray] = []
   for face in sorted(faces, key=lambda face: -face[4]):
-    if not kept or overlap(face, np.array(kept)).max() < SAME_PLACE:
+    if not kept or overlap(face, np.array(kept)).max() < DUPLICATE_IOU:
       kept.append(face)
   return np.array(kept, np.float32).reshape(-1, 6)

@@ -1,21 +1,21 @@
-"""What a network that warps says of a face, done to a picture of any size: see `lpips_jax.models.warping`."""
+"""Warping of a face of any size, as the network says: the counterpart of `lpips_jax.models.warping`."""
 
 import cv2
 import numpy as np
 
 from lpips_jax.faces.pose import UNMOVED
 
-HALF_PAINTED = 0.4  # what a network that sees a gap of half a pixel says of it
-SHARPEST = 2.5  # times as steep as in the small picture
+HALF_PAINTED = 0.4  # the network's paint mask at a gap of half a pixel, about which edges are steepened
+MAX_STEEPENING = 2.5  # slope of the mask's edges, relative to the small picture
 
 
 def compose(parts: np.ndarray, reference: np.ndarray, pose: np.ndarray = UNMOVED) -> np.ndarray:
-  """Returns a face as large as the reference, whose pixels are moved, and painted over where it shows too little.
+  """Moves the pixels of a reference, and paints over it where it shows too little, at the reference's own size.
 
   Args:
-    parts: (s, s, 6) float, from `models.warping.parts_of`.
+    parts: (s, s, 6) float, from `models.warping.parts_of`: displacement, paint mask and paint.
     reference: (r, r, 3) uint8, a face of the same person, r >= s.
-    pose: where the places of the face are in the reference; see `faces.pose`.
+    pose: (2, 3), how the reference lies relative to the face; see `faces.pose`.
 
   Returns:
     (r, r, 3) uint8.
@@ -32,5 +32,5 @@ def compose(parts: np.ndarray, reference: np.ndarray, pose: np.ndarray = UNMOVED
 
 
 def _sharper(painted: np.ndarray, larger: float) -> np.ndarray:
-  """Makes edges as steep as they would be in a larger picture: stretched alone, a thin gap becomes a shade on lips."""
-  return np.clip(HALF_PAINTED + min(max(larger, 1.0), SHARPEST) * (painted - HALF_PAINTED), 0, 1)
+  """Steepens the mask's edges to suit a larger picture: merely stretched, a thin gap becomes a shade on the lips."""
+  return np.clip(HALF_PAINTED + min(max(larger, 1.0), MAX_STEEPENING) * (painted - HALF_PAINTED), 0, 1)

@@ -4,7 +4,11 @@ import cv2
 import numpy as np
 import pytest
 
+from lpips_jax.faces import rotated_boxes
 from lpips_jax.faces.cropping import crop, paste
+
+BOX = np.array([80.4, 60.6, 200.2, 220.9])
+ROLLS = np.radians([-170, -90, -33, 12, 60, 90, 180])
 
 
 def slopes(height=240, width=250):
@@ -82,7 +86,7 @@ def test_a_paste_stays_inside_the_lower_half_of_its_box(size):
   assert abs(pasted[170:190, 140:180].astype(int) - frame[170:190, 140:180]).mean() > 20, 'the mouth is the new one'
 
 
-def test_a_colour_cast_is_taken_off():
+def test_a_colour_cast_is_removed():
   frame, box = smooth_picture(), (80.4, 40.6, 240.2, 220.9)
   cast = np.clip(crop(frame, box, 96) + np.array([20, -15, 25]), 0, 255).astype(np.uint8)
   assert abs(paste(frame, box, cast).astype(int) - frame).max() <= 3
@@ -113,3 +117,54 @@ def test_a_face_put_back_is_as_sharp_as_it_was(width, roll):
   mouths = [picture[top : top + 20, left : left + 20] for picture in (paste(frame, box, face), frame)]
   back, filmed = (cv2.Laplacian(mouth.astype(np.float32), cv2.CV_32F).var() for mouth in mouths)
   assert 0.75 < back / filmed < 1.15
+
+
+def picture(roll=0.0, side=300):
+  """A smooth picture, turned about its middle by a roll: a function of places, so that no pixel is resampled."""
+  y, x = np.mgrid[:side, :side] + 0.5 - side / 2
+  x, y = np.cos(roll) * x + np.sin(roll) * y, np.cos(roll) * y - np.sin(roll) * x
+  waves = [120 + 60 * np.sin(x / 30 + 1), 120 + 60 * np.cos(y / 25), 110 + 40 * np.sin((x + y) / 20)]
+  return np.stack(waves, -1).round().astype(np.uint8)
+
+
+def turned(box, roll, side=300):
+  """The box of a box of `picture()` in `picture(roll)`."""
+  to = rotated_boxes.rotation(roll) @ (rotated_boxes.middle(box) - side / 2) + side / 2
+  return np.append(rotated_boxes.moved(np.asarray(box), *(rotated_boxes.middle(box) - to)), roll)
+
+
+@pytest.mark.parametrize('roll', ROLLS)
+@pytest.mark.parametrize('size', [32, 96, 200])
+def test_a_crop_of_a_turned_picture_is_that_of_the_upright_one(roll, size):
+  upright, again = (crop(picture(r), turned(BOX, r), size).astype(int) for r in (0.0, roll))
+  assert abs(again - upright).max() <= 2 and abs((again - upright).mean()) < 0.1
+
+
+@pytest.mark.parametrize('roll', ROLLS)
+@pytest.mark.parametrize('size', [32, 96, 256])
+def test_a_paste_is_turned_with_the_head_and_stays_inside_the_lower_half_of_its_box(roll, size):
+  noise = np.random.default_rng(0).integers(0, 256, (6, 6, 3), np.uint8)
+  face = cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC)
+  frame, box = picture(roll), turned(BOX, roll)
+  pasted = paste(frame, box, face)
+  y, x = np.nonzero((pasted != frame).any(-1))
+  across, down = rotated_boxes.rotation(-roll) @ (np.stack([x, y]) + 0.5 - rotated_boxes.middle(box)[:, None])
+  width, height = box[2:4] - box[:2]
+  assert abs(across).max() <= width / 2 and -0.05 * height <= down.min() and down.max() <= height / 2
+  upright = paste(picture(), BOX, face)
+  seen, wanted = crop(pasted, box, 64).astype(int), crop(upright, BOX, 64).astype(int)
+  assert abs(seen - wanted)[36:60, 8:56].mean() < 4 and abs(crop(frame, box, 64) - wanted).mean() > 5
+
+
+def test_pasting_what_was_cropped_turned_changes_nothing():
+  for roll in ROLLS:
+    frame, box = picture(roll), turned(BOX, roll)
+    assert abs(paste(frame, box, crop(frame, box, 128)).astype(int) - frame).max() <= 2
+
+
+def test_a_roll_of_zero_changes_nothing():
+  frame = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+  for box in ([20.3, 10.1, 80.9, 70.2], [-30.5, 40.0, 30.1, 120.7]):
+    level, face = [*box, 0.0], frame[:32, :32]
+    np.testing.assert_array_equal(crop(frame, level, 48), crop(frame, box, 48))
+    np.testing.assert_array_equal(paste(frame, level, face), paste(frame, box, face))

@@ -1,4 +1,4 @@
-"""Detectors: both find the faces of the corpus, in one convention of boxes; missing or wrong files are told."""
+"""Detectors: both find the faces of the corpus, in one convention of boxes; missing or wrong files are reported."""
 
 import hashlib
 import itertools
@@ -43,7 +43,7 @@ def test_yunet_finds_faces(scenes):
   find = make_detector('yunet')
   for frame, box in scenes:
     assert overlap(box, find(frame)[:, :4]).max() > 0.75
-    assert find(frame)[0, 4] >= detect.SCORE
+    assert find(frame)[0, 4] >= detect.MIN_SCORE
 
 
 def test_auto_falls_back_on_the_cascade_and_says_so(tmp_path, monkeypatch, caplog):
@@ -57,7 +57,7 @@ def test_auto_falls_back_on_the_cascade_and_says_so(tmp_path, monkeypatch, caplo
     make_detector('yunet')
 
 
-def test_a_download_that_is_another_file_is_not_used(tmp_path, monkeypatch):
+def test_a_download_of_another_file_is_not_used(tmp_path, monkeypatch):
   monkeypatch.delenv('LIPSYNC_YUNET', raising=False)
   monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
   (tmp_path / 'other').write_bytes(b'something else')
@@ -94,7 +94,7 @@ def test_what_lies_in_the_cache_is_checked(tmp_path, monkeypatch):
     make_detector('yunet')
 
 
-def test_of_an_endless_download_only_the_beginning_is_read(tmp_path, monkeypatch):
+def test_only_the_beginning_of_an_endless_download_is_read(tmp_path, monkeypatch):
   asked = []
 
   class Endless:
@@ -113,10 +113,10 @@ def test_of_an_endless_download_only_the_beginning_is_read(tmp_path, monkeypatch
   monkeypatch.setattr('urllib.request.urlopen', lambda *_, **__: Endless())
   with pytest.raises(UserError, match='cannot be downloaded'):
     make_detector('yunet')
-  assert asked == [detect.YUNET_BYTES] and not (tmp_path / 'cache').exists()
+  assert asked == [detect.MAX_YUNET_BYTES] and not (tmp_path / 'cache').exists()
 
 
-def test_detectors_that_are_none(tmp_path):
+def test_detectors_that_do_not_exist_are_refused(tmp_path):
   (tmp_path / 'text.onnx').write_text('no model')
   with pytest.raises(UserError, match='does not exist'):
     make_detector('auto', tmp_path / 'gone.onnx')

@@ -1,4 +1,4 @@
-"""The mouth metric: it must see what the corpus knows, and nothing where nothing moves."""
+"""The opening of mouths: it agrees with what the corpus knows, and is nothing where nothing moves."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ SEED = 21
 
 def _hardest_speakers():
   """The darkest skin, the fairest skin and the thickest beard of forty, and three others."""
-  looks = [draw_speaker(SEED, 'test', number).looks for number in range(40)]
+  looks = [draw_speaker(SEED, 'test', number).appearance for number in range(40)]
   skin = [face.skin[0] for face in looks]
   beard = [face.beard + face.moustache for face in looks]
   return [int(np.argmin(skin)), int(np.argmax(skin)), int(np.argmax(beard)), 3, 4, 5]
@@ -36,7 +36,7 @@ def test_blur_as_of_a_small_generator_is_survived(clips):
   assert np.mean([opening_correlation(b, truth) for b, (_, truth) in zip(blurred, clips, strict=True)]) >= 0.9
 
 
-def test_films_without_colours_are_judged_too(clips):
+def test_grey_films_are_measured_too(clips):
   grey = [np.repeat(frames.mean(-1, keepdims=True).astype(np.uint8), 3, -1) for frames, _ in clips]
   found = [opening_correlation(frames, truth) for frames, (_, truth) in zip(grey, clips, strict=True)]
   assert min(found) >= 0.7
@@ -60,12 +60,12 @@ def test_nothing_moves_nothing_correlates(clips):
   assert opening_correlation(frames, np.full(len(truth), 0.3)) == 0
 
 
-def test_a_mouth_that_is_never_shut_is_told_beside_others(clips):
+def test_a_mouth_that_is_never_shut_is_recognised_beside_others(clips):
   frames, truth = clips[0]
   agape = np.repeat(frames[truth.argmax()][None], 20, axis=0)
   assert mouth_opening(agape).max() == 0  # by itself it has nothing to compare with
   beside = mouth_opening(np.concatenate([agape, frames]), frames)
-  np.testing.assert_array_equal(beside[20:], mouth_opening(frames))  # they are judged by themselves alone
+  np.testing.assert_array_equal(beside[20:], mouth_opening(frames))  # the others are measured by themselves alone
   np.testing.assert_allclose(beside[:20], beside[20:].max(), rtol=0.1)
 
 

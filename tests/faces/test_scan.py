@@ -1,12 +1,12 @@
-"""What is seen in a video: times, cuts and people, without looking at every frame."""
+"""A scan of a video: times, cuts and faces, without looking at every frame."""
 
 from fractions import Fraction
 
 import numpy as np
 import pytest
+from painter import patchwork
 
 from lpips_jax.faces.scan import scan_video
-from lpips_jax.faces.shots import ChangeMeter, find_cuts
 from lpips_jax.faces.tracks import track_faces
 from lpips_jax.media.video_reader import VideoInfo, read_chosen, read_frames, read_timed
 from lpips_jax.media.video_writer import write_video
@@ -15,38 +15,11 @@ SIZE = 96, 64
 NOBODY = np.zeros((0, 5), np.float32)
 
 
-def scene(seed):
-  """A smooth picture with some composition, (64, 96, 3) uint8."""
-  rng = np.random.default_rng(seed)
-  coarse = rng.uniform(40, 200, (4, 6, 3))
-  return np.repeat(np.repeat(coarse, 16, 0), 16, 1).astype(np.uint8)
-
-
-def changes(frames):
-  meter = ChangeMeter()
-  return [meter(frame) for frame in frames]
-
-
 def write(path, frames, rate=Fraction(25)):
   with write_video(path, VideoInfo(*SIZE, rate)) as put:
     for frame in frames:
       put(frame)
   return path
-
-
-def test_cuts_are_found_where_they_are():
-  frames = [scene(0)] * 7 + [scene(1)] * 9 + [scene(2)] * 5
-  assert find_cuts(changes(frames)) == [7, 16]
-
-
-def test_a_flash_a_fade_and_a_moving_camera_are_no_cuts():
-  flash = [scene(0)] * 5 + [np.full_like(scene(0), 255)] + [scene(0) // 2 + 120] + [scene(0)] * 5
-  fade = [(scene(0) * (1 - k / 20)).astype(np.uint8) for k in range(20)]
-  wide = np.concatenate([scene(seed) for seed in range(6)], axis=1)
-  pan = [wide[:, 8 * k : 8 * k + 96] for k in range(50)]
-  assert max(changes(pan)) > 0.02  # it does move
-  for frames in (flash, fade, pan):
-    assert find_cuts(changes(frames)) == []
 
 
 def test_times_are_those_of_the_file_and_chosen_frames_the_same(tmp_path):
@@ -77,7 +50,7 @@ class Marked:
 
 
 def marked(left, background):
-  frame = scene(background) // 2
+  frame = patchwork(background) // 2
   if left is not None:
     frame[16:40, left : left + 24] = 255
   return frame
@@ -101,29 +74,3 @@ def test_comings_goings_and_cuts_are_looked_at_closely(tmp_path):
   assert seen.cuts == [11, 24, 33]  # somebody who is gone from one frame to the next was cut out
   people = track_faces(seen.faces, seen.cuts, seen.info.rate, SIZE)
   assert [(person.first, len(person.boxes)) for person in people] == [(0, 11), (11, 13), (33, 10)]
-
-
-def test_two_people_who_cross_stay_two():
-  def box(x):
-    return [x, 10, x + 20, 34, 0.9]
-
-  both = [np.array([box(2 * k), box(100 - 2 * k)], np.float32)[:: 1 if k % 2 else -1] for k in range(20)]
-  people = track_faces(both, [], 25, (200, 64))
-  assert sorted(round(person.boxes[0, 0]) for person in people) == [0, 100]
-  assert sorted(round(person.boxes[-1, 0]) for person in people) == [38, 62]
-
-
-def test_short_absences_are_bridged_and_long_ones_end_a_track():
-  face = np.array([[30, 10, 50, 34, 0.9]], np.float32)
-  gone_shortly = [face] * 10 + [NOBODY] * 6 + [None] * 2 + [face] * 10
-  [person] = track_faces(gone_shortly, [], 25, SIZE)
-  assert len(person.boxes) == 28
-  gone_long = [face] * 10 + [NOBODY] * 20 + [face] * 10
-  people = track_faces(gone_long, [], 25, SIZE)
-  assert [(person.first, len(person.boxes)) for person in people] == [(0, 10), (30, 10)]
-
-
-def test_the_larger_and_more_central_is_the_more_prominent():
-  faces = np.array([[2, 2, 12, 12, 0.9], [40, 20, 60, 40, 0.9]], np.float32)
-  small, large = track_faces([faces] * 5, [], 25, SIZE)
-  assert large.boxes[0, 0] > 30 and large.prominence > small.prominence

@@ -55,3 +55,10 @@ def write_speech(path, silent, loud):
 def write_boxes(path, n, without=()):
   path.write_text(json.dumps([None if k in without else BOX for k in range(n)]))
   return path
+
+
+def patchwork(seed):
+  """A smooth picture with some composition, (64, 96, 3) uint8."""
+  rng = np.random.default_rng(seed)
+  coarse = rng.uniform(40, 200, (4, 6, 3))
+  return np.repeat(np.repeat(coarse, 16, 0), 16, 1).astype(np.uint8)
