@@ -1,4 +1,4 @@
-"""What a look at the prepared clips should show first: how many there are, how good, and why others were rejected."""
+"""The report on prepared clips: how many there are, how good they are, and why others were rejected."""
 
 import re
 from collections import Counter, defaultdict
@@ -9,49 +9,49 @@ from typing import Any
 import numpy as np
 
 from data_pipeline.preparation import store
-from data_pipeline.preparation.store import PreparationSummary
+from data_pipeline.preparation.store import ClipSummary
 from data_pipeline.records import decode_frames
 from lpips_jax.core import html
 from lpips_jax.core.constants import FRAME_RATE
 from lpips_jax.core.files import write_whole
 
-THUMBNAILS, THUMBNAIL_SIZE = 60, 96
-REASONS = 40  # shown of the reasons for rejection, the most frequent ones
-NOTES = {  # which of them are shown, and in which steps they come
+MAX_THUMBNAILS, THUMBNAIL_SIZE = 60, 96
+MAX_REASONS = 40  # the most frequent reasons for rejection are shown
+NOTE_HISTOGRAMS = {  # a note of the records -> its label, and its step if it is discrete
   'face': ('mean height of the face, pixels', None),
   'offset': ('frames by which the sound was ahead', 1),
   'confidence': ('confidence of the sync expert', None),
 }
 
 
-def write_report(output: Path, summaries: Sequence[PreparationSummary], rejected: Sequence[tuple[str, str]]) -> None:
+def write_report(output: Path, summaries: Sequence[ClipSummary], rejected: Sequence[tuple[str, str]]) -> None:
   """Writes OUTPUT/report.html: counts, histograms, reasons for rejection, and a frame of some records.
 
   Args:
-    output: the directory for prepared clips, with its splits and rejected.csv.
-    summaries: of all its raw clips, in the order in which they are to be shown.
-    rejected: (what, reason) of all that was not used.
+    output: the directory of the prepared clips, with its splits and rejected.csv.
+    summaries: of all its raw clips, in the order in which they are shown.
+    rejected: (clip or record, reason) of everything that was not used.
 
   Raises:
-    UserError: the directory is not prepared to the end, or a clip in it is damaged.
+    UserError: preparation has not finished, or a prepared clip is damaged.
   """
   records = [record for summary in summaries for record in summary.records]
   seconds = np.array([record['frames'] for record in records]) / FRAME_RATE
-  histograms = [html.histogram(seconds, 'length of a record, seconds', 1 / FRAME_RATE)]
-  for note, (label, step) in NOTES.items():
+  histograms: list[html.Block] = [html.histogram(seconds, 'length of a record, seconds', 1 / FRAME_RATE)]
+  for note, (label, step) in NOTE_HISTOGRAMS.items():
     values = [record[note] for record in records if note in record]
     if values:
       histograms.append(html.histogram(values, label, step))
-  sections = [
+  sections: list[html.Section] = [
     ('What there is', _counts(store.read_splits(output), summaries)),
-    ('Records', html.gallery(histograms)),
-    ('Rejected', _reasons(rejected)),
-    ('A frame of some records', _contact_sheet(output, summaries)),
+    ('Records', [html.Gallery(histograms)]),
+    ('Rejected', [_reasons(rejected)]),
+    ('A frame of some records', [_contact_sheet(output, summaries)]),
   ]
   write_whole(output / 'report.html', html.page('Prepared clips', sections))
 
 
-def _counts(splits: dict[str, list[str]], summaries: Sequence[PreparationSummary]) -> str:
+def _counts(splits: dict[str, list[str]], summaries: Sequence[ClipSummary]) -> list[html.Block]:
   by_clip = {summary.clip: summary for summary in summaries}
   rows = [
     _count(split, [by_clip[clip] for clip in clips if clip in by_clip]) for split, clips in splits.items() if clips
@@ -60,10 +60,10 @@ def _counts(splits: dict[str, list[str]], summaries: Sequence[PreparationSummary
   about = (
     'A raw clip is used if it gave a record. Of raw hours more than 100 % are used where clips show several people.'
   )
-  return html.table([*rows, _count('all', summaries)], head) + html.paragraph(about, quiet=True)
+  return [html.Table([*rows, _count('all', summaries)], head), html.Paragraph(about, quiet=True)]
 
 
-def _count(name: str, summaries: Sequence[PreparationSummary]) -> tuple[object, ...]:
+def _count(name: str, summaries: Sequence[ClipSummary]) -> tuple[object, ...]:
   records = [record for summary in summaries for record in summary.records]
   raw = sum(summary.seconds for summary in summaries) / 3600
   prepared = sum(record['frames'] for record in records) / FRAME_RATE / 3600
@@ -79,8 +79,8 @@ def _count(name: str, summaries: Sequence[PreparationSummary]) -> tuple[object, 
   )
 
 
-def _reasons(rejected: Iterable[tuple[str, str]]) -> str:
-  """Reasons that differ in their numbers alone are one; of each there is an example."""
+def _reasons(rejected: Iterable[tuple[str, str]]) -> html.Block:
+  """Returns a table of reasons, with an example of each; reasons that differ in their numbers alone are one."""
   counts: Counter[str] = Counter()
   examples: dict[str, str] = {}
   for what, reason in rejected:
@@ -88,31 +88,32 @@ def _reasons(rejected: Iterable[tuple[str, str]]) -> str:
     counts[kind] += 1
     examples.setdefault(kind, f'{what}: {reason}')
   if not counts:
-    return html.paragraph('Nothing was rejected.')
+    return html.Paragraph('Nothing was rejected.')
   ordered = sorted(counts, key=lambda kind: (-counts[kind], kind))
-  rows = [(kind, counts[kind], examples[kind]) for kind in ordered[:REASONS]]
-  if len(ordered) > REASONS:
-    rows.append((f'{len(ordered) - REASONS:,} other reasons', sum(counts[k] for k in ordered[REASONS:]), ''))
-  return html.table(rows, ('reason', 'number', 'for example'))
+  rows = [(kind, counts[kind], examples[kind]) for kind in ordered[:MAX_REASONS]]
+  if len(ordered) > MAX_REASONS:
+    rows.append((f'{len(ordered) - MAX_REASONS:,} other reasons', sum(counts[k] for k in ordered[MAX_REASONS:]), ''))
+  return html.Table(rows, ('reason', 'number', 'for example'))
 
 
-def _contact_sheet(output: Path, summaries: Sequence[PreparationSummary]) -> str:
-  """The middle frames of records that are spread evenly over the corpus; only their clips are read."""
+def _contact_sheet(output: Path, summaries: Sequence[ClipSummary]) -> html.Block:
+  """Returns the middle frames of records spread evenly over the corpus; only their clips are read."""
   everything = [(summary.clip, k) for summary in summaries for k in range(len(summary.records))]
   if not everything:
-    return html.paragraph('There are no records.')
-  places = np.linspace(0, len(everything) - 1, min(THUMBNAILS, len(everything))).round().astype(int)
+    return html.Paragraph('There are no records.')
+  places = np.linspace(0, len(everything) - 1, min(MAX_THUMBNAILS, len(everything))).round().astype(int)
   chosen: dict[str, list[int]] = defaultdict(list)
   for clip, k in (everything[place] for place in places):
     chosen[clip].append(k)
-  return html.gallery(
+  thumbnails = [
     _thumbnail(records[k])
     for clip, numbers in chosen.items()
     for records in [store.read_records(output, clip)]
     for k in numbers
-  )
+  ]
+  return html.Gallery(thumbnails)
 
 
-def _thumbnail(record: dict[str, Any]) -> str:
+def _thumbnail(record: dict[str, Any]) -> html.Image:
   frame = decode_frames(record['frames'], [len(record['frames']) // 2], THUMBNAIL_SIZE)[0]
-  return html.image(frame, record['id'])
+  return html.Image(frame, record['id'])

@@ -33,24 +33,27 @@ def page(
     shown: pictures and videos to look at, and what they show.
     leakage: the second table, if it was asked for.
   """
-  sections = [('Systems', _table(*table(summary), notes(summary))), ('Measures', _plots(summary))]
+  sections: list[html.Section] = [
+    ('Systems', _table(*table(summary), notes(summary))),
+    ('Measures', [html.Gallery(_plots(summary))]),
+  ]
   if leakage is not None:
     sections.append(('Leakage', _table(*leakages.table(leakage), leakages.notes(leakage))))
   if shown:
     sections.append(('Samples', _samples(shown)))
   if worst := _worst(summary, rows):
-    sections.append(('Clips that went worst', worst))
-  sections.append(('What was evaluated', html.table([(key, str(value)) for key, value in description.items()])))
+    sections.append(('Clips that went worst', [worst]))
+  sections.append(('What was evaluated', [html.Table([(key, str(value)) for key, value in description.items()])]))
   return html.page('Evaluation', sections)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], said: Sequence[str]) -> str:
-  return html.table(rows, head) + ''.join(html.paragraph(note, quiet=True) for note in said)
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> list[html.Block]:
+  return [html.Table(rows, head), *(html.Paragraph(note, quiet=True) for note in notes)]
 
 
-def _plots(summary: Summary) -> str:
+def _plots(summary: Summary) -> list[html.Block]:
   """Of each measure its means by system, with their intervals."""
-  plots = []
+  plots: list[html.Block] = []
   for measure in summary.measures:
     figures = {system: values[measure] for system, values in summary.systems.items() if measure in values}
     title = MEASURES[measure].title
@@ -59,7 +62,7 @@ def _plots(summary: Summary) -> str:
     plots.append(
       html.plot(lambda figure, f=figures, t=title: _draw(figure, f, t), 4.7, 0.5 + 0.25 * len(figures), title)
     )
-  return html.gallery(plots)
+  return plots
 
 
 def _draw(figure: Any, figures: Mapping[str, Figure], title: str) -> None:
@@ -73,18 +76,18 @@ def _draw(figure: Any, figures: Mapping[str, Figure], title: str) -> None:
   axes.invert_yaxis()
 
 
-def _samples(shown: Mapping[Path, str]) -> str:
-  figures = []
+def _samples(shown: Mapping[Path, str]) -> list[html.Block]:
+  figures: list[html.Block] = []
   for path, caption in shown.items():
     if path.suffix == '.png':
-      content = html.image(cv2.imread(str(path))[..., ::-1], caption)
+      content: html.Block = html.Image(cv2.imread(str(path))[..., ::-1], caption)
     else:
-      content = html.video(path.read_bytes(), caption)
-    figures.append(html.figure(content, caption))
-  return ''.join(figures)
+      content = html.Video(path.read_bytes(), caption)
+    figures.append(html.Figure(content, caption))
+  return figures
 
 
-def _worst(summary: Summary, rows: Sequence[Score]) -> str:
+def _worst(summary: Summary, rows: Sequence[Score]) -> html.Table | None:
   """Of the first system the clips with the least of a measure that is better when there is more of it."""
   system = next(iter(summary.systems))
   measure = next((name for name in BY if name in summary.systems[system]), None)
@@ -92,4 +95,4 @@ def _worst(summary: Summary, rows: Sequence[Score]) -> str:
   columns = [name for name in summary.measures if name in summary.systems[system] and name != 'fid']
   worst = sorted(judged, key=lambda row: row.scores[measure])[:WORST]
   body = [[row.clip, *(row.scores.get(name) for name in columns)] for row in worst]
-  return html.table(body, ['clip', *(MEASURES[name].title for name in columns)]) if worst else ''
+  return html.Table(body, ['clip', *(MEASURES[name].title for name in columns)]) if worst else None

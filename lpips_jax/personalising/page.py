@@ -28,21 +28,21 @@ def page(summary: Summary, moments: np.ndarray, videos: Sequence[Path], describe
     how: the command that dubs with the tuned generator.
   """
   head, cells = table(summary)
-  said = ''.join(html.paragraph(note, quiet=True) for note in [ABOUT_MOUTHS, *notes(summary)])
+  said = [html.Paragraph(note, quiet=True) for note in [ABOUT_MOUTHS, *notes(summary)]]
   _, _, after, beside = videos
   shown = [
     (beside, f'The held-out part with its own speech. From the left: {", ".join(ROWS)}.'),
     (after, 'The dubbed video, tuned.'),
   ]
-  figures = ''.join(html.figure(html.video(path.read_bytes(), caption), caption) for path, caption in shown)
+  figures = [html.Figure(html.Video(path.read_bytes(), caption), caption) for path, caption in shown]
   caption = f'Moments of the held-out part. From the top: {", ".join(ROWS)}.'
   return html.page(
     'One person',
     [
-      ('Moments', html.figure(html.image(moments, caption), caption)),
+      ('Moments', [html.Figure(html.Image(moments, caption), caption)]),
       ('Videos', figures),
-      ('What tuning gained', html.table(cells, head) + said),
-      ('How to dub with it', html.paragraph(how)),
-      ('What was done', html.table([(title, str(value)) for title, value in described.items()])),
+      ('What tuning gained', [html.Table(cells, head), *said]),
+      ('How to dub with it', [html.Paragraph(how)]),
+      ('What was done', [html.Table([(title, str(value)) for title, value in described.items()])]),
     ],
   )

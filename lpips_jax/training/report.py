@@ -188,34 +188,34 @@ def _step(path: Path) -> int:
 # ---- sections
 
 
-def _sections(run: RunRecord) -> Iterator[tuple[str, str]]:
-  yield 'Summary', _facts(run) + _values(run)
+def _sections(run: RunRecord) -> Iterator[html.Section]:
+  yield 'Summary', [_facts(run), _values(run)]
   names = [name for name in run.curves if name not in (OPEN, DAMAGED, *PACE)]
   names.sort(key=lambda name: name != 'loss')  # that is what most look for first
-  yield 'Curves', html.paragraph(_legend(run), quiet=True) + html.gallery(_curve(name, run) for name in names)
+  yield 'Curves', [html.Paragraph(_legend(run), quiet=True), html.Gallery([_curve(name, run) for name in names])]
   paces = [name for name in PACE if name in run.curves]
   if paces:
-    yield 'Throughput', html.gallery(_curve(name, run) for name in paces)
+    yield 'Throughput', [html.Gallery([_curve(name, run) for name in paces])]
   if run.samples:
     yield 'Samples', _pictures(run.samples)
   if run.videos:
-    yield 'Video', _video(run.videos[-1])
+    yield 'Video', [_video(run.videos[-1])]
   if run.diagnoses:
     yield 'Diagnosis of the expert', _pictures(run.diagnoses)
-  yield 'Config', _config(run)
+  yield 'Config', [_config(run)]
 
 
-def _facts(run: RunRecord) -> str:
+def _facts(run: RunRecord) -> html.Table:
   rows = [('task', run.task or 'unknown: there is no config'), ('steps', run.steps)]
   if OPEN in run.curves:
     rows.append(('sync loss', 'not open yet' if run.opened is None else f'open since step {run.opened:,}'))
   rows.append(('damaged records left out', f'{run.damaged:,}'))
   if run.left_out:
     rows.append(('lines of metrics.jsonl that could not be used', f'{run.left_out:,}'))
-  return html.table(rows)
+  return html.Table(rows)
 
 
-def _values(run: RunRecord) -> str:
+def _values(run: RunRecord) -> html.Table:
   """A table of every scalar's last values, and of the least and the greatest of all its evaluations."""
   rows = []
   for name, kinds in run.curves.items():
@@ -227,7 +227,7 @@ def _values(run: RunRecord) -> str:
     greatest = min(found, key=lambda pair: (-pair[0], pair[1]), default=(None, None))
     rows.append((name, *last, *(found[0] if found else (None, None)), *greatest))
   head = '', 'train, last', 'eval, last', 'eval, least', 'at step', 'eval, greatest', 'at step'
-  return html.table(rows, head, DIGITS)
+  return html.Table(rows, head, DIGITS)
 
 
 def _legend(run: RunRecord) -> str:
@@ -238,12 +238,12 @@ def _legend(run: RunRecord) -> str:
   return text if run.opened is None else f'{text} Dashed: the sync loss opened.'
 
 
-def _curve(name: str, run: RunRecord) -> str:
+def _curve(name: str, run: RunRecord) -> html.Block:
   """A scalar over steps, as a plot."""
   curves = {kind: _finite(values) for kind, values in run.curves[name].items()}
   everything = np.concatenate([values for _, values in curves.values()])
   if not len(everything):
-    return html.paragraph(f'{name}: no value is finite', quiet=True)
+    return html.Paragraph(f'{name}: no value is finite', quiet=True)
   first, last = _span(run)
   margin = max(last - first, 1) / 50
 
@@ -301,14 +301,14 @@ def _span(run: RunRecord) -> tuple[int, int]:
   return min(steps), max(steps)
 
 
-def _pictures(paths: Sequence[Path]) -> str:
+def _pictures(paths: Sequence[Path]) -> list[html.Block]:
   """The last picture large, then some of those before, evenly spread, the first among them."""
   *before, last = paths
   chosen = np.linspace(0, len(before) - 1, min(EARLIER, len(before))).round().astype(int)
-  return _picture(last, WIDTH) + html.gallery(_picture(before[k], THUMBNAIL) for k in chosen)
+  return [_picture(last, WIDTH), html.Gallery([_picture(before[k], THUMBNAIL) for k in chosen])]
 
 
-def _picture(path: Path, width: int) -> str:
+def _picture(path: Path, width: int) -> html.Block:
   """A picture at most this wide, with its step and, if there is a text beside it, its first line."""
   verdict = path.with_suffix('.txt')
   lines = verdict.read_text(encoding='utf-8', errors='replace').splitlines() if verdict.is_file() else []
@@ -316,27 +316,27 @@ def _picture(path: Path, width: int) -> str:
   coded = path.read_bytes()
   pixels = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_COLOR) if coded else None
   if pixels is None:
-    return html.paragraph(f'{caption} ({path.parent.name}/{path.name} cannot be read)')
+    return html.Paragraph(f'{caption} ({path.parent.name}/{path.name} cannot be read)')
   pixels, large = pixels[..., ::-1], width == WIDTH
   if not large and pixels.shape[1] > width:
     height = max(1, round(width * pixels.shape[0] / pixels.shape[1]))
     pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
   shown = min(width, pixels.shape[1] * (ENLARGED if large else 1))
-  return html.figure(html.image(pixels, caption, large and len(coded) <= LOSSLESS_BYTES, shown), caption)
+  return html.Figure(html.Image(pixels, caption, large and len(coded) <= LOSSLESS_BYTES, shown), caption)
 
 
-def _video(path: Path) -> str:
+def _video(path: Path) -> html.Block:
   name, size = f'{path.parent.name}/{path.name}', path.stat().st_size
   if size > VIDEO_BYTES:
-    return html.paragraph(f'step {_step(path):,}: {name} is too large for this page, {size / 1e6:.1f} MB')
+    return html.Paragraph(f'step {_step(path):,}: {name} is too large for this page, {size / 1e6:.1f} MB')
   caption = f'step {_step(path):,}'
-  return html.figure(html.video(path.read_bytes(), caption), caption)
+  return html.Figure(html.Video(path.read_bytes(), caption), caption)
 
 
-def _config(run: RunRecord) -> str:
+def _config(run: RunRecord) -> html.Block:
   if run.config is None:
-    return html.paragraph('There is no checkpoint/config.json that can be read.')
-  return html.table(_flat(run.config))
+    return html.Paragraph('There is no checkpoint/config.json that can be read.')
+  return html.Table(list(_flat(run.config)))
 
 
 def _flat(config: dict[str, Any], prefix: str = '') -> Iterator[tuple[str, str]]:

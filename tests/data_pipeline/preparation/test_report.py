@@ -1,6 +1,7 @@
 """The report on prepared clips: what it counts is what there is, and it is the same every time."""
 
 import re
+from html import unescape
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from data_pipeline.preparation.report import write_report
 from data_pipeline.records import encode_frame, make_record
 
 
-def outcome(clip, speaker, frames, **notes):
+def result(clip, speaker, frames, **notes):
   """A raw clip of twice the length of its records, one of each number of frames."""
   records = [
     make_record(
@@ -27,11 +28,11 @@ def outcome(clip, speaker, frames, **notes):
   )
 
 
-def report(directory, outcomes, rejected=()):
+def report(directory, results, rejected=()):
   """Prepares a directory of these clips, the last of them for testing, and returns its report."""
-  for each in outcomes:
+  for each in results:
     store.write_clip_result(directory, each)
-  clips = [each.clip for each in outcomes]
+  clips = [each.clip for each in results]
   store.write_splits(directory, {'train': clips[:-1], 'val': [], 'test': clips[-1:]})
   (directory / 'rejected.csv').touch()
   write_report(directory, [store.read_summary(directory, clip) for clip in clips], rejected)
@@ -44,8 +45,8 @@ def rows(html):
 
 
 def test_counts_are_those_of_each_split(tmp_path):
-  outcomes = [outcome('a/1', 'a', [9000, 15]), outcome('a/2', 'a', []), outcome('b/1', 'b', [20])]
-  table = rows(report(tmp_path, outcomes))
+  results = [result('a/1', 'a', [9000, 15]), result('a/2', 'a', []), result('b/1', 'b', [20])]
+  table = rows(report(tmp_path, results))
   # Split, raw clips, used, records, speakers, raw hours, prepared hours, % used: 9015 frames are 0.100 h.
   assert ['train', '2', '1', '2', '1', '0.200', '0.100', '50.00'] in table
   assert ['test', '1', '1', '1', '1', '0.000', '0.000', '50.00'] in table
@@ -55,7 +56,7 @@ def test_counts_are_those_of_each_split(tmp_path):
 
 def test_reasons_are_grouped_by_their_words_and_text_is_escaped(tmp_path):
   rejected = [('x/1', 'confidence -0.25'), ('x/2', 'no <face>'), ('x&3', 'confidence 3')]
-  html = report(tmp_path, [outcome('a', 'a', [15])], rejected)
+  html = report(tmp_path, [result('a', 'a', [15])], rejected)
   reasons = [row for row in rows(html) if 'confidence' in row[0] or 'face' in row[0]]
   assert reasons == [
     ['confidence #', '2', 'x/1: confidence -0.25'],
@@ -64,23 +65,23 @@ def test_reasons_are_grouped_by_their_words_and_text_is_escaped(tmp_path):
 
 
 def test_histograms_of_what_was_noted(tmp_path):
-  html = report(tmp_path / 'judged', [outcome('a', 'a', [15, 30], offset=-2, confidence=0.5)])
+  html = report(tmp_path / 'judged', [result('a', 'a', [15, 30], offset=-2, confidence=0.5)])
   for text in ('0.6 to 1.2, median 0.9', '50 to 51, median 50.5', '-2 to -2, median -2', '0.5 to 0.5, median 0.5'):
     assert text in html
-  html = report(tmp_path / 'unjudged', [outcome('a', 'a', [15, 30])])
+  html = report(tmp_path / 'unjudged', [result('a', 'a', [15, 30])])
   assert 'height of the face' in html and 'sync expert' not in html
 
 
 def test_contact_sheet_is_spread_over_the_corpus(tmp_path, monkeypatch):
-  monkeypatch.setattr('data_pipeline.preparation.report.THUMBNAILS', 3)
-  html = report(tmp_path, [outcome('a', 'a', [15, 16]), outcome('b', 'b', [15]), outcome('c"', 'c', [15, 16])])
-  assert re.findall(r'<img title="([^"]*)"', html) == ['a/0', 'b/0', 'c&quot;/1']
+  monkeypatch.setattr('data_pipeline.preparation.report.MAX_THUMBNAILS', 3)
+  html = report(tmp_path, [result('a', 'a', [15, 16]), result('b', 'b', [15]), result('c"', 'c', [15, 16])])
+  assert [unescape(title) for title in re.findall(r'<img title="([^"]*)"', html)] == ['a/0', 'b/0', 'c"/1']
   assert not re.search(r'(src|href)="(?!data:|#)', html)  # it needs no other file
 
 
 @pytest.mark.parametrize('frames', [[15, 20], []], ids=['records', 'none'])
 def test_same_bytes_every_time(tmp_path, frames):
-  html = report(tmp_path, [outcome('a', 'a', frames), outcome('b', 'b', frames)])
-  assert html == report(tmp_path, [outcome('a', 'a', frames), outcome('b', 'b', frames)])
+  html = report(tmp_path, [result('a', 'a', frames), result('b', 'b', frames)])
+  assert html == report(tmp_path, [result('a', 'a', frames), result('b', 'b', frames)])
   assert ['all', '2', str(2 * bool(frames)), str(2 * len(frames))] in [row[:4] for row in rows(html)]
   assert ('There are no records' in html) == (not frames)
