@@ -1,1 +1,5 @@
-"""What a step needs, known without running it: the compiled program, read for its memory, arithmetic and traffic."""
+"""The needs of a compiled program, known without running it: memory, arithmetic, and traffic to memory and other chips.
+
+Programs can be compiled for devices that this machine does not have (`environment`, `topologies`, `programs`). Nothing
+here knows how networks are trained: `lpips_jax.training.step_program` compiles the step that `estimates` describes.
+"""

@@ -1,4 +1,4 @@
-"""What a compiled program sends between chips, and in how long a chain."""
+"""The collectives of a compiled program: what it sends between chips, and how many of them wait for each other."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -6,18 +6,25 @@ from dataclasses import dataclass
 
 from lpips_jax.planning.hlo import Computations, shape_bytes
 
-KINDS = 'all-reduce', 'reduce-scatter', 'all-gather', 'all-to-all', 'collective-permute', 'collective-broadcast'
+COLLECTIVE_KINDS = (
+  'all-reduce',
+  'reduce-scatter',
+  'all-gather',
+  'all-to-all',
+  'collective-permute',
+  'collective-broadcast',
+)
 
 
 @dataclass(frozen=True)
 class Collective:
-  """One instruction by which chips exchange data.
+  """An instruction by which chips exchange data.
 
   Attributes:
-    kind: one of `KINDS`.
+    kind: one of `COLLECTIVE_KINDS`.
     bytes: the size of its result on each chip, by dtype on the wire.
-    times: how often it runs in one call of the program, that of the loops around it counted.
-    source: JAX's name of the operation that it was made of, or of one of them.
+    times: how often it runs in one call of the program, with the rounds of the loops around it.
+    source: JAX's name of the operation it was compiled from, or of one of several.
   """
 
   kind: str
@@ -27,7 +34,7 @@ class Collective:
 
   @property
   def size(self) -> int:
-    """Bytes of one run, all dtypes together."""
+    """The bytes of one run, all dtypes together."""
     return sum(self.bytes.values())
 
 
@@ -37,8 +44,9 @@ class Traffic:
 
   Attributes:
     collectives: in no particular order.
-    chain: the most of them that one call has to run one after the other, as each needs what the last made.
-    unknown_loops: whether a loop holds some whose number of rounds the compiler does not tell: one was counted.
+    chain: the greatest number of collectives in one call that must run one after the other, because each needs the
+      result of the one before.
+    unknown_loops: whether some are in a loop whose number of rounds the compiler does not know; one round was counted.
   """
 
   collectives: list[Collective]
@@ -47,30 +55,31 @@ class Traffic:
 
 
 def read(entry: str, computations: Computations, small: int | None = None) -> Traffic:
-  """Finds the collectives of an optimised module, in fusions, loops and asynchronous computations, too.
+  """Finds the collectives of an optimised module, including those in fusions, loops and asynchronous computations.
 
-  A start and its done are one. All branches of a conditional count.
+  A start and its done are one collective. All branches of a conditional count.
 
   Args:
     entry, computations: of the module, from `hlo.parse`.
-    small: with it only collectives of fewer bytes count in `chain`.
+    small: if given, only collectives of fewer bytes count in `chain`.
   """
-  found, unknown = [], []
+  found: list[Collective] = []
+  unknown: list[str] = []
 
   def visit(name: str, times: int) -> int:
-    """Collects what a computation sends; returns its chain."""
-    longest = {}
-    for one in computations.get(name, ()):
-      kind, inner = one.opcode.removesuffix('-done'), 0
-      if kind not in KINDS and one.opcode not in ('async-update', 'async-done'):
-        inner = max((visit(called, times * (one.rounds or 1)) for called in one.called), default=0)
-      if inner and one.rounds is None:
-        unknown.append(one.name)
-      links = inner * (one.rounds or 1)
-      if kind in KINDS:
-        found.append(Collective(kind, shape_bytes(one.shape), times, one.source))
+    """Collects the collectives of a computation; returns its chain."""
+    longest: dict[str, int] = {}
+    for instruction in computations.get(name, ()):
+      kind, inner = instruction.opcode.removesuffix('-done'), 0
+      if kind not in COLLECTIVE_KINDS and instruction.opcode not in ('async-update', 'async-done'):
+        inner = max((visit(called, times * (instruction.rounds or 1)) for called in instruction.called), default=0)
+      if inner and instruction.rounds is None:
+        unknown.append(instruction.name)
+      links = inner * (instruction.rounds or 1)
+      if kind in COLLECTIVE_KINDS:
+        found.append(Collective(kind, shape_bytes(instruction.shape), times, instruction.source))
         links += small is None or found[-1].size < small
-      longest[one.name] = links + max((longest.get(x, 0) for x in one.operands), default=0)
+      longest[instruction.name] = links + max((longest.get(x, 0) for x in instruction.operands), default=0)
     return max(longest.values(), default=0)
 
   chain = visit(entry, 1)
@@ -78,18 +87,19 @@ def read(entry: str, computations: Computations, small: int | None = None) -> Tr
 
 
 def totals(collectives: Iterable[Collective]) -> dict[str, tuple[int, int]]:
-  """Returns of each kind how many run in one call, and the bytes of their results on each chip together."""
-  runs, sizes = Counter(), Counter()
-  for one in collectives:
-    runs[one.kind] += one.times
-    sizes[one.kind] += one.times * one.size
-  return {kind: (runs[kind], sizes[kind]) for kind in KINDS if runs[kind]}
+  """Returns, by kind, how many collectives run in one call, and the bytes of their results on each chip together."""
+  runs: Counter[str] = Counter()
+  sizes: Counter[str] = Counter()
+  for collective in collectives:
+    runs[collective.kind] += collective.times
+    sizes[collective.kind] += collective.times * collective.size
+  return {kind: (runs[kind], sizes[kind]) for kind in COLLECTIVE_KINDS if runs[kind]}
 
 
 def bytes_by_dtype(collectives: Iterable[Collective]) -> dict[str, int]:
-  """Returns the bytes of their results on each chip, by dtype."""
-  sizes = Counter()
-  for one in collectives:
-    for dtype, size in one.bytes.items():
-      sizes[dtype] += one.times * size
+  """Returns the bytes of the collectives' results on each chip in one call, by dtype."""
+  sizes: Counter[str] = Counter()
+  for collective in collectives:
+    for dtype, size in collective.bytes.items():
+      sizes[dtype] += collective.times * size
   return dict(sizes)

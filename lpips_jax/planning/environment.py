@@ -1,9 +1,9 @@
-"""What a process that compiles for devices that it has not must know before it imports JAX."""
+"""The environment of a process that compiles for devices it does not have: to be set before JAX is imported."""
 
 import os
 
-# That libtpu asks no metadata server, shares the machine with other compilations, and keeps quiet about having no TPU.
-_ALONE = {
+# libtpu then asks no metadata server, shares the machine with other compilations, and does not log that it has no TPU.
+_WITHOUT_TPU = {
   'JAX_PLATFORMS': 'cpu',
   'TPU_SKIP_MDS_QUERY': '1',
   'ALLOW_MULTIPLE_LIBTPU_LOAD': '1',
@@ -13,12 +13,11 @@ _ALONE = {
   'TPU_CHIPS_PER_HOST_BOUNDS': '2,2,1',
   'TPU_LOG_DIR': 'disabled',
 }
-# That kernels for GPUs are chosen without trying them.
-_UNTRIED = '--xla_gpu_autotune_level=0'
+_WITHOUT_AUTOTUNING = '--xla_gpu_autotune_level=0'  # kernels for GPUs are then chosen without being timed on one
 
 
-def set_apart() -> None:
-  """Sets what is not set yet of the environment."""
-  for name, value in _ALONE.items():
+def set_for_absent_devices() -> None:
+  """Sets the environment variables that compiling for absent devices needs; keeps those that are set already."""
+  for name, value in _WITHOUT_TPU.items():
     os.environ.setdefault(name, value)
-  os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {_UNTRIED}'.strip()
+  os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {_WITHOUT_AUTOTUNING}'.strip()

@@ -1,20 +1,28 @@
-"""What accelerators can do, from their makers' data sheets, to say how much of it a run uses."""
+"""Data sheets of accelerators, against which plans and logs compare what a run uses."""
 
 from typing import NamedTuple
 
 
 class Chip(NamedTuple):
-  """What one device, as JAX counts them, has to offer."""
+  """The data sheet of one device, as JAX counts devices.
+
+  Attributes:
+    name: its short name.
+    flops: dense operations a second in bfloat16, or float16 where there is no bfloat16.
+    memory: bytes of its main memory.
+    bandwidth: of that memory, bytes a second.
+    link: bandwidth to other chips, all links together, one way, bytes a second; 0 if there are none.
+  """
 
   name: str
-  flops: float  # a second, dense, in bfloat16 (float16 where there is none)
-  memory: float  # bytes
-  bandwidth: float  # of the memory, bytes a second
-  link: float = 0.0  # to other chips, all links together, one way, bytes a second
+  flops: float
+  memory: float
+  bandwidth: float
+  link: float = 0.0
 
 
-# By `device_kind`, whole: an L40S is no L4. TPUs: cloud.google.com/tpu/docs/system-architecture. NVIDIA: data sheets,
-# without sparsity; links are NVLink where boards have switches, and none is counted of cards for PCI Express.
+# By the whole `device_kind`: an L40S is no L4. TPUs: cloud.google.com/tpu/docs/system-architecture. NVIDIA: data
+# sheets, without sparsity; links are NVLink where boards have switches, and PCI Express cards count as having none.
 CHIPS = {
   'TPU v6 lite': Chip('v6e', 918e12, 32e9, 1640e9, 448e9),
   'TPU v5 lite': Chip('v5e', 197e12, 16e9, 819e9, 200e9),
@@ -39,5 +47,5 @@ CHIPS = {
 
 
 def chip(device_kind: str) -> Chip | None:
-  """Returns what is known of a kind of device (`jax.Device.device_kind`); None of CPUs and of those not listed."""
+  """Returns the data sheet for a `jax.Device.device_kind`; None for CPUs and for devices that are not listed."""
   return CHIPS.get(device_kind)

@@ -1,4 +1,4 @@
-"""Programs compiled for devices that need not be there, and what the compiler tells of them."""
+"""Programs compiled for devices that need not be there, and the compiler's account of them."""
 
 import re
 import time
@@ -11,22 +11,22 @@ from lpips_jax.core.errors import UserError
 from lpips_jax.planning import collectives, hlo
 from lpips_jax.planning.collectives import Traffic
 
-LEVELS = {'O0': 9, 'O1': 19, 'O2': 29, 'O3': 39}  # XLA's ExecutionOptions.EffortLevel
-SMALL = 1 << 20  # bytes: less is statistics and other scalars, more is gradients
+EFFORT_LEVELS = {'O0': 9, 'O1': 19, 'O2': 29, 'O3': 39}  # XLA's ExecutionOptions.EffortLevel
+SMALL_COLLECTIVE_BYTES = 1 << 20  # fewer bytes are statistics and other scalars, more are gradients
 
 
 @dataclass(frozen=True)
 class Program:
-  """What the compiler tells of a step; None where it does not tell.
+  """The compiler's account of a program; None for what it does not report.
 
   Attributes:
-    seconds: that compiling took.
+    seconds: the time that compiling took.
     memory: bytes on each device: `arguments`, `outputs`, `temporaries`, `aliased` (outputs that take the place of
       arguments), `code` and `peak`.
-    flops: on each device, everything that the compiled program does; the body of a loop counted once.
-    bytes_accessed: on each device, as XLA counts them: also the bodies of loops once, and whole what is only sliced.
+    flops: operations of the compiled program on each device; the body of a loop counts once.
+    bytes_accessed: on each device, as XLA counts them: the body of a loop once, and whole what is only sliced.
     memory_traffic: bytes to and from the main memory of each device, see `hlo.memory_traffic`.
-    padding: how many of those are padding of tiles.
+    padding: the bytes among those that are padding of tiles.
     traffic: between devices.
     text: the optimised program.
   """
@@ -42,28 +42,30 @@ class Program:
 
 
 class OutOfMemory(UserError):
-  """The compiler finds that the step does not fit the device's memory."""
+  """The program does not fit the device's memory."""
 
 
 def compile_program(lowered: jax.stages.Lowered, level: str | None = None) -> Program:
-  """Compiles a program and reads what the compiler tells of it.
+  """Compiles a program and reads the compiler's account of it.
 
   Args:
-    lowered: of a jitted function.
-    level: how much the compiler does, 'O0' to 'O3'; None leaves it to the compiler.
+    lowered: from a jitted function.
+    level: the compiler's effort, 'O0' to 'O3'; None leaves it to the compiler.
 
   Raises:
     OutOfMemory: it does not fit.
   """
   started = time.monotonic()
   try:
-    compiled = compile_lowered(lowered, _options(level))
+    compiled = compile_lowered(lowered, {'optimization_level': EFFORT_LEVELS[level]} if level else {})
   except jax.errors.JaxRuntimeError as error:
     if 'RESOURCE_EXHAUSTED' not in str(error):
       raise
-    raise OutOfMemory(_what_is_short(str(error))) from error
+    raise _out_of_memory(str(error)) from error
   seconds = time.monotonic() - started
   cost, text = compiled.cost_analysis() or {}, compiled.as_text()
+  if text is None:
+    raise NotImplementedError('this backend does not show the programs that it compiles')
   module = hlo.parse(text)
   moved = hlo.memory_traffic(*module)
   return Program(
@@ -73,13 +75,13 @@ def compile_program(lowered: jax.stages.Lowered, level: str | None = None) -> Pr
     cost.get('bytes accessed'),
     moved,
     moved - hlo.memory_traffic(*module, padded=False),
-    collectives.read(*module, SMALL),
+    collectives.read(*module, SMALL_COLLECTIVE_BYTES),
     text,
   )
 
 
 def compile_lowered(lowered: jax.stages.Lowered, options: dict[str, Any] | None = None) -> jax.stages.Compiled:
-  """Compiles, also for GPUs that are not there: XLA then takes products by Triton to be the best that cannot be had."""
+  """Compiles a program, also for absent GPUs, for which XLA may choose a Triton matrix product that it cannot build."""
   try:
     return lowered.compile(options)
   except jax.errors.JaxRuntimeError as error:
@@ -88,15 +90,16 @@ def compile_lowered(lowered: jax.stages.Lowered, options: dict[str, Any] | None 
     return lowered.compile({**(options or {}), 'xla_gpu_enable_triton_gemm': False})
 
 
-def _options(level: str | None) -> dict[str, int]:
-  return {'optimization_level': LEVELS[level]} if level else {}
-
-
-def _what_is_short(error: str) -> str:
-  """Of XLA's pages the one line that counts."""
+def _out_of_memory(error: str) -> OutOfMemory:
+  """Returns XLA's pages of allocations as one line that says what to do."""
   used = re.search(r'\(([\d.]+\w)\) exceeds available HBM \(([\d.]+\w)\)', error)
   needs = f'the step needs {used[1]} of the {used[2]} that a chip has' if used else 'the step does not fit the chips'
-  return f'{needs}: give a smaller batch (--batch_per_chip), --config.accumulate=2 or --config.remat=True'
+  return OutOfMemory(
+    f'{needs}: give a smaller batch (batch_per_chip), config.accumulate=2 or config.remat=True',
+    'batch_per_chip',
+    'config.accumulate',
+    'config.remat',
+  )
 
 
 def _memory(analysis: Any) -> dict[str, int] | None:

@@ -1,9 +1,9 @@
-"""A compiled program by groups of kernels: what each computes and moves, the least time for it, and the time it took.
+"""The roofline of a compiled program by groups of kernels: operations, bytes, the least time and the measured time.
 
-The least time, or floor, of a kernel is the longer of two: its arithmetic at the device's peak, and the bytes of its
-operands and results at the memory's full bandwidth (Williams et al., "Roofline", CACM 2009). Kernels run one after the
-other, so that of a group is the sum of its kernels'. Where what one kernel writes is still in a cache when the next
-reads it, the floor of memory is no floor: small maps may take less.
+The least time, or floor, of a kernel is the longer of two times: its arithmetic at the device's peak rate, and the
+bytes of its operands and results at the memory's full bandwidth (Williams et al., "Roofline", CACM 2009). Kernels run
+one after the other, so the floor of a group is the sum over its kernels. Where a kernel reads from a cache what the one
+before has written, the time for memory is no lower bound: small feature maps may take less.
 """
 
 import re
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from lpips_jax.planning import arithmetic, hlo
 from lpips_jax.planning.hlo import Computations, Instruction
 
-# What JAX's names of operations say of where they belong; the first that fits. Of transposed operations (gradients) and
-# others the names are alike.
+# JAX's names of operations say which part of which network they belong to; the first pattern that fits counts. The
+# names of gradients (transposed operations) contain those of the operations that they belong to.
 REST = 'the rest: inputs, losses, copies'
 BATCH_NORM = 'BatchNorm'
-OPTIMISER = 'optimiser, moving average'  # and the norm of gradients
+OPTIMISER = 'optimiser, moving average'  # with the norm of the gradients
 GROUPS = (
   (r'channel_gate', 'attention, channel gates'),
   (r'spatial_gate', 'attention, spatial gates'),
@@ -42,11 +42,17 @@ GROUPS = (
 )
 _PATTERNS = tuple((re.compile(pattern), name) for pattern, name in GROUPS)
 _MULTIPLYING = 'convolution', 'dot', 'custom-call', 'fft'
+_MAX_STEPS_TO_A_NAME = 4  # over which an instruction without a name takes that of another
 
 
 @dataclass(frozen=True)
-class Peak:
-  """What a device can do: operations and bytes a second."""
+class PeakRates:
+  """The greatest rates of a device.
+
+  Attributes:
+    flops: operations a second.
+    bandwidth: bytes a second to and from its memory.
+  """
 
   flops: float
   bandwidth: float
@@ -54,17 +60,17 @@ class Peak:
 
 @dataclass
 class KernelGroup:
-  """A group of kernels, in one run of the program.
+  """The kernels of one part of the program, in one run of it.
 
   Attributes:
-    group: its name.
-    kernels: how many run; rounds of loops count each.
+    group: the name of the part.
+    kernels: the number of kernels that run; every round of a loop counts.
     flops: operations, see `arithmetic`.
     bytes: moved to and from memory, see `hlo.memory_traffic`.
-    floor: seconds.
-    arithmetic: how many of these are of kernels that arithmetic binds; memory binds the others.
-    measured: seconds; None if nothing was.
-    measured_floor: of the floor what belongs to kernels that were measured.
+    floor: the least time in seconds.
+    arithmetic: seconds of the floor in kernels that arithmetic binds; memory binds the others.
+    measured: measured seconds; None if no kernel was measured.
+    measured_floor: seconds of the floor in kernels that were measured.
   """
 
   group: str
@@ -78,56 +84,60 @@ class KernelGroup:
 
   @property
   def binds(self) -> str:
+    """The resource that takes most of the floor."""
     return 'arithmetic' if self.arithmetic > self.floor / 2 else 'memory'
 
   @property
   def share(self) -> float | None:
-    """Of the time of measured kernels, what their floor is."""
+    """The floor of the measured kernels as a share of their measured time."""
     return self.measured_floor / self.measured if self.measured else None
 
 
-def rows(
+def kernel_groups(
   entry: str,
   computations: Computations,
-  peak: Peak,
+  peak: PeakRates,
   measured: Mapping[str, float] | None = None,
-  unseen: Sequence[str] = (),
+  unmeasurable: Sequence[str] = (),
 ) -> list[KernelGroup]:
-  """Returns a program's groups, in the order in which they first run.
+  """Returns a program's groups of kernels, in the order in which they first run.
 
   Args:
     entry, computations: of the module, from `hlo.parse`.
     peak: of the device.
-    measured: seconds in one run of the program, of all rounds together, by the name of the instruction; names that the
-      program has not, and loops as a whole, are passed over.
-    unseen: opcodes whose measured time is not to be believed; they count as not measured.
+    measured: seconds in one run of the program, all rounds together, by the name of the instruction; loops as a whole,
+      and names that are not in the program, are ignored.
+    unmeasurable: opcodes whose measured times are wrong; they count as not measured.
   """
-  found, sources, shapes = {}, _sources(computations), {}
+  found: dict[str, KernelGroup] = {}
+  shapes: dict[str, str] = {}
+  sources = _sources(computations)
   for computation in computations.values():
     shapes |= arithmetic.shapes_of(computation)
-  for one, times, size in hlo.kernels(entry, computations):
-    operations = arithmetic.flops(one, shapes, computations)
-    name = group(sources[one.name], operations > 0)
-    row = found.setdefault(name, KernelGroup(name))
-    of_arithmetic, of_memory = operations / peak.flops, size / peak.bandwidth
-    floor = times * max(of_arithmetic, of_memory)
-    row.kernels += times
-    row.flops += times * operations
-    row.bytes += times * size
-    row.floor += floor
-    row.arithmetic += floor if of_arithmetic > of_memory else 0
-    if measured and one.name in measured and one.opcode not in unseen:
-      row.measured = (row.measured or 0) + measured[one.name]
-      row.measured_floor += floor
+  for instruction, times, size in hlo.kernels(entry, computations):
+    operations = arithmetic.flops(instruction, shapes, computations)
+    name = group_of(sources[instruction.name], operations > 0)
+    group = found.setdefault(name, KernelGroup(name))
+    arithmetic_seconds, memory_seconds = operations / peak.flops, size / peak.bandwidth
+    floor = times * max(arithmetic_seconds, memory_seconds)
+    group.kernels += times
+    group.flops += times * operations
+    group.bytes += times * size
+    group.floor += floor
+    group.arithmetic += floor if arithmetic_seconds > memory_seconds else 0
+    if measured and instruction.name in measured and instruction.opcode not in unmeasurable:
+      group.measured = (group.measured or 0) + measured[instruction.name]
+      group.measured_floor += floor
   return list(found.values())
 
 
-def group(source: str, multiplies: bool = True) -> str:
-  """Returns the group of an operation.
+def group_of(source: str, multiplies: bool = True) -> str:
+  """Returns the name of the group that an operation belongs to.
 
   Args:
-    source: JAX's name of it.
-    multiplies: whether convolutions or products are in it; whatever a compiler calls such a kernel, it is no BatchNorm.
+    source: JAX's name of the operation.
+    multiplies: whether it contains convolutions or matrix products; such a kernel is never BatchNorm, whatever the
+      compiler calls it.
   """
   for pattern, name in _PATTERNS:
     if (match := pattern.search(source)) and not (multiplies and name == BATCH_NORM):
@@ -136,60 +146,62 @@ def group(source: str, multiplies: bool = True) -> str:
 
 
 def _sources(computations: Computations) -> dict[str, str]:
-  """JAX's names of all instructions: their own, or of those that have none what can be guessed from others.
+  """Returns JAX's names of all instructions, guessed from their neighbours where an instruction has none.
 
-  A fusion is named after the convolution or product in it. A convolution without a name is the gradient of a kernel,
-  and named after the gradient among its operands; a copy is named after what it is made for, or of.
+  A fusion takes the name of the convolution or product in it. A convolution without a name is the gradient of a kernel,
+  and takes the name of the gradient among its operands; a copy takes the name of its user, or else of its operand.
   """
   multiplying = {name: _multiplying(name, computations) for name in computations}
-  sources = {}
+  sources: dict[str, str] = {}
   for computation in computations.values():
-    own = {one.name: _own_source(one, computations, multiplying) for one in computation}
-    operands = {one.name: one.operands for one in computation}
+    own = {instruction.name: _own_source(instruction, computations, multiplying) for instruction in computation}
+    operands = {instruction.name: instruction.operands for instruction in computation}
     users: dict[str, list[str]] = {}
-    for one in computation:
-      for operand in one.operands:
-        users.setdefault(operand, []).append(one.name)
-    for one in computation:
-      sources[one.name] = own[one.name]
-      if own[one.name] or one.opcode == 'parameter':
+    for instruction in computation:
+      for operand in instruction.operands:
+        users.setdefault(operand, []).append(instruction.name)
+    for instruction in computation:
+      sources[instruction.name] = own[instruction.name]
+      if own[instruction.name] or instruction.opcode == 'parameter':
         continue
-      of_operands = [_nearest(name, own, operands) for name in one.operands]
-      of_users = [_nearest(name, own, users) for name in users.get(one.name, ())]
-      if one.opcode in _MULTIPLYING or any(multiplying[name] for name in one.called):
+      of_operands = [_nearest(name, own, operands) for name in instruction.operands]
+      of_users = [_nearest(name, own, users) for name in users.get(instruction.name, ())]
+      if instruction.opcode in _MULTIPLYING or any(multiplying[name] for name in instruction.called):
         gradients = [source for source in of_operands if 'transpose(' in source]
         guesses = [*of_operands, *gradients][::-1]
       else:
         guesses = [*of_users, *of_operands]
-      sources[one.name] = next(filter(None, guesses), '')
+      sources[instruction.name] = next(filter(None, guesses), '')
   return sources
 
 
-def _own_source(one: Instruction, computations: Computations, multiplying: Mapping[str, list[Instruction]]) -> str:
-  if one.opcode == 'parameter':
-    return ''  # it names an argument
-  if one.opcode != 'fusion':
-    return one.source
-  heavy = [part.source for part in multiplying[one.called[0]] if part.source]
-  fused = [part.source for part in computations[one.called[0]] if part.source and part.opcode != 'parameter']
-  return next(filter(None, [*heavy[:1], one.source, *fused[::-1]]), '')
+def _own_source(
+  instruction: Instruction, computations: Computations, multiplying: Mapping[str, list[Instruction]]
+) -> str:
+  if instruction.opcode == 'parameter':
+    return ''  # its name is that of an argument
+  if instruction.opcode != 'fusion':
+    return instruction.source
+  heavy = [part.source for part in multiplying[instruction.called[0]] if part.source]
+  fused = [part.source for part in computations[instruction.called[0]] if part.source and part.opcode != 'parameter']
+  return next(filter(None, [*heavy[:1], instruction.source, *fused[::-1]]), '')
 
 
 def _multiplying(name: str, computations: Computations) -> list[Instruction]:
-  """What multiplies in a computation, in fusions within it, too."""
+  """Returns the instructions that multiply in a computation and in the fusions within it."""
   found = []
-  for one in computations.get(name, ()):
-    if one.opcode in _MULTIPLYING:
-      found.append(one)
-    elif one.opcode == 'fusion':
-      found += _multiplying(one.called[0], computations)
+  for instruction in computations.get(name, ()):
+    if instruction.opcode in _MULTIPLYING:
+      found.append(instruction)
+    elif instruction.opcode == 'fusion':
+      found += _multiplying(instruction.called[0], computations)
   return found
 
 
-def _nearest(name: str, own: Mapping[str, str], neighbours: Mapping[str, Sequence[str]], reach: int = 4) -> str:
-  """The first source on the way from an instruction, which is looked at, too, over at most so many steps; or ''."""
+def _nearest(name: str, own: Mapping[str, str], neighbours: Mapping[str, Sequence[str]]) -> str:
+  """Returns the source of an instruction or of its nearest neighbour that has one; '' if none is near."""
   front = [name]
-  for _ in range(reach):
+  for _ in range(_MAX_STEPS_TO_A_NAME):
     if found := next((own[x] for x in front if own.get(x)), ''):
       return found
     front = [y for x in front for y in neighbours.get(x, ())]

@@ -37,7 +37,7 @@ def main() -> None:
     if written and not Path(written).parent.is_dir():  # told now, not after minutes
       cli.fail(f'{written}: there is no such directory')
   if topology != 'local':
-    environment.set_apart()
+    environment.set_for_absent_devices()
 
   from lpips_jax.planning import estimates, topologies
   from lpips_jax.planning.programs import Program
@@ -54,7 +54,7 @@ def main() -> None:
   if flags.FLAGS.hlo:
     write_whole(Path(flags.FLAGS.hlo), program.text)
   parameters, flops = step_program.parameters(config), step_program.count_flops(config)
-  figures = estimates.figures(config, mesh, program, parameters, flops)
+  figures = estimates.estimate_step(config, mesh, program, parameters, flops)
   figures |= {'topology': topology, 'level': flags.FLAGS.level or 'default'}
   if flags.FLAGS.largest:
 

@@ -1,4 +1,4 @@
-"""Collectives read out of HLO text: written by hand, and of a program for the two CPU devices of every test."""
+"""The collectives of a program, from HLO text written by hand and from programs for the two devices of every test."""
 
 import jax
 import jax.numpy as jnp
@@ -28,7 +28,7 @@ def module(*lines, before=''):
   return f'{SUM}{before}ENTRY %main.1_spmd (a: f32[8]) -> f32[8] {{\n  %a = f32[8]{{0}} parameter(0)\n{body}\n}}\n'
 
 
-def test_a_synchronous_all_reduce():
+def test_a_synchronous_all_reduce_is_found_with_its_source():
   text = module(
     'ROOT %r = f32[8]{0:T(128)S(1)} all-reduce(%a), channel_id=1, replica_groups={{0,1}}, to_apply=%sum, '
     'metadata={op_name="jit(step)/norm/reduce_sum" stack_frame_id=3}'
@@ -54,7 +54,7 @@ def test_a_start_and_its_done_are_one():
   assert traffic.chain == 3
 
 
-def test_a_tuple_is_one_of_all_its_arrays_and_dtypes():
+def test_a_tuple_is_one_collective_with_all_its_arrays_and_dtypes():
   text = module(
     '%b = bf16[8]{0} convert(%a)',
     'ROOT %r = (bf16[8]{0:T(1024)(128)(2,1)}, /*index=1*/f32[2,3]{1,0}, f32[]) all-reduce(%b, %a, %a), to_apply=%sum',
@@ -64,7 +64,7 @@ def test_a_tuple_is_one_of_all_its_arrays_and_dtypes():
   assert collectives.bytes_by_dtype([one, one]) == {'bf16': 32, 'f32': 56}
 
 
-def test_a_wrapped_one_counts_once():
+def test_a_wrapped_collective_counts_once():
   wrapped = (
     '%wrapped (p: f32[8]) -> f32[8] {\n  %p = f32[8]{0} parameter(0)\n'
     '  ROOT %inner = f32[8]{0} all-to-all(%p), dimensions={0}\n}\n\n'
@@ -78,21 +78,21 @@ def test_a_wrapped_one_counts_once():
   assert collectives.totals(read(text).collectives) == {'all-to-all': (1, 32)}
 
 
-@pytest.mark.parametrize('told', [True, False])
-def test_a_loop_counts_its_rounds(told):
+@pytest.mark.parametrize('known', [True, False])
+def test_a_loop_counts_its_rounds_if_they_are_known(known):
   body = (
     '%body (p: f32[8]) -> f32[8] {\n  %p = f32[8]{0} parameter(0)\n'
     '  ROOT %r = f32[8]{0} all-reduce(%p), to_apply=%sum\n}\n\n'
     '%condition (q: f32[8]) -> pred[] {\n  ROOT %q = pred[] constant(true)\n}\n\n'
   )
-  rounds = ', backend_config={"known_trip_count":{"n":"4"}}' if told else ''
+  rounds = ', backend_config={"known_trip_count":{"n":"4"}}' if known else ''
   text = module(f'ROOT %w = f32[8]{{0}} while(%a), condition=%condition, body=%body{rounds}', before=body)
   traffic = read(text)
-  assert collectives.totals(traffic.collectives) == ({'all-reduce': (4, 128)} if told else {'all-reduce': (1, 32)})
-  assert traffic.chain == (4 if told else 1) and traffic.unknown_loops != told
+  assert collectives.totals(traffic.collectives) == ({'all-reduce': (4, 128)} if known else {'all-reduce': (1, 32)})
+  assert traffic.chain == (4 if known else 1) and traffic.unknown_loops != known
 
 
-def test_the_chain_is_of_small_ones_that_wait_for_each_other():
+def test_the_chain_counts_small_collectives_that_wait_for_each_other():
   text = module(
     '%r1 = f32[8]{0} all-reduce(%a), to_apply=%sum',
     '%r2 = f32[8]{0} all-reduce(%a), to_apply=%sum',
@@ -104,7 +104,7 @@ def test_the_chain_is_of_small_ones_that_wait_for_each_other():
   assert read(text, small=4000).chain == 2
 
 
-def test_a_program_for_two_devices():
+def test_a_compiled_program_exchanges_what_its_shardings_ask_for():
   mesh = topologies.mesh_of('local')
   assert mesh.devices.size == 2
   rows = NamedSharding(mesh, PartitionSpec('data'))

@@ -1,4 +1,4 @@
-"""What is known of a device: its own data sheet, or nothing."""
+"""A device has its own data sheet, or none."""
 
 import pytest
 
@@ -19,12 +19,12 @@ from lpips_jax.planning.hardware import chip
     ('NVIDIA L40S', 362e12, 48e9),
   ],
 )
-def test_names_that_begin_alike_are_told_apart(kind, flops, memory):
+def test_names_that_begin_alike_are_distinguished(kind, flops, memory):
   assert (chip(kind).flops, chip(kind).memory) == (flops, memory)
 
 
 @pytest.mark.parametrize(
   'kind', ['cpu', 'NVIDIA GeForce RTX 4090 D', 'NVIDIA H100 NVL', 'NVIDIA A100-SXM4-40GB MIG 1g.5gb', 'TPU v4 lite']
 )
-def test_nothing_is_claimed_of_others(kind):
+def test_other_devices_have_no_data_sheet(kind):
   assert chip(kind) is None

@@ -39,7 +39,7 @@ def traffic(text):
     ('()', {}),
   ],
 )
-def test_numbers_in_a_shape(shape, expected):
+def test_the_bytes_of_the_numbers_in_a_shape(shape, expected):
   assert hlo.shape_bytes(shape) == expected
 
 
@@ -54,16 +54,16 @@ def test_numbers_in_a_shape(shape, expected):
     ('(f32[]{:T(128)}, f32[3]{0:T(128)})', 4 + 4 * 128),
   ],
 )
-def test_what_a_shape_takes_in_memory(shape, expected):
+def test_tiles_in_main_memory_count_with_their_padding(shape, expected):
   assert hlo.stored_bytes(shape) == expected
 
 
-def test_without_padding():
+def test_padding_can_be_left_out():
   shape = '(bf16[20,96,96,64]{3,0,2,1:T(8,128)(2,1)}, f32[3]{0:T(128)S(1)})'
   assert hlo.stored_bytes(shape, padded=False) == 2 * 20 * 96 * 96 * 64
 
 
-def test_a_fusion_reads_the_slices_that_it_takes():
+def test_a_fusion_reads_only_the_slices_that_it_takes():
   entry, computations = hlo.parse(FUSED)
   assert entry == 'main' and [one.opcode for one in computations['main']] == ['parameter', 'parameter', 'fusion']
   assert computations['main'][-1].source == 'jit(f)/mul'
@@ -74,7 +74,7 @@ def test_a_fusion_reads_all_of_what_it_needs_whole():
   assert traffic(FUSED.replace('slice(%b), slice={[2:3], [0:10]}', 'reduce(%b)')) == 4000 + 2 * 40
 
 
-def test_of_what_is_computed_element_by_element_only_slices_are_read():
+def test_slices_of_element_wise_results_need_only_slices_of_their_operands():
   sliced = '%n = f32[10,100]{1,0} negate(%b)\n  %s = f32[1,10]{1,0} slice(%n)'
   text = FUSED.replace('%s = f32[1,10]{1,0} slice(%b), slice={[2:3], [0:10]}', sliced)
   assert traffic(text) == 3 * 40

@@ -13,9 +13,8 @@ from ml_collections import ConfigDict
 from runs import ROOT, tiny_config
 
 from lpips_jax import models
-from lpips_jax.core.errors import UserError
 from lpips_jax.models.initialise import init_variables
-from lpips_jax.planning import estimates, programs, topologies
+from lpips_jax.planning import estimates, topologies
 from lpips_jax.training import step_program
 
 COMPILER = Path(sys.prefix) / 'tpu'  # where `make test` puts libtpu
@@ -43,7 +42,7 @@ def config(directory):
 @pytest.fixture(scope='module')
 def figures(config):
   mesh = topologies.mesh_of('local')
-  return estimates.figures(
+  return estimates.estimate_step(
     config,
     mesh,
     step_program.compile_step(config, mesh),
@@ -92,81 +91,6 @@ def test_parts_of_a_batch_all_count(config, figures):
   parts = ConfigDict(config.to_dict())
   parts.update(accumulate=2, remat=True)
   assert step_program.count_flops(parts) == figures['flops_per_step']
-
-
-def test_what_a_chip_can_do_bounds_the_time(figures):
-  chip = estimates.hardware.Chip('toy', flops=1e9, memory=1e9, bandwidth=1e9, link=1e6)
-  large = {'collectives': {'all-reduce': {'bytes': 3_000_000}}, 'serial_small_collectives': 100, 'chips': 4}
-  floor = estimates._floor(figures | large, chip)
-  assert floor['arithmetic'] == figures['flops_per_chip'] / 1e9
-  assert floor['link'] == pytest.approx(2 * 3 / 4 * 3.0)
-  assert floor['latency'] == pytest.approx(100 * estimates.LATENCY)
-  assert floor['binds'] == 'link' and floor['overlapped'] == pytest.approx(4.5 + 100 * estimates.LATENCY)
-
-
-def test_the_largest_batch(config, monkeypatch):
-  tried = []
-
-  def compiled(per_chip):
-    tried.append(per_chip)
-    if per_chip > limit:
-      raise programs.OutOfMemory('too much')
-    return programs.Program(0, {'peak': 200 + 100 * per_chip}, 1, 1, 1, 0, None, '')
-
-  chip = estimates.hardware.Chip('toy', flops=1, memory=1000, bandwidth=1)
-  monkeypatch.setattr(estimates.hardware, 'chip', lambda kind: chip)
-  mesh, limit = topologies.mesh_of('local'), 8
-  found = estimates.largest_batch(config, mesh, compiled(1), compiled, verify=True)
-  assert found == {
-    'largest_batch': 16,
-    'largest_batch_per_chip': 8,
-    'largest_batch_from': {1: 300, 2: 400},
-    'largest_batch_fits': True,
-    'largest_batch_peak_bytes': 1000,
-  }
-  limit = 6
-  found = estimates.largest_batch(config, mesh, compiled(1), compiled, verify=True)
-  assert found['largest_batch_per_chip'] == 8 and not found['largest_batch_fits']
-  limit = 1
-  found = estimates.largest_batch(config, mesh, compiled(1), compiled, verify=False)
-  assert found['largest_batch_per_chip'] == 1 and found['largest_batch_from'] == {1: 300}
-  assert tried == [1, 2, 8, 1, 2, 8, 1, 2]
-
-
-def test_topologies_that_are_none():
-  if importlib.util.find_spec('libtpu') is None:
-    with pytest.raises(UserError, match=r"needs libtpu.*pip install -e '\.\[tpu\]'"):
-      topologies.mesh_of('v5e:4x4')
-  if not any(importlib.util.find_spec(f'jax_cuda{version}_plugin') for version in (12, 13)):
-    with pytest.raises(UserError, match=r"needs JAX's plugin for CUDA: pip install -e '\.\[cuda\]'"):
-      topologies.mesh_of('h200:1')
-  for topology in ('v5e', 'somewhere', 'h200', 'h200:0', 'h200:2x2', 'a100:1'):
-    with pytest.raises(UserError, match=f'--topology={topology}: give '):
-      topologies.mesh_of(topology)
-  if importlib.util.find_spec('libtpu') is not None:
-    for topology in ('v9:2x2', 'v5e:3x5'):
-      with pytest.raises(UserError, match=f'--topology={topology}: '):
-        topologies.mesh_of(topology)
-
-
-def test_compiled_without_triton_where_that_has_no_product_that_fits():
-  asked = []
-
-  class Lowered:
-    def compile(self, options):
-      asked.append(options)
-      if len(asked) == 1:
-        raise jax.errors.JaxRuntimeError("INTERNAL: Couldn't find output tile sizes that satisfy hlo: %dot")
-      return 'compiled'
-
-  assert programs.compile_lowered(Lowered(), {'optimization_level': 19}) == 'compiled'
-  assert asked[1] == {'optimization_level': 19, 'xla_gpu_enable_triton_gemm': False}
-  with pytest.raises(jax.errors.JaxRuntimeError, match='other'):
-    programs.compile_lowered(type('Broken', (), {'compile': _fails})())
-
-
-def _fails(self, options):
-  raise jax.errors.JaxRuntimeError('other')
 
 
 @pytest.mark.parametrize(
