@@ -1,6 +1,7 @@
-"""Networks of the paper's size before any training: speed does not depend on what weights say."""
+"""Untrained networks for benchmarks: speed does not depend on the values of the weights."""
 
 import runpy
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -9,26 +10,28 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from benchmarks.commands import ROOT
-from lpips_jax import models
-from lpips_jax.pretrained.checkpoint import Pretrained
+from lpips_jax import models, perceptual
+from lpips_jax.models.initialise import init_variables
+from lpips_jax.pretrained.network import Pretrained
+from lpips_jax.training.tasks import Frozen
 
 
-def network(config_file: str = 'lrs2.py', **values: object) -> Pretrained:
-  """Returns the network that a file of configs/ describes, its weights drawn with seed 0.
+def network(config_file: str, overrides: Mapping[str, object]) -> Pretrained:
+  """Returns the network that a file of configs/ describes, with weights drawn from seed 0.
 
   Args:
     config_file: its name.
-    **values: of the config, with `__` for dots.
+    overrides: config values by dotted key.
   """
   config: ConfigDict = runpy.run_path(str(ROOT / 'configs' / config_file))['get_config']()
-  config.update_from_flattened_dict({name.replace('__', '.'): value for name, value in values.items()})
+  config.update_from_flattened_dict(dict(overrides))
   model = models.build(config.model)
   variables = jax.jit(model.init)(jax.random.key(0), *models.example_inputs(config.model))
   return Pretrained(config, model, variables, 0)
 
 
 def with_statistics(variables: dict[str, Any], seed: int = 0) -> dict[str, Any]:
-  """The same variables with BatchNorm's statistics drawn at random, so that leaving them out would be noticed."""
+  """Returns the variables with random BatchNorm statistics, so that ignoring the statistics would change outputs."""
   rng = np.random.default_rng(seed)
 
   def draw(path: tuple[Any, ...], x: jax.Array) -> jax.Array:
@@ -36,3 +39,19 @@ def with_statistics(variables: dict[str, Any], seed: int = 0) -> dict[str, Any]:
     return jnp.asarray(drawn, x.dtype)
 
   return variables | {'batch_stats': jax.tree_util.tree_map_with_path(draw, variables['batch_stats'])}
+
+
+def frozen_networks(config: ConfigDict, expert_model: ConfigDict) -> Frozen:
+  """Returns what a training step uses but does not train: an untrained expert, and LPIPS with random weights.
+
+  Args:
+    config: config of the run; a sync expert's step uses no other network.
+    expert_model: model config of the expert.
+  """
+  if config.task == 'sync_expert':
+    return Frozen()
+  expert = models.build(expert_model)
+  assert isinstance(expert, models.SyncExpert)
+  lpips = perceptual.random_weights(0, config.perceptual.width)
+  weights = {'expert': init_variables(expert, expert_model, 1), 'lpips': lpips}
+  return Frozen(expert.clone(dtype=jnp.dtype(config.model.dtype)), weights)

@@ -3,7 +3,7 @@
   python train.py --config=configs/ablations.py:without_alignment --workdir=runs/without_alignment \
     --config.data.data_dir=DIR --config.sync_expert=runs/lrs2_sync_expert/checkpoint
 
-on LRS2; with `quickstart/` before the name on the embedded corpus, at its small size, where benchmarks/ablations.py
+on LRS2; with `quickstart/` before the name on the embedded corpus, at its small size, where benchmarks/quality/ablations.py
 compares them.
 """
 

@@ -1,5 +1,5 @@
-"""The project's networks, losses, training steps and input in PyTorch, to be measured against.
+"""PyTorch counterparts of the networks, losses, training steps and input pipeline, for comparison.
 
-Networks are written from the layer tables. Nothing but the benchmarks and the tests uses any of it. Images are
-(n, c, h, w) here, mels (n, 1, 80, 16).
+The networks follow the layer tables. Only benchmarks and tests use this package. Images are (n, c, h, w) here, mels
+(n, 1, 80, 16).
 """

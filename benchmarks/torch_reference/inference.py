@@ -10,30 +10,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from benchmarks.torch_reference.networks import Generator
 from benchmarks.torch_reference.recipes import Recipe
 from benchmarks.torch_reference.steps import generator_faces, images
 from lpips_jax.audio.loudness import level_of
 from lpips_jax.core.constants import FRAME_RATE
 from lpips_jax.dubbing.options import reference_of
 
-AHEAD = {'cpu': 1, 'cuda': 2}  # batches at once
-PAIRS = ('0', '1'), ('conv', 'norm'), ('reduce', 'norm')  # a convolution and the BatchNorm after it, by name
-ROUNDED = nn.Conv2d, nn.ConvTranspose2d, nn.Linear  # what autocast has in bfloat16
+CONCURRENT_BATCHES = {'cpu': 1, 'cuda': 2}  # on a GPU one batch is copied while another is computed
+FOLDABLE = ('0', '1'), ('conv', 'norm'), ('reduce', 'norm')  # names of a convolution and the BatchNorm after it
+IN_BFLOAT16 = nn.Conv2d, nn.ConvTranspose2d, nn.Linear  # the layers that autocast runs in bfloat16
 
 
-def make_generate(generator: Generator, recipe: Recipe) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+def make_generate(generator: nn.Module, recipe: Recipe) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
   """Returns `generate(crops, references, mels) -> images`: (n, s, s, 3) uint8 twice, (n, 80, 16) -> (n, s, s, 3).
 
   Args:
-    generator: whose weights are changed here.
-    recipe: how to run; a tuned one has BatchNorm folded.
+    generator: the network; this changes its weights.
+    recipe: how to run it; a tuned recipe folds BatchNorm.
   """
   generator = generator.eval().requires_grad_(False)
   generator = recipe.placed(fold(generator) if recipe.tuned else generator)
   if recipe.bf16:  # once, not at each call
     for layer in generator.modules():
-      if isinstance(layer, ROUNDED):
+      if isinstance(layer, IN_BFLOAT16):
         layer.to(torch.bfloat16)
 
   def generate(crops: Tensor, references: Tensor, mels: Tensor) -> Tensor:
@@ -52,45 +51,46 @@ def make_generate(generator: Generator, recipe: Recipe) -> Callable[[Tensor, Ten
 
 
 class FaceGenerator:
-  """PyTorch's generator as dubbing calls one: see `lpips_jax.dubbing.generator.Generator`.
+  """PyTorch's generator with the interface of `lpips_jax.dubbing.compositing.MouthGenerator`.
 
   Args:
-    generate: from `make_generate`, by the same recipe. What is compiled for one shape sees no other: batches that are
-      not full are filled up.
+    generate: the result of `make_generate` for the same recipe. If compiled, it sees one shape only: batches that are
+      not full are padded.
     recipe: how it runs.
-    config: of the run that the network is of.
-    batch_size: faces at once.
+    config: config of the network's training run.
+    batch_size: number of faces in a batch.
   """
 
   def __init__(self, generate: Callable[..., Tensor], recipe: Recipe, config: Any, batch_size: int) -> None:
-    self.batch_size = self.part = batch_size
+    self.batch_size = self.part_size = batch_size
     self.image_size = config.model.image_size
     self.lead = Fraction(config.data.lead) / FRAME_RATE
     self.level = level_of(config)
     self.speech, self.reference = config.model.speech, reference_of(config)
     self._generate, self._recipe = generate, recipe
-    # Two on a GPU: one batch is copied while the other is computed. Denormal numbers are a matter of each thread.
-    self._workers = ThreadPoolExecutor(AHEAD[recipe.device], 'generator', torch.set_flush_denormal, (True,))
+    threads = CONCURRENT_BATCHES[recipe.device]
+    # Flushing denormal numbers is a setting of each thread.
+    self._workers = ThreadPoolExecutor(threads, 'generator', torch.set_flush_denormal, (True,))
 
   def __call__(
     self, crops: Sequence[np.ndarray], references: Sequence[np.ndarray], windows: np.ndarray
   ) -> Future[np.ndarray]:
     return self._workers.submit(self._generated, crops, references, windows)
 
-  def _generated(self, *batch: Sequence[np.ndarray]) -> np.ndarray:
+  def _generated(self, *batch: Sequence[np.ndarray] | np.ndarray) -> np.ndarray:
     count = len(batch[0])
-    tensors = [torch.from_numpy(np.stack(x)) for x in batch]
-    if self._recipe.compiled and count < self.part:
-      tensors = [torch.cat([x, x.new_zeros(self.part - count, *x.shape[1:])]) for x in tensors]
+    tensors = [torch.from_numpy(np.stack(list(x))) for x in batch]
+    if self._recipe.compiled and count < self.part_size:
+      tensors = [torch.cat([x, x.new_zeros(self.part_size - count, *x.shape[1:])]) for x in tensors]
     return self._generate(*(x.to(self._recipe.device) for x in tensors)).numpy(force=True)[:count]
 
 
 def fold(network: nn.Module) -> nn.Module:
-  """Folds each BatchNorm of a network in evaluation into the convolution before it, in place; returns the network."""
+  """Folds each BatchNorm of a network in evaluation into the convolution before it; returns the changed network."""
   for module in network.modules():
-    for before, after in PAIRS:
+    for before, after in FOLDABLE:
       convolution, norm = (module._modules.get(name) for name in (before, after))
-      if isinstance(norm, nn.BatchNorm2d) and convolution is not None:
+      if isinstance(norm, nn.BatchNorm2d) and isinstance(convolution, nn.Conv2d | nn.ConvTranspose2d):
         transposed = isinstance(convolution, nn.ConvTranspose2d)
         module._modules |= {before: fuse_conv_bn_eval(convolution, norm, transposed), after: nn.Identity()}
   return network

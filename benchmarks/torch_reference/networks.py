@@ -1,4 +1,4 @@
-"""LPIPS-AttnWav2Lip's generator. Convolutions run in what autocast says; statistics and transforms in float32."""
+"""LPIPS-AttnWav2Lip's generator. Autocast chooses the dtype of convolutions; statistics and transforms are float32."""
 
 import inspect
 from collections.abc import Sequence
@@ -119,7 +119,7 @@ class ChannelGate(nn.Module):
   def forward(self, x: Tensor) -> Tensor:
     pooled = torch.stack([x.mean((2, 3)), x.amax((2, 3))], 1)
     of_average, of_maximum = self.excite(F.relu(self.squeeze(pooled))).unbind(1)
-    gate = (of_average + of_maximum).sigmoid()  # not `sum`, which autocast makes in float32, and all after it
+    gate = (of_average + of_maximum).sigmoid()  # not `sum`, after which autocast would continue in float32
     return x * gate[:, :, None, None]
 
 
@@ -175,7 +175,7 @@ class AdaIN(nn.Module):
     code = F.relu(self.hidden(z))
     gamma, beta = (linear(code).float()[:, :, None, None] for linear in (self.gamma, self.beta))
     variance, mean = torch.var_mean(x.float(), (2, 3), correction=0, keepdim=True)
-    # As one scale and one shift a channel: without a compiler, too, the map is then read and written once.
+    # One scale and one shift per channel: even without a compiler the map is read and written once.
     scale = (1 + gamma) * torch.rsqrt(variance + 1e-5)
     return torch.addcmul(beta - mean * scale, x.float(), scale).to(x.dtype)
 
@@ -212,7 +212,7 @@ class SpectralTransform(nn.Module):
 
 
 class FourierUnit(nn.Module):
-  """A 1x1 convolution, BN and ReLU over real and imaginary parts of the spectrum; FFTs reject bfloat16."""
+  """A 1x1 convolution, BN and ReLU over the real and imaginary parts of the spectrum, in float32 as FFTs require."""
 
   def __init__(self, width: int) -> None:
     super().__init__()

@@ -1,26 +1,27 @@
-"""Networks whose weights others released, with their names of tensors: Wav2Lip's and LPIPS's; of any widths.
+"""Wav2Lip's networks and LPIPS, of any widths, with the tensor names of their released weights.
 
 Wav2Lip: Prajwal et al., arXiv 2008.10010. LPIPS: Zhang et al., arXiv 1801.03924, on torchvision's VGG16.
 """
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 Size = int | tuple[int, int]
-SPEECH_STRIDES = 1, (3, 1), 3, (3, 2)
-FACE_STRIDES = (1, 2), 2, 2, 2, 2  # of the expert's levels and the discriminator's after the first
+SPEECH_STRIDES: tuple[Size, ...] = 1, (3, 1), 3, (3, 2)
+FACE_STRIDES: tuple[Size, ...] = (1, 2), 2, 2, 2, 2  # after the first level of the expert and the discriminator
 FACE_KERNELS = 5, 3, 3, 3, 3
-CRITIC_KERNELS = 5, 5, 5, 3, 3
+DISCRIMINATOR_KERNELS = 5, 5, 5, 3, 3
 VGG_BLOCKS = (64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512)
 
 
 class Block(nn.Module):
-  """Convolution, BatchNorm, ReLU, with the input added where it is residual.
+  """Convolution, BatchNorm and ReLU; a residual block adds its input before the ReLU.
 
-  `transposed` makes it a transposed convolution with that output padding.
+  With `transposed` it has a transposed convolution with that output padding.
   """
 
   def __init__(
@@ -34,6 +35,7 @@ class Block(nn.Module):
     transposed: int | None = None,
   ) -> None:
     super().__init__()
+    convolution: nn.Conv2d | nn.ConvTranspose2d
     if transposed is None:
       convolution = nn.Conv2d(inputs, outputs, kernel, stride, padding)
     else:
@@ -49,8 +51,8 @@ class Block(nn.Module):
 class SyncExpert(nn.Module):
   """Wav2Lip's SyncNet_color: mels, mouths (n, 15, h/2, h) -> unit embeddings of speech and of faces, (n, d) each.
 
-  Mouths are five lower halves one after the other along the channels. Arguments are those of
-  `lpips_jax.models.SyncExpert`; the contrastive variant ends without a ReLU, and its cosine has a scale and a bias.
+  Mouths are five lower halves, concatenated along the channels. Arguments are those of `lpips_jax.models.SyncExpert`.
+  The contrastive variant ends without a ReLU, and scales and shifts the cosine.
   """
 
   def __init__(
@@ -69,7 +71,7 @@ class SyncExpert(nn.Module):
     levels = zip(face_widths, face_widths[1:6], FACE_KERNELS, FACE_STRIDES, face_residuals, strict=False)
     for inputs, width, kernel, stride, count in levels:
       layers += [Block(inputs, width, kernel, stride), *residual_blocks(width, count)]
-    left = _left(image_size, FACE_KERNELS, [1] * 5)
+    left = _kernel_left(image_size, FACE_KERNELS, [1] * 5)
     layers += [Block(face_widths[5], face_widths[6], left, padding=0), _last(face_widths[6], contrastive)]
     self.face_encoder = nn.Sequential(*layers)
     self.audio_encoder = speech_encoder(audio_widths, audio_residuals, contrastive)
@@ -78,8 +80,8 @@ class SyncExpert(nn.Module):
       self.bias = nn.Parameter(torch.tensor(-5.0))
 
   def forward(self, mels: Tensor, mouths: Tensor) -> tuple[Tensor, Tensor]:
-    encoded = self.audio_encoder(mels), self.face_encoder(mouths)
-    return tuple(F.normalize(x.float().flatten(1)) for x in encoded)
+    speech, faces = (F.normalize(x.float().flatten(1)) for x in (self.audio_encoder(mels), self.face_encoder(mouths)))
+    return speech, faces
 
   def logits(self, cosine: Tensor) -> Tensor:
     """The log-odds of being in sync, given the cosine of the two embeddings; any shape."""
@@ -89,8 +91,9 @@ class SyncExpert(nn.Module):
 
 
 def speech_encoder(widths: Sequence[int], residuals: Sequence[int], contrastive: bool = False) -> nn.Sequential:
-  """Wav2Lip's: mels -> (n, widths[-1], 1, 1)."""
-  layers, inputs = [], 1
+  """Wav2Lip's speech encoder: mels -> (n, widths[-1], 1, 1)."""
+  layers: list[nn.Module] = []
+  inputs = 1
   for width, stride, count in zip(widths[:-1], SPEECH_STRIDES, residuals, strict=True):
     layers += [Block(inputs, width, stride=stride), *residual_blocks(width, count)]
     inputs = width
@@ -105,8 +108,8 @@ def _last(width: int, contrastive: bool) -> nn.Module:
   return nn.Conv2d(width, width, 1) if contrastive else Block(width, width, 1, padding=0)
 
 
-def _left(image_size: int, kernels: Sequence[int], paddings: Sequence[int]) -> tuple[int, int]:
-  """What is left of a lower half after the levels, for a kernel to span: 3x3 at 96 pixels."""
+def _kernel_left(image_size: int, kernels: Sequence[int], paddings: Sequence[int]) -> tuple[int, int]:
+  """Size of a lower half after the levels, which the last kernel spans: 3x3 at 96 pixels."""
   rows, columns = image_size // 2, image_size
   for kernel, padding, stride in zip(kernels, paddings, FACE_STRIDES, strict=True):
     down, across = (stride, stride) if isinstance(stride, int) else stride
@@ -115,17 +118,17 @@ def _left(image_size: int, kernels: Sequence[int], paddings: Sequence[int]) -> t
 
 
 class Discriminator(nn.Module):
-  """Wav2Lip's, of lower halves (n, 3, image_size / 2, image_size): -> log-odds (n,), before its sigmoid."""
+  """Wav2Lip's discriminator: lower halves (n, 3, image_size / 2, image_size) -> log-odds (n,), before its sigmoid."""
 
   def __init__(self, image_size: int = 96, widths: Sequence[int] = (32, 64, 128, 256, 512, 512, 512)) -> None:
     super().__init__()
     self.image_size = image_size
     levels = [nn.Sequential(Leaky(3, widths[0], 7, padding=3))]
-    paddings = [kernel // 2 for kernel in CRITIC_KERNELS]
-    shapes = zip(widths, widths[1:6], CRITIC_KERNELS, FACE_STRIDES, paddings, strict=False)
+    paddings = [kernel // 2 for kernel in DISCRIMINATOR_KERNELS]
+    shapes = zip(widths, widths[1:6], DISCRIMINATOR_KERNELS, FACE_STRIDES, paddings, strict=False)
     for a, b, kernel, stride, padding in shapes:
       levels.append(nn.Sequential(Leaky(a, b, kernel, stride, padding), Leaky(b, b, kernel, 1, padding)))
-    left = _left(image_size, CRITIC_KERNELS, paddings)
+    left = _kernel_left(image_size, DISCRIMINATOR_KERNELS, paddings)
     levels.append(nn.Sequential(Leaky(widths[5], widths[6], left), Leaky(widths[6], widths[6], 1)))
     self.face_encoder_blocks = nn.ModuleList(levels)
     self.binary_pred = nn.Sequential(nn.Conv2d(widths[6], 1, 1), nn.Sigmoid())
@@ -148,11 +151,12 @@ class Leaky(nn.Module):
 
 
 class Vgg16(nn.Module):
-  """The convolutions of torchvision's VGG16: images -> the five maps that LPIPS compares."""
+  """The convolutions of torchvision's VGG16: images -> the five feature maps that LPIPS compares."""
 
   def __init__(self, width: float = 1) -> None:
     super().__init__()
-    layers, inputs = [], 3
+    layers: list[nn.Module] = []
+    inputs = 3
     for block in VGG_BLOCKS:
       for full in block:
         outputs = max(1, round(width * full))
@@ -163,7 +167,7 @@ class Vgg16(nn.Module):
 
   def forward(self, x: Tensor) -> list[Tensor]:
     maps = []
-    for layer in self.features[:-1]:
+    for layer in list(self.features)[:-1]:
       if isinstance(layer, nn.MaxPool2d):
         maps.append(x)
       x = layer(x)
@@ -173,6 +177,9 @@ class Vgg16(nn.Module):
 class Lpips(nn.Module):
   """LPIPS 0.1 on VGG16: two batches (n, 3, h, w) of RGB in [-1, 1] -> (n,) (Zhang et al., arXiv 1801.03924)."""
 
+  shift: Tensor
+  scale: Tensor
+
   def __init__(self, width: float = 1) -> None:
     super().__init__()
     self.vgg = Vgg16(width)
@@ -181,16 +188,16 @@ class Lpips(nn.Module):
     self.register_buffer('scale', torch.tensor([0.458, 0.448, 0.450])[:, None, None], persistent=False)
 
   def forward(self, x: Tensor, y: Tensor) -> Tensor:
-    """Only x gets a gradient."""
+    """Returns the distances; only x gets a gradient."""
     with torch.no_grad():
-      of_y = self.vgg((y - self.shift) / self.scale)
-    of_x = self.vgg((x - self.shift) / self.scale)
-    return sum(_distance(*maps) for maps in zip(of_x, of_y, self.linear, strict=True))
+      y_maps = self.vgg((y - self.shift) / self.scale)
+    x_maps = self.vgg((x - self.shift) / self.scale)
+    return reduce(torch.add, (_distance(*maps) for maps in zip(x_maps, y_maps, self.linear, strict=True)))
 
 
 def _distance(x: Tensor, y: Tensor, weight: Tensor) -> Tensor:
-  """The weighted squared distance of features (n, c, h, w) of unit length over channels, averaged over places: (n,)."""
-  # A product and a sum, not a matrix product, which autocast would round to bfloat16.
+  """Weighted squared distance of channel-normalised features (n, c, h, w), averaged over positions: (n,)."""
+  # A product and a sum, as autocast would round a matrix product to bfloat16.
   return ((_unit(x) - _unit(y)).square().mean((2, 3)) * weight).sum(1)
 
 

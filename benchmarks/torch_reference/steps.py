@@ -1,8 +1,8 @@
-"""The training steps: what `lpips_jax.training.generator_step` and `expert_step` do, as PyTorch code would do it.
+"""The training steps of `lpips_jax.training.generator_step` and `expert_step`, as idiomatic PyTorch.
 
-Batches are theirs, as tensors: images (..., h, w, 3) uint8, which are scaled, masked and stacked on the device. A step
-changes the networks, their average and the optimisers' states in place. All is the same but the running variances of
-BatchNorm: PyTorch's are unbiased, Flax's are not.
+Batches are the same, as tensors: images (..., h, w, 3) uint8, which are scaled, masked and stacked on the device. A
+step changes the networks, their average and the optimisers' states in place. Only the running variances of BatchNorm
+differ: PyTorch's are unbiased, Flax's are not.
 """
 
 import itertools
@@ -27,7 +27,7 @@ Step = Callable[[Batch], Metrics]
 
 @dataclass(frozen=True)
 class Networks:
-  """The networks of a generator's step: itself, the frozen expert, LPIPS, and the discriminator if there is one."""
+  """The networks of a generator's step: generator, frozen expert, LPIPS, and the discriminator if there is one."""
 
   generator: Generator
   expert: SyncExpert
@@ -36,26 +36,29 @@ class Networks:
 
 
 def make_generator_step(networks: Networks, average: nn.Module, config: Any, recipe: Recipe) -> Step:
-  """Returns `step(batch) -> metrics`, of which nothing waits for the device.
+  """Returns `step(batch) -> metrics`, which never waits for the device.
 
   Args:
-    networks: on the device; what is frozen is made so here.
+    networks: networks on the device; this freezes the expert and LPIPS.
     average: a copy of the generator, which becomes its moving average.
     config: a config such as configs/lrs2.py's; all losses count from the first step, with neither warm-up nor gate.
     recipe: how to run.
+
+  Raises:
+    ValueError: the config has R1 regularisation or gradient accumulation.
   """
   if config.losses.r1 or config.accumulate > 1:
     raise ValueError('the reference has neither r1 nor accumulation')
   networks.generator.train()
-  networks.expert.eval().requires_grad_(False)  # with running statistics: those of a batch would let it be gamed
+  networks.expert.eval().requires_grad_(False)  # running statistics: a generator could game those of its batch
   networks.lpips.requires_grad_(False)
   generator, discriminator = networks.generator, networks.discriminator
   optimizer = make_optimizer(generator, config.optimizer, recipe)
-  if discriminator:
-    adversary = make_optimizer(discriminator, config.optimizer, recipe)
   weights = config.losses.to_dict()  # plain, so that torch.compile can read it
   objective = recipe.translated(partial(_generator_objective, networks, weights, recipe))
-  discrimination = recipe.translated(partial(_discrimination, discriminator, weights, recipe))
+  if discriminator:
+    adversary = make_optimizer(discriminator, config.optimizer, recipe)
+    discrimination = recipe.translated(partial(_discrimination, discriminator, weights, recipe))
   steps = itertools.count()
 
   def step(batch: Batch) -> Metrics:
@@ -80,7 +83,7 @@ def make_generator_step(networks: Networks, average: nn.Module, config: Any, rec
 def _generator_objective(
   networks: Networks, weights: dict[str, Any], recipe: Recipe, batch: Batch
 ) -> tuple[Metrics, Tensor, Tensor]:
-  """Returns the losses, and the frames that were wanted and generated, (n, 3, h, w) each."""
+  """Returns the losses, the target frames and the generated frames, (n, 3, h, w) each."""
   expert, discriminator = networks.expert, networks.discriminator
   target, reference = (images(batch[name], recipe) for name in ('target', 'reference'))
   with recipe.autocast():
@@ -105,7 +108,8 @@ def _discrimination(
 ) -> Tensor:
   with recipe.autocast():
     logits = discriminator(lower_half_at(torch.cat([target, generated]), discriminator.image_size))
-  return losses.discrimination(*logits.chunk(2), weights['adversarial_kind']).mean()
+  filmed_logits, generated_logits = logits.chunk(2)
+  return losses.discrimination(filmed_logits, generated_logits, weights['adversarial_kind']).mean()
 
 
 def make_expert_step(expert: SyncExpert, average: nn.Module, config: Any, recipe: Recipe) -> Step:
@@ -121,7 +125,7 @@ def make_expert_step(expert: SyncExpert, average: nn.Module, config: Any, recipe
     recipe.begin_step()
     number = next(steps)
     share = min(1, number / max(config.losses.hardness_steps, 1))
-    # A tensor, so that what is compiled stays the same from step to step.
+    # A tensor, so that a compiled step is not compiled again.
     hardness = torch.full((), config.losses.hardness * share, device=recipe.device)
     metrics = objective(batch, hardness)
     metrics['loss'].backward()
@@ -155,9 +159,9 @@ def _expert_objective(
 
 
 def make_optimizer(network: nn.Module, config: Any, recipe: Recipe) -> torch.optim.Optimizer:
-  """Adam with decoupled weight decay of kernels: without any, and not tuned, what Wav2Lip's code has."""
+  """Returns Adam with decoupled weight decay of kernels; without decay and not tuned, it is Wav2Lip's."""
   betas = config.b1, config.b2
-  fused = True if recipe.tuned else None  # None: PyTorch's own choice among the others
+  fused = True if recipe.tuned else None  # None: PyTorch chooses another one
   decayed = [
     {'params': [x for x in network.parameters() if x.ndim > 1], 'weight_decay': config.weight_decay},
     {'params': [x for x in network.parameters() if x.ndim <= 1], 'weight_decay': 0.0},
@@ -166,7 +170,7 @@ def make_optimizer(network: nn.Module, config: Any, recipe: Recipe) -> torch.opt
 
 
 def learning_rate(config: Any, step: int) -> float:
-  """Linear warm-up, then constant: `lpips_jax.training.optimizer.learning_rate` without its cosine and scaling."""
+  """Linear warm-up, then constant: `lpips_jax.training.optimizer.learning_rate` without cosine decay and scaling."""
   return config.learning_rate * min(step / max(config.warmup_steps, 1), 1)
 
 
@@ -196,7 +200,7 @@ def lower_half(frames: Tensor) -> Tensor:
 
 
 def lower_half_at(frames: Tensor, size: int) -> Tensor:
-  """The lower half at the resolution a network wants, antialiased: (n, c, h, w) -> (n, c, size // 2, size)."""
+  """The lower half, resized with antialiasing: (n, c, h, w) -> (n, c, size // 2, size)."""
   half, wanted = lower_half(frames), (size // 2, size)
   if half.shape[2:] == wanted:
     return half
@@ -204,7 +208,7 @@ def lower_half_at(frames: Tensor, size: int) -> Tensor:
 
 
 def windows(frames: Tensor, count: int) -> Tensor:
-  """Stacks frames that follow each other along the channels: (b count, c, h, w) -> (b, count c, h, w)."""
+  """Concatenates consecutive frames along the channels: (b count, c, h, w) -> (b, count c, h, w)."""
   return frames.unflatten(0, (-1, count)).flatten(1, 2)
 
 
@@ -220,7 +224,7 @@ def _ranking(logits: Tensor, clip: Tensor, start: Tensor, minimum_offset: int) -
 
 
 def _descend(network: nn.Module, optimizer: torch.optim.Optimizer, step: int, config: Any) -> Tensor:
-  """One step down the gradients, which are then gone; returns their norm before they were clipped."""
+  """Applies and clears the gradients; returns their norm before clipping."""
   norm = nn.utils.clip_grad_norm_(network.parameters(), config.optimizer.clip_norm)
   for group in optimizer.param_groups:
     group['lr'] = learning_rate(config.optimizer, step)

@@ -1,8 +1,8 @@
-"""Our variables into the modules, by name."""
+"""Conversion of our variables into PyTorch modules, by name."""
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -11,24 +11,25 @@ from torch import nn
 from benchmarks.torch_reference.networks import Generator
 from benchmarks.torch_reference.released import Block, Discriminator, Lpips
 
+Network = TypeVar('Network', bound=nn.Module)
 Tree = Mapping[str, Any]
 NORM = {'scale': 'weight', 'bias': 'bias', 'mean': 'running_mean', 'var': 'running_var'}
-LEVELS = {'stem': -1, 'collapse': 98, 'head': 99}  # of an encoder's blocks that have no number
+UNNUMBERED = {'stem': -1, 'collapse': 98, 'head': 99}  # where an encoder's blocks without a number come
 
 
 @torch.no_grad()
-def load(module: nn.Module, variables: Tree) -> nn.Module:
-  """Fills a module with the arrays of one of ours, and returns it; biases before BatchNorm are taken away, as in ours.
+def load(module: Network, variables: Tree) -> Network:
+  """Fills a module with our arrays, and returns it without the biases before BatchNorm, which ours do not have.
 
   Args:
-    module: of `networks` or `released`.
-    variables: `params` and, if there are any, `batch_stats`, nested dicts of arrays. Of LPIPS, what
-      `perceptual.load_weights` returns.
+    module: a module of `networks` or `released`.
+    variables: `params` and, if there are any, `batch_stats`: nested dicts of arrays. For LPIPS, the result of
+      `perceptual.load_weights`.
 
   Raises:
     ValueError: shapes differ, or parameters are left over on either side.
   """
-  filled = set()
+  filled: set[int] = set()
   if isinstance(module, Lpips):
     _fill_lpips(module, variables, filled)
   else:
@@ -42,7 +43,7 @@ def load(module: nn.Module, variables: Tree) -> nn.Module:
 
 def _fill(module: nn.Module, tree: Tree, filled: set[int]) -> None:
   if isinstance(module, Block):
-    module.conv_block[0].bias = None
+    module.conv_block[0].register_parameter('bias', None)
   for name, value in tree.items():
     if isinstance(value, Mapping):
       _fill(_child(module, name, tree), value, filled)
@@ -59,7 +60,7 @@ def _fill_lpips(lpips: Lpips, weights: Tree, filled: set[int]) -> None:
 
 
 def _child(module: nn.Module, name: str, tree: Tree) -> nn.Module:
-  """The submodule that has what ours has under that name."""
+  """The submodule that corresponds to our submodule of that name."""
   if isinstance(module, Block):
     return module.conv_block[{'conv': 0, 'norm': 1}[name]]
   if isinstance(module, nn.Sequential):
@@ -80,19 +81,19 @@ def _child(module: nn.Module, name: str, tree: Tree) -> nn.Module:
 
 
 def _place(name: str) -> tuple[int, ...]:
-  """What sorts an encoder's blocks by their order: stem, down_0, residual_0_0, ..., down_1, ..., collapse, head."""
-  return (LEVELS[name],) if name in LEVELS else tuple(map(int, re.findall(r'\d+', name)))
+  """Sort key of an encoder's blocks: stem, down_0, residual_0_0, ..., down_1, ..., collapse, head."""
+  return (UNNUMBERED[name],) if name in UNNUMBERED else tuple(map(int, re.findall(r'\d+', name)))
 
 
-def _tensor(module: nn.Module, name: str, value: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
-  """The tensor that a variable of a layer goes into, and in which order its numbers go there."""
+def _tensor(module: Any, name: str, value: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
+  """The tensor that receives a variable of a layer, and the variable's value in the tensor's layout."""
   if isinstance(module, nn.BatchNorm2d):
     return getattr(module, NORM[name]), value
   if name != 'kernel':
     return getattr(module, name), value
   if isinstance(module, nn.ConvTranspose2d):
-    return module.weight, value[::-1, ::-1].transpose(2, 3, 0, 1)  # (h, w, in, out) turned -> (in, out, h, w)
-  if isinstance(module, nn.Conv2d) and value.ndim == 2:  # what is a dense layer in ours
+    return module.weight, value[::-1, ::-1].transpose(2, 3, 0, 1)  # (h, w, in, out) flipped -> (in, out, h, w)
+  if isinstance(module, nn.Conv2d) and value.ndim == 2:  # ours is a dense layer
     value = value[None, None]
   return module.weight, value.T if value.ndim == 2 else value.transpose(3, 2, 0, 1)
 

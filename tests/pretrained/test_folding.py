@@ -1,13 +1,14 @@
 """BatchNorm folded into the layers before it changes nothing but the arithmetic, or is refused."""
 
+from pathlib import Path
+
 import flax.linen as nn
 import jax
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
+from runs import tiny_config
 
-from benchmarks import commands
-from configs import quickstart
 from lpips_jax import models
 from lpips_jax.core.errors import UserError
 from lpips_jax.layers.normalisation import BatchNorm
@@ -19,8 +20,7 @@ SIZES = {'wav2lip': 96, 'syncnet': 224, 'inception': 299, 'discriminator': 96}  
 
 
 def tiny(task, **changes):
-  config = quickstart.get_config(task)
-  config.update_from_flattened_dict(commands.TINY[task])
+  config = tiny_config(task, Path('nowhere'))
   config.model.update(changes)
   return models.build(config.model), models.example_inputs(config.model)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from benchmarks import commands
+from benchmarks.tiny import TINY_OVERRIDES
 from configs import quickstart
 
 ROOT = Path(__file__).parents[2]
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 def tiny_config(task: str, directory: Path) -> ConfigDict:
   """The quickstart config, shrunk until two steps of it are a matter of seconds."""
   config = quickstart.get_config(task)
-  config.update_from_flattened_dict(commands.TINY[task])
+  config.update_from_flattened_dict(TINY_OVERRIDES[task])
   config.data.update(data_dir=str(directory / 'data'), batch_size=2)
   if task == 'generator':
     config.sync_expert = str(directory / 'sync_expert' / 'checkpoint')

@@ -1,6 +1,6 @@
-"""Two processes of two devices take the steps of one device; benchmarks/devices.py compares more, for longer."""
+"""Two processes of two devices take the steps of one device; benchmarks/quality/devices.py compares more."""
 
-from benchmarks import devices
+from benchmarks.quality import devices
 
 
 def test_gradients_and_losses_are_those_of_one_device(directory, monkeypatch):

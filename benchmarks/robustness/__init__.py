@@ -1,0 +1,1 @@
+"""Behaviour under damaged files, faulty code and long runs."""

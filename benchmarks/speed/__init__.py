@@ -1,0 +1,1 @@
+"""Speed and memory, measured beside PyTorch or the straightforward way within one run."""
