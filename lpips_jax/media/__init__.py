@@ -1,1 +1,1 @@
-"""Sound, video and faces: everything that touches files or pixels, and no JAX."""
+"""Files to arrays and back: containers, frames, sound tracks and pictures, through FFmpeg and without JAX."""

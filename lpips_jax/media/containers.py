@@ -1,31 +1,46 @@
-"""Opening media files: one place that says, in one line, what is wrong with a path."""
+"""Opening media files and reading their packets; a path that cannot be read is reported in one line."""
 
 import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, overload
 
 import av
 from absl import logging
 
 from lpips_jax.core.errors import UserError
+from lpips_jax.core.files import PathLike
 
-# Kinds of files that name others, which would be read, or run, in their place, so that whoever hands in a file would be
-# shown another one. FFmpeg knows them by what is in them: a playlist may be called face.mp4.
-NAMING_OTHERS = 'avisynth', 'concat', 'dash', 'hls', 'imf', 'mlv', 'rtp', 'rtsp', 'sap', 'sdp', 'vapoursynth', 'vobsub'
+# FFmpeg's formats of files that name others. Those would be read, or run, in their place, so that a file handed in by a
+# stranger could show another one. FFmpeg recognises them by their content: a playlist may be called face.mp4.
+REFERRING_FORMATS = (
+  'avisynth',
+  'concat',
+  'dash',
+  'hls',
+  'imf',
+  'mlv',
+  'rtp',
+  'rtsp',
+  'sap',
+  'sdp',
+  'vapoursynth',
+  'vobsub',
+)
 
 
-def open_media(path: str | os.PathLike[str]) -> av.container.InputContainer:
+def open_media(path: PathLike) -> av.container.InputContainer:
   """Opens any file that FFmpeg can read.
 
   Args:
-    path: a file on disk, of whatever name.
+    path: a file on disk, of any name.
 
   Returns:
     The open container; close it, or use it as a context manager.
 
   Raises:
-    UserError: the file is missing, empty, a directory, not permitted, no media file, or one that names others.
+    UserError: the file is missing, empty, a directory, not readable, no media file, or one that names others.
   """
   path = Path(path)
   if not path.exists():
@@ -39,7 +54,7 @@ def open_media(path: str | os.PathLike[str]) -> av.container.InputContainer:
   try:
     # `file:` keeps names such as `a:b.mp4` from being read as a protocol.
     return av.open(f'file:{path}', options=_options())
-  except av.ArgumentError as error:  # what FFmpeg says of a kind that may not be read
+  except av.ArgumentError as error:  # raised for formats that are not on the whitelist
     raise UserError(
       f'{path} is a playlist, or of another kind that names other files, or damaged: give the film, picture or sound'
     ) from error
@@ -47,17 +62,29 @@ def open_media(path: str | os.PathLike[str]) -> av.container.InputContainer:
     raise UserError(f'{path} is not a media file that can be read, or is cut short: {reason(error)}') from error
 
 
+@overload
 def decode(
-  container: av.container.InputContainer, stream: av.stream.Stream, decoder: av.CodecContext | None = None
-) -> Iterator[av.frame.Frame]:
-  """Yields the frames of one stream in the order of their showing.
+  container: av.container.InputContainer,
+  stream: av.video.stream.VideoStream,
+  decoder: av.VideoCodecContext | None = None,
+) -> Iterator[av.VideoFrame]: ...
 
-  Damaged packets are left out and a file that is cut short ends where it is cut: what can be shown is shown.
+
+@overload
+def decode(container: av.container.InputContainer, stream: av.audio.stream.AudioStream) -> Iterator[av.AudioFrame]: ...
+
+
+def decode(
+  container: av.container.InputContainer, stream: Any, decoder: av.VideoCodecContext | None = None
+) -> Iterator[Any]:
+  """Yields the frames of one stream in the order in which they are shown.
+
+  Damaged packets are left out, and a file that is cut short ends where it is cut: all that can be decoded is.
 
   Args:
-    container: an open container, wherever it was last sought to.
+    container: an open container, which may have been sought in.
     stream: one of its streams.
-    decoder: what decodes it, if not what FFmpeg chooses.
+    decoder: decodes the stream in place of the decoder that FFmpeg chooses.
   """
   for packet in packets(container, stream):
     try:
@@ -70,7 +97,7 @@ def decode(
 
 
 def packets(container: av.container.InputContainer, stream: av.stream.Stream) -> Iterator[av.Packet]:
-  """Yields the packets of one stream, those that can be read, and an empty one at the end."""
+  """Yields the readable packets of one stream, and an empty one at the end."""
   coming = container.demux(stream)
   while True:
     try:
@@ -85,18 +112,18 @@ def packets(container: av.container.InputContainer, stream: av.stream.Stream) ->
 
 
 @functools.cache
-def say_once(text: str) -> None:
-  """Warns, in a line, of what is done to a file, however often it is read."""
+def warn_once(text: str) -> None:
+  """Logs a warning about a file, once however often the file is read."""
   logging.warning('%s', text)
 
 
 @functools.cache
 def _options() -> dict[str, str]:
-  """Files alone are read, and those of a kind that names no others; `%d` in a name is no pattern."""
-  kinds = sorted(av.formats_available.difference(NAMING_OTHERS))
-  return {'pattern_type': 'none', 'protocol_whitelist': 'file', 'format_whitelist': ','.join(kinds)}
+  """Options under which only files are read, of formats that name no others, and `%d` in a name is no pattern."""
+  formats = sorted(av.formats_available.difference(REFERRING_FORMATS))
+  return {'pattern_type': 'none', 'protocol_whitelist': 'file', 'format_whitelist': ','.join(formats)}
 
 
 def reason(error: BaseException) -> str:
-  """Returns what FFmpeg says of an error, without numbers and file names."""
+  """Returns FFmpeg's text for an error, without numbers and file names."""
   return (getattr(error, 'strerror', None) or str(error)).rstrip('. ')

@@ -1,22 +1,22 @@
-"""How a picture lies: the one place that knows which of the eight ways a frame has to be turned or mirrored."""
+"""Orientation: which of the eight ways a picture has to be turned or mirrored to be upright, and doing it."""
 
 import functools
 import itertools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import av
 import cv2
 import numpy as np
 
-from lpips_jax.media.ffmpeg import chain
+from lpips_jax.media.ffmpeg import filtered
 
-# PyAV reads no side data at all of a frame that has a kind which it has no name for, such as EXIF, or the views of
-# spatial videos. FFmpeg numbers these from here on.
-UNNAMED = range(28, 48)
+# Where a frame has side data of a kind without a name in PyAV, such as EXIF, or the views of spatial videos, PyAV reads
+# none of it. FFmpeg numbers these kinds from here on.
+UNNAMED_SIDE_DATA = range(28, 48)
 
 
 class Orientation(NamedTuple):
-  """What brings a picture upright, in this order.
+  """The steps that bring a picture upright, in this order.
 
   Attributes:
     transposed: rows become columns.
@@ -34,13 +34,11 @@ ALL = tuple(Orientation(*way) for way in itertools.product((False, True), repeat
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
-  """Returns how a decoded frame is to be shown, by its display matrix; FFmpeg makes one of EXIF's number, too."""
+  """Returns the orientation of a decoded frame, from its display matrix; FFmpeg makes one of EXIF's number, too."""
   try:
-    matrix = frame.side_data.get('DISPLAYMATRIX')
+    matrix = _display_matrix(frame)
   except ValueError:
-    graph = chain(frame, *(('sidedata', f'mode=delete:type={kind}') for kind in UNNAMED))
-    graph.push(frame)
-    matrix = graph.pull().side_data.get('DISPLAYMATRIX')
+    matrix = _display_matrix(filtered(frame, *(('sidedata', f'mode=delete:type={n}') for n in UNNAMED_SIDE_DATA)))
   if matrix is None:
     return UPRIGHT
   a, b, _, c, d, *_ = np.frombuffer(matrix, np.int32).tolist()  # x, y is shown at a x + c y, b x + d y
@@ -49,26 +47,32 @@ def orientation_of(frame: av.VideoFrame) -> Orientation:
 
 @functools.lru_cache
 def nearest(matrix: tuple[tuple[float, float], tuple[float, float]]) -> Orientation:
-  """Returns the orientation that comes nearest to a matrix, which may also scale, shear or turn a little."""
+  """Returns the orientation nearest to a matrix, which may also scale, shear or turn a little."""
   return max(ALL, key=lambda orientation: float((np.array(matrix) * matrix_of(orientation)).sum()))
 
 
 def matrix_of(orientation: Orientation) -> np.ndarray:
-  """Returns what takes directions (x, y), y down, of a stored picture into those of the one that is shown, (2, 2)."""
+  """Returns the matrix, (2, 2), from directions (x, y), y down, in the stored picture to those in the shown one."""
   signs = [-1.0 if reversed_ else 1.0 for reversed_ in orientation[1:]]
   return np.diag(signs) @ (np.eye(2)[::-1] if orientation.transposed else np.eye(2))
 
 
 def upright(picture: np.ndarray, orientation: Orientation) -> np.ndarray:
-  """Returns a picture, (H, W) or (H, W, 3), as it is to be shown; the same array where nothing is to be done."""
+  """Returns a picture, (H, W) or (H, W, 3), as it is to be shown; the same array if it is upright already."""
   if orientation.transposed:
     picture = cv2.transpose(np.ascontiguousarray(picture))
   if orientation.mirrored or orientation.flipped:
-    way = -1 if orientation.mirrored and orientation.flipped else int(orientation.mirrored)
-    picture = cv2.flip(np.ascontiguousarray(picture), way)
+    axis = -1 if orientation.mirrored and orientation.flipped else int(orientation.mirrored)  # OpenCV's code
+    picture = cv2.flip(np.ascontiguousarray(picture), axis)
   return picture
 
 
 def swapped(width: int, height: int, orientation: Orientation) -> tuple[int, int]:
   """Returns width and height of a shown picture from those of the stored one, or the other way round."""
   return (height, width) if orientation.transposed else (width, height)
+
+
+def _display_matrix(frame: av.VideoFrame) -> memoryview | None:
+  """Returns the 3 x 3 int32 of a frame; raises ValueError if PyAV has no name for some side data of it."""
+  matrix: Any = frame.side_data.get('DISPLAYMATRIX')  # PyAV's stubs know of motion vectors alone
+  return None if matrix is None else memoryview(matrix)

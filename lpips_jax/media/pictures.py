@@ -1,4 +1,4 @@
-"""Pictures for people: grids of crops, written as PNG."""
+"""PNG files, and grids of crops for people to look at."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from lpips_jax.core.files import write_whole
 
 def grid(rows: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:
   """Lays rows of images out on white: each row (n, h, w, 3) float in [0, 1] or uint8 -> (H, W, 3) uint8."""
-  rows = [to_bytes(row) for row in rows]
+  rows = [to_uint8(row) for row in rows]
   n, height, width, _ = rows[0].shape
   canvas = np.full((len(rows) * (height + gap) + gap, n * (width + gap) + gap, 3), 255, np.uint8)
   for i, row in enumerate(rows):
@@ -28,7 +28,7 @@ def write_png(path: Path, image: np.ndarray) -> None:
   write_whole(path, encoded.tobytes())
 
 
-def to_bytes(images: np.ndarray) -> np.ndarray:
-  """Float in [0, 1], whatever lies outside cut off -> uint8; uint8 stays as it is."""
+def to_uint8(images: np.ndarray) -> np.ndarray:
+  """Returns images as uint8: floats are clipped to [0, 1] and scaled, uint8 stays as it is."""
   images = np.asarray(images)
   return images if images.dtype == np.uint8 else np.round(255 * np.clip(images, 0, 1)).astype(np.uint8)

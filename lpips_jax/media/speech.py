@@ -1,9 +1,8 @@
-"""Speech out of any file that has a sound track, and into a WAV file."""
+"""Reading speech from any file that has a sound track, and writing it as WAV."""
 
 import io
 import itertools
 import math
-import os
 import wave
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
@@ -13,52 +12,57 @@ from typing import NamedTuple
 import av
 import numpy as np
 
-from lpips_jax.audio.chunks import ChunkedSound, shifted, whole
+from lpips_jax.audio.chunks import ChunkedArray, shifted, whole
 from lpips_jax.audio.downmix import Downmixer
-from lpips_jax.audio.mel import SAMPLE_RATE
+from lpips_jax.core.constants import SAMPLE_RATE
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.files import write_whole
+from lpips_jax.core.files import PathLike, write_whole
 from lpips_jax.media.containers import decode, open_media
+from lpips_jax.media.ffmpeg import time_of
 from lpips_jax.media.video_reader import picture_start
 
-MOST_CHANNELS = 7  # FFmpeg's resampler crashes on more
-LOUDEST = 1000.0  # times full scale, from which samples are in some other unit
-EXACT_CONTAINERS = ('mov,mp4,m4a,3gp,3g2,mj2',)  # that know how long they are; others guess, or end by themselves
-LONGEST_PADDING = 2048  # samples by which a decoder may overrun the end: a block of AAC at 8 kHz
-SHORTEST_HOLE, LONGEST_HOLE = Fraction(1, 50), Fraction(60)  # seconds; longer ones are mistakes of the clock
-LONGEST_DELAY = 600  # seconds between the starts of sound and picture; more is a mistake of the clock
+MAX_CHANNELS = 7  # FFmpeg's resampler crashes on more
+MAX_PEAK = 1000.0  # times full scale: louder samples are in some other unit
+EXACT_CONTAINERS = ('mov,mp4,m4a,3gp,3g2,mj2',)  # these know their length; others guess it, or just end
+MAX_PADDING = 2048  # samples by which a decoder may overrun the end: a block of AAC at 8 kHz
+MIN_GAP, MAX_GAP = Fraction(1, 50), Fraction(60)  # seconds of missing sound; longer gaps are mistakes of the clock
+MAX_DELAY = 600  # seconds between the starts of sound and picture; more is a mistake of the clock
 
 
-def load_speech(path: str | os.PathLike[str]) -> np.ndarray:
-  """Reads the first sound track of a sound or video file as the networks hear it.
+def load_speech(path: PathLike) -> np.ndarray:
+  """Reads the first sound track of a sound or video file, as the networks hear it.
 
   Args:
     path: a file of any container and codec that FFmpeg knows.
 
   Returns:
-    (S,) float32 in about [-1, 1], one channel, at 16 kHz, S >= 1, from the first sample of the track on. Where sound
-    is missing on the way, such as in a damaged file, there is silence of the same length. Of several channels it is the
-    mean, or, where that would cancel them, the loudest: see `audio.downmix`.
+    (S,) float32 in about [-1, 1], one channel, at 16 kHz, S >= 1, from the first sample of the track on. Missing
+    sound, such as in a damaged file, is replaced by silence of the same length. Several channels become their mean, or,
+    where that would cancel them, the loudest one: see `audio.downmix`.
 
   Raises:
-    UserError: the file cannot be read, has no sound track, no samples in it, or some that are not finite or far beyond
+    UserError: the file cannot be read, or has no sound track, no samples, or samples that are not finite or far beyond
       full scale.
   """
   return load_timed_speech(path)[1]
 
 
-def load_timed_speech(path: str | os.PathLike[str]) -> tuple[Fraction, np.ndarray]:
-  """Like `load_speech`, after the time of the first sample, in seconds of the file's clock, as pictures have them."""
+def load_timed_speech(path: PathLike) -> tuple[Fraction, np.ndarray]:
+  """Reads speech after the time of its first sample, in seconds of the clock that the file's pictures have, too."""
   start, speech = open_speech(path)
   return start, whole(speech)
 
 
-def open_speech(path: str | os.PathLike[str], longest: float = math.inf) -> tuple[Fraction, ChunkedSound]:
-  """Like `load_timed_speech`, but the samples are read from the file as they are wanted: see `audio.chunks`.
+def open_speech(path: PathLike, max_minutes: float = math.inf) -> tuple[Fraction, ChunkedArray]:
+  """Opens the speech that `load_timed_speech` returns; samples are read from the file when they are sliced.
+
+  Args:
+    path: a file of any container and codec that FFmpeg knows.
+    max_minutes: the longest speech that is accepted; no more of it is read.
 
   Raises:
-    UserError: as `load_speech`; or it is longer than `longest` seconds, of which no more are then read. Whoever reads
-      the samples gets one, too, where the file has changed meanwhile.
+    UserError: as for `load_speech`; or the speech is longer than `max_minutes`. Slicing the samples raises one, too, if
+      the file has changed meanwhile.
   """
   with open_media(path) as container:
     if not container.streams.audio:
@@ -66,29 +70,33 @@ def open_speech(path: str | os.PathLike[str], longest: float = math.inf) -> tupl
     if container.streams.audio[0].codec_context is None:
       raise UserError(f'{path} has a sound track whose codec is not known')
     channels = container.streams.audio[0].codec_context.channels
-    if channels > MOST_CHANNELS:
-      raise UserError(f'{path} has {channels} channels of sound: mix them down to {MOST_CHANNELS} or fewer')
-    heard = _first_hearing(container, path, longest)
-    known = _length(container)
-  length = known if known and 0 < heard.samples - known <= LONGEST_PADDING else heard.samples
-  return heard.start, ChunkedSound(lambda: _read(path, heard.mixer.weights(), length), length)
+    if channels > MAX_CHANNELS:
+      raise UserError(f'{path} has {channels} channels of sound: mix them down to {MAX_CHANNELS} or fewer')
+    heard = _listen(container, path, max_minutes)
+    known = _known_length(container)
+  length = known if known and 0 < heard.samples - known <= MAX_PADDING else heard.samples
+  return heard.start, ChunkedArray(lambda: _read(path, heard.mixer.weights(), length), length)
 
 
-def load_driving_speech(path: str | os.PathLike[str], longest: float = math.inf) -> tuple[Fraction, ChunkedSound]:
-  """Like `open_speech`, as it is heard from the first frame of a video on that is to speak it.
+def load_driving_speech(path: PathLike, max_minutes: float = math.inf) -> tuple[Fraction, ChunkedArray]:
+  """Opens speech for a dub: it starts with the first frame of the video that is to speak it.
+
+  Args:
+    path: a file of any container and codec that FFmpeg knows.
+    max_minutes: the longest speech that is accepted.
 
   Returns:
-    How many seconds after that frame the track starts, which is what lies between sound and picture of its own file, 0
-    where that has no moving picture; and the samples, after silence if the sound is late, without what comes too early.
+    The seconds from that frame to the start of the track, which are those between picture and sound of its own file, 0
+    if that has no moving picture; and the samples, after silence if the sound is late, cut if it comes too early.
 
   Raises:
-    UserError: as `open_speech`; or all of the sound comes before the picture.
+    UserError: as for `open_speech`; or all of the sound comes before the picture.
   """
-  start, speech = open_speech(path, longest)
+  start, speech = open_speech(path, max_minutes)
   with open_media(path) as container:
     picture = picture_start(container)
   delay = Fraction(0) if picture is None else start - picture
-  if abs(delay) > LONGEST_DELAY:
+  if abs(delay) > MAX_DELAY:
     raise UserError(f'the sound and the picture of {path} start {abs(float(delay)):.0f} s apart')
   shift = round(delay * SAMPLE_RATE)
   if -shift >= len(speech):
@@ -105,41 +113,49 @@ def write_speech(path: Path, audio: np.ndarray) -> None:
   write_whole(path, content.getvalue())
 
 
-def _length(container: av.container.InputContainer) -> int:
-  """Returns how many samples the container knows that there are, 0 if it does not: AAC comes in blocks of 1024."""
+def _known_length(container: av.container.InputContainer) -> int:
+  """Returns the number of samples by the container's own account, 0 if it has none: AAC comes in blocks of 1024."""
   stream = container.streams.audio[0]
-  known = container.format.name in EXACT_CONTAINERS and stream.duration is not None
-  return round(stream.duration * stream.time_base * SAMPLE_RATE) if known else 0
+  if container.format.name not in EXACT_CONTAINERS or stream.duration is None or stream.time_base is None:
+    return 0
+  return round(stream.duration * stream.time_base * SAMPLE_RATE)
 
 
 class _Heard(NamedTuple):
-  """What a first reading tells: when the track starts, in seconds, how long it is, and what of it is heard."""
+  """A track after a first reading.
+
+  Attributes:
+    start: in seconds of the file's clock.
+    samples: their number.
+    mixer: has heard them, and knows how channels are mixed.
+  """
 
   start: Fraction
   samples: int
   mixer: Downmixer
 
 
-def _first_hearing(container: av.container.InputContainer, path: str | os.PathLike[str], longest: float) -> _Heard:
+def _listen(container: av.container.InputContainer, path: PathLike, max_minutes: float) -> _Heard:
+  """Reads a track once, and raises UserError if there is something wrong with it."""
   start, samples, mixer = Fraction(0), 0, Downmixer()
   for time, piece, layout in _resampled(container):
     start = time if samples == 0 else start
     samples += piece.shape[1]
     mixer.hear(piece, layout)
-    if samples > longest * SAMPLE_RATE:
-      raise UserError(f'{path} is longer than {longest / 60:g} minutes: cut it, or raise --max_minutes')
+    if samples > 60 * max_minutes * SAMPLE_RATE:
+      raise UserError(f'{path} is longer than {max_minutes:g} minutes: cut it, or raise max_minutes', 'max_minutes')
     peak = np.abs(piece).max(initial=0)
     if not np.isfinite(peak):
       raise UserError(f'{path} has samples that are not finite numbers')
-    if peak > LOUDEST:
+    if peak > MAX_PEAK:
       raise UserError(f'{path} has samples of {peak:.3g} times full scale: scale them to [-1, 1]')
   if samples == 0:
     raise UserError(f'{path} has a sound track without samples')
   return _Heard(start, samples, mixer)
 
 
-def _read(path: str | os.PathLike[str], weights: np.ndarray, length: int) -> Iterator[np.ndarray]:
-  """Yields the samples that are heard, so many of them, in pieces."""
+def _read(path: PathLike, weights: np.ndarray, length: int) -> Iterator[np.ndarray]:
+  """Yields `length` samples of the mixed channels, in pieces."""
   left = length
   with open_media(path) as container:
     for _, piece, _ in _resampled(container):
@@ -155,23 +171,24 @@ def _read(path: str | os.PathLike[str], weights: np.ndarray, length: int) -> Ite
 
 
 def _resampled(container: av.container.InputContainer) -> Iterator[tuple[Fraction, np.ndarray, Sequence[str]]]:
-  """Yields the track in pieces, (channels, n) float32 at 16 kHz, after its start, in seconds, and with its channels."""
-  frames = _without_holes(decode(container, container.streams.audio[0]))
+  """Yields the track in pieces: its start in seconds, (channels, n) float32 at 16 kHz, and FFmpeg's channel names."""
+  frames = _without_gaps(decode(container, container.streams.audio[0]))
   first = next(frames, None)
   if first is None:
     return
-  start = Fraction(0) if first.pts is None else first.pts * first.time_base
+  start = time_of(first) or Fraction(0)
   names = [channel.name for channel in first.layout.channels]
   for piece in resampled(itertools.chain([first], frames), first.layout, SAMPLE_RATE):
     yield start, piece.to_ndarray(), names
 
 
 def resampled(frames: Iterable[av.AudioFrame], layout: av.AudioLayout, rate: int) -> Iterator[av.AudioFrame]:
-  """Yields a track as planar floats of one layout and rate, without times, whatever it changes to on the way."""
-  resampler, setup = None, None
+  """Yields a track as planar floats of one layout and rate, without times, even if it changes both on the way."""
+  resampler: av.AudioResampler | None = None
+  setup = None
   for frame in frames:
     found = frame.format.name, frame.layout.name, frame.sample_rate
-    if found != setup:
+    if resampler is None or found != setup:
       yield from () if resampler is None else resampler.resample(None)
       resampler, setup = av.AudioResampler(format='fltp', layout=layout, rate=rate), found
     frame.pts = None  # the resampler then counts samples, and has no times to be confused by
@@ -179,13 +196,13 @@ def resampled(frames: Iterable[av.AudioFrame], layout: av.AudioLayout, rate: int
   yield from () if resampler is None else resampler.resample(None)
 
 
-def _without_holes(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
-  """Yields the frames with silence wherever, by their times, some are missing."""
-  expected = None  # seconds: when the next frame should begin
+def _without_gaps(frames: Iterable[av.AudioFrame]) -> Iterator[av.AudioFrame]:
+  """Yields the frames, and silence where their times show that some are missing."""
+  expected: Fraction | None = None  # seconds: when the next frame should begin
   for frame in frames:
-    if frame.pts is not None:
-      time = frame.pts * frame.time_base
-      if expected is not None and SHORTEST_HOLE <= time - expected <= LONGEST_HOLE:
+    time = time_of(frame)
+    if time is not None:
+      if expected is not None and MIN_GAP <= time - expected <= MAX_GAP:
         yield _silence(frame, round((time - expected) * frame.sample_rate))
       expected = time
     if expected is not None:

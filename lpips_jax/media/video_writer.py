@@ -1,12 +1,12 @@
-"""Writing a video: frames as they come, with a sound track, complete or not at all."""
+"""Writing videos: frames as they come, with a sound track; a file appears once it is complete."""
 
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, cast
 
 import av
 import numpy as np
@@ -15,7 +15,7 @@ from av.video.reformatter import ColorRange
 
 from lpips_jax.core.constants import FRAME_RATE
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.files import check_replaceable, written_whole
+from lpips_jax.core.files import PathLike, check_replaceable, written_whole
 from lpips_jax.media.containers import open_media, reason
 from lpips_jax.media.soundtrack import SoundTrack
 from lpips_jax.media.speech import write_speech
@@ -26,19 +26,19 @@ CONTAINERS = {'.mp4': 'mp4', '.m4v': 'mp4', '.mov': 'mov', '.mkv': 'matroska', '
 
 
 class Encoder(NamedTuple):
-  """How FFmpeg encodes a codec.
+  """An encoder of FFmpeg and its options.
 
   Attributes:
     name: FFmpeg's.
     options: of the encoder.
-    quality: which of them is constant quality.
-    worst: its largest value.
+    quality: name of its option for constant quality.
+    max_crf: the largest value of that, which is the worst quality.
   """
 
   name: str
   options: dict[str, str]
   quality: str
-  worst: int
+  max_crf: int
 
 
 # h264: measured on the first 60 frames of six clips of real faces against their decoded source, the worst frame keeps
@@ -60,18 +60,22 @@ CODECS = {
 _AT_ANY_TIME = {'avoid_negative_ts': 'disabled'}
 _INDEX_FIRST = {'movflags': '+faststart'}
 MUXING = {'mp4': _INDEX_FIRST, 'mov': _INDEX_FIRST, 'matroska': _AT_ANY_TIME, 'webm': _AT_ANY_TIME}
-CODEC_OF_WEBM = 'vp9'
-CODEC_OF_10_BITS = 'hevc'  # which players take: hardly any takes h264 of 10 bits
-IN_WEBM = 'vp9', 'av1', 'av1_nvenc'
+WEBM_CODEC = 'vp9'
+TEN_BIT_CODEC = 'hevc'  # players can show it; hardly any can show h264 of 10 bits
+WEBM_CODECS = 'vp9', 'av1', 'av1_nvenc'
 
-Write = Callable[..., None]
+
+class Write(Protocol):
+  """Writes a frame, `Planes` or (h, w, 3) uint8 RGB, at a time in seconds; by default a frame after the last."""
+
+  def __call__(self, picture: Planes | np.ndarray, time: Fraction | None = None) -> None: ...
 
 
 @contextlib.contextmanager
 def write_video(
-  path: str | os.PathLike[str],
+  path: PathLike,
   info: VideoInfo,
-  sound: str | os.PathLike[str] | None = None,
+  sound: PathLike | None = None,
   whole_sound: bool = True,
   delay: Fraction = Fraction(0),
   codec: str | None = None,
@@ -85,17 +89,16 @@ def write_video(
   Args:
     path: where to write, ending in one of `CONTAINERS`.
     info: size, frame rate or tick, and colours, as `probe` gives them.
-    sound: a file whose first sound track goes into the video: as it is where the container can hold it, else encoded
-      anew at its own sample rate. If it is the shorter, it ends before the last frame.
+    sound: a file whose first sound track goes into the video: copied where the container can hold it, else encoded
+      again at its own sample rate. If it is shorter than the video, it ends before the last frame.
     whole_sound: whether it may go on after the last frame.
-    delay: seconds after the first frame at which the sound starts; what comes before the first frame is not heard.
-    codec: one of `CODECS`; by default h264, hevc for samples of 10 bits, and vp9 in a .webm. A codec that has no more
-      than 8 bits here gets 8, and a warning says so.
-    crf: constant quality: less is better and larger. Each codec has a scale, and a default, of its own.
+    delay: seconds from the first frame to the start of the sound; sound before the first frame is cut.
+    codec: one of `CODECS`; by default h264, hevc for samples of 10 bits, and vp9 in a .webm. Where a codec has no more
+      than 8 bits here, samples of 10 bits are reduced with a warning.
+    crf: constant quality: less is better and larger. Each codec has its own scale and default.
 
   Yields:
-    A function that writes one frame, `Planes` or (height, width, 3) uint8 RGB, at a time in seconds; by default a frame
-    after the last.
+    A function that writes one frame; see `Write`.
 
   Raises:
     UserError: the file cannot be written, or the sound cannot be read.
@@ -103,9 +106,9 @@ def write_video(
   path = Path(path)
   check_output(path, codec, crf)
   container = CONTAINERS[path.suffix.lower()]
-  # What else fails meanwhile, such as reading what is written here, is told by whoever does it.
+  # Errors of the caller meanwhile, such as in reading the frames that it writes, are its own to report.
   with written_whole(path) as part, contextlib.ExitStack() as stack:
-    with _told(path):
+    with _errors_named(path):
       output = av.open(f'file:{part}', 'w', format=container, options=MUXING[container])
       stack.callback(_close, output)
       picture = _add_picture(output, info, codec or default_codec(path, info.colours.depth), crf)
@@ -115,11 +118,11 @@ def write_video(
       frames = _FrameWriter(output, picture, info, track)
 
     def write(picture: Planes | np.ndarray, time: Fraction | None = None) -> None:
-      with _told(path):
+      with _errors_named(path):
         frames.write(picture, time)
 
     yield write
-    with _told(path):
+    with _errors_named(path):
       output.mux(picture.encode(None))
       if track is not None:
         track.finish(None if whole_sound else frames.end)
@@ -128,41 +131,43 @@ def write_video(
 
 def write_clip(path: Path, frames: Iterable[np.ndarray], size: tuple[int, int], speech: np.ndarray | None) -> None:
   """Writes an mp4 of frames (h, w, 3) uint8, of size (h, w), at 25 a second, with speech (s,) int16 at 16 kHz."""
+  height, width = size
   with tempfile.TemporaryDirectory() as directory:
-    sound = None if speech is None else Path(directory) / 'speech.wav'
-    if sound is not None:
+    sound = None
+    if speech is not None:
+      sound = Path(directory) / 'speech.wav'
       write_speech(sound, speech)
-    with write_video(path, VideoInfo(*reversed(size), Fraction(FRAME_RATE)), sound) as write:
+    with write_video(path, VideoInfo(width, height, Fraction(FRAME_RATE)), sound) as write:
       for frame in frames:
         write(frame)
 
 
-def default_codec(path: str | os.PathLike[str], depth: int = 8) -> str:
-  """Returns the codec for an output of this name, with samples of so many bits."""
+def default_codec(path: PathLike, depth: int = 8) -> str:
+  """Returns the codec for an output of this name whose samples have `depth` bits."""
   if Path(path).suffix.lower() == '.webm':
-    return CODEC_OF_WEBM
-  return 'h264' if depth == 8 else CODEC_OF_10_BITS
+    return WEBM_CODEC
+  return 'h264' if depth == 8 else TEN_BIT_CODEC
 
 
-def check_output(path: str | os.PathLike[str], codec: str | None = None, crf: int | None = None) -> None:
-  """Raises UserError unless such a video can be written at this path, before any work is done for it."""
+def check_output(path: PathLike, codec: str | None = None, crf: int | None = None) -> None:
+  """Raises UserError unless such a video can be written at this path; to be called before any work is done for it."""
   path = Path(path)
   if path.suffix.lower() not in CONTAINERS:
     *others, last = CONTAINERS
     raise UserError(f'the output {path} must end in {", ".join(others)} or {last}')
   if codec is not None and codec not in CODECS:
-    raise UserError(f'--codec must be one of {", ".join(CODECS)}, not {codec!r}')
-  if path.suffix.lower() == '.webm' and codec not in (None, *IN_WEBM):
-    raise UserError(f'{codec} cannot be in a .webm: choose another suffix, or --codec={CODEC_OF_WEBM}')
+    raise UserError(f'codec must be one of {", ".join(CODECS)}, not {codec!r}', 'codec')
+  if path.suffix.lower() == '.webm' and codec not in (None, *WEBM_CODECS):
+    raise UserError(f'{codec} cannot be in a .webm: choose another suffix, or codec={WEBM_CODEC}', 'codec')
   codec = codec or default_codec(path)
-  if crf is not None and not 0 <= crf <= CODECS[codec].worst:
-    raise UserError(f'--crf must be from 0 to {CODECS[codec].worst} for {codec}, not {crf}')
+  if crf is not None and not 0 <= crf <= CODECS[codec].max_crf:
+    raise UserError(f'crf must be from 0 to {CODECS[codec].max_crf} for {codec}, not {crf}', 'crf')
   check_place(path)
   _check_encoder(codec)
 
 
-def check_place(path: str | os.PathLike[str]) -> None:
-  """Raises UserError unless a file can be written at this path; through a link, where it points to."""
+def check_place(path: PathLike) -> None:
+  """Raises UserError unless a file can be written at this path, or where it points to if it is a link."""
   path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
   check_replaceable(path)
   if not path.parent.is_dir():
@@ -175,8 +180,8 @@ def check_place(path: str | os.PathLike[str]) -> None:
 
 
 @contextlib.contextmanager
-def _told(path: Path) -> Iterator[None]:
-  """Has what fails in writing a file said with its name."""
+def _errors_named(path: Path) -> Iterator[None]:
+  """Turns errors in writing a file into a UserError with its name."""
   try:
     yield
   except (av.FFmpegError, OSError) as error:
@@ -184,22 +189,23 @@ def _told(path: Path) -> Iterator[None]:
 
 
 def _close(output: av.container.OutputContainer) -> None:
-  """After a failure there is nothing more to say."""
+  """Closes a container, and ignores errors: after a failure they add nothing."""
   with contextlib.suppress(av.FFmpegError, OSError, ValueError):
     output.close()
 
 
 def _check_encoder(codec: str) -> None:
-  """Hardware may be missing: whether it is there shows when the encoder is opened."""
+  """Raises UserError if an encoder is missing; missing hardware only shows when its encoder is opened."""
   encoder = CODECS[codec]
   try:
-    context = av.CodecContext.create(encoder.name, 'w')
+    context = av.Codec(encoder.name, 'w').create('video')
     if codec.endswith('nvenc'):
       context.width, context.height, context.pix_fmt = 256, 256, 'yuv420p'
       context.time_base, context.options = Fraction(1, FRAME_RATE), encoder.options
       context.open()
   except (av.FFmpegError, ValueError) as error:
-    raise UserError(f'--codec={codec} does not work on this machine ({reason(error)}): choose another') from error
+    message = f'codec={codec} does not work on this machine ({reason(error)}): choose another'
+    raise UserError(message, 'codec') from error
 
 
 def _add_picture(
@@ -207,7 +213,8 @@ def _add_picture(
 ) -> av.video.stream.VideoStream:
   encoder = CODECS[codec]
   options = encoder.options if crf is None else encoder.options | {encoder.quality: str(crf)}
-  stream = output.add_stream(encoder.name, rate=info.rate, options=options)
+  # PyAV's stubs know only by some encoders' names that they make a stream of pictures.
+  stream = cast(av.video.stream.VideoStream, output.add_stream(encoder.name, rate=info.rate, options=options))
   stream.width, stream.height = info.width + info.width % 2, info.height + info.height % 2
   stream.pix_fmt = _pixel_format(codec, info.colours.depth)
   if info.colours.depth > 8 and stream.pix_fmt == 'yuv420p':
@@ -231,15 +238,15 @@ def _add_picture(
 
 
 def _pixel_format(codec: str, depth: int) -> str:
-  """FFmpeg's name of how an encoder takes samples of so many bits, or of 8, where it takes no more."""
-  taken = [form.name for form in av.Codec(CODECS[codec].name, 'w').video_formats]
-  deep = [form for form in (FORMATS[10], 'p010le') if form in taken and codec != 'h264_nvenc']  # few cards' can
+  """Returns FFmpeg's name of the pixel format for samples of `depth` bits, or of 8 if the encoder has no more."""
+  accepted = [form.name for form in av.Codec(CODECS[codec].name, 'w').video_formats or ()]
+  deep = [form for form in (FORMATS[10], 'p010le') if form in accepted and codec != 'h264_nvenc']  # few cards can
   return deep[0] if depth > 8 and deep else FORMATS[8]
 
 
 def _open_politely(context: av.VideoCodecContext) -> None:
-  """Opens an encoder; where SVT-AV1 may, as root, it has the whole process scheduled in real time, above all others."""
-  os.environ.setdefault('SVT_LOG', '1')  # errors; else it tells much on stderr
+  """Opens an encoder at the process's own priority: as root, SVT-AV1 would schedule the whole process in real time."""
+  os.environ.setdefault('SVT_LOG', '1')  # errors only; else it writes much to stderr
   before = os.sched_getscheduler(0) if hasattr(os, 'sched_getscheduler') else None
   context.open()
   if before is not None and os.sched_getscheduler(0) != before:
@@ -249,7 +256,7 @@ def _open_politely(context: av.VideoCodecContext) -> None:
 
 
 class _FrameWriter:
-  """Encodes frames, and writes the sound that belongs beside them."""
+  """Encodes frames, and writes the sound that belongs to them."""
 
   def __init__(
     self,

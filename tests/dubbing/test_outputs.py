@@ -152,9 +152,9 @@ def test_only_what_fails_in_writing_is_blamed_on_the_output(tmp_path, monkeypatc
 
 
 def test_limits(media):
-  with pytest.raises(UserError, match='120 x 96 pixels large: reduce it, or raise --max_pixels'):
+  with pytest.raises(UserError, match='120 x 96 pixels large: reduce it, or raise max_pixels'):
     dub(**media, checkpoint=Painter(), max_pixels=10_000)
-  with pytest.raises(UserError, match=r'longer than 0.02 minutes: cut it, or raise --max_minutes'):
+  with pytest.raises(UserError, match=r'longer than 0.02 minutes: cut it, or raise max_minutes'):
     dub(**media, checkpoint=Painter(), max_minutes=0.02)
   dub(**media, checkpoint=Painter(), max_pixels=120 * 96, max_minutes=1.6 / 60)
 

@@ -13,7 +13,7 @@ from videos import as_interlaced
 from lpips_jax.core.errors import UserError
 from lpips_jax.media import playback
 from lpips_jax.media.deinterlacing import deinterlaced
-from lpips_jax.media.frames import shown_again
+from lpips_jax.media.frames import repeat_times
 from lpips_jax.media.playback import play, play_there_and_back
 from lpips_jax.media.video_reader import count_frames, probe, read_frames
 from lpips_jax.media.ycbcr import to_rgb
@@ -143,16 +143,16 @@ def test_frames_of_another_size_are_letterboxed(tmp_path, size, rows, columns, w
 
 def test_a_frame_that_stands_is_shown_again():
   tick = Fraction(1, 1000)
-  assert shown_again(Fraction(0), Fraction(1, 10), tick) == []
-  assert shown_again(Fraction(1), Fraction(6, 5), tick) == [
+  assert repeat_times(Fraction(0), Fraction(1, 10), tick) == []
+  assert repeat_times(Fraction(1), Fraction(6, 5), tick) == [
     Fraction(26, 25),
     Fraction(27, 25),
     Fraction(28, 25),
     Fraction(29, 25),
   ]
-  assert shown_again(Fraction(0), Fraction(4, 30), Fraction(1, 30)) == [Fraction(k, 30) for k in (1, 2, 3)]
-  assert shown_again(Fraction(0), Fraction(8, 60), Fraction(1, 60)) == [Fraction(k, 30) for k in (1, 2, 3)]
-  assert shown_again(Fraction(0), Fraction(100000), tick) == []  # a clock that jumps
+  assert repeat_times(Fraction(0), Fraction(4, 30), Fraction(1, 30)) == [Fraction(k, 30) for k in (1, 2, 3)]
+  assert repeat_times(Fraction(0), Fraction(8, 60), Fraction(1, 60)) == [Fraction(k, 30) for k in (1, 2, 3)]
+  assert repeat_times(Fraction(0), Fraction(100000), tick) == []  # a clock that jumps
 
 
 def shades(count):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lpips_jax.media import ycbcr
-from lpips_jax.media.video_reader import EXACT
+from lpips_jax.media.video_reader import EXACT_INTERPOLATION
 from lpips_jax.media.ycbcr import Colours, Region
 
 
@@ -25,7 +25,7 @@ def test_colours_are_those_of_ffmpeg(matrix, full_range):
   planes = ycbcr.from_rgb(smooth_picture(), Colours(matrix, full_range=full_range))
   frame = av.VideoFrame.from_ndarray(planes.samples, format='yuv420p')
   frame.colorspace, frame.color_range = matrix, 2 if full_range else 1
-  expected = frame.reformat(format='rgb24', interpolation=EXACT).to_ndarray()
+  expected = frame.reformat(format='rgb24', interpolation=EXACT_INTERPOLATION).to_ndarray()
   found = ycbcr.to_rgb(planes)
   assert abs(found.astype(int) - expected)[2:-2, 2:-2].max() <= 4
   assert abs(found.astype(int) - expected)[2:-2, 2:-2].mean() < 1.2

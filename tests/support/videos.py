@@ -8,8 +8,8 @@ import av
 import numpy as np
 
 from data_pipeline.corpora.talking_faces.clips import draw_clip
-from lpips_jax.audio.mel import SAMPLE_RATE
-from lpips_jax.media.ffmpeg import chain
+from lpips_jax.core.constants import SAMPLE_RATE
+from lpips_jax.media.ffmpeg import filter_chain
 
 SIDE = 160  # pixels, as LRS2 has them
 
@@ -61,7 +61,7 @@ def as_interlaced(picture: np.ndarray) -> av.VideoFrame:
   """A picture, (h, w, 3) uint8, whose even rows were filmed before its odd ones."""
   frame = av.VideoFrame.from_ndarray(picture, format='rgb24').reformat(format='yuv420p')
   frame.pts, frame.time_base = 0, Fraction(1, 25)
-  graph = chain(frame, ('setfield', 'tff'))
+  graph = filter_chain(frame, ('setfield', 'tff'))
   graph.push(frame)
   return graph.pull()
 
