@@ -1,4 +1,4 @@
-"""Speech out of files: whatever the rate, the channels and the container; one clear line when there is none."""
+"""Speech from files of any rate, channels and container; one clear line if there is none."""
 
 import wave
 from fractions import Fraction
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lpips_jax.core.errors import UserError
-from lpips_jax.media.speech import load_driving_speech, load_speech, write_speech
+from lpips_jax.media.speech import load_driving_speech, load_speech, open_speech, write_speech
 from lpips_jax.media.video_reader import VideoInfo, probe
 from lpips_jax.media.video_writer import write_video
 
@@ -35,7 +35,7 @@ def test_16_khz_comes_back_as_it_is(tmp_path):
   np.testing.assert_allclose(loaded, samples, atol=1e-4)
 
 
-def test_codecs_that_nobody_knows_are_one_line(tmp_path):
+def test_unknown_codecs_are_one_line(tmp_path):
   wav = write_wav(tmp_path / 'tone.wav', tone(1, 16000), 16000)
   with write_video(tmp_path / 'v.webm', VideoInfo(32, 32, Fraction(25)), wav) as write:
     write(np.zeros((32, 32, 3), np.uint8))
@@ -48,7 +48,7 @@ def test_codecs_that_nobody_knows_are_one_line(tmp_path):
     probe(tmp_path / 'u.webm')
 
 
-def test_what_is_written_is_read(tmp_path):
+def test_written_speech_is_read_back(tmp_path):
   samples = np.random.default_rng(0).integers(-32768, 32768, 1000, np.int16)
   write_speech(tmp_path / 'speech.wav', samples)
   np.testing.assert_array_equal(load_speech(tmp_path / 'speech.wav') * 32768, samples)
@@ -168,3 +168,11 @@ def test_missing_sound_is_silence_of_the_same_length(tmp_path):
   assert abs(len(heard) - 32000) <= 16
   assert np.abs(heard[13000:20500]).max() < 1e-3
   np.testing.assert_allclose(heard[21000:31000], whole[21000:31000], atol=0.02)
+
+
+def test_speech_longer_than_is_accepted_is_refused(tmp_path):
+  path = write_wav(tmp_path / 'tone.wav', tone(1.5, 16000), 16000)
+  assert len(open_speech(path, max_minutes=1.5 / 60)[1]) == 24000
+  with pytest.raises(UserError, match=r'longer than 0\.02 minutes: cut it, or raise max_minutes') as caught:
+    load_driving_speech(path, max_minutes=0.02)
+  assert caught.value.as_flags().endswith('or raise --max_minutes')

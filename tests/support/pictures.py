@@ -1,4 +1,4 @@
-"""Films for the tests of reading, of frames as FFmpeg holds them."""
+"""Small videos and sounds for the tests of reading and writing: pictures that tell how they lie, and frame numbers."""
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -7,11 +7,15 @@ from pathlib import Path
 import av
 import numpy as np
 
+from lpips_jax.core.files import PathLike
+from lpips_jax.media.video_reader import VideoInfo
+from lpips_jax.media.video_writer import write_video
+
 SIDES = 48, 64  # height and width
 
 
 def corners(height: int = SIDES[0], width: int = SIDES[1]) -> np.ndarray:
-  """A picture that looks different in each of the eight ways that it may lie, (h, w, 3) uint8."""
+  """Returns a picture that looks different in each of its eight orientations, (h, w, 3) uint8."""
   picture = np.full((height, width, 3), 128, np.uint8)
   half = height // 2, width // 2
   picture[: half[0], : half[1]] = 230
@@ -20,7 +24,7 @@ def corners(height: int = SIDES[0], width: int = SIDES[1]) -> np.ndarray:
 
 
 def frame_of(rgb: np.ndarray, form: str = 'yuv420p', pts: int = 0, rate: Fraction = Fraction(25)) -> av.VideoFrame:
-  """A frame of a picture, (h, w, 3) or, with transparency, (h, w, 4) uint8."""
+  """Returns a frame of a picture, (h, w, 3) or, with transparency, (h, w, 4) uint8."""
   given = 'rgb24' if rgb.shape[2] == 3 else 'rgba'
   frame = av.VideoFrame.from_ndarray(rgb, format=given).reformat(format=form)
   frame.pts, frame.time_base = pts, 1 / Fraction(rate)
@@ -36,7 +40,7 @@ def write_film(
   times: Sequence[int] | None = None,
   rate: Fraction = Fraction(25),
 ) -> Path:
-  """Writes pictures as they are, at `times`, or one after the other, in frames of `rate`."""
+  """Writes pictures as they are, at `times` or one after the other, in units of a frame at `rate`."""
   with av.open(str(path), 'w') as container:
     stream = container.add_stream(codec, rate=rate, options={'crf': '4'} if options is None else options)
     for k, frame in enumerate(frames):
@@ -45,5 +49,43 @@ def write_film(
         stream.width, stream.height, stream.pix_fmt = frame.width, frame.height, form
       frame.pts, frame.time_base = times[k] if times else k, 1 / Fraction(rate)
       container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
+  return path
+
+
+def numbered(k: int, width: int = 64, height: int = 48) -> np.ndarray:
+  """Returns a frame that tells its number by its brightness, and which way is up by a bright quarter."""
+  frame = np.full((height, width, 3), 16 + 3 * k, np.uint8)
+  frame[: height // 2, : width // 2, 0] = 250
+  return frame
+
+
+def number(frame: np.ndarray) -> int:
+  """Returns the number that a `numbered` frame tells."""
+  return round((frame[-1, -1, 1].astype(float) - 16) / 3)
+
+
+def write_numbered(
+  path: Path,
+  n: int,
+  rate: Fraction = Fraction(25),
+  sound: PathLike | None = None,
+  width: int = 64,
+  height: int = 48,
+) -> Path:
+  """Writes a video of `numbered` frames."""
+  with write_video(path, VideoInfo(width, height, rate), sound) as write:
+    for k in range(n):
+      write(numbered(k, width, height))
+  return path
+
+
+def write_wav(path: Path, samples: np.ndarray, rate: int) -> Path:
+  """Writes one channel, float in [-1, 1], as 16-bit PCM."""
+  with av.open(str(path), 'w') as container:
+    stream = container.add_stream('pcm_s16le', rate=rate, layout='mono')
+    frame = av.AudioFrame.from_ndarray(np.rint(32000 * samples).astype(np.int16)[None], format='s16', layout='mono')
+    frame.sample_rate = rate
+    container.mux(stream.encode(frame))
     container.mux(stream.encode(None))
   return path
