@@ -1,9 +1,9 @@
-"""`tfds build`, for machines without TensorFlow.
+"""Builds a TFDS dataset from prepared clips: `tfds build` without TensorFlow.
 
   python -m data_pipeline.build data_pipeline/corpora/lrs2 --manual_dir=PREPARED --data_dir=DIR
 
-The command-line tool of TensorFlow Datasets imports TensorFlow and Apache Beam for another of its commands, and so
-cannot start without them, though building needs neither.
+The `tfds` command imports TensorFlow and Apache Beam for another of its subcommands and cannot start without them,
+although building needs neither. The flags are those of `tfds build`.
 """
 
 import sys
@@ -20,10 +20,10 @@ NAME = 'python -m data_pipeline.build'
 def main() -> None:
   parser = simple_parsing.ArgumentParser(NAME, description=build.Args.__doc__)
   parser.add_arguments(build.Args, 'build')
-  command = parser.parse_args([cli.at_home(argument) for argument in sys.argv[1:]]).build
+  command = parser.parse_args([cli.expand_home(argument) for argument in sys.argv[1:]]).build
   try:
     command.execute()
-  except (UserError, OSError, AssertionError) as error:  # the last is what TFDS raises of a --manual_dir
+  except (UserError, OSError, AssertionError) as error:  # TFDS asserts that --manual_dir exists
     print(f'{NAME}: ' + ' '.join(str(error).split()), file=sys.stderr)
     sys.exit(cli.BAD_INPUT)
 

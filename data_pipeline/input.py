@@ -1,9 +1,11 @@
-"""Grain: corpus -> windows -> batches, the same whatever the number of workers or processes."""
+"""The training input: Grain reads records, cuts windows and makes batches.
+
+Batches depend on the seed alone: they are the same for any number of workers and of training processes.
+"""
 
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import grain
 import numpy as np
@@ -14,69 +16,71 @@ from ml_collections import ConfigDict
 from data_pipeline import mixtures
 from data_pipeline.audio_augment import AudioAugmentation
 from data_pipeline.batches import Batches
-from data_pipeline.image_augment import Augmentation
+from data_pipeline.image_augment import ImageAugmentation
 from data_pipeline.misaligned import Misaligned
-from data_pipeline.mixtures import Source
-from data_pipeline.records import decode_frames, text
+from data_pipeline.records import Record, RecordSource, decode_frames, text
 from data_pipeline.windows import ExpertWindows, GeneratorWindows, last_start
 from lpips_jax.core.errors import UserError
 from lpips_jax.evaluation import Clip
 
 EVAL_SEED = 0
-DAMAGED_IN_A_ROW = 8  # records; more are no accident
-DAMAGE = ValueError, KeyError, IndexError, RuntimeError, DecodeError  # what reading and decoding raise
+MAX_DAMAGED_IN_A_ROW = 8  # records; more are no accident
+DAMAGE_ERRORS = ValueError, KeyError, IndexError, RuntimeError, DecodeError  # raised for records that are damaged
 
 
 def train_batches(config: ConfigDict, process: int = 0, count: int = 1) -> Batches:
-  """Endless, shuffled batches of this process's share, whose place can be saved and restored.
+  """Returns this process's share of endless, shuffled batches, an iterator whose position can be saved and restored.
 
   Args:
-    config: a training config; of its `data`, `batch_size` is the global number of windows (generator) or clips (sync
-      expert), `windows` how many windows of each clip, `workers` the number of processes that decode (0 decodes in
-      threads of this one), and `augment` says how examples may change.
-    process: index of this process among all.
-    count: how many there are; together they read what one alone would.
+    config: a training config. In its `data`, `batch_size` is the global number of windows (generator) or clips (sync
+      expert), `windows` the number of windows of each clip, `workers` the number of processes that decode (0 decodes in
+      threads of this one), and `augment` the ranges of the augmentations.
+    process: index of this process.
+    count: number of training processes; together they read what a single one would.
 
   Returns:
-    An iterator of dicts of arrays with leading dimension batch_size / count: see `data_pipeline.windows`; and for each
-    clip its `id`, in UTF-8, and `skipped`, how many damaged records it stands in for.
+    An iterator over dicts of arrays with leading dimension batch_size / count, from `data_pipeline.windows`, with two
+    more for each clip: its `id`, in UTF-8, and `skipped`, the number of damaged records that it replaces.
 
   Raises:
-    UserError: the corpus is not there, the batch does not divide among the processes, or there is too little shared
+    UserError: the corpus does not exist, the batch does not divide among the processes, or there is too little shared
       memory for the workers.
   """
-  clips = _clips_of_a_share(config, count)
-  window = _window(config, **config.data.augment)
+  clips = _clips_per_process(config, count)
+  window = _window_transform(config, **config.data.augment)
   singles = mixed_examples(*_training_sources(config), config.seed, window, process, count)
-  bytes_a_clip = sum(array.nbytes for array in singles[0].values()) if config.data.workers else 0
-  # Batched before the workers: batches are the same for any number of them.
-  return Batches(batched(singles, clips), config.data.workers, clips * bytes_a_clip)
+  bytes_per_clip = sum(array.nbytes for array in singles[0].values()) if config.data.workers else 0
+  # Batched before it is split among workers, so that batches are the same for any number of them.
+  return Batches(batched(singles, clips), config.data.workers, clips * bytes_per_clip)
 
 
 def eval_batches(config: ConfigDict, process: int = 0, count: int = 1) -> list[dict[str, np.ndarray]]:
-  """The same `eval_batches` batches of the evaluation split at every call, few enough to keep in memory.
+  """Returns `config.data.eval_batches` batches of the evaluation split, few enough to keep in memory.
 
-  Arguments and errors as for `train_batches`.
+  They are the same at every call, and not augmented. Arguments and errors are those of `train_batches`.
   """
-  clips = _clips_of_a_share(config, count)
-  dataset = batched(mixed_examples(*_eval_sources(config), EVAL_SEED, _window(config), process, count), clips)
+  clips = _clips_per_process(config, count)
+  dataset = batched(mixed_examples(*_eval_sources(config), EVAL_SEED, _window_transform(config), process, count), clips)
   batches = [dataset[i] for i in range(config.data.eval_batches)]
   return [{name: array for name, array in batch.items() if name not in ('id', 'skipped')} for batch in batches]
 
 
 def clips_to_watch(config: ConfigDict) -> list[Clip]:
-  """The clips that evaluations look at: some of those an expert is trained on, or one that a generator is not.
+  """Returns the clips that are monitored in training.
 
-  Of a mixture there are some of each corpus: of the one with the greatest weight first. Damaged records are left out,
-  and others take their place.
+  For a sync expert these are `config.diagnosis_clips` of its training split, for a generator one of the evaluation
+  split. A mixture gives some of each corpus, beginning with the one of
+  the greatest weight. Damaged records are replaced by others.
 
   Raises:
-    UserError: there is none that is not damaged.
+    UserError: all records are damaged.
   """
   expert = config.task == 'sync_expert'
   sources, weights = _training_sources(config) if expert else _eval_sources(config)
-  numbers = mixtures.counts(weights, config.diagnosis_clips if expert else 1, [len(source) for source in sources])
-  clips = []
+  numbers = mixtures.clips_per_corpus(
+    weights, config.diagnosis_clips if expert else 1, [len(source) for source in sources]
+  )
+  clips: list[Clip] = []
   for k in sorted(range(len(sources)), key=lambda k: -weights[k]):
     chosen = np.random.default_rng(EVAL_SEED).choice(len(sources[k]), numbers[k], replace=False)
     order = [*chosen, *np.setdiff1d(range(len(sources[k])), chosen)]
@@ -87,71 +91,71 @@ def clips_to_watch(config: ConfigDict) -> list[Clip]:
 
 
 def examples(
-  source: Source, seed: int, window: grain.transforms.RandomMap, process: int = 0, count: int = 1
+  source: RecordSource, seed: int, window: grain.transforms.RandomMap, process: int = 0, count: int = 1
 ) -> grain.MapDataset:
-  """One process's share of the examples of a corpus: every record once an epoch, epochs without end.
+  """Returns one process's share of the examples of a corpus: every record once an epoch, for endless epochs.
 
-  Sharded after the shuffle: what all processes read together depends on the seed alone.
+  It is sharded after the shuffle: together, the processes read what depends on the seed alone.
   """
   return mixed_examples([source], [1.0], seed, window, process, count)
 
 
 def mixed_examples(
-  sources: Sequence[Source],
+  sources: Sequence[RecordSource],
   weights: Sequence[float],
   seed: int,
   window: grain.transforms.RandomMap,
   process: int = 0,
   count: int = 1,
 ) -> grain.MapDataset:
-  """The same of several corpora, each of which has its own epochs, and of the examples a share by its weight."""
+  """As `examples`, of several corpora: each has its own epochs, and a share of the examples by its weight."""
   datasets = []
   for k, source in enumerate(sources):
-    numbers = grain.MapDataset.range(len(source)).seed(mixtures.seed_of(seed, k)).shuffle().repeat()
-    datasets.append(numbers.random_map(ExampleOf(source, window)))
-  return mixtures.mixed(datasets, weights)[process::count]
+    numbers = grain.MapDataset.range(len(source)).seed(mixtures.corpus_seed(seed, k)).shuffle().repeat()
+    datasets.append(numbers.random_map(MakeExample(source, window)))
+  return mixtures.mix(datasets, weights)[process::count]
 
 
 def batched(dataset: grain.MapDataset, clips: int) -> grain.MapDataset:
-  """Lays the examples of so many clips one after the other."""
-  return dataset.batch(clips, drop_remainder=True, batch_fn=_joined)
+  """Batches the examples of `clips` clips, one after the other along the first axis."""
+  return dataset.batch(clips, drop_remainder=True, batch_fn=_concatenated)
 
 
 @dataclasses.dataclass(frozen=True)
-class ExampleOf(grain.transforms.RandomMap):
-  """Makes an example of the record of a number; a damaged record is named, and a random other one takes its place.
+class MakeExample(grain.transforms.RandomMap):
+  """A random transform from the index of a record to an example; a damaged record is logged and replaced at random.
 
   Attributes:
     source: the records.
-    window: makes an example of a record: see `data_pipeline.windows`.
+    window: makes an example from a record; see `data_pipeline.windows`.
   """
 
-  source: Source
+  source: RecordSource
   window: grain.transforms.RandomMap
 
   def random_map(self, number: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Returns the window's arrays and `skipped`, how many damaged records came first.
+    """Returns the window's arrays and `skipped`, the number of damaged records that were tried first.
 
     Raises:
-      UserError: one damaged record came after the other.
+      UserError: too many records in a row are damaged.
     """
-    for skipped in range(DAMAGED_IN_A_ROW):
+    for skipped in range(MAX_DAMAGED_IN_A_ROW):
       try:
         return self.window.random_map(self.source[number], rng) | {'skipped': np.array([skipped])}
-      except DAMAGE as error:
+      except DAMAGE_ERRORS as error:
         problem = error
-        _leave_out(number, self.source, error)
+        _log_damage(number, self.source, error)
       number = int(rng.integers(len(self.source)))
-    raise UserError(f'{DAMAGED_IN_A_ROW} records in a row are damaged ({problem}): build the corpus again')
+    raise UserError(f'{MAX_DAMAGED_IN_A_ROW} records in a row are damaged ({problem}): build the corpus again')
 
 
-def whole_clips(source: Sequence[dict[str, Any]], image_size: int, limit: int | None = None) -> list[Clip]:
-  """Decodes the records of a split, or its first ones, into clips to score, with crops of the size asked for."""
-  return [whole_clip(source[i], image_size) for i in range(min(len(source), limit or len(source)))]
+def decode_clips(source: RecordSource, image_size: int, limit: int | None = None) -> list[Clip]:
+  """Decodes the first `limit` records, or all of them, into clips to score, with crops of `image_size` pixels."""
+  return [decode_clip(source[i], image_size) for i in range(min(len(source), limit or len(source)))]
 
 
-def whole_clip(record: dict[str, Any], image_size: int) -> Clip:
-  """Decodes a record."""
+def decode_clip(record: Record, image_size: int) -> Clip:
+  """Decodes a record into a clip to score, with crops of `image_size` pixels."""
   return Clip(
     name=text(record['id']),
     speaker=text(record['speaker']),
@@ -163,52 +167,54 @@ def whole_clip(record: dict[str, Any], image_size: int) -> Clip:
   )
 
 
-def _intact_clips(source: Source, order: Iterable[int], image_size: int) -> Iterator[Clip]:
+def _intact_clips(source: RecordSource, order: Iterable[int], image_size: int) -> Iterator[Clip]:
   for number in order:
     try:
       record = source[int(number)]
       last_start(record)
-      yield whole_clip(record, image_size)
-    except DAMAGE as error:
-      _leave_out(number, source, error)
+      yield decode_clip(record, image_size)
+    except DAMAGE_ERRORS as error:
+      _log_damage(number, source, error)
 
 
-def _leave_out(number: int, source: Source, error: Exception) -> None:
+def _log_damage(number: int, source: RecordSource, error: Exception) -> None:
   logging.log_first_n(logging.WARNING, 'record %d of %r is left out: %s', 20, number, source, error)
 
 
-def _joined(clips: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-  # In C order: Grain would pickle others through a pipe, in place of memory that it shares, and a worker with one half
-  # written does not end for 25 s, or leaves us waiting when it is killed.
+def _concatenated(clips: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+  # In C order: Grain pickles other arrays through a pipe instead of shared memory. A worker that is stopped half-way
+  # through one takes 25 s to end; when it is killed, this process waits for ever.
   return {name: np.ascontiguousarray(np.concatenate([clip[name] for clip in clips])) for name in clips[0]}
 
 
-def _training_sources(config: ConfigDict) -> tuple[list[Source], list[float]]:
-  sources, weights = mixtures.open_parts(config.data.name, config.data.split, config.data.data_dir)
+def _training_sources(config: ConfigDict) -> tuple[list[RecordSource], list[float]]:
+  sources, weights = mixtures.open_mixture(config.data.name, config.data.split, config.data.data_dir)
   if config.data.get('shifted'):
-    sources = [Misaligned(source, config.data.shifted) for source in sources]
+    return [Misaligned(source, config.data.shifted) for source in sources], weights
   return sources, weights
 
 
-def _eval_sources(config: ConfigDict) -> tuple[list[Source], list[float]]:
-  return mixtures.open_parts(config.data.name, config.data.eval_split, config.data.data_dir)
+def _eval_sources(config: ConfigDict) -> tuple[list[RecordSource], list[float]]:
+  return mixtures.open_mixture(config.data.name, config.data.eval_split, config.data.data_dir)
 
 
-def _clips_of_a_share(config: ConfigDict, processes: int) -> int:
-  """Raises UserError unless each process's share of a batch is all windows of so many clips."""
+def _clips_per_process(config: ConfigDict, processes: int) -> int:
+  """Returns the number of clips in a process's share of a batch; raises UserError if it is not a whole number."""
   windows = 1 if config.task == 'sync_expert' else config.data.windows
   clips, rest = divmod(config.data.batch_size, windows)
   if rest:
-    raise UserError(f'config.data.batch_size={config.data.batch_size} is no multiple of {windows} windows')
+    raise UserError(
+      f'config.data.batch_size={config.data.batch_size} is not a multiple of config.data.windows={windows}'
+    )
   if clips % processes:
-    raise UserError(f'config.data.batch_size={config.data.batch_size} does not divide among {processes} processes')
+    raise UserError(f'config.data.batch_size={config.data.batch_size} cannot be divided among {processes} processes')
   return clips // processes
 
 
-def _window(
+def _window_transform(
   config: ConfigDict, silence: float = 0.0, misheard: float = 0.0, voice: float = 0.0, **augmentation: float
 ) -> grain.transforms.RandomMap:
-  size, windows, change = config.model.image_size, config.data.windows, Augmentation(**augmentation)
+  size, windows, change = config.model.image_size, config.data.windows, ImageAugmentation(**augmentation)
   voices = AudioAugmentation(voice)
   speech = config.model.get('speech', 'mel')
   if config.task == 'sync_expert':

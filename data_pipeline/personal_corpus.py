@@ -1,4 +1,4 @@
-"""One person's videos as a corpus of their own: prepared, and the last fifth of them held out."""
+"""A corpus of one person: their videos, prepared for training, with the last fifth held out."""
 
 import contextlib
 import dataclasses
@@ -15,182 +15,191 @@ import tensorflow_datasets as tfds
 from data_pipeline.corpora.folder import folder_dataset_builder
 from data_pipeline.preparation import store
 from data_pipeline.preparation.cutting import CutSettings
-from data_pipeline.preparation.layouts import SUFFIXES, RawClip
+from data_pipeline.preparation.layouts import VIDEO_SUFFIXES, RawClip
 from data_pipeline.preparation.local import Cutter, cut_all
 from data_pipeline.records import part_of_record
 from lpips_jax.core.constants import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import write_whole
 from lpips_jax.faces import detect
-from lpips_jax.faces.scan import STRIDE
+from lpips_jax.faces.scan import DETECTION_STRIDE
 from lpips_jax.media import video_reader
 from lpips_jax.media.containers import open_media
 
-CORPUS, TRAINING, HELD_OUT = 'folder', 'train', 'val'  # names of a corpus and its splits, as TFDS has them
+CORPUS, TRAIN_SPLIT, HELD_OUT_SPLIT = 'folder', 'train', 'val'  # the corpus and its splits in TFDS
 HELD_OUT_SHARE = 0.2
-GAP = 13  # frames, half a second, between what is trained on and what is held out
-LEAST = 20.0  # seconds of a person; a minute or more is wanted
-SHORTEST = 15  # frames of a record
-PERSON = 'person'  # who speaks in all records
-LOOKED_AT = 50  # frames of a video, from which the time that the rest takes is told
+GAP_FRAMES = 13  # half a second, left out between the training and the held-out part
+MIN_SECONDS = 20.0  # of usable video; a minute or more is recommended
+MIN_RECORD_FRAMES = 15
+SPEAKER = 'person'  # of all records
+TIMED_FRAMES = 50  # of a video, from which the time for the rest is estimated
 
 
 @dataclasses.dataclass(frozen=True)
-class Person:
-  """What was prepared of somebody.
+class PersonalCorpus:
+  """The prepared videos of a person.
 
   Attributes:
-    training: seconds to train on.
-    held_out: seconds that are not seen in training.
-    last: of the videos, the one with most of what is held out.
-    last_seconds: how long that part is there; it is within the last so many seconds of picture.
+    training_seconds: length of the training split.
+    held_out_seconds: length of the held-out split.
+    held_out_video: the video with most of the held-out split.
+    held_out_video_seconds: length of the held-out part at the end of that video.
   """
 
-  training: float
-  held_out: float
-  last: Path
-  last_seconds: float
+  training_seconds: float
+  held_out_seconds: float
+  held_out_video: Path
+  held_out_video_seconds: float
 
 
-def find_videos(given: Sequence[str]) -> list[Path]:
-  """Returns videos by the names of files and of directories, whose videos come by their names.
+def find_videos(video: Sequence[str]) -> list[Path]:
+  """Returns the videos at paths, those of a directory sorted by name, each video once.
+
+  Args:
+    video: paths of files and directories.
 
   Raises:
-    UserError: something is not there, or no video, or has no sound or picture, or all of them are too short.
+    UserError: a path does not exist, is not a video, has no sound or picture, or all videos together are too short.
   """
   paths: list[Path] = []
-  for name in given:
+  for name in video:
     path = Path(name).expanduser()
     if path.is_dir():
-      paths += sorted(file for file in path.iterdir() if file.suffix.lower() in SUFFIXES and file.is_file())
+      paths += sorted(file for file in path.iterdir() if file.suffix.lower() in VIDEO_SUFFIXES and file.is_file())
     elif path.exists():
       paths.append(path)
     else:
-      raise UserError(f'--video: {name} does not exist')
+      raise UserError(f'video: {name} does not exist', 'video')
   if not paths:
-    raise UserError(f'--video={",".join(given)}: no video there; they end in {", ".join(SUFFIXES)}')
+    raise UserError(f'video={",".join(video)} holds no video; videos end in {", ".join(VIDEO_SUFFIXES)}', 'video')
   seconds = 0.0
   for path in paths:
     info = video_reader.probe(path)
     if info.still:
-      raise UserError(f'--video: {path} is a picture: a minute or more of somebody speaking is wanted')
+      raise UserError(f'video: {path} is a picture: give a minute or more of somebody speaking', 'video')
     with open_media(path) as container:
       if not container.streams.audio:
-        raise UserError(f'--video: {path} has no sound track: how somebody speaks is learnt from it')
-    seconds += LEAST if info.frames is None else float(info.frames / info.rate)
-  if seconds < LEAST:
-    raise UserError(f'--video is {seconds:.0f} s long: a minute or more is wanted, {LEAST:.0f} s is the least')
+        raise UserError(f'video: {path} has no sound track, from which their way of speaking is learnt', 'video')
+    seconds += MIN_SECONDS if info.frames is None else float(info.frames / info.rate)
+  if seconds < MIN_SECONDS:
+    raise UserError(f'video is {seconds:.0f} s long: give a minute or more, at least {MIN_SECONDS:.0f} s', 'video')
   return list(dict.fromkeys(paths))
 
 
 def preparation_seconds(paths: Sequence[Path], find: detect.Detect) -> float:
-  """Estimates how long `prepare` takes with one process, from the first frames of the first video."""
+  """Estimates the seconds that `prepare` takes in one process, from the first frames of the first video."""
   info = video_reader.probe(paths[0])
   began = time.perf_counter()
-  frames = list(itertools.islice(video_reader.read_frames(paths[0], detect.LONGEST_SIDE), LOOKED_AT))
-  to_read = (time.perf_counter() - began) / len(frames)
-  find(frames[0])  # which may make things first
+  frames = list(itertools.islice(video_reader.read_frames(paths[0], detect.DETECTION_SIDE), TIMED_FRAMES))
+  reading = (time.perf_counter() - began) / len(frames)
+  find(frames[0])  # the first call may have to set things up
   began = time.perf_counter()
   find(frames[-1])
-  to_look = (time.perf_counter() - began) / max(1, round(STRIDE * info.rate))
-  a_frame = 2 * to_read + to_look  # read for boxes, and again for crops
-  return a_frame * sum(video_reader.probe(path).frames or LOOKED_AT for path in paths)
+  detecting = (time.perf_counter() - began) / max(1, round(DETECTION_STRIDE * info.rate))
+  per_frame = 2 * reading + detecting  # each frame is read for the boxes, and again for the crops
+  return per_frame * sum(video_reader.probe(path).frames or TIMED_FRAMES for path in paths)
 
 
 def is_prepared(directory: Path) -> bool:
-  """Whether `prepare` has come to its end there."""
+  """Returns whether `prepare` has finished in this directory."""
   return (directory / 'prepared' / store.FINISHED).exists()
 
 
-def prepare(paths: Sequence[Path], directory: Path, size: int, detector: tuple[str, Path | None]) -> Person:
-  """Cuts videos into records, and holds the last fifth of them out: by time, the videos in the order given.
+def prepare(paths: Sequence[Path], directory: Path, size: int, detector: tuple[str, Path | None]) -> PersonalCorpus:
+  """Cuts videos into records and holds out the last fifth of their time, in the order given.
 
-  What was prepared before is not prepared again.
+  Videos that were prepared before are not prepared again.
 
   Args:
     paths: from `find_videos`.
-    directory: gets `prepared`, as `data_pipeline.preprocess` leaves it, and `data`, the corpus that TFDS reads.
-    size: of the crops, in pixels.
+    directory: for `prepared`, the output of `data_pipeline.preprocess`, and `data`, the TFDS corpus.
+    size: side of the crops, in pixels.
     detector: from `faces.detect.choose_detector`.
 
   Raises:
-    UserError: too little of the videos shows a face and has sound; or the directory holds another person.
+    UserError: too little of the videos shows a face and has sound; or the directory was prepared from other videos.
   """
   prepared, data = directory / 'prepared', directory / 'data'
-  raws = [RawClip(f'{k:04d}', PERSON, TRAINING, path) for k, path in enumerate(paths)]
+  raws = [RawClip(f'{k:04d}', SPEAKER, TRAIN_SPLIT, path) for k, path in enumerate(paths)]
   settings = {'layout': CORPUS, 'detector': detector[0], 'crop_size': size, 'videos': [_identity(p) for p in paths]}
-  _same_person(prepared, settings)
+  _check_settings(prepared, settings)
   with store.working_in(prepared, settings):
     todo = [raw for raw in raws if not store.is_done(prepared, raw.id)]
-    cutter = Cutter(*detector, CutSettings(size, everybody=False, shortest=SHORTEST))
+    cutter = Cutter(*detector, CutSettings(size, everybody=False, min_frames=MIN_RECORD_FRAMES))
     workers = min(len(todo), os.cpu_count() or 1) if len(todo) > 1 else 0
-    with contextlib.closing(cut_all(todo, cutter, workers)) as outcomes:
-      for outcome in outcomes:
-        store.write_clip_result(prepared, outcome)
-    person = _split(raws, prepared)
-  _build(prepared, data)
-  return person
+    with contextlib.closing(cut_all(todo, cutter, workers)) as results:
+      for result in results:
+        store.write_clip_result(prepared, result)
+    corpus = _write_split_records(raws, prepared)
+  _build_corpus(prepared, data)
+  return corpus
 
 
-def held_out_from(frames: int) -> int:
-  """The first held-out one of so many frames."""
+def first_held_out_frame(frames: int) -> int:
+  """Returns the index of the first held-out one of `frames` frames."""
   return frames - round(HELD_OUT_SHARE * frames)
 
 
-def divided(lengths: Sequence[int]) -> Iterator[tuple[str, int, int, int]]:
-  """Yields the parts of records, (split, record, first frame, last + 1), for records that follow each other in time.
+def split_in_time(lengths: Sequence[int]) -> Iterator[tuple[str, int, int, int]]:
+  """Divides records that follow each other in time into a training and a held-out part.
 
-  Every part begins at a multiple of five frames of its record, where a part of a record may, and is long enough.
+  Every part starts at a multiple of five frames of its record, as `part_of_record` needs it; short parts are left out.
+
+  Args:
+    lengths: frames of each record.
+
+  Yields:
+    (split, index of the record, first frame, last frame + 1).
   """
-  border, begins = held_out_from(sum(lengths)), 0
+  border, begins = first_held_out_frame(sum(lengths)), 0
   for record, length in enumerate(lengths):
-    trained = min(max(border - GAP - begins, 0), length)
+    trained = min(max(border - GAP_FRAMES - begins, 0), length)
     held = min(max(border - begins, 0), length)
     held = -(-held // WINDOW_FRAMES) * WINDOW_FRAMES
-    for split, first, last in ((TRAINING, 0, trained), (HELD_OUT, held, length)):
-      if last - first >= SHORTEST:
+    for split, first, last in ((TRAIN_SPLIT, 0, trained), (HELD_OUT_SPLIT, held, length)):
+      if last - first >= MIN_RECORD_FRAMES:
         yield split, record, first, last
     begins += length
 
 
-def _split(raws: Sequence[RawClip], prepared: Path) -> Person:
-  """Writes the outcomes of the two splits, from those of the videos."""
+def _write_split_records(raws: Sequence[RawClip], prepared: Path) -> PersonalCorpus:
+  """Writes the records of the videos again, as two clips: the training and the held-out split."""
   records: list[tuple[RawClip, dict[str, Any]]] = []
   reasons: list[tuple[str, str]] = []
   for raw in raws:
     records += [(raw, record) for record in store.read_records(prepared, raw.id)]
     reasons += [(str(raw.path), reason) for _, reason in store.read_summary(prepared, raw.id).rejected]
   lengths = [len(record['frames']) for _, record in records]
-  if sum(lengths) < LEAST * FRAME_RATE:
+  if sum(lengths) < MIN_SECONDS * FRAME_RATE:
     why = f'; {reasons[0][0]}: {reasons[0][1]}' if reasons else ''
     raise UserError(
-      f'{sum(lengths) / FRAME_RATE:.0f} s of the videos show a face and have sound: a minute or more is wanted, '
-      f'{LEAST:.0f} s is the least{why}'
+      f'{sum(lengths) / FRAME_RATE:.0f} s of the videos show a face and have sound: give a minute or more, '
+      f'at least {MIN_SECONDS:.0f} s{why}'
     )
-  outcomes = {split: store.ClipResult(split) for split in (TRAINING, HELD_OUT)}
-  last_seconds: dict[Path, float] = {}
-  for split, k, first, last in divided(lengths):
+  results = {split: store.ClipResult(split) for split in (TRAIN_SPLIT, HELD_OUT_SPLIT)}
+  held_out_seconds: dict[Path, float] = {}
+  for split, k, first, last in split_in_time(lengths):
     raw, record = records[k]
-    outcomes[split].records.append(part_of_record(record, first, last, f'{record["id"]}+{first}'))
-    outcomes[split].notes.append({})
-    if split == HELD_OUT:
-      last_seconds[raw.path] = last_seconds.get(raw.path, 0.0) + (last - first) / FRAME_RATE
-  for outcome in outcomes.values():
-    if not outcome.records:
-      raise UserError('the videos show a face for no half a second in a row: give others')
-    store.write_clip_result(prepared, outcome)
-  store.write_splits(prepared, {split: [split] for split in outcomes})
+    results[split].records.append(part_of_record(record, first, last, f'{record["id"]}+{first}'))
+    results[split].notes.append({})
+    if split == HELD_OUT_SPLIT:
+      held_out_seconds[raw.path] = held_out_seconds.get(raw.path, 0.0) + (last - first) / FRAME_RATE
+  for result in results.values():
+    if not result.records:
+      raise UserError('the videos never show a face for half a second in a row: give others')
+    store.write_clip_result(prepared, result)
+  store.write_splits(prepared, {split: [split] for split in results})
   write_whole(prepared / store.FINISHED, 'clip,reason\n')
-  seconds = {s: sum(len(r['frames']) for r in outcome.records) / FRAME_RATE for s, outcome in outcomes.items()}
-  last = max(last_seconds, key=lambda path: last_seconds[path])
-  return Person(seconds[TRAINING], seconds[HELD_OUT], last, last_seconds[last])
+  seconds = {s: sum(len(r['frames']) for r in result.records) / FRAME_RATE for s, result in results.items()}
+  video = max(held_out_seconds, key=lambda path: held_out_seconds[path])
+  return PersonalCorpus(seconds[TRAIN_SPLIT], seconds[HELD_OUT_SPLIT], video, held_out_seconds[video])
 
 
-def _build(prepared: Path, data: Path) -> None:
-  """What `data_pipeline.build` does, unless it is done."""
+def _build_corpus(prepared: Path, data: Path) -> None:
+  """Builds the TFDS corpus, as `data_pipeline.build` does, unless it exists."""
   tfds.disable_progress_bar()
   builder = folder_dataset_builder.Builder(data_dir=str(data), file_format='array_record')
-  with contextlib.redirect_stdout(io.StringIO()):  # it speaks of a download
+  with contextlib.redirect_stdout(io.StringIO()):  # TFDS reports a download
     builder.download_and_prepare(download_config=tfds.download.DownloadConfig(manual_dir=str(prepared)))
 
 
@@ -198,11 +207,11 @@ def _identity(path: Path) -> list[Any]:
   return [str(path.resolve()), path.stat().st_size]
 
 
-def _same_person(prepared: Path, settings: dict[str, Any]) -> None:
-  """Raises UserError if something else was prepared there: all that follows was made of that."""
+def _check_settings(prepared: Path, settings: dict[str, Any]) -> None:
+  """Raises UserError if the directory was prepared from other videos or with other settings."""
   if not (prepared / store.SETTINGS).exists():
     return
   saved = store.read_settings(prepared)
   changed = [name for name in settings if saved.get(name) != settings[name]]
   if changed:
-    raise UserError(f'{prepared.parent} was begun with other {", ".join(changed)}: use another --workdir')
+    raise UserError(f'{prepared.parent} was begun with other {", ".join(changed)}: use another directory')

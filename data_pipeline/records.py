@@ -1,39 +1,48 @@
-"""The clip record: what every corpus stores, and every reader can rely on.
+"""The clip record: the format that every corpus stores and every reader relies on.
 
-One record is one clip of one speaker: square face crops at 25 fps, JPEG-coded one by one so that a reader decodes the
-few that its window needs, and 16 kHz speech that starts with the first frame.
+A record is a clip of one speaker: square face crops at 25 frames a second, JPEG-coded one by one so that a reader
+decodes only those that its window needs, and 16 kHz speech that starts with the first frame.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
 import simplejpeg
 
 from lpips_jax.audio.loudness import mel_of
-from lpips_jax.audio.mel import MEL_BANDS, MEL_RATE
-from lpips_jax.audio.phones import hear
-from lpips_jax.core.constants import FRAME_RATE, SAMPLES_A_FRAME
+from lpips_jax.audio.phones import recognise_phones
+from lpips_jax.core.constants import FRAME_RATE, MEL_BANDS, MEL_RATE, SAMPLES_PER_FRAME
 
-JPEG_QUALITY = 95  # at 96 pixels about 6 kB a frame; lower shows in the mouth
+JPEG_QUALITY = 95  # at 96 pixels about 6 kB a frame; a lower quality shows in the mouth
+
+Record = dict[str, Any]  # the arrays and texts that `record_features` lists
 
 
-def clip_features(**extra: Any) -> Any:
-  """Returns the features of a record, with what a corpus adds to them; none of them needs TensorFlow.
+class RecordSource(Protocol):
+  """The records of a split, by index: a TFDS data source or a list."""
+
+  def __len__(self) -> int: ...
+
+  def __getitem__(self, index: int, /) -> Record: ...
+
+
+def record_features(**extra: Any) -> Any:
+  """Returns the TFDS features of a record, and `extra` ones of a corpus; none of them needs TensorFlow.
 
   - `id`: text, unique within the corpus.
   - `speaker`: text.
   - `frames`: sequence of JPEG-coded RGB crops, bytes.
   - `audio`: (S,) int16, 16 kHz.
-  - `mel`: (1 + S // 200, 80) float32, `lpips_jax.audio.loudness.mel_of` the audio: of speech brought to one level.
-  - `phones`: (1 + S // 200,) int8, `lpips_jax.audio.phones.hear` of the audio, or what was truly said.
+  - `mel`: (1 + S // 200, 80) float32, `lpips_jax.audio.loudness.mel_of` the audio, brought to one level.
+  - `phones`: (1 + S // 200,) int8, `lpips_jax.audio.phones.recognise_phones` of the audio, or the true phones.
   - `box`: (T, 4) int32, left, top, right, bottom of each crop in the video it was cut from, rounded to pixels;
-    of a head that tilts, before it was turned.
+    the crop of a tilted head was turned upright about the centre of its box.
   """
-  import tensorflow_datasets as tfds  # here: preparation makes records without it, in processes that start often
+  import tensorflow_datasets as tfds  # here: preparation makes records without TFDS, in processes that start often
 
-  as_bytes = tfds.features.Encoding.BYTES  # as lists of numbers they would take ten times as long to read
+  as_bytes = tfds.features.Encoding.BYTES  # lists of numbers would take ten times as long to read
   return tfds.features.FeaturesDict(
     {
       'id': tfds.features.Text(),
@@ -49,8 +58,8 @@ def clip_features(**extra: Any) -> Any:
 
 
 def phones_of(audio: np.ndarray) -> np.ndarray:
-  """The `phones` of a record, (1 + S // 200,) int8, of its `audio`, (S,) int16, as a recogniser hears them."""
-  return hear(audio.astype(np.float32) / 32768)
+  """Recognises the `phones` of a record, (1 + S // 200,) int8, in its `audio`, (S,) int16 at 16 kHz."""
+  return recognise_phones(audio.astype(np.float32) / 32768)
 
 
 def make_record(
@@ -61,25 +70,25 @@ def make_record(
   boxes: np.ndarray,
   phones: np.ndarray | None = None,
   **extra: Any,
-) -> dict[str, Any]:
+) -> Record:
   """Returns the record of a clip.
 
   Args:
     clip_id: unique within the corpus.
-    speaker: who speaks.
+    speaker: name of the speaker.
     jpegs: T square crops, from `encode_frame`.
     audio: (S,) int16, 16 kHz, starting with the first frame.
     boxes: (T, 4) float, where each crop was cut: left, top, right, bottom in pixels.
-    phones: what is said, where that is known; see `clip_features`. Otherwise it is recognised.
-    **extra: what the corpus adds.
+    phones: the true phones, as in `record_features`; recognised from the audio unless given.
+    **extra: additional features of the corpus.
 
   Raises:
-    ValueError: there are no frames, or not one box for each, or the audio is not int16.
+    ValueError: there are no frames, the number of boxes differs from that of the frames, or the audio is not int16.
   """
   if not jpegs or np.shape(boxes) != (len(jpegs), 4):
-    raise ValueError(f'{clip_id}: {len(jpegs)} frames need as many boxes, not an array of shape {np.shape(boxes)}')
+    raise ValueError(f'{clip_id}: {len(jpegs)} frames need as many boxes, but boxes has shape {np.shape(boxes)}')
   if audio.dtype != np.int16:
-    raise ValueError(f'{clip_id}: the audio of a record is int16, not {audio.dtype}')
+    raise ValueError(f'{clip_id}: the audio of a record must be int16, not {audio.dtype}')
   return {
     'id': clip_id,
     'speaker': speaker,
@@ -92,27 +101,27 @@ def make_record(
   }
 
 
-def part_of_record(record: dict[str, Any], first: int, last: int, clip_id: str) -> dict[str, Any]:
-  """Returns frames first..last-1 of a record as a record, with the mel that they had in the whole.
+def part_of_record(record: Record, first: int, last: int, clip_id: str) -> Record:
+  """Returns frames first..last-1 of a record as a record, with the mel spectrogram that they had in the whole.
 
   Args:
     record: from `make_record`, without extras.
-    first: number of its first frame, a multiple of 5: only there does a mel frame begin with a video frame.
-    last: number of the frame after its last.
-    clip_id: what to call it.
+    first: index of the first frame, a multiple of 5: only there do a mel frame and a video frame start together.
+    last: index after the last frame.
+    clip_id: id of the new record.
 
   Raises:
-    ValueError: the first frame is not such a multiple.
+    ValueError: `first` is not a multiple of 5.
   """
   if first * MEL_RATE % FRAME_RATE:
-    raise ValueError(f'a part of a record begins at a multiple of 5 frames, not at frame {first}')
-  # A record's mel has a row more than its frames need: the one that is centred on the last sample.
+    raise ValueError(f'a part of a record must start at a multiple of 5 frames, not at frame {first}')
+  # The mel spectrogram of a record has one row more than its frames span: row i is centred on sample 200 i.
   mel_first, mel_last = first * MEL_RATE // FRAME_RATE, -(-last * MEL_RATE // FRAME_RATE) + 1
   return {
     'id': clip_id,
     'speaker': record['speaker'],
     'frames': record['frames'][first:last],
-    'audio': record['audio'][first * SAMPLES_A_FRAME : last * SAMPLES_A_FRAME],
+    'audio': record['audio'][first * SAMPLES_PER_FRAME : last * SAMPLES_PER_FRAME],
     'mel': record['mel'][mel_first:mel_last],
     'phones': record['phones'][mel_first:mel_last],
     'box': record['box'][first:last],
@@ -120,7 +129,7 @@ def part_of_record(record: dict[str, Any], first: int, last: int, clip_id: str) 
 
 
 def encode_frame(frame: np.ndarray) -> bytes:
-  """Codes a square crop, (size, size, 3) uint8 RGB, as JPEG."""
+  """Returns a square crop, (size, size, 3) uint8 RGB, coded as JPEG."""
   options = [
     cv2.IMWRITE_JPEG_QUALITY,
     JPEG_QUALITY,
@@ -131,12 +140,15 @@ def encode_frame(frame: np.ndarray) -> bytes:
 
 
 def decode_frames(jpegs: Sequence[bytes], indices: Iterable[int], size: int | None = None) -> np.ndarray:
-  """Returns the chosen frames of a record, (n, size, size, 3) uint8 RGB; only those are decoded.
+  """Decodes some frames of a record.
 
   Args:
     jpegs: the record's `frames`.
-    indices: which of them.
-    size: side in pixels; that of the record by default.
+    indices: the n frames to decode.
+    size: side of the frames returned, in pixels; that of the record by default.
+
+  Returns:
+    (n, size, size, 3) uint8 RGB.
 
   Raises:
     ValueError: a frame is not a JPEG.
@@ -149,12 +161,12 @@ def decode_frames(jpegs: Sequence[bytes], indices: Iterable[int], size: int | No
 
 
 def text(value: bytes | str) -> str:
-  """Returns the text of a record, which TFDS gives as bytes."""
+  """Returns a text of a record as str; TFDS reads it as bytes."""
   return value.decode() if isinstance(value, bytes) else value
 
 
 def _decode(jpeg: bytes) -> np.ndarray:
   try:
-    return simplejpeg.decode_jpeg(jpeg)  # the same pixels as OpenCV's, a third sooner
+    return simplejpeg.decode_jpeg(jpeg)  # the same pixels as OpenCV's in two thirds of the time
   except ValueError as error:
     raise ValueError('a frame of the record is not a JPEG: the dataset is damaged, build it again') from error

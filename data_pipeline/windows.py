@@ -1,6 +1,10 @@
-"""What one training example is: the windows that are picked from a clip record.
+"""Training examples: windows of frames and speech, cut out of a clip record.
 
-Both pick with a random generator that Grain seeds by epoch and position, so an example depends on the seed alone.
+The sync window is five consecutive frames and the 16 mel frames of the same 0.2 s: `window_frames` and `window_speech`
+cut it out of a record from its first frame on. A sync expert compares the two; a generator makes the five frames.
+
+`GeneratorWindows` and `ExpertWindows` draw windows with a random generator that Grain seeds by epoch and position, so
+an example depends on the seed alone.
 """
 
 import dataclasses
@@ -9,74 +13,105 @@ from zlib import crc32
 import grain
 import numpy as np
 
-from data_pipeline.audio_augment import AS_SPOKEN, AudioAugmentation
-from data_pipeline.image_augment import AS_IT_IS, Augmentation
-from data_pipeline.records import decode_frames, text
-from lpips_jax.audio.mel import FLOOR_DB, MAX_VALUE, MEL_RATE, WINDOW, mel_windows
+from data_pipeline.audio_augment import NO_AUDIO_AUGMENTATION, AudioAugmentation
+from data_pipeline.image_augment import NO_IMAGE_AUGMENTATION, ImageAugmentation
+from data_pipeline.records import Record, decode_frames, text
+from lpips_jax.audio.mel import FLOOR_DB, mel_windows
 from lpips_jax.audio.phones import PHONES, phone_track, silent_track
-from lpips_jax.core.constants import FRAME_RATE, WINDOW_FRAMES
-from lpips_jax.faces.rest import references_for, shut_frames
+from lpips_jax.core.constants import FRAME_RATE, MEL_MAX, MEL_RATE, MEL_WINDOW, WINDOW_FRAMES
+from lpips_jax.faces.references import references_for, shut_frames
 
-QUIET_DB = 20.0  # below the loud parts of a clip: there nobody speaks
-LOUD = 90  # percentile of the levels in a clip
-QUIET_MARGIN = 4  # mel frames around a window that must be quiet, too: lips open before they are heard
+LOUD_PERCENTILE = 90  # of the levels of a clip: its loud parts
+QUIET_DB = 20.0  # below the loud parts nobody speaks
+QUIET_MARGIN_STEPS = 4  # mel frames around a window that must be silent, too: lips open before they are heard
+
+
+def window_frames(record: Record, start: int, image_size: int | None = None) -> np.ndarray:
+  """Decodes the frames of the sync window that begins at frame `start`.
+
+  Args:
+    record: see `data_pipeline.records`.
+    start: index of the first frame.
+    image_size: side of the frames in pixels; that of the record by default.
+
+  Returns:
+    (5, h, w, 3) uint8 RGB.
+  """
+  return decode_frames(record['frames'], range(start, start + WINDOW_FRAMES), image_size)
+
+
+def window_speech(speech: np.ndarray, start: int) -> np.ndarray:
+  """Returns the speech of the sync window that begins at frame `start`.
+
+  Args:
+    speech: (M, 80), the mel spectrogram or the phone track of a record.
+    start: index of the first frame.
+
+  Returns:
+    (80, 16) float32: the 16 mel frames from floor(start * 80 / 25) on; see `lpips_jax.audio.mel.mel_windows`.
+  """
+  return mel_windows(speech, FRAME_RATE, 1, lead=-start)[0]
 
 
 @dataclasses.dataclass(frozen=True)
 class GeneratorWindows(grain.transforms.RandomMap):
-  """Windows of one clip: five consecutive frames to generate, five of the clip to refer to, and their speech.
+  """A random transform that draws examples for a generator from one clip.
 
-  Returns k examples: `target` and `reference` (k, 5, h, w, 3) uint8, `mel` (k, 5, 80, 16) with one window a frame, or
-  of phones, and `window_mel` and `window_phones` (k, 80, 16), one of all five, for experts of either kind; and `id`
-  (1,), the clip's name in UTF-8.
+  Each of the k examples has five consecutive frames to generate (the target), five reference frames of the same clip,
+  and the speech of the target. `random_map` returns a dict of
+
+  - `target` and `reference`: (k, 5, h, w, 3) uint8 RGB;
+  - `mel`: (k, 5, 80, 16), the generator's input: for each frame, one window of the mel spectrogram or of the phones;
+  - `window_mel` and `window_phones`: (k, 80, 16), the speech of the sync window, for experts of either kind;
+  - `id`: (1,), the id of the clip in UTF-8.
 
   Attributes:
     image_size: side of the frames in pixels.
-    lead: see `audio.mel.mel_windows`.
-    windows: k, how many of each clip that is read.
-    augmentation: how the frames may change.
-    silence: probability of a target during which nobody speaks, where the clip has one; its speech is then replaced by
-      digital silence, so that the generator learns to keep a mouth shut.
-    speech: what the generator hears: 'mel' or 'phones'.
-    misheard: probability that a phone is taken for another, as a recogniser does; of phones alone.
-    reference: 'elsewhere', five frames in a row that are not the target's, as Wav2Lip trains; or 'rest', a frame in
-      which the mouth is nearly shut, in the pose of each frame of the target, as dubbing gives it.
-    voices: how the speech may change that the generator hears as a mel; the sync expert hears it as it was said.
+    lead: frames by which a window of `mel` starts before its frame; see `audio.mel.mel_windows`.
+    windows: k, the number of examples drawn each time a clip is read.
+    image_augmentation: changes to the frames, alike for target and reference.
+    silence: probability of a target in a pause, where the clip has one. Its speech is replaced by digital silence, so
+      that the generator learns to keep a mouth shut.
+    speech: the generator's input: 'mel' or 'phones'.
+    misheard: probability that a phone is replaced by a random one, as a recogniser might do; for 'phones' alone.
+    reference: 'elsewhere', five consecutive frames outside the target, as in Wav2Lip; or 'rest', a frame with the mouth
+      nearly shut, brought to the pose of each frame of the target, as in dubbing.
+    audio_augmentation: changes to `mel` if it is a mel spectrogram; the sync expert's speech stays as it is.
   """
 
   image_size: int
   lead: float
   windows: int = 1
-  augmentation: Augmentation = AS_IT_IS
+  image_augmentation: ImageAugmentation = NO_IMAGE_AUGMENTATION
   silence: float = 0.0
   speech: str = 'mel'
   misheard: float = 0.0
   reference: str = 'elsewhere'
-  voices: AudioAugmentation = AS_SPOKEN
+  audio_augmentation: AudioAugmentation = NO_AUDIO_AUGMENTATION
 
-  def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
+  def random_map(self, record: Record, rng: np.random.Generator) -> dict[str, np.ndarray]:
     examples = [self._example(record, rng) for _ in range(self.windows)]
     return {name: np.stack([example[name] for example in examples]) for name in examples[0]} | _name(record)
 
-  def _example(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
+  def _example(self, record: Record, rng: np.random.Generator) -> dict[str, np.ndarray]:
     start, elsewhere = draw_starts(record, rng)
     silent = silent_starts(record) if self.silence and rng.random() < self.silence else ()
     if len(silent):
       start = int(rng.choice(silent))
       elsewhere = _start_elsewhere(start, last_start(record), rng)
     target, reference = self._frames(record, start, elsewhere, rng)
-    change = self.augmentation.draw(rng)
+    change = self.image_augmentation.draw(rng)
     heard = mel_windows(self._heard(record, len(silent) > 0, rng), FRAME_RATE, WINDOW_FRAMES, lead=self.lead - start)
     return {
       'target': change(target),
       'reference': change(reference),
-      'mel': self.voices(heard, rng) if self.speech == 'mel' and not len(silent) else heard,
-      'window_mel': _window(_silenced(record['mel'], len(silent) > 0), start),
-      'window_phones': _window(_phones_of(record, len(silent) > 0), start),
+      'mel': self.audio_augmentation(heard, rng) if self.speech == 'mel' and not len(silent) else heard,
+      'window_mel': window_speech(_silenced(record['mel'], len(silent) > 0), start),
+      'window_phones': window_speech(_phones_of(record, len(silent) > 0), start),
     }
 
   def _frames(
-    self, record: dict, start: int, elsewhere: int, rng: np.random.Generator
+    self, record: Record, start: int, elsewhere: int, rng: np.random.Generator
   ) -> tuple[np.ndarray, np.ndarray]:
     target = window_frames(record, start, self.image_size)
     if self.reference == 'elsewhere':
@@ -84,7 +119,7 @@ class GeneratorWindows(grain.transforms.RandomMap):
     shut = rng.choice(_shut_frames_of(record, self.image_size))
     return target, references_for(target, decode_frames(record['frames'], [shut], self.image_size)[0])
 
-  def _heard(self, record: dict, silent: bool, rng: np.random.Generator) -> np.ndarray:
+  def _heard(self, record: Record, silent: bool, rng: np.random.Generator) -> np.ndarray:
     if self.speech == 'mel':
       return _silenced(record['mel'], silent)
     return _phones_of(record, silent, self.misheard, rng)
@@ -92,75 +127,78 @@ class GeneratorWindows(grain.transforms.RandomMap):
 
 @dataclasses.dataclass(frozen=True)
 class ExpertWindows(grain.transforms.RandomMap):
-  """Several windows of one clip, each five frames and their speech; each is off sync with the others' speech.
+  """A random transform that draws one example for a sync expert: k sync windows of one clip.
 
-  Returns one example: `frames` (1, k, 5, h, w, 3) uint8, `mel` (1, k, 80, 16), or of phones, and `start` (1, k) int32,
-  the first frame of each; and `id` (1,), the clip's name in UTF-8. Attributes are those of `GeneratorWindows`.
+  The speech of each window is in sync with its own frames and off sync with those of the others. `random_map` returns a
+  dict of
+
+  - `frames`: (1, k, 5, h, w, 3) uint8 RGB;
+  - `mel`: (1, k, 80, 16), the speech of each window, of the mel spectrogram or phones;
+  - `start`: (1, k) int32, the first frame of each window;
+  - `id`: (1,), the id of the clip in UTF-8.
+
+  Attributes:
+    windows: k.
+    minimum_offset: frames between the starts of two windows, at least; in a clip too short for that they may be closer.
+    image_size, image_augmentation, audio_augmentation, speech, misheard: as in `GeneratorWindows`.
   """
 
   image_size: int
   windows: int
   minimum_offset: int
-  augmentation: Augmentation = AS_IT_IS
-  voices: AudioAugmentation = AS_SPOKEN
+  image_augmentation: ImageAugmentation = NO_IMAGE_AUGMENTATION
+  audio_augmentation: AudioAugmentation = NO_AUDIO_AUGMENTATION
   speech: str = 'mel'
   misheard: float = 0.0
 
-  def random_map(self, record: dict, rng: np.random.Generator) -> dict[str, np.ndarray]:
+  def random_map(self, record: Record, rng: np.random.Generator) -> dict[str, np.ndarray]:
     starts = _spread_starts(last_start(record), self.windows, self.minimum_offset, rng)
-    change = self.augmentation.draw(rng)
+    change = self.image_augmentation.draw(rng)
     heard = record['mel'] if self.speech == 'mel' else _phones_of(record, False, self.misheard, rng)
-    speech = np.stack([_window(heard, int(start)) for start in starts])
+    speech = np.stack([window_speech(heard, int(start)) for start in starts])
     return {
       'frames': np.stack([change(window_frames(record, start, self.image_size)) for start in starts])[None],
-      'mel': (self.voices(speech, rng) if self.speech == 'mel' else speech)[None],
+      'mel': (self.audio_augmentation(speech, rng) if self.speech == 'mel' else speech)[None],
       'start': starts.astype(np.int32)[None],
     } | _name(record)
 
 
-def draw_starts(record: dict, rng: np.random.Generator) -> tuple[int, int]:
-  """Draws the first frames of a target and of a reference that, if the clip is long enough, shares none with it."""
+def draw_starts(record: Record, rng: np.random.Generator) -> tuple[int, int]:
+  """Draws the first frames of a target and of a reference; they share no frame if the clip is long enough."""
   last = last_start(record)
   start = int(rng.integers(last + 1))
   return start, _start_elsewhere(start, last, rng)
 
 
-def silent_starts(record: dict) -> np.ndarray:
-  """Returns the first frames of the windows of a clip during which nobody speaks: rising, perhaps none."""
+def silent_starts(record: Record) -> np.ndarray:
+  """Returns the first frames, rising, of all windows of a clip during which nobody speaks; there may be none."""
   mel, last = record['mel'], last_start(record)
-  level = mel.mean(axis=1) * -FLOOR_DB / (2 * MAX_VALUE)  # dB
-  loud = level > np.percentile(level, LOUD) - QUIET_DB
-  loud_before = np.concatenate([[0], np.cumsum(loud)])  # how many loud rows there are before each
+  level = mel.mean(axis=1) * -FLOOR_DB / (2 * MEL_MAX)  # dB
+  loud = level > np.percentile(level, LOUD_PERCENTILE) - QUIET_DB
+  loud_before = np.concatenate([[0], np.cumsum(loud)])  # number of loud mel frames before each
   starts = np.arange(last + 1)
   first = starts * MEL_RATE // FRAME_RATE
-  begin = np.clip(first - QUIET_MARGIN, 0, len(mel))
-  end = np.clip(first + WINDOW + QUIET_MARGIN, 0, len(mel))
+  begin = np.clip(first - QUIET_MARGIN_STEPS, 0, len(mel))
+  end = np.clip(first + MEL_WINDOW + QUIET_MARGIN_STEPS, 0, len(mel))
   return starts[loud_before[end] == loud_before[begin]]
 
 
-def window_frames(record: dict, start: int, image_size: int | None = None) -> np.ndarray:
-  """Five consecutive frames from `start`, (5, h, w, 3) uint8, of that size or their own; only these are decoded."""
-  return decode_frames(record['frames'], range(start, start + WINDOW_FRAMES), image_size)
-
-
-def _window(heard: np.ndarray, start: int) -> np.ndarray:
-  """Cuts out the speech of the five frames from `start`: (m, 80) -> (80, 16)."""
-  return mel_windows(heard, FRAME_RATE, 1, lead=-start)[0]
-
-
-def _phones_of(record: dict, silent: bool, misheard: float = 0.0, rng: np.random.Generator | None = None) -> np.ndarray:
-  """Returns the phone track of a record, (m, 80): that of silence, or with some of its phones taken for others."""
+def _phones_of(
+  record: Record, silent: bool, misheard: float = 0.0, rng: np.random.Generator | None = None
+) -> np.ndarray:
+  """Returns the phone track of a record, (M, 80), or one of silence; with `rng`, some of its phones are misheard."""
   if silent:
     return silent_track(len(record['mel']))
-  return phone_track(_misheard(record['phones'], misheard, rng), record['mel'])
+  phones = record['phones'] if rng is None else _misheard(record['phones'], misheard, rng)
+  return phone_track(phones, record['mel'])
 
 
 def _silenced(mel: np.ndarray, silent: bool) -> np.ndarray:
-  return np.full_like(mel, -MAX_VALUE) if silent else mel
+  return np.full_like(mel, -MEL_MAX) if silent else mel
 
 
-def _misheard(heard: np.ndarray, probability: float, rng: np.random.Generator | None) -> np.ndarray:
-  """Takes some of the phones, each from its beginning to its end, for any others."""
+def _misheard(heard: np.ndarray, probability: float, rng: np.random.Generator) -> np.ndarray:
+  """Replaces some of the phones, each from its beginning to its end, by random ones."""
   if not probability:
     return heard
   edges = np.flatnonzero(np.diff(heard, prepend=-1))
@@ -169,24 +207,24 @@ def _misheard(heard: np.ndarray, probability: float, rng: np.random.Generator | 
   return np.repeat(phones, np.diff(edges, append=len(heard)))
 
 
-_SHUT: dict[tuple[str, int, int, int], np.ndarray] = {}
+_shut_frames: dict[tuple[str, int, int, int], np.ndarray] = {}  # by clip and size
 
 
-def _shut_frames_of(record: dict, image_size: int) -> np.ndarray:
-  """Returns the `rest.shut_frames` of a clip, and remembers them: finding them takes longer than making an example."""
+def _shut_frames_of(record: Record, image_size: int) -> np.ndarray:
+  """Returns the `rest.shut_frames` of a clip. They are cached: finding them takes longer than making an example."""
   jpegs = record['frames']
   clip = text(record['id']), len(jpegs), crc32(jpegs[0]), image_size
-  if clip not in _SHUT:
-    _SHUT[clip] = shut_frames(decode_frames(jpegs, range(len(jpegs)), image_size))
-  return _SHUT[clip]
+  if clip not in _shut_frames:
+    _shut_frames[clip] = shut_frames(decode_frames(jpegs, range(len(jpegs)), image_size))
+  return _shut_frames[clip]
 
 
-def _name(record: dict) -> dict[str, np.ndarray]:
+def _name(record: Record) -> dict[str, np.ndarray]:
   return {'id': np.array([text(record['id']).encode()])}
 
 
-def last_start(record: dict) -> int:
-  """The first frame of the last window of a clip; raises ValueError if it is too short for any."""
+def last_start(record: Record) -> int:
+  """Returns the first frame of the last window of a clip; raises ValueError if the clip is too short for a window."""
   last = len(record['frames']) - WINDOW_FRAMES
   if last < 0:
     raise ValueError(f'clip {record["id"]} has fewer than {WINDOW_FRAMES} frames: leave it out of the corpus')
@@ -194,7 +232,7 @@ def last_start(record: dict) -> int:
 
 
 def _start_elsewhere(start: int, last: int, rng: np.random.Generator) -> int:
-  """A window that shares no frame with the one at `start`, or in a short clip the one farthest from it."""
+  """Draws a window that shares no frame with the one at `start`; in a short clip, returns the one farthest from it."""
   choices = np.concatenate([np.arange(start - WINDOW_FRAMES + 1), np.arange(start + WINDOW_FRAMES, last + 1)])
   if len(choices):
     return int(rng.choice(choices))
@@ -202,7 +240,7 @@ def _start_elsewhere(start: int, last: int, rng: np.random.Generator) -> int:
 
 
 def _spread_starts(last: int, windows: int, gap: int, rng: np.random.Generator) -> np.ndarray:
-  """Sorted starts at least `gap` apart; in clips too short for that, anywhere (the loss leaves out close pairs)."""
+  """Draws sorted starts at least `gap` apart; in clips too short for that, any (the loss leaves out close pairs)."""
   free = last + 1 - (windows - 1) * (gap - 1)
   if free >= windows:
     return np.sort(rng.choice(free, windows, replace=False)) + (gap - 1) * np.arange(windows)

@@ -1,4 +1,4 @@
-"""What the data pipeline's worker processes need to be told."""
+"""Set-up of worker processes: signals, and the end of their parent."""
 
 import contextlib
 import multiprocessing
@@ -10,17 +10,18 @@ from multiprocessing import resource_tracker
 
 
 def end_with_parent() -> None:
-  """Has this process end when its parent does, and not before: else workers would wait for ever, or die one by one.
+  """Makes this process end when its parent does, and not before.
 
-  A terminal's Ctrl-C reaches all of them; the parent then ends, and they with it, without a word each.
+  Otherwise workers would wait for ever once their parent is killed. They ignore Ctrl-C, which a terminal sends to all
+  processes: the parent handles it, and they end with it, without a message each.
   """
   signal.signal(signal.SIGINT, signal.SIG_IGN)
   threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 
 @contextlib.contextmanager
-def held_back(number: signal.Signals) -> Iterator[None]:
-  """A signal that arrives meanwhile is delivered afterwards; processes that are started meanwhile never see it."""
+def signal_blocked(number: signal.Signals) -> Iterator[None]:
+  """Delays a signal until the body is done; processes that are started within it never receive the signal."""
   before = signal.pthread_sigmask(signal.SIG_BLOCK, {number})
   try:
     yield
@@ -28,16 +29,18 @@ def held_back(number: signal.Signals) -> Iterator[None]:
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def start_tracker() -> None:
-  """Starts Python's resource tracker, a process that frees the memory that workers shared, without a warning.
+def start_resource_tracker() -> None:
+  """Starts Python's resource tracker, a process that frees shared memory of workers, with its warnings off.
 
-  To be called before the first worker starts, and outside of `held_back`: Python delivers what is held back to whoever
-  starts the tracker, and to the processes that it starts thereafter.
+  Call it before the first worker starts and outside of `signal_blocked`: starting the tracker unblocks signals, in this
+  process and in those that it starts afterwards.
   """
   os.environ.setdefault('PYTHONWARNINGS', 'ignore:resource_tracker')
   resource_tracker.ensure_running()
 
 
 def _wait_for_parent() -> None:
-  multiprocessing.parent_process().join()
+  parent = multiprocessing.parent_process()
+  assert parent is not None  # called in child processes alone
+  parent.join()
   os._exit(1)

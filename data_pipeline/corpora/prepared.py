@@ -1,4 +1,4 @@
-"""The TFDS builder of corpora that are prepared by `data_pipeline.preprocess`; each of them says what is its own."""
+"""The TFDS builder shared by all corpora that `data_pipeline.preprocess` prepares."""
 
 import itertools
 from collections.abc import Iterator
@@ -9,27 +9,29 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from data_pipeline.preparation import store
-from data_pipeline.records import clip_features, part_of_record
+from data_pipeline.records import Record, part_of_record, record_features
 from lpips_jax.core.constants import WINDOW_FRAMES
 from lpips_jax.core.errors import UserError
 
-LONGEST = 100  # frames of a stored record: a reader that wants a window reads a whole record
+MAX_RECORD_FRAMES = 100  # of a stored record, since the reader of a window reads the whole record
 
 
-class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-  """Clip records out of a directory of prepared clips, which TFDS calls the manual directory; without TensorFlow.
+class PreparedBuilder(  # type: ignore[call-arg]  # mypy cannot see TFDS: it passes skip_registration on
+  tfds.core.GeneratorBasedBuilder, skip_registration=True
+):
+  """A builder that stores the records in a directory of prepared clips (TFDS: the manual directory).
 
-  Clips of more than four seconds become several records, `<id>+<first frame>`, so that a window costs the same however
-  long its clip.
+  It does not need TensorFlow. Records of more than four seconds are stored as several, `<id>+<first frame>`, so that
+  the cost of a window does not depend on the length of its clip.
 
   Attributes:
-    LAYOUTS: of `data_pipeline.preprocess`, from which this corpus can come.
+    LAYOUTS: the layouts of `data_pipeline.preprocess` in which this corpus is distributed.
   """
 
   VERSION = tfds.core.Version('2.0.0')
   RELEASE_NOTES: ClassVar = {
-    '2.0.0': 'The mel is that of speech brought to one level.',
-    '1.1.0': 'The phones that are heard.',
+    '2.0.0': 'The mel spectrogram of speech brought to one level.',
+    '1.1.0': 'Recognised phones.',
     '1.0.0': 'First release.',
   }
   LAYOUTS: ClassVar[tuple[str, ...]] = ()
@@ -38,42 +40,44 @@ class PreparedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     super().__init__(file_format=file_format or 'array_record', **kwargs)
 
   def _info(self) -> tfds.core.DatasetInfo:
-    return self.dataset_info_from_configs(features=clip_features(), disable_shuffling=True)
+    return self.dataset_info_from_configs(features=record_features(), disable_shuffling=True)
 
   def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
     directory = Path(dl_manager.manual_dir)
     splits = store.read_splits(directory)
     layout = store.read_settings(directory)['layout']
     if layout not in self.LAYOUTS:
-      raise UserError(f'{directory} was prepared with --layout={layout}: {self.name} wants {" or ".join(self.LAYOUTS)}')
+      raise UserError(f'{directory} was prepared in the layout {layout}: {self.name} needs {" or ".join(self.LAYOUTS)}')
     used = {
       split: self._generate_examples(directory, split, clips)
       for split, clips in splits.items()
       if any(store.read_summary(directory, clip).records for clip in clips)  # TFDS has no empty splits
     }
     if not used:
-      raise UserError(f'{directory} holds no record: its {store.FINISHED} says why')
+      raise UserError(f'{directory} holds no record: {store.FINISHED} lists the reasons')
     return used
 
-  def _generate_examples(self, directory: Path, split: str, clips: list[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+  def _generate_examples(self, directory: Path, split: str, clips: list[str]) -> Iterator[tuple[str, Record]]:
     for clip in tqdm(clips, f'{self.name} {split}', leave=False, unit='clip', disable=None):
       for record in store.read_records(directory, clip):
-        for part in parts(record):
+        for part in split_record(record):
           yield part['id'], part
 
 
-def parts(record: dict[str, Any], longest: int = LONGEST) -> Iterator[dict[str, Any]]:
-  """Yields a record in parts of nearly equal length, at most so many frames each; a short one as it is.
+def split_record(record: Record, max_frames: int = MAX_RECORD_FRAMES) -> Iterator[Record]:
+  """Yields a record in parts of nearly equal length; a short record stays whole.
 
   Args:
     record: from `data_pipeline.records.make_record`.
-    longest: frames of a part, a multiple of 5.
+    max_frames: of a part, a multiple of 5.
   """
   frames = len(record['frames'])
-  if frames <= longest:
+  if frames <= max_frames:
     yield record
     return
-  number = -(-frames // (longest - WINDOW_FRAMES))  # parts begin at multiples of 5, so they differ by as many frames
+  number = -(
+    -frames // (max_frames - WINDOW_FRAMES)
+  )  # parts start at multiples of 5 frames, so their lengths differ by 5
   edges = [round(k * frames / number / WINDOW_FRAMES) * WINDOW_FRAMES for k in range(number)]
   for first, last in itertools.pairwise([*edges, frames]):
     yield part_of_record(record, first, last, f'{record["id"]}+{first}')

@@ -1,34 +1,32 @@
-"""The same work on many machines, as an Apache Beam pipeline; needs the extra `beam`."""
+"""Preparation on many machines, as an Apache Beam pipeline; needs the extra `beam`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from data_pipeline.preparation.layouts import RawClip
 from data_pipeline.preparation.store import ClipResult, write_clip_result
+from data_pipeline.preparation.sync_filter import SyncFilter
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.jax_environment import share_accelerators
-
-Judge = Callable[[ClipResult], ClipResult]
 
 
 def cut_on_cluster(
   clips: Sequence[RawClip],
   cutter: Callable[[RawClip], ClipResult],
-  make_sync_filter: Callable[[], Judge],
+  make_sync_filter: Callable[[], SyncFilter],
   output: Path,
-  runner: str,
-  options: Sequence[str] = (),
+  beam_runner: str,
+  beam_options: Sequence[str] = (),
 ) -> None:
-  """Cuts, judges and writes each clip on some worker; sources and output lie where all workers see them.
+  """Cuts, filters and writes each clip on some worker; all workers must see the sources and the output directory.
 
   Args:
-    clips: what to cut.
-    cutter: how.
-    make_judge: makes what is applied to each outcome before it is written; called once on each worker.
+    clips: the raw clips.
+    cutter: cuts a raw clip.
+    make_sync_filter: makes the filter of the results; called once on each worker.
     output: the directory for prepared clips.
-    runner: 'DirectRunner', 'DataflowRunner', 'FlinkRunner', 'SparkRunner', ….
-    options: of Beam, each as '--name=value'.
+    beam_runner: 'DirectRunner', 'DataflowRunner', 'FlinkRunner', 'SparkRunner', ….
+    beam_options: options of Beam, each in Beam's own form, `--name=value`.
 
   Raises:
     UserError: Beam is not installed, or has no such runner.
@@ -37,20 +35,20 @@ def cut_on_cluster(
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
   except ImportError as error:
-    raise UserError("--beam_runner needs Apache Beam: pip install -e '.[beam]'") from error
+    raise UserError("beam_runner needs Apache Beam: pip install -e '.[beam]'", 'beam_runner') from error
 
   class Prepare(beam.DoFn):
     def setup(self) -> None:
       share_accelerators()
-      self.judge = make_sync_filter()
+      self.sync_filter = make_sync_filter()
 
-    def process(self, raw: RawClip) -> Any:
-      write_clip_result(output, self.judge(cutter(raw)))
+    def process(self, raw: RawClip) -> Iterator[str]:
+      write_clip_result(output, self.sync_filter(cutter(raw)))
       yield raw.id
 
   try:
-    pipeline = beam.Pipeline(runner=runner, options=PipelineOptions(list(options)))
+    pipeline = beam.Pipeline(runner=beam_runner, options=PipelineOptions(list(beam_options)))
   except ValueError as error:
-    raise UserError(f'--beam_runner={runner}: {str(error).splitlines()[0]}') from error
+    raise UserError(f'beam_runner={beam_runner}: {str(error).splitlines()[0]}', 'beam_runner') from error
   with pipeline:
     _ = pipeline | beam.Create(list(clips)) | beam.Reshuffle() | beam.ParDo(Prepare())

@@ -1,9 +1,8 @@
-"""A raw clip, cut into records: at 25 frames a second, at 16 kHz, one person in one shot each."""
+"""Cutting: a raw clip becomes records at 25 frames a second and 16 kHz, of one person in one shot each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -11,36 +10,36 @@ import numpy as np
 from data_pipeline.preparation.layouts import RawClip
 from data_pipeline.preparation.store import ClipResult
 from data_pipeline.records import encode_frame, make_record
-from lpips_jax.core.constants import SAMPLES_A_FRAME
+from lpips_jax.core.constants import SAMPLES_PER_FRAME
 from lpips_jax.core.errors import UserError
 from lpips_jax.faces import cropping
 from lpips_jax.faces.detect import Detect
-from lpips_jax.faces.segments import FRAME, SILENT_ENDS, Segment, find_segments, read_segments, sound_of
+from lpips_jax.faces.segments import FRAME_SECONDS, MAX_SILENT_SECONDS, Segment, find_segments, read_segments, sound_of
 from lpips_jax.media.speech import load_speech
 
 
 @dataclass(frozen=True)
 class CutSettings:
-  """How to cut.
+  """The options of cutting.
 
   Attributes:
     crop_size: side of the crops, in pixels.
-    everybody: whether all people of a shot become records, or the most prominent one alone.
-    shortest: frames that a record must have, at 25 a second.
+    everybody: all people of a shot become records; otherwise the most prominent one alone.
+    min_frames: frames, at 25 a second, that a record must have.
   """
 
   crop_size: int = 96
   everybody: bool = False
-  shortest: int = 15
+  min_frames: int = 15
 
 
 def cut(raw: RawClip, find: Detect, settings: CutSettings) -> ClipResult:
-  """Returns what comes of a raw clip; what is wrong with it becomes a reason for its rejection.
+  """Cuts a raw clip into records; bad input becomes a reason for its rejection.
 
   Args:
     raw: from `layouts.find_clips`.
     find: from `faces.detect.make_detector`.
-    settings: how to cut.
+    settings: the options of cutting.
   """
   try:
     if raw.path.is_dir():
@@ -52,57 +51,59 @@ def cut(raw: RawClip, find: Detect, settings: CutSettings) -> ClipResult:
 
 
 def _cut_video(raw: RawClip, find: Detect, settings: CutSettings) -> ClipResult:
-  seconds, excerpts = find_segments(raw.path, find, settings.everybody)
-  outcome = ClipResult(raw.id, seconds=seconds)
-  if not excerpts:
-    outcome.rejected.append((raw.id, 'no face was found'))
-    return outcome
-  long_enough = [excerpt for excerpt in excerpts if len(excerpt.indices) >= settings.shortest]
-  for jpegs, excerpt in zip(_crops(raw.path, long_enough, settings.crop_size), long_enough, strict=True):
-    _add(outcome, raw, jpegs, excerpt)
-  short = len(excerpts) - len(long_enough)
+  seconds, segments = find_segments(raw.path, find, settings.everybody)
+  result = ClipResult(raw.id, seconds=seconds)
+  if not segments:
+    result.rejected.append((raw.id, 'no face was found'))
+    return result
+  long_enough = [segment for segment in segments if len(segment.indices) >= settings.min_frames]
+  for jpegs, segment in zip(_crops(raw.path, long_enough, settings.crop_size), long_enough, strict=True):
+    _add(result, raw, jpegs, segment)
+  short = len(segments) - len(long_enough)
   if short:
-    what = f'{raw.id}: {short} of {len(excerpts)} tracks' if long_enough else raw.id
-    outcome.rejected.append((what, f'fewer than {settings.shortest} frames in a row with a face and sound'))
-  return outcome
+    what = f'{raw.id}: {short} of {len(segments)} tracks' if long_enough else raw.id
+    result.rejected.append((what, f'fewer than {settings.min_frames} frames in a row with a face and sound'))
+  return result
 
 
 def _cut_directory(raw: RawClip, settings: CutSettings) -> ClipResult:
-  """A directory that was prepared for Wav2Lip: crops by number, where a missing number is a frame without a face."""
+  """Cuts a directory that was prepared for Wav2Lip: numbered crops; a missing number is a frame without a face."""
   speech = load_speech(raw.path / 'audio.wav')
   numbers = sorted(int(file.stem) for file in raw.path.glob('*.jpg') if file.stem.isdigit())
   if not numbers:
     raise UserError(f'{raw.path} holds no numbered .jpg')
-  outcome = ClipResult(raw.id, seconds=float((numbers[-1] + 1) * FRAME))
+  result = ClipResult(raw.id, seconds=float((numbers[-1] + 1) * FRAME_SECONDS))
   runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
   for run in runs:
-    run = run[run < len(speech) // SAMPLES_A_FRAME + round(SILENT_ENDS / FRAME)]
-    if len(run) < settings.shortest:
+    run = run[run < len(speech) // SAMPLES_PER_FRAME + round(MAX_SILENT_SECONDS / FRAME_SECONDS)]
+    if len(run) < settings.min_frames:
       continue
     jpegs, boxes = zip(*(_ready_crop(raw.path / f'{number}.jpg', settings.crop_size) for number in run), strict=True)
-    _add(outcome, raw, list(jpegs), Segment(run, np.array(boxes), sound_of(speech, run[0] * SAMPLES_A_FRAME, len(run))))
-  if not outcome.records:
-    outcome.rejected.append((raw.id, f'fewer than {settings.shortest} frames in a row with a face and sound'))
-  return outcome
+    _add(
+      result, raw, list(jpegs), Segment(run, np.array(boxes), sound_of(speech, run[0] * SAMPLES_PER_FRAME, len(run)))
+    )
+  if not result.records:
+    result.rejected.append((raw.id, f'fewer than {settings.min_frames} frames in a row with a face and sound'))
+  return result
 
 
-def _add(outcome: ClipResult, raw: RawClip, jpegs: Sequence[bytes], excerpt: Segment) -> None:
-  record = make_record(f'{raw.id}/{len(outcome.records)}', raw.speaker, jpegs, excerpt.audio, excerpt.boxes[:, :4])
-  outcome.records.append(record)
-  outcome.notes.append({'face': float(np.mean(excerpt.boxes[:, 3] - excerpt.boxes[:, 1]))})
+def _add(result: ClipResult, raw: RawClip, jpegs: Sequence[bytes], segment: Segment) -> None:
+  record = make_record(f'{raw.id}/{len(result.records)}', raw.speaker, jpegs, segment.audio, segment.boxes[:, :4])
+  result.records.append(record)
+  result.notes.append({'face': float(np.mean(segment.boxes[:, 3] - segment.boxes[:, 1]))})
 
 
-def _crops(path: Path, excerpts: Sequence[Segment], size: int) -> list[list[bytes]]:
-  """Cuts and codes the frames of all excerpts while the video is read once."""
-  jpegs: list[list[Any]] = [[None] * len(excerpt.indices) for excerpt in excerpts]
-  for frame, places in read_segments(path, excerpts):
+def _crops(path: Path, segments: Sequence[Segment], size: int) -> list[list[bytes]]:
+  """Returns the coded crops of all segments; the video is read once for all of them."""
+  jpegs = [[b''] * len(segment.indices) for segment in segments]
+  for frame, places in read_segments(path, segments):
     for k, place in places:
-      jpegs[k][place] = encode_frame(cropping.crop(frame, excerpts[k].boxes[place], size))
+      jpegs[k][place] = encode_frame(cropping.crop(frame, segments[k].boxes[place], size))
   return jpegs
 
 
 def _ready_crop(path: Path, size: int) -> tuple[bytes, tuple[int, int, int, int]]:
-  """A crop that somebody else cut, at our size, and its box: nobody knows where in the video it was."""
+  """Returns a ready-made crop at our size, and the box of the whole crop: its place in the video is unknown."""
   image = cv2.imread(str(path), cv2.IMREAD_COLOR)
   if image is None:
     raise UserError(f'{path.name} is not a picture')

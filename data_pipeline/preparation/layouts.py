@@ -1,4 +1,4 @@
-"""How the corpora lie on disk as their owners give them out: which clips there are, of whom, for which split."""
+"""The layouts in which corpora are distributed: their clips, speakers and splits."""
 
 import hashlib
 import os
@@ -9,21 +9,21 @@ from typing import NoReturn
 
 from lpips_jax.core.errors import UserError
 
-SPLITS = 'pretrain', 'train', 'val', 'test'  # the later is kept where two of them want the same clip or speaker
-SUFFIXES = '.mp4', '.mov', '.m4v', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.mts', '.wmv', '.flv'
-LONGEST_NAME = 240  # bytes: file systems take 255, and clips are kept in files with a suffix
-HELD_OUT = 0.05  # the share of speakers for each of val and test, where nobody says which
+SPLITS = 'pretrain', 'train', 'val', 'test'  # a clip or speaker in two of them stays in the later one
+VIDEO_SUFFIXES = '.mp4', '.mov', '.m4v', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.mts', '.wmv', '.flv'
+MAX_NAME_BYTES = 240  # file systems allow 255, and the files of clips have a suffix
+HELD_OUT_SPEAKER_SHARE = 0.05  # for each of val and test, where the corpus has no lists of its own
 
 
 @dataclass(frozen=True)
 class RawClip:
-  """A clip as its owner gives it out.
+  """A clip of a corpus as it is distributed.
 
   Attributes:
     id: unique within the corpus, with '/' between its parts.
-    speaker: who speaks, as far as the corpus says.
+    speaker: name of the speaker; if the corpus has none, the id.
     split: 'pretrain', 'train', 'val' or 'test'.
-    path: a video; or a directory that was prepared for Wav2Lip, with `0.jpg`, `1.jpg`, … and `audio.wav`.
+    path: a video, or a directory that was prepared for Wav2Lip, with `0.jpg`, `1.jpg`, … and `audio.wav`.
   """
 
   id: str
@@ -33,32 +33,37 @@ class RawClip:
 
 
 def find_clips(layout: str, source: Path) -> tuple[list[RawClip], list[tuple[str, str]]]:
-  """Returns the clips of a corpus, by id, and (id, reason) of those that must not be used.
+  """Finds the clips of a corpus.
 
-  Splits share no clip, and none of them a speaker with 'val' or 'test': where the corpus's own lists say otherwise, the
-  clip is left out of the split for training.
+  Splits share no clip, and none shares a speaker with 'val' or 'test': where the lists of the corpus do, the clip is
+  left out of the earlier split.
 
   Args:
     layout: 'lrs2', 'lrs3', 'lrw', 'folder' or 'wav2lip'.
-    source: the directory that holds it.
+    source: the directory of the corpus.
+
+  Returns:
+    The clips, sorted by id, and (id, reason) of those that must not be used.
 
   Raises:
-    UserError: there is no such layout or directory, or nothing of that layout in it.
+    UserError: there is no such layout or directory, or the directory holds no clip in that layout.
   """
   if layout not in LAYOUTS:
-    raise UserError(f'--layout must be one of {", ".join(LAYOUTS)}, not {layout!r}')
+    raise UserError(f'layout must be one of {", ".join(LAYOUTS)}, not {layout!r}', 'layout')
   if not source.is_dir():
     raise UserError(f'{source} is not a directory')
   found = sorted(LAYOUTS[layout](source), key=lambda clip: (clip.id, SPLITS.index(clip.split)))
   if not found:
-    raise UserError(f'{source} holds no clips of the layout {layout}: see --help for what it should look like')
+    raise UserError(
+      f'{source} holds no clips of the layout {layout}: python -m data_pipeline.preprocess --help shows the layouts'
+    )
   clips, badly_named = _well_named(found)
   clips, leaking = _without_leaks(clips)
   return clips, badly_named + leaking
 
 
 def _lrs2(source: Path) -> Iterator[RawClip]:
-  """`mvlrs_v1/{main,pretrain}/<speaker>/<number>.mp4`, and lists of `<speaker>/<number>` in their first column."""
+  """Yields `mvlrs_v1/{main,pretrain}/<speaker>/<number>.mp4`; `<speaker>/<number>` is the first column of the lists."""
   root = source / 'mvlrs_v1' if (source / 'mvlrs_v1').is_dir() else source
   for split in SPLITS:
     lists = [file for file in (source / f'{split}.txt', root / f'{split}.txt') if file.is_file()]
@@ -71,7 +76,7 @@ def _lrs2(source: Path) -> Iterator[RawClip]:
 
 
 def _lrs3(source: Path) -> Iterator[RawClip]:
-  """`{pretrain,trainval,test}/<speaker>/<clip>.mp4`. Some speakers of `trainval` become 'val', with all they say."""
+  """Yields `{pretrain,trainval,test}/<speaker>/<clip>.mp4`; some speakers of `trainval` are moved to 'val' entirely."""
   found = [(folder, file) for folder in ('pretrain', 'trainval', 'test') for file in source.glob(f'{folder}/*/*.mp4')]
   split_of = _by_speaker({file.parent.name for folder, file in found if folder == 'trainval'}, ('train', 'val'))
   for folder, file in found:
@@ -83,7 +88,7 @@ def _lrs3(source: Path) -> Iterator[RawClip]:
 
 
 def _lrw(source: Path) -> Iterator[RawClip]:
-  """`lipread_mp4/<WORD>/{train,val,test}/<WORD>_<n>.mp4`. Nobody says who speaks: each clip is a speaker of its own."""
+  """Yields `lipread_mp4/<WORD>/{train,val,test}/<WORD>_<n>.mp4`; speakers are unknown, so each clip has its own."""
   root = source / 'lipread_mp4' if (source / 'lipread_mp4').is_dir() else source
   for split in ('train', 'val', 'test'):
     for file in root.glob(f'*/{split}/*.mp4'):
@@ -92,8 +97,8 @@ def _lrw(source: Path) -> Iterator[RawClip]:
 
 
 def _folder(source: Path) -> Iterator[RawClip]:
-  """Any videos, however deep. A folder in `source` is a speaker; a video that lies there directly is one, too."""
-  files = [file for file in _walk(source) if file.suffix.lower() in SUFFIXES]
+  """Yields videos at any depth; a folder in `source` is a speaker, and so is a video directly in `source`."""
+  files = [file for file in _walk(source) if file.suffix.lower() in VIDEO_SUFFIXES]
   names = {file: file.relative_to(source) for file in files}
   speaker_of = {file: name.parts[0] if len(name.parts) > 1 else name.stem for file, name in names.items()}
   split_of = _by_speaker(set(speaker_of.values()), ('train', 'val', 'test'))
@@ -102,7 +107,7 @@ def _folder(source: Path) -> Iterator[RawClip]:
 
 
 def _wav2lip(source: Path) -> Iterator[RawClip]:
-  """`<speaker>/<clip>/{0.jpg, …, audio.wav}`; lists `filelists/{train,val,test}.txt` in or beside it, if there are."""
+  """Yields `<speaker>/<clip>/{0.jpg, …, audio.wav}`; `filelists/{train,val,test}.txt` may lie in it or beside it."""
   found = {path.parent.relative_to(source).as_posix(): path.parent for path in source.glob('*/*/audio.wav')}
   lists = [folder for folder in (source / 'filelists', source.parent / 'filelists') if folder.is_dir()]
   if not lists:
@@ -125,13 +130,13 @@ LAYOUTS: dict[str, Callable[[Path], Iterator[RawClip]]] = {
 
 
 def _well_named(clips: Sequence[RawClip]) -> tuple[list[RawClip], list[tuple[str, str]]]:
-  """A clip's outcome is kept under its id: ids must be names of files that are in no other's way, nor anywhere else."""
+  """Rejects ids that are no usable file names, as results are stored under them: within the output, without clashes."""
   files = {f'{clip.id}.npz' for clip in clips}
   good, refused = [], []
   for clip in clips:
     problem = _problem_of_name(clip.id)
     if not problem and any(str(parent) in files for parent in PurePosixPath(clip.id).parents):
-      problem = 'its folder is called as the file of another clip'
+      problem = 'its folder has the name of the file of another clip'
     if problem:
       refused.append((clip.id.encode('utf-8', 'backslashreplace').decode(), problem))
     else:
@@ -140,21 +145,22 @@ def _well_named(clips: Sequence[RawClip]) -> tuple[list[RawClip], list[tuple[str
 
 
 def _problem_of_name(name: str) -> str:
-  """Returns what is wrong with an id, '' for nothing."""
+  """Returns the problem of an id as a file name, or an empty string."""
   if any(part in ('', '.', '..') for part in name.split('/')):
     return 'not a path within the corpus'
   if not name.isprintable():  # line breaks, and bytes that are not UTF-8
     return 'its name has characters that cannot be printed'
-  if max(len(part.encode()) for part in name.split('/')) > LONGEST_NAME:
-    return f'its name is longer than {LONGEST_NAME} bytes'
+  if max(len(part.encode()) for part in name.split('/')) > MAX_NAME_BYTES:
+    return f'its name is longer than {MAX_NAME_BYTES} bytes'
   return ''
 
 
 def _without_leaks(clips: Iterable[RawClip]) -> tuple[list[RawClip], list[tuple[str, str]]]:
+  """Rejects clips whose id or speaker is in a later split, too."""
   by_id: dict[str, RawClip] = {}
-  for clip in clips:  # of one id, the later split comes later, and stays
+  for clip in clips:  # sorted by split: of equal ids, the one in the later split stays
     by_id[clip.id] = clip
-  held_out: dict[str, str] = {}  # speaker -> the later of val and test
+  held_out: dict[str, str] = {}  # speaker -> val or test, the later one
   for clip in sorted(by_id.values(), key=lambda clip: SPLITS.index(clip.split)):
     if clip.split in ('val', 'test'):
       held_out[clip.speaker] = clip.split
@@ -169,9 +175,9 @@ def _without_leaks(clips: Iterable[RawClip]) -> tuple[list[RawClip], list[tuple[
 
 
 def _by_speaker(speakers: set[str], splits: tuple[str, ...]) -> dict[str, str]:
-  """Shares speakers out by their names alone: a few, at least one, to each split but the first."""
+  """Assigns speakers to splits by their names alone: a few, at least one, to each split but the first."""
   ranked = sorted(speakers, key=lambda name: hashlib.sha256(os.fsencode(name)).digest())
-  few = max(1, round(HELD_OUT * len(ranked)))
+  few = max(1, round(HELD_OUT_SPEAKER_SHARE * len(ranked)))
   split_of = dict.fromkeys(ranked, splits[0])
   for k, split in enumerate(splits[1:]):
     for name in ranked[1:][k * few : (k + 1) * few]:  # the first split always keeps one
@@ -188,7 +194,7 @@ def _first_column(file: Path) -> list[str]:
 
 
 def _walk(source: Path) -> Iterator[Path]:
-  """All files, each once: links to directories are followed, but not in circles."""
+  """Yields all files but hidden ones; links to directories are followed, each directory once."""
   seen = set()
   for folder, folders, files in os.walk(source, onerror=_refuse, followlinks=True):
     real = os.path.realpath(folder)

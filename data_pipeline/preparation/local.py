@@ -1,9 +1,9 @@
-"""Cutting many raw clips at once, in processes of this machine, whatever becomes of any of them."""
+"""Cutting in parallel on one machine; a clip that crashes its process is rejected without stopping the rest."""
 
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -15,21 +15,21 @@ import cv2
 from data_pipeline.preparation.cutting import CutSettings, cut
 from data_pipeline.preparation.layouts import RawClip
 from data_pipeline.preparation.store import ClipResult
-from data_pipeline.workers import end_with_parent, held_back
+from data_pipeline.workers import end_with_parent, signal_blocked
 from lpips_jax.faces.detect import make_detector
 
-AHEAD = 2  # clips handed out for each process, so that none of them waits
+CLIPS_PER_WORKER = 2  # submitted at once, so that no process waits
 _detector_of_this_process = cache(make_detector)
 
 
 @dataclass(frozen=True)
 class Cutter:
-  """Cuts raw clips; it can be sent to other processes, and makes its detector when it is first used there.
+  """A function that cuts raw clips. It can be sent to other processes, where it makes its detector on first use.
 
   Attributes:
     detector: 'yunet' or 'cascade', from `faces.detect.choose_detector`.
     model: YuNet's file.
-    settings: how to cut.
+    settings: the options of cutting.
   """
 
   detector: str
@@ -37,23 +37,25 @@ class Cutter:
   settings: CutSettings
 
   def __call__(self, raw: RawClip) -> ClipResult:
-    """Returns what comes of a raw clip. Whatever goes wrong is a reason to reject that clip, not to stop the rest."""
+    """Cuts a raw clip. Any error rejects this clip, so that the others are still cut; the next run tries it again."""
     try:
       return cut(raw, _detector_of_this_process(self.detector, self.model), self.settings)
     except Exception as error:
       return ClipResult(raw.id, rejected=[(raw.id, f'{type(error).__name__}: {error}')], again=True)
 
 
-def cut_all(clips: Sequence[RawClip], cutter: Cutter, workers: int) -> Iterator[ClipResult]:
-  """Yields the outcome of each clip, as they are done.
+def cut_all(
+  clips: Sequence[RawClip], cutter: Callable[[RawClip], ClipResult], workers: int
+) -> Generator[ClipResult, None, None]:
+  """Yields the results of all clips in the order in which they are done.
 
-  A clip that takes its process down with it, as damaged files have done to decoders, is rejected for that; those that
-  were being cut meanwhile are cut again.
+  A clip that crashes its process, as damaged files have done to decoders, is rejected; clips that were being cut at the
+  same time are cut again.
 
   Args:
-    clips: what to cut.
-    cutter: how.
-    workers: processes; 0 cuts in this one.
+    clips: the raw clips.
+    cutter: cuts a raw clip; must be picklable if there are workers.
+    workers: number of processes; 0 cuts in this one.
   """
   if workers == 0:
     yield from map(cutter, clips)
@@ -61,32 +63,32 @@ def cut_all(clips: Sequence[RawClip], cutter: Cutter, workers: int) -> Iterator[
   waiting, suspects = deque(clips), []
   while waiting:
     suspects += yield from _cut_until_one_dies(waiting, cutter, workers)
-  for raw in suspects:  # alone, so that it is clear who is to blame
+  for raw in suspects:  # one at a time, to find which of them crashes
     if (yield from _cut_until_one_dies(deque([raw]), cutter, 1)):
       yield ClipResult(raw.id, rejected=[(raw.id, 'the process that read it died')], again=True)
 
 
 def _cut_until_one_dies(
-  waiting: deque[RawClip], cutter: Cutter, workers: int
+  waiting: deque[RawClip], cutter: Callable[[RawClip], ClipResult], workers: int
 ) -> Generator[ClipResult, None, list[RawClip]]:
-  """Cuts what is waiting; when a process dies, returns the clips that were being cut."""
+  """Yields the results of the waiting clips; when a process dies, returns the clips that were being cut."""
   spawn = multiprocessing.get_context('spawn')  # a forked JAX may hang
   running: dict[Future[ClipResult], RawClip] = {}
   with ProcessPoolExecutor(workers, spawn, _start_worker) as pool:
     try:
       while waiting or running:
-        while waiting and len(running) < AHEAD * workers:
-          with held_back(signal.SIGINT):  # Ctrl-C is for this process, and not for those that this starts
+        while waiting and len(running) < CLIPS_PER_WORKER * workers:
+          with signal_blocked(signal.SIGINT):  # Ctrl-C is for this process, not for its workers
             running[pool.submit(cutter, waiting[0])] = waiting[0]
           waiting.popleft()
         done, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in done:
-          outcome = future.result()
+          result = future.result()
           del running[future]
-          yield outcome
+          yield result
     except BrokenProcessPool:
       return list(running.values())
-    except BaseException:  # Ctrl-C, a full disk: what is being cut is cut again another time
+    except BaseException:  # Ctrl-C or a full disk: clips that are being cut are left to the next run
       for worker in multiprocessing.active_children():
         worker.terminate()
       raise

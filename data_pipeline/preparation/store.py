@@ -1,12 +1,12 @@
-"""What preparation leaves on disk: one file for each raw clip, whole or not there, so that a killed run loses nothing.
+"""The prepared clips on disk: one file for each raw clip, complete or absent, so that a killed run loses nothing.
 
-  OUTPUT/settings.json         what the clips were prepared with
-  OUTPUT/splits/<split>.txt    ids of the raw clips, one a line
-  OUTPUT/clips/<id>.npz        the records cut from one raw clip, and what was not used of it and why
-  OUTPUT/rejected.csv          all that was not used; it is there once the run is through
-  OUTPUT/report.html           and what there is
+  OUTPUT/settings.json         the settings of preparation
+  OUTPUT/splits/<split>.txt    the ids of the raw clips, one on each line
+  OUTPUT/clips/<id>.npz        the records cut from a raw clip, and the reasons for what was rejected
+  OUTPUT/rejected.csv          all that was rejected; written last, so that it marks a finished run
+  OUTPUT/report.html           a report on the records
 
-The files depend on the raw clip and the settings alone: byte for byte the same in every run.
+The files depend on the raw clips and the settings alone: they are the same, byte for byte, in every run.
 """
 
 import contextlib
@@ -23,24 +23,24 @@ import numpy as np
 
 from lpips_jax.audio.loudness import mel_of
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.files import LOCK, alone_in, write_whole
+from lpips_jax.core.files import LOCK, directory_lock, write_whole
 
-ARRAYS = 'audio', 'phones', 'box'  # and the mel is made of the audio again
+ARRAYS = 'audio', 'phones', 'box'  # stored as they are; the mel spectrogram is computed from the audio again
 SETTINGS, FINISHED = 'settings.json', 'rejected.csv'
 
 
 @dataclass
 class ClipResult:
-  """What came of a raw clip.
+  """The result of preparing a raw clip.
 
   Attributes:
-    clip: its id.
+    clip: id of the raw clip.
     records: see `data_pipeline.records`.
-    notes: of each record: `face`, the mean height of its face in pixels, and, if a sync expert has judged it, `offset`,
-      frames by which its sound was ahead, and `confidence`.
-    rejected: (what, reason) of all that was not used.
-    seconds: how long the raw clip is, as far as it could be read.
-    again: whether the next run should try anew: something failed that may not be the clip's fault.
+    notes: for each record, `face`, the mean height of its face in pixels, and from the sync filter, if there is one,
+      `offset`, the frames by which its sound was ahead of the picture, and `confidence`.
+    rejected: (clip or record, reason) of everything that was not used.
+    seconds: length of the raw clip, as far as it could be read.
+    again: the next run should try this clip again: it may have failed for a reason outside the clip.
   """
 
   clip: str
@@ -52,12 +52,12 @@ class ClipResult:
 
 
 @dataclass(frozen=True)
-class PreparationSummary:
-  """An outcome without pictures and sound: what a report needs of it.
+class ClipSummary:
+  """A `ClipResult` without pictures and sound.
 
   Attributes:
     clip, rejected, seconds, again: as in `ClipResult`.
-    records: of each record `id`, `speaker`, `frames` (their number), and its notes.
+    records: for each record, `id`, `speaker`, `frames` (their number), and its notes.
   """
 
   clip: str
@@ -68,39 +68,39 @@ class PreparationSummary:
 
 
 def clip_file(directory: Path, clip: str) -> Path:
-  """Returns where the outcome of the raw clip of this id is kept."""
+  """Returns the file with the result of a raw clip."""
   return directory / 'clips' / f'{clip}.npz'
 
 
-def write_clip_result(directory: Path, outcome: ClipResult) -> None:
-  """Writes the outcome of a raw clip; the file appears whole or not at all."""
+def write_clip_result(directory: Path, result: ClipResult) -> None:
+  """Writes the result of a raw clip; the file appears complete or not at all."""
   records = [
     {'id': record['id'], 'speaker': record['speaker'], 'frames': len(record['frames']), **note}
-    for record, note in zip(outcome.records, outcome.notes, strict=True)
+    for record, note in zip(result.records, result.notes, strict=True)
   ]
-  summary = PreparationSummary(outcome.clip, records, outcome.rejected, outcome.seconds, outcome.again)
-  arrays = {'summary': np.frombuffer(json.dumps(asdict(summary)).encode(), np.uint8)}
-  for k, record in enumerate(outcome.records):
+  summary = ClipSummary(result.clip, records, result.rejected, result.seconds, result.again)
+  arrays: dict[str, Any] = {'summary': np.frombuffer(json.dumps(asdict(summary)).encode(), np.uint8)}
+  for k, record in enumerate(result.records):
     arrays |= {f'{k}/{name}': record[name] for name in ARRAYS}
     arrays[f'{k}/jpegs'] = np.frombuffer(b''.join(record['frames']), np.uint8)
     arrays[f'{k}/jpeg_sizes'] = np.array([len(jpeg) for jpeg in record['frames']], np.int64)
   content = BytesIO()
   np.savez(content, **arrays)
-  path = clip_file(directory, outcome.clip)
+  path = clip_file(directory, result.clip)
   path.parent.mkdir(parents=True, exist_ok=True)
   write_whole(path, content.getvalue())
 
 
 def is_done(directory: Path, clip: str) -> bool:
-  """Whether the outcome of this raw clip is there, not cut short as by a power failure, and not to be tried anew."""
+  """Returns whether the result of a raw clip is stored, complete, and not marked to be tried again."""
   try:
     return not read_summary(directory, clip).again
   except UserError:
     return False
 
 
-def read_summary(directory: Path, clip: str) -> PreparationSummary:
-  """Reads what became of a raw clip, without its pictures and sound; raises UserError as `read_records` does."""
+def read_summary(directory: Path, clip: str) -> ClipSummary:
+  """Reads the result of a raw clip without its pictures and sound; raises UserError as `read_records` does."""
   with _opened(directory, clip) as file:
     return _summary(file)
 
@@ -123,41 +123,46 @@ def write_splits(directory: Path, splits: dict[str, Sequence[str]]) -> None:
     if clips:
       write_whole(file, ''.join(f'{clip}\n' for clip in clips))
     else:
-      file.unlink(missing_ok=True)  # of an earlier run, whose source was another
+      file.unlink(missing_ok=True)  # from an earlier run with another source
 
 
 def read_splits(directory: Path) -> dict[str, list[str]]:
   """Reads the ids of the raw clips of each split.
 
   Raises:
-    UserError: the directory does not hold prepared clips, or not all of them yet.
+    UserError: the directory holds no prepared clips, or preparation has not finished.
   """
   files = sorted((directory / 'splits').glob('*.txt'))
   if not files:
-    raise UserError(f'{directory} holds no prepared clips: give the --output of data_pipeline.preprocess')
+    raise UserError(f'{directory} holds no prepared clips: give an output directory of data_pipeline.preprocess')
   if not (directory / FINISHED).exists():
-    raise UserError(f'{directory} is not prepared to the end: run data_pipeline.preprocess again, which goes on there')
+    raise UserError(
+      f'{directory} is not prepared to the end: run data_pipeline.preprocess again, which continues there'
+    )
   return {file.stem: file.read_text(encoding='utf-8').splitlines() for file in files}
 
 
 @contextlib.contextmanager
 def working_in(directory: Path, settings: dict[str, Any]) -> Iterator[None]:
-  """Makes a directory for prepared clips, or opens one in order to go on there, for one run at a time.
+  """Makes a directory for prepared clips, or opens one to continue there; one run at a time can work in it.
 
-  What a killed run left half written is removed, and so is what says that the clips are prepared to the end.
+  Files that a killed run left half written are removed, and so is the mark of a finished run.
 
   Raises:
-    UserError: it holds something else, or clips that were prepared with other settings, or another run works there.
+    UserError: the directory holds something else, its clips were prepared with other settings, or another run is at
+      work there.
   """
   if (directory / SETTINGS).exists():
     saved = read_settings(directory)
     changed = [f'{key}: {saved.get(key)} -> {settings.get(key)}' for key in settings if saved.get(key) != settings[key]]
     if changed:
-      raise UserError(f'{directory} was prepared with other settings ({"; ".join(changed)}): use another --output')
+      raise UserError(
+        f'{directory} was prepared with other settings ({"; ".join(changed)}): use another output directory'
+      )
   elif directory.exists() and any(not path.name.startswith((LOCK, SETTINGS)) for path in directory.iterdir()):
-    raise UserError(f'{directory} is not empty and holds no prepared clips: use another --output')
+    raise UserError(f'{directory} is not empty and holds no prepared clips: use another output directory')
   directory.mkdir(parents=True, exist_ok=True)
-  with alone_in(directory):
+  with directory_lock(directory):
     write_whole(directory / SETTINGS, json.dumps(settings, indent=2) + '\n')
     (directory / FINISHED).unlink(missing_ok=True)
     for stray in directory.glob('clips/**/*.part'):
@@ -166,14 +171,14 @@ def working_in(directory: Path, settings: dict[str, Any]) -> Iterator[None]:
 
 
 def read_settings(directory: Path) -> dict[str, Any]:
-  """Reads what clips were prepared with; raises UserError when that is damaged."""
+  """Reads the settings of prepared clips; raises UserError if they are missing or damaged."""
   try:
     settings = json.loads((directory / SETTINGS).read_text())
     if 'layout' in settings:
       return settings
   except (OSError, ValueError, TypeError):
     pass
-  raise UserError(f'{directory / SETTINGS} is not there or damaged: prepare the clips again, in another directory')
+  raise UserError(f'{directory / SETTINGS} is missing or damaged: prepare the clips again, in another directory')
 
 
 @contextlib.contextmanager
@@ -183,13 +188,13 @@ def _opened(directory: Path, clip: str) -> Iterator[Any]:
     with path.open('rb') as opened, np.load(opened) as file:
       yield file
   except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-    problem = 'is damaged: delete it' if path.exists() else 'is not there'
-    raise UserError(f'{path} {problem}; run data_pipeline.preprocess again to its end') from error
+    problem = 'is damaged: delete it' if path.exists() else 'does not exist'
+    raise UserError(f'{path} {problem}; run data_pipeline.preprocess again') from error
 
 
-def _summary(file: Any) -> PreparationSummary:
+def _summary(file: Any) -> ClipSummary:
   summary = json.loads(file['summary'].tobytes())
-  return PreparationSummary(**summary | {'rejected': [tuple(pair) for pair in summary['rejected']]})
+  return ClipSummary(**summary | {'rejected': [tuple(pair) for pair in summary['rejected']]})
 
 
 def _record(file: Any, k: int, described: dict[str, Any]) -> dict[str, Any]:
@@ -198,7 +203,7 @@ def _record(file: Any, k: int, described: dict[str, Any]) -> dict[str, Any]:
   jpegs = [content[end - size : end] for end, size in zip(ends, file[f'{k}/jpeg_sizes'], strict=True)]
   arrays = {name: file[f'{k}/{name}'] for name in ARRAYS}
   mel = mel_of(arrays['audio'])
-  arrays['phones'] = arrays['phones'][: len(mel)]  # of a part of a record there may be one more
+  arrays['phones'] = arrays['phones'][: len(mel)]  # a part of a record may have one more
   return {
     'id': described['id'],
     'speaker': described['speaker'],

@@ -1,4 +1,4 @@
-"""Batches go on where they were, whoever makes them, and their workers are neither ended too early nor starved."""
+"""Batches continue at their position with any workers, which end with their parent and not before."""
 
 import json
 import multiprocessing
@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections import namedtuple
 
 import grain
@@ -23,7 +24,7 @@ MIB = 1 << 20
 
 
 def numbered(workers=0):
-  """Batches of one number each: their place."""
+  """Batches of one number each, their position."""
   return Batches(grain.MapDataset.range(1 << 30).map(lambda n: {'n': np.array([n])}), workers, 1)
 
 
@@ -32,7 +33,7 @@ def drawn(made, count):
 
 
 @pytest.mark.parametrize(('before', 'after'), [(0, 1), (2, 0)])
-def test_a_run_goes_on_with_other_workers(before, after, tmp_path):
+def test_a_run_continues_with_other_workers(before, after, tmp_path):
   made, other = numbered(before), numbered(after)
   assert drawn(made, 3) == [0, 1, 2]
   with ocp.training.Checkpointer(tmp_path) as checkpointer:
@@ -43,7 +44,7 @@ def test_a_run_goes_on_with_other_workers(before, after, tmp_path):
   other.close()
 
 
-def test_any_process_may_go_on_with_the_state_of_any_other(tmp_path):
+def test_a_process_can_continue_with_the_state_of_another(tmp_path):
   (tmp_path / '3' / 'data').mkdir(parents=True)
   for process in range(2):
     (tmp_path / '3' / 'data' / f'process_{process}-of-2.json').write_text(json.dumps({'drawn': 3}))
@@ -63,8 +64,8 @@ def test_states_of_earlier_versions_are_understood(state):
   assert drawn(made, 2) == [5, 6]
 
 
-def test_sigterm_to_all_processes_is_for_the_parent_and_workers_go_on(tmp_path):
-  script = tmp_path / 'command.py'  # of its own: the first worker of a process is started in another way than the next
+def test_workers_survive_a_sigterm_to_all_processes(tmp_path):
+  script = tmp_path / 'command.py'  # a script: the first worker of a process is started differently from the next
   script.write_text(
     'import multiprocessing, os, signal, threading\n'
     'import grain\n'
@@ -98,15 +99,57 @@ def test_workers_need_shared_memory(monkeypatch):
   dataset = grain.MapDataset.range(9)
   Batches(dataset, 1, 10 * MIB)  # six of them
   Batches(dataset, 0, 100 * MIB)
-  with pytest.raises(UserError, match=r'workers=2 need 100 MiB .* 60 MiB free: .*--shm-size.*--config.data.workers=1'):
+  with pytest.raises(
+    UserError, match=r'workers=2 needs 100 MiB .* 60 MiB free: .*--shm-size.*lower config.data.workers, to 1'
+  ):
     Batches(dataset, 2, 10 * MIB)
 
 
-def test_workers_killed_for_want_of_shared_memory_are_one_line():
+def test_workers_killed_for_lack_of_shared_memory_give_one_line():
   made = numbered(workers=1)
   next(made)
   (worker,) = multiprocessing.active_children()
   os.kill(worker.pid, signal.SIGBUS)
-  with pytest.raises(UserError, match=r'workers=1 need shared memory, .* has none left: .*--shm-size'):
+  with pytest.raises(UserError, match=r'workers=1 needs shared memory, .* has none left: .*--shm-size'):
     drawn(made, 20)
   made.close()
+
+
+def fail_at_seven(number):
+  if number == 7:
+    raise TypeError('number 7 is wrong')
+  return number
+
+
+def test_an_error_in_a_worker_is_raised_here():
+  batches = Batches(grain.MapDataset.range(1 << 30).map(fail_at_seven), 1, 1)
+  with pytest.raises(TypeError, match='number 7 is wrong'):
+    for _ in range(23):
+      next(batches)
+  batches.close()
+
+
+def test_the_death_of_a_worker_is_an_error_and_not_a_wait():
+  before = set(multiprocessing.active_children())
+  batches = numbered(workers=2)
+  next(batches)
+  victim, *_ = set(multiprocessing.active_children()) - before
+  os.kill(victim.pid, signal.SIGKILL)
+  began = time.monotonic()
+  with pytest.raises(RuntimeError, match='exit code -9'):
+    drawn(batches, 20)
+  assert time.monotonic() - began < 10
+  batches.close()
+
+
+def test_workers_end_with_a_training_that_is_killed():
+  """Grain's own workers would wait for ever, and keep the pipe open."""
+  script = (
+    'import os, signal, grain; from absl import flags; flags.FLAGS.mark_as_parsed()\n'
+    'from data_pipeline import batches\n'
+    'if __name__ == "__main__":\n'
+    '  next(iter(batches.in_processes(grain.MapDataset.range(9), 1)))\n'
+    '  os.kill(os.getpid(), signal.SIGKILL)\n'
+  )
+  training = subprocess.run([sys.executable, '-c', script], stdout=subprocess.PIPE, timeout=60)
+  assert training.returncode == -signal.SIGKILL

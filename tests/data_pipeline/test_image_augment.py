@@ -1,16 +1,16 @@
-"""Augmentation: each change is the one it says, alike for all frames, and none when none is asked for."""
+"""Image augmentation: each change does what its name says, alike for all frames; zeros change nothing."""
 
 import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio
 
 from data_pipeline.corpora.talking_faces.clips import clip_record
-from data_pipeline.image_augment import AS_IT_IS, Augmentation, Change, _colour_matrix
+from data_pipeline.image_augment import NO_IMAGE_AUGMENTATION, ImageAugmentation, ImageChange, _colour_matrix
 from data_pipeline.records import decode_frames
 from data_pipeline.windows import ExpertWindows, GeneratorWindows
 
 SIZE = 32
-EVERYTHING = Augmentation(flip=0.5, colour=0.3, jpeg=0.5, crop=0.2)
+EVERYTHING = ImageAugmentation(flip=0.5, colour=0.3, jpeg=0.5, crop=0.2)
 
 
 @pytest.fixture(scope='module')
@@ -24,7 +24,7 @@ def frames(record):
 
 
 def in_colour(frames, brightness=1.0, contrast=1.0, saturation=1.0):
-  return Change(matrix=_colour_matrix(brightness, contrast, saturation))(frames).astype(float)
+  return ImageChange(matrix=_colour_matrix(brightness, contrast, saturation))(frames).astype(float)
 
 
 def assert_rounded(actual, expected):
@@ -33,7 +33,9 @@ def assert_rounded(actual, expected):
 
 def test_flip_mirrors_target_and_reference_alike(record):
   plain, flipped = (
-    GeneratorWindows(SIZE, 2.0, augmentation=Augmentation(flip=flip)).random_map(record, np.random.default_rng(0))
+    GeneratorWindows(SIZE, 2.0, image_augmentation=ImageAugmentation(flip=flip)).random_map(
+      record, np.random.default_rng(0)
+    )
     for flip in (0.0, 1.0)
   )
   for name in ('target', 'reference'):
@@ -44,7 +46,7 @@ def test_flip_mirrors_target_and_reference_alike(record):
 
 def test_flips_and_jpegs_are_as_frequent_as_asked():
   rng = np.random.default_rng(0)
-  changes = [Augmentation(flip=0.3, jpeg=0.2).draw(rng) for _ in range(2000)]
+  changes = [ImageAugmentation(flip=0.3, jpeg=0.2).draw(rng) for _ in range(2000)]
   assert 0.27 < np.mean([change.mirrored for change in changes]) < 0.33
   assert 0.17 < np.mean([change.quality is not None for change in changes]) < 0.23
   qualities = [change.quality for change in changes if change.quality is not None]
@@ -69,7 +71,7 @@ def test_colour_keeps_the_order_of_greys():
   greys = np.repeat(np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1), 3, -1)
   rng = np.random.default_rng(0)
   for _ in range(20):
-    changed = Augmentation(colour=0.3).draw(rng)(greys).reshape(256, 3).astype(int)
+    changed = ImageAugmentation(colour=0.3).draw(rng)(greys).reshape(256, 3).astype(int)
     assert (np.diff(changed, axis=0) >= 0).all() and changed[-1, 0] - changed[0, 0] > 90
     assert np.ptp(changed, axis=1).max() <= 1  # grey stays grey
 
@@ -79,7 +81,7 @@ def test_colour_changes_all_frames_by_one_map_within_the_range_asked_for():
   frames = np.random.default_rng(1).integers(60, 180, (1, SIZE, SIZE, 3), np.uint8)
   matrices = []
   for _ in range(50):
-    change = Augmentation(colour=0.1).draw(rng)
+    change = ImageAugmentation(colour=0.1).draw(rng)
     alone, again = change(np.concatenate([frames, frames[:, ::-1]]))
     np.testing.assert_array_equal(alone[::-1], again)
     matrices.append(change.matrix)
@@ -94,7 +96,7 @@ def test_crop_keeps_the_shape_and_cuts_straight_and_no_more_than_asked():
   rng = np.random.default_rng(0)
   sides = []
   for _ in range(100):
-    change = Augmentation(crop=0.25).draw(rng)
+    change = ImageAugmentation(crop=0.25).draw(rng)
     left, top, side = change.window
     cut = change(ramp)
     assert cut.shape == ramp.shape and cut.dtype == np.uint8
@@ -109,17 +111,17 @@ def test_crop_keeps_the_shape_and_cuts_straight_and_no_more_than_asked():
 
 @pytest.mark.parametrize(('quality', 'least', 'most'), [(40, 22, 36), (95, 32, 50)])
 def test_jpeg_takes_quality_and_keeps_the_picture(frames, quality, least, most):
-  coded = Change(quality=quality)(frames)
+  coded = ImageChange(quality=quality)(frames)
   assert coded.shape == frames.shape
   for before, after in zip(frames, coded, strict=True):
     assert least < peak_signal_noise_ratio(before, after) < most
 
 
 def test_no_augmentation_leaves_frames_and_places_as_they_are(record, frames):
-  assert AS_IT_IS.draw(np.random.default_rng(0))(frames) is frames
+  assert NO_IMAGE_AUGMENTATION.draw(np.random.default_rng(0))(frames) is frames
   rng = np.random.default_rng(0)
   for _ in range(20):
-    np.testing.assert_array_equal(AS_IT_IS.draw(rng)(frames), frames)
+    np.testing.assert_array_equal(NO_IMAGE_AUGMENTATION.draw(rng)(frames), frames)
   plain = ExpertWindows(SIZE, 3, 3).random_map(record, np.random.default_rng(0))
   for start, shown in zip(plain['start'][0], plain['frames'][0], strict=True):
     np.testing.assert_array_equal(shown, decode_frames(record['frames'], range(start, start + 5)))
@@ -127,7 +129,8 @@ def test_no_augmentation_leaves_frames_and_places_as_they_are(record, frames):
 
 def test_augmentation_leaves_the_places_of_windows(record):
   plain, changed = (
-    ExpertWindows(SIZE, 3, 3, change).random_map(record, np.random.default_rng(5)) for change in (AS_IT_IS, EVERYTHING)
+    ExpertWindows(SIZE, 3, 3, change).random_map(record, np.random.default_rng(5))
+    for change in (NO_IMAGE_AUGMENTATION, EVERYTHING)
   )
   np.testing.assert_array_equal(changed['start'], plain['start'])
   np.testing.assert_array_equal(changed['mel'], plain['mel'])

@@ -1,12 +1,6 @@
-"""Batches: who reads what, the same ones every time, what is damaged left out, and nothing waited for in vain."""
+"""The input: reproducible batches for any number of processes; damaged records are replaced."""
 
 import dataclasses
-import multiprocessing
-import os
-import signal
-import subprocess
-import sys
-import time
 
 import grain
 import numpy as np
@@ -16,8 +10,7 @@ from runs import tiny_config
 
 from data_pipeline import corpora
 from data_pipeline import input as data
-from data_pipeline.batches import Batches
-from data_pipeline.corpora.talking_faces.clips import SPLITS, clip_record
+from data_pipeline.corpora.talking_faces.clips import clip_record
 from data_pipeline.records import text
 from data_pipeline.windows import GeneratorWindows
 from lpips_jax.audio.mel import mel_windows
@@ -28,7 +21,7 @@ RECORDS = 23  # no number of processes divides it
 
 @dataclasses.dataclass(frozen=True)
 class NumberOf(grain.transforms.RandomMap):
-  """Stands in for a window: the record's number, and a random one; or an error at some number."""
+  """A stand-in for a window: the number of the record and a random one, or an error at one number."""
 
   wrong: int = -1
   error: type[Exception] = TypeError
@@ -44,21 +37,10 @@ def numbers(process, processes, count, seed=0):
   return [int(share[i]['number'][0]) for i in range(count)]
 
 
-def in_workers(window, workers):
-  dataset = data.batched(data.examples(range(RECORDS), 0, window), 2)
-  return Batches(dataset, workers, 0)
-
-
 def assert_same(one, other):
   assert one.keys() == other.keys()
   for name in one:
     np.testing.assert_array_equal(one[name], other[name], err_msg=name)
-
-
-@pytest.fixture(scope='module')
-def corpus(tmp_path_factory):
-  """The directory whose `data` holds talking_faces/tiny."""
-  return tmp_path_factory.mktemp('corpus')
 
 
 @pytest.fixture
@@ -72,9 +54,9 @@ def varied(corpus):
 
 @pytest.fixture
 def warnings(monkeypatch):
-  said = []
-  monkeypatch.setattr(data.logging, 'log_first_n', lambda level, message, n, *values: said.append(message % values))
-  return said
+  lines = []
+  monkeypatch.setattr(data.logging, 'log_first_n', lambda level, message, n, *values: lines.append(message % values))
+  return lines
 
 
 @pytest.mark.parametrize('processes', [1, 2, 4, 7])
@@ -94,7 +76,7 @@ def test_epochs_and_seeds_are_shuffled_differently():
   assert first != second and first != list(range(RECORDS)) and first != numbers(0, 1, RECORDS, seed=1)
 
 
-def test_a_record_is_seen_anew_in_every_epoch():
+def test_a_record_is_seen_differently_in_every_epoch():
   dataset = data.examples(range(RECORDS), 0, NumberOf())
   seen = [dataset[i] for i in range(2 * RECORDS)]
   assert len({(int(one['number'][0]), int(one['drawn'][0])) for one in seen}) == 2 * RECORDS
@@ -111,14 +93,14 @@ def test_batches_depend_on_the_seed_alone(task, corpus):
   assert any(not np.array_equal(first[name], other[name]) for name in first)
 
 
-def test_processes_share_what_one_alone_would_read(corpus):
+def test_processes_share_what_a_single_one_would_read(corpus):
   config = tiny_config('generator', corpus)
   alone, shares = data.train_batches(config), [data.train_batches(config, p, 2) for p in range(2)]
   for _ in range(3):
     whole = next(alone)['target']
     parts = [next(share)['target'] for share in shares]
     np.testing.assert_array_equal(np.stack([parts[0][0], parts[1][0]]), whole)
-  with pytest.raises(UserError, match='does not divide'):
+  with pytest.raises(UserError, match='cannot be divided'):
     data.train_batches(config, 0, 3)
 
 
@@ -134,7 +116,7 @@ def test_batches_are_the_same_for_any_number_of_workers(varied):
     batches.close()
 
 
-def test_batches_lie_in_memory_as_grain_can_share_it(varied):
+def test_batches_are_contiguous_so_that_grain_can_share_them(varied):
   assert all(array.flags.c_contiguous for array in next(data.train_batches(varied)).values())
 
 
@@ -213,10 +195,10 @@ def window_mels(record):
 
 
 @pytest.mark.parametrize('damage', [damage_jpegs, cut_short, without_mel])
-def test_damaged_clips_are_not_watched(damage, monkeypatch, warnings, corpus):
+def test_damaged_clips_are_not_monitored(damage, monkeypatch, warnings, corpus):
   whole = [clip_record(0, 'train', speaker, 0, seconds=0.4, image_size=32) for speaker in range(3)]
   source = [whole[0], damage(whole[1]), whole[2]]
-  monkeypatch.setattr(data.mixtures, 'open_parts', lambda *_: ([source], [1.0]))
+  monkeypatch.setattr(data.mixtures, 'open_mixture', lambda *_: ([source], [1.0]))
   config = tiny_config('sync_expert', corpus)
   config.diagnosis_clips = 3
   assert sorted(clip.name for clip in data.clips_to_watch(config)) == sorted([whole[0]['id'], whole[2]['id']])
@@ -229,7 +211,7 @@ def test_damaged_clips_are_not_watched(damage, monkeypatch, warnings, corpus):
 
 
 @pytest.mark.parametrize(('task', 'split'), [('sync_expert', 'train'), ('generator', 'val')])
-def test_an_expert_is_watched_on_what_it_learns_and_a_generator_on_what_it_does_not(task, split, corpus):
+def test_an_expert_is_monitored_on_its_training_split_and_a_generator_on_a_held_out_clip(task, split, corpus):
   config = tiny_config(task, corpus)
   source = corpora.source('talking_faces/tiny', split, config.data.data_dir)
   names = {text(source[i]['id']) for i in range(len(source))}
@@ -237,7 +219,7 @@ def test_an_expert_is_watched_on_what_it_learns_and_a_generator_on_what_it_does_
   assert watched and watched <= names
 
 
-def test_evaluation_is_of_clips_as_they_are(varied):
+def test_evaluation_batches_are_not_augmented(varied):
   varied.data.augment.update(silence=1.0, misheard=1.0, voice=1.0)
   augmented = data.eval_batches(varied)
   for name in varied.data.augment:
@@ -257,69 +239,15 @@ def test_skipped_records_are_counted_in_the_batch(warnings):
     assert len(warnings) == batch['skipped'].sum()
 
 
-def test_a_corpus_of_damaged_records_is_no_endless_search(warnings):
+def test_a_corpus_of_damaged_records_does_not_search_for_ever(warnings):
   dataset = data.examples([None] * 3, 0, NumberOf(wrong=None, error=ValueError))
   with pytest.raises(UserError, match=r'8 records in a row are damaged .*: build the corpus again'):
     dataset[0]
   assert len(warnings) == 8
 
 
-def test_an_error_that_is_no_damage_is_raised_as_it_is(warnings):
+def test_other_errors_are_raised_as_they_are(warnings):
   dataset = data.examples(range(RECORDS), 0, NumberOf(wrong=7))
   with pytest.raises(TypeError, match='number 7 is wrong'):
     [dataset[i] for i in range(RECORDS)]
   assert not warnings
-
-
-def test_an_error_in_a_worker_is_raised_here():
-  batches = in_workers(NumberOf(wrong=7), workers=1)
-  with pytest.raises(TypeError, match='number 7 is wrong'):
-    for _ in range(RECORDS):
-      next(batches)
-  batches.close()
-
-
-def test_the_death_of_a_worker_is_an_error_and_not_a_wait():
-  before = set(multiprocessing.active_children())
-  batches = in_workers(NumberOf(), workers=2)
-  next(batches)
-  victim, *_ = set(multiprocessing.active_children()) - before
-  os.kill(victim.pid, signal.SIGKILL)
-  began = time.monotonic()
-  with pytest.raises(RuntimeError, match='exit code -9'):
-    for _ in range(20):
-      next(batches)
-  assert time.monotonic() - began < 10
-  batches.close()
-
-
-def test_workers_end_with_a_training_that_is_killed():
-  """Grain's own would wait for ever; they keep the pipe open until they end."""
-  script = (
-    'import os, signal, grain; from absl import flags; flags.FLAGS.mark_as_parsed()\n'
-    'from data_pipeline import batches\n'
-    'if __name__ == "__main__":\n'
-    '  next(iter(batches.in_processes(grain.MapDataset.range(9), 1)))\n'
-    '  os.kill(os.getpid(), signal.SIGKILL)\n'
-  )
-  training = subprocess.run([sys.executable, '-c', script], stdout=subprocess.PIPE, timeout=60)
-  assert training.returncode == -signal.SIGKILL
-
-
-def test_no_clip_or_speaker_is_in_two_splits(corpus):
-  ids, speakers = [], []
-  for split in SPLITS:
-    source = corpora.source('talking_faces/tiny', split, str(corpus / 'data'))
-    records = [source[i] for i in range(len(source))]
-    ids += [record['id'] for record in records]
-    speakers += {record['speaker'] for record in records}
-  assert len(ids) == len(set(ids)) == 3 * 2 + 2 + 2
-  assert len(speakers) == len(set(speakers)) == 3 + 2 + 2
-
-
-def test_unknown_corpora_are_named(corpus):
-  for name, problem in {'lrs9': "no corpus 'lrs9'", 'talking_faces/x': "no config 'x'"}.items():
-    with pytest.raises(UserError, match=problem):
-      corpora.source(name, 'train', str(corpus / 'data'))
-  with pytest.raises(UserError, match='no split'):
-    corpora.source('talking_faces/tiny', 'dev', str(corpus / 'data'))

@@ -1,10 +1,10 @@
-"""Sound that is moved on purpose."""
+"""Synthetic misalignment of sound and picture."""
 
 import numpy as np
 
 from data_pipeline.misaligned import Misaligned, shift_of
 from lpips_jax.audio.loudness import mel_of
-from lpips_jax.core.constants import SAMPLES_A_FRAME
+from lpips_jax.core.constants import SAMPLES_PER_FRAME
 
 
 def records(count):
@@ -27,8 +27,8 @@ def test_sound_is_ahead_by_the_shift_and_the_mel_is_that_of_the_sound():
   assert len(shifted) == 20
   for before, after in zip(source, shifted, strict=False):
     frames = shift_of(before['id'].decode(), 1.0)
-    k = 10 * SAMPLES_A_FRAME
+    k = 10 * SAMPLES_PER_FRAME
     np.testing.assert_array_equal(
-      after['audio'][k : k + 640], before['audio'][k + frames * SAMPLES_A_FRAME :][:SAMPLES_A_FRAME]
+      after['audio'][k : k + 640], before['audio'][k + frames * SAMPLES_PER_FRAME :][:SAMPLES_PER_FRAME]
     )
     np.testing.assert_array_equal(after['mel'], mel_of(after['audio']))

@@ -1,4 +1,4 @@
-"""Corpora mixed by weight: the shares, and that a mixture is as exact as one corpus."""
+"""Mixtures: shares by weight, and batches as reproducible as those of a single corpus."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from runs import tiny_config
 
 from data_pipeline import input as data
 from data_pipeline.corpora.talking_faces.clips import clip_record
-from data_pipeline.mixtures import Part, parts_of
+from data_pipeline.mixtures import MixturePart, parse_mixture
 from lpips_jax.core.errors import UserError
 
 MIXTURE = 'talking_faces/tiny:1,talking_faces/small:3'
@@ -17,7 +17,7 @@ MIXTURE = 'talking_faces/tiny:1,talking_faces/small:3'
 
 @dataclasses.dataclass(frozen=True)
 class Shown(grain.transforms.RandomMap):
-  """Stands in for a window: the record itself, and a random number."""
+  """A stand-in for a window: the record itself and a random number."""
 
   def random_map(self, record, rng):
     return {'record': np.array([record]), 'drawn': rng.integers(1 << 30, size=1)}
@@ -30,7 +30,7 @@ def shown(count, process=0, processes=1, weights=(1, 3), seed=0):
 
 @pytest.fixture
 def config(tmp_path, monkeypatch):
-  """A mixture of two corpora: the second one's records are larger, and lack what the first adds to them."""
+  """A mixture of two corpora: the records of the second are larger and lack the extra feature of the first."""
   records = [clip_record(1, 'train', speaker, 0, seconds=0.6, image_size=48) for speaker in range(3)]
   small = [{name: value for name, value in record.items() if name != 'mouth_opening'} for record in records]
   source = data.mixtures.corpora.source
@@ -50,25 +50,25 @@ def assert_same(one, other):
 
 
 def test_names_and_weights():
-  assert parts_of('lrs2') == [Part('lrs2')]
-  assert parts_of('lrs2:1.0.0') == [Part('lrs2:1.0.0')]
-  assert parts_of('talking_faces/quickstart:1, folder:2.5,lrw') == [
-    Part('talking_faces/quickstart', 1.0),
-    Part('folder', 2.5),
-    Part('lrw', 1.0),
+  assert parse_mixture('lrs2') == [MixturePart('lrs2')]
+  assert parse_mixture('lrs2:1.0.0') == [MixturePart('lrs2:1.0.0')]
+  assert parse_mixture('talking_faces/quickstart:1, folder:2.5,lrw') == [
+    MixturePart('talking_faces/quickstart', 1.0),
+    MixturePart('folder', 2.5),
+    MixturePart('lrw', 1.0),
   ]
-  assert parts_of('lrs2:1.0.0:3,lrw:.5') == [Part('lrs2:1.0.0', 3.0), Part('lrw', 0.5)]
+  assert parse_mixture('lrs2:1.0.0:3,lrw:.5') == [MixturePart('lrs2:1.0.0', 3.0), MixturePart('lrw', 0.5)]
 
 
 @pytest.mark.parametrize('name', ['a:0,b:1', 'a:-1,b', 'a:x,b', 'a:,b:2', 'a:nan,b', 'a:inf'])
 def test_a_bad_weight_is_named(name):
-  with pytest.raises(UserError, match=r'is no weight: give a number above 0'):
-    parts_of(name)
+  with pytest.raises(UserError, match=r'is not a weight: give a number above 0'):
+    parse_mixture(name)
 
 
 def test_a_missing_name_and_an_unknown_corpus_are_named(config):
   with pytest.raises(UserError, match='names no corpus'):
-    parts_of('lrs2:1,')
+    parse_mixture('lrs2:1,')
   config.data.name = 'talking_faces/tiny:1,lrs9:2'
   with pytest.raises(UserError, match="no corpus 'lrs9'"):
     data.train_batches(config)
@@ -85,7 +85,7 @@ def test_each_corpus_has_its_share_in_any_stretch_and_its_own_epochs():
     assert all(sorted(epoch) == list(corpus) for epoch in epochs) and epochs[0] != epochs[1]
 
 
-def test_one_alone_is_as_before():
+def test_a_mixture_of_one_corpus_is_that_corpus():
   alone, mixture = (f(range(9), 3, Shown()) for f in (data.examples, lambda s, *r: data.mixed_examples([s], [7.0], *r)))
   numbers = grain.MapDataset.range(9).seed(3).shuffle().repeat()
   for i in range(20):
@@ -100,7 +100,7 @@ def test_corpora_of_one_size_are_not_shuffled_alike():
 
 
 @pytest.mark.parametrize('processes', [2, 3, 4])
-def test_processes_share_what_one_alone_would_read(processes):
+def test_processes_share_what_a_single_one_would_read(processes):
   whole = shown(24)
   shares = [shown(24 // processes, process, processes) for process in range(processes)]
   assert [record for row in zip(*shares, strict=True) for record in row] == whole
@@ -126,9 +126,9 @@ def test_batches_are_the_same_for_any_number_of_workers_and_go_on_exactly(config
   resumed.close()
 
 
-def test_grain_finds_nothing_lost_after_a_checkpoint(config):
+def test_grain_loses_nothing_at_a_checkpoint(config):
   sources, weights = data._training_sources(config)
-  dataset = data.batched(data.mixed_examples(sources, weights, 0, data._window(config)), 4)[:6]
+  dataset = data.batched(data.mixed_examples(sources, weights, 0, data._window_transform(config)), 4)[:6]
   grain.experimental.assert_equal_output_after_checkpoint(dataset.to_iter_dataset())
 
 

@@ -1,12 +1,11 @@
-"""One person's videos: what is held out is held out, wherever it falls, and bad input is told in a line."""
+"""The corpus of one person: its last fifth is held out, and bad input is reported."""
 
 import numpy as np
 import pytest
 from videos import face_frames, write_mp4
 
-from data_pipeline import corpora, evaluation_split, personal_corpus
+from data_pipeline import corpora, personal_corpus
 from data_pipeline.records import text
-from lpips_jax import pretrained
 from lpips_jax.core.errors import UserError
 from lpips_jax.faces.detect import choose_detector
 
@@ -17,13 +16,13 @@ SECONDS = 4.0
 def test_the_last_fifth_is_held_out_after_a_gap(lengths):
   starts = np.cumsum([0, *lengths])
   trained, held = set(), set()
-  for split, record, first, last in personal_corpus.divided(lengths):
-    assert first % 5 == 0 and last - first >= personal_corpus.SHORTEST and last <= lengths[record]
-    (trained if split == personal_corpus.TRAINING else held).update(
+  for split, record, first, last in personal_corpus.split_in_time(lengths):
+    assert first % 5 == 0 and last - first >= personal_corpus.MIN_RECORD_FRAMES and last <= lengths[record]
+    (trained if split == personal_corpus.TRAIN_SPLIT else held).update(
       range(starts[record] + first, starts[record] + last)
     )
-  assert max(trained) + personal_corpus.GAP < min(held) and 800 <= min(held) < 800 + 40
-  assert len(trained) > 800 - personal_corpus.GAP - 20 and len(held) > 200 - 40
+  assert max(trained) + personal_corpus.GAP_FRAMES < min(held) and 800 <= min(held) < 800 + 40
+  assert len(trained) > 800 - personal_corpus.GAP_FRAMES - 20 and len(held) > 200 - 40
 
 
 @pytest.fixture(scope='module')
@@ -36,8 +35,8 @@ def videos(tmp_path_factory):
 
 @pytest.fixture
 def short(monkeypatch):
-  """Has videos of a few seconds do."""
-  monkeypatch.setattr(personal_corpus, 'LEAST', 5.0)
+  """Allows videos of a few seconds."""
+  monkeypatch.setattr(personal_corpus, 'MIN_SECONDS', 5.0)
 
 
 def prepare(videos, directory):
@@ -48,42 +47,34 @@ def test_videos_become_a_corpus_that_training_reads(videos, short, tmp_path, mon
   person = prepare(videos, tmp_path)
   splits = {split: corpora.source('folder', split, str(tmp_path / 'data')) for split in ('train', 'val')}
   frames = {split: sum(len(source[i]['frames']) for i in range(len(source))) for split, source in splits.items()}
-  assert frames == {'train': round(25 * person.training), 'val': round(25 * person.held_out)}
-  assert frames == {'train': 200 - 40 - personal_corpus.GAP, 'val': 40}
-  assert person.last == videos[1] and person.last_seconds == person.held_out
+  assert frames == {'train': round(25 * person.training_seconds), 'val': round(25 * person.held_out_seconds)}
+  assert frames == {'train': 200 - 40 - personal_corpus.GAP_FRAMES, 'val': 40}
+  assert person.held_out_video == videos[1] and person.held_out_video_seconds == person.held_out_seconds
   assert all(text(splits['val'][i]['id']).startswith('0001/') for i in range(len(splits['val'])))
 
-  monkeypatch.setattr(personal_corpus, 'cut_all', lambda todo, *_: (_ for _ in todo))  # what is there is not cut again
+  monkeypatch.setattr(
+    personal_corpus, 'cut_all', lambda todo, *_: (_ for _ in todo)
+  )  # prepared videos are not cut again
   assert personal_corpus.is_prepared(tmp_path) and not personal_corpus.is_prepared(tmp_path / 'elsewhere')
   assert prepare(videos, tmp_path) == person
-  with pytest.raises(UserError, match='was begun with other videos: use another --workdir'):
+  with pytest.raises(UserError, match='was begun with other videos: use another directory'):
     prepare(videos[:1], tmp_path)
 
 
-def test_one_speaker_is_scored_without_the_controls_with_another(videos, short, tmp_path, trained_checkpoint):
-  prepare(videos, tmp_path)
-  choice = evaluation_split.SplitSelection('folder', 'val', None, str(tmp_path / 'data'), None)
-  generators = {'base': pretrained.load(trained_checkpoint)}
-  protocol = evaluation_split.protocol(choice, generators, 32)
-  assert list(protocol.systems) == ['base', 'base silent', 'base untrained', 'copy_reference', 'target']
-  candidates = protocol.entries[0].read()
-  assert all(candidates[row]().frames.shape[1:] == (32, 32, 3) for row in protocol.entries[0].systems)
-
-
-def test_bad_videos_are_told(videos, tmp_path):
+def test_bad_videos_are_reported(videos, tmp_path):
   silent = write_mp4(tmp_path / 'silent.mp4', [np.zeros((32, 32, 3), np.uint8)] * 30, None)
   (tmp_path / 'empty').mkdir()
   for given, problem in {
     'gone.mp4': 'gone.mp4 does not exist',
-    str(tmp_path / 'empty'): 'no video there',
+    str(tmp_path / 'empty'): 'holds no video',
     str(silent): 'has no sound track',
-    str(videos[0].parent): '8 s long: a minute or more is wanted, 20 s is the least',
+    str(videos[0].parent): '8 s long: give a minute or more, at least 20 s',
   }.items():
     with pytest.raises(UserError, match=problem):
       personal_corpus.find_videos([given])
 
 
-def test_a_video_without_a_face_is_told(short, tmp_path):
+def test_a_video_without_a_face_is_reported(short, tmp_path):
   nobody = write_mp4(tmp_path / 'v.mp4', [np.full((64, 64, 3), 90, np.uint8)] * 150, np.zeros(6 * 16000))
   with pytest.raises(UserError, match=r'0 s of the videos show a face .*no face was found'):
     prepare([nobody], tmp_path / 'run')

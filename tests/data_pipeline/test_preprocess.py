@@ -1,4 +1,4 @@
-"""The command, as a researcher runs it: from an archive to training; killed, continued, and on a cluster."""
+"""The flow from an archive to training: preprocess, build and train; killed, continued, and on a cluster."""
 
 import csv
 import json
@@ -17,11 +17,7 @@ from runs import ROOT
 from videos import SIDE, beside, face_frames, write_mp4
 
 from data_pipeline import corpora
-from data_pipeline.preparation import local, store
-from data_pipeline.preparation.cluster import cut_on_cluster
-from data_pipeline.preparation.layouts import RawClip
-from data_pipeline.preparation.store import ClipResult
-from lpips_jax.core.errors import UserError
+from data_pipeline.preparation import store
 
 KILLS = 20
 SHRUNK = {  # configs/lrs2.py, until two steps of it are a matter of seconds
@@ -64,7 +60,7 @@ def contents(directory):
 
 @pytest.fixture(scope='module')
 def archive(tmp_path_factory):
-  """LRS2 as the BBC gives it out, in miniature: h264 and AAC, the real tree and lists, and all that goes wrong."""
+  """A miniature of LRS2 as it is distributed: h264 and AAC, its directories and lists, and all that can go wrong."""
   root = tmp_path_factory.mktemp('LRS2 archive')  # with a space in its name
   videos = root / 'mvlrs_v1'
   people = [face_frames(number, 1.2) for number in range(5)]
@@ -105,7 +101,7 @@ def prepared(archive, tmp_path_factory):
   return output
 
 
-def test_an_archive_goes_all_the_way_to_training(prepared, directory, tmp_path):
+def test_an_archive_can_be_prepared_built_and_trained_on(prepared, directory, tmp_path):
   rejected = dict(list(csv.reader((prepared / 'rejected.csv').read_text().splitlines()))[1:])
   assert {clip: reason.split(':')[0] for clip, reason in rejected.items()} == {
     'main/104/00001': 'no face was found',
@@ -141,7 +137,7 @@ def test_an_archive_goes_all_the_way_to_training(prepared, directory, tmp_path):
   assert all(np.isfinite(value) for line in lines for value in line.values() if not isinstance(value, str))
 
 
-def test_killed_at_random_nothing_is_lost_or_done_twice(archive, prepared, tmp_path):
+def test_a_run_that_is_killed_at_random_loses_nothing_and_repeats_nothing(archive, prepared, tmp_path):
   output = tmp_path / 'killed'
   options = f'--source={archive}', f'--output={output}', '--layout=lrs2', '--crop_size=48', '--min_frames=12'
   arguments = [sys.executable, '-m', 'data_pipeline.preprocess', *options, '--detector=cascade', '--workers=2']
@@ -160,7 +156,7 @@ def test_killed_at_random_nothing_is_lost_or_done_twice(archive, prepared, tmp_p
   assert contents(output) == contents(prepared)
 
 
-def test_workers_die_with_the_command(archive, tmp_path):
+def test_workers_end_when_the_command_is_killed(archive, tmp_path):
   process = subprocess.Popen(
     [sys.executable, '-m', 'data_pipeline.preprocess', f'--source={archive}', f'--output={tmp_path / "out"}',
      '--layout=lrs2', '--detector=cascade', '--workers=2'],
@@ -189,28 +185,6 @@ def _alive(pid):
     return False
 
 
-def deadly(raw):
-  """Cuts like a decoder that is brought down by one file, and stumbles over another."""
-  if raw.id == 'poison':
-    os._exit(139)
-  return ClipResult(raw.id)
-
-
-def test_a_clip_that_kills_its_worker_is_rejected_alone():
-  clips = [RawClip(name, 's', 'train', Path(name)) for name in ('a', 'b', 'poison', 'c', 'd', 'e')]
-  outcomes = {outcome.clip: outcome.rejected for outcome in local.cut_all(clips, deadly, workers=2)}
-  assert outcomes.pop('poison') == [('poison', 'the process that read it died')]
-  assert outcomes == {name: [] for name in 'abcde'}
-
-
-def test_an_unexpected_error_rejects_one_clip(tmp_path):
-  (tmp_path / 'v.mp4').mkdir()
-  (tmp_path / 'v.mp4' / 'audio.wav').mkdir()
-  cutter = local.Cutter('cascade', None, settings=None)
-  [outcome] = local.cut_all([RawClip('v', 's', 'train', tmp_path / 'v.mp4')], cutter, workers=0)
-  assert outcome.records == [] and len(outcome.rejected) == 1
-
-
 def test_a_cluster_makes_the_same_clips(archive, prepared, tmp_path):
   result = preprocess(
     archive, tmp_path / 'out', '--layout=lrs2', '--crop_size=48', '--min_frames=12', '--beam_runner=DirectRunner'
@@ -219,19 +193,7 @@ def test_a_cluster_makes_the_same_clips(archive, prepared, tmp_path):
   assert contents(tmp_path / 'out') == contents(prepared)
 
 
-def test_workers_of_a_cluster_that_share_a_gpu_do_not_take_all_of_it(tmp_path, monkeypatch):
-  monkeypatch.delenv('XLA_PYTHON_CLIENT_PREALLOCATE', raising=False)
-
-  def make_sync_filter():
-    (tmp_path / 'found').write_text(os.environ.get('XLA_PYTHON_CLIENT_PREALLOCATE', ''))
-    return lambda outcome: outcome
-
-  clips = [RawClip('a', 'one', 'train', tmp_path / 'a.mp4')]
-  cut_on_cluster(clips, lambda raw: ClipResult(raw.id), make_sync_filter, tmp_path / 'out', 'DirectRunner')
-  assert (tmp_path / 'found').read_text() == 'false'
-
-
-def test_bad_input_is_one_line_and_leaves_nothing(archive, prepared, tmp_path, directory):
+def test_bad_input_gives_one_line_and_leaves_no_files(archive, prepared, tmp_path, directory):
   (tmp_path / 'full').mkdir()
   (tmp_path / 'full' / 'notes.txt').touch()
   cases = {
@@ -249,26 +211,6 @@ def test_bad_input_is_one_line_and_leaves_nothing(archive, prepared, tmp_path, d
     result = command('-m', 'data_pipeline.preprocess', *arguments)
     assert result.returncode == 2 and problem in result.stderr and result.stderr.count('\n') == 1, result.stderr
   assert not (tmp_path / 'o').exists()
-
-
-def test_one_run_at_a_time(tmp_path):
-  def work():
-    return store.working_in(tmp_path / 'out', {'layout': 'lrs2'})
-
-  (tmp_path / 'out').mkdir()
-  for name in (store.LOCK, f'{store.SETTINGS}.part'):  # what a run leaves that is killed as it begins
-    (tmp_path / 'out' / name).touch()
-  with work(), pytest.raises(UserError, match='another run is at work'), work():
-    pass
-  with work():
-    pass
-
-
-def test_what_may_not_be_the_clips_fault_is_tried_again(tmp_path):
-  (tmp_path / 'out').mkdir()
-  for again in (True, False):
-    store.write_clip_result(tmp_path / 'out', ClipResult('a/b', rejected=[('a/b', 'no memory')], again=again))
-    assert store.is_done(tmp_path / 'out', 'a/b') != again
 
 
 def test_ctrl_c_twice_ends_everything(archive, tmp_path):
@@ -297,22 +239,7 @@ def test_ctrl_c_twice_ends_everything(archive, tmp_path):
   time.sleep(0.3)
   if process.poll() is None:
     os.killpg(process.pid, signal.SIGINT)
-  _, said = process.communicate(timeout=60)
+  _, message = process.communicate(timeout=60)
   assert process.returncode == 130
-  assert said == 'preprocess.py: interrupted\n'
+  assert message == 'preprocess.py: interrupted\n'
   assert len(list(tmp_path.glob('out/clips/**/*.npz'))) < 2000
-
-
-def test_damaged_and_unfinished_clips_are_noticed(prepared, tmp_path):
-  clip = 'main/100/00001'
-  assert store.is_done(prepared, clip) and not store.is_done(prepared, 'main/100/99999')
-  file = store.clip_file(tmp_path, clip)
-  file.parent.mkdir(parents=True)
-  for content in (b'', store.clip_file(prepared, clip).read_bytes()[:-300]):
-    file.write_bytes(content)
-    assert not store.is_done(tmp_path, clip)
-    with pytest.raises(UserError, match='is damaged: delete it'):
-      store.read_records(tmp_path, clip)
-  store.write_splits(tmp_path, {'train': [clip]})
-  with pytest.raises(UserError, match='not prepared to the end'):
-    store.read_splits(tmp_path)

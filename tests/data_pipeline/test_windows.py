@@ -1,4 +1,4 @@
-"""Windows: the right speech for the right frames, and silence where nobody speaks."""
+"""Windows: frames with their own speech, and silence where nobody speaks."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ def record():
 
 
 def numbered(record, n_frames):
-  """The record with frames that tell their index and a mel that tells its position."""
+  """The record with frames that show their index and a mel that holds its position."""
   frames = [encode_frame(np.full((32, 32, 3), 3 * k, np.uint8)) for k in range(n_frames)]
   mel = np.repeat(np.arange(n_frames * 80 // 25, dtype=np.float32)[:, None], 80, 1)
   phones = np.resize(record['phones'], len(mel))
@@ -28,7 +28,7 @@ def numbered(record, n_frames):
 
 
 def with_pause(record, n_frames, first, last):
-  """The numbered record, loud but for the mel frames first..last-1."""
+  """The numbered record, loud except for the mel frames first..last-1."""
   mel = np.full((n_frames * 80 // 25, 80), 1.0, np.float32)
   mel[first:last] = -1.0  # 25 dB less
   return numbered(record, n_frames) | {'mel': mel}
@@ -57,7 +57,7 @@ def test_a_target_and_its_reference_share_no_frame_where_the_clip_has_room(n_fra
 @given(some.lists(some.tuples(some.booleans(), some.integers(1, 40)), min_size=1, max_size=12), some.integers(5, 80))
 @example([(True, 1), (False, 40), (True, 40)], 25)  # the very first row, and no other of the first window, is loud
 @example([(False, 60), (True, 19), (False, 1)], 25)
-def test_pauses_are_those_windows_around_which_all_is_quiet(parts, n_frames):
+def test_pauses_are_the_windows_in_quiet_surroundings(parts, n_frames):
   n_rows = n_frames * 80 // 25
   loud = np.resize(np.concatenate([np.full(n, is_loud) for is_loud, n in parts]), n_rows)
   mel = np.repeat(np.where(loud, 1.0, -1.0)[:, None], 80, 1)
@@ -118,7 +118,7 @@ def test_expert_windows_are_apart_and_in_sync(record):
     np.testing.assert_array_equal(window['mel'], mel_windows(record['mel'], 25, 40)[window['start']])
 
 
-def test_experts_of_phones_hear_what_is_said(record):
+def test_experts_of_phones_see_the_phones_of_their_window(record):
   record = numbered(record, 40)
   track = mel_windows(phone_track(record['phones'], record['mel']), 25, 40)
   windows = ExpertWindows(32, 6, 3, speech='phones')
@@ -131,7 +131,7 @@ def test_experts_of_phones_hear_what_is_said(record):
   np.testing.assert_array_equal(generator['window_phones'], track[start])
 
 
-def test_short_clips_are_used_and_too_short_ones_named(record):
+def test_short_clips_are_used_and_clips_below_five_frames_raise(record):
   rng = np.random.default_rng(0)
   window = first(GeneratorWindows(image_size=32, lead=0).random_map(numbered(record, 7), rng))
   assert not np.array_equal(window['target'], window['reference'])
@@ -173,7 +173,7 @@ def test_mouths_are_shut_in_the_pauses_of_the_embedded_corpus():
   assert np.mean(np.array(in_pauses) > 0.05) < 0.02
 
 
-def test_silence_is_taught_with_frames_of_a_pause_and_no_sound(record):
+def test_silence_comes_with_frames_of_a_pause_and_no_sound(record):
   record = with_pause(record, 60, 60, 95)
   rng = np.random.default_rng(0)
   starts = set()
@@ -214,7 +214,7 @@ def test_a_reference_at_rest_is_one_shut_mouth_in_the_pose_of_each_frame():
     assert drawn.mouth_opening[nearest] <= max(shut, 0.15)
 
 
-def test_phones_are_heard_in_place_of_mels_and_some_are_misheard():
+def test_phones_replace_mels_and_some_are_misheard():
   record = clip_record(0, 'train', 1, 0, seconds=2.0, image_size=32)
   record['phones'] = (np.arange(len(record['mel'])) // 5).astype(np.int8)
   rng = np.random.default_rng(0)
@@ -226,8 +226,8 @@ def test_phones_are_heard_in_place_of_mels_and_some_are_misheard():
   made = misheard.random_map(record, rng)
   heard = made['mel'][:, 0, : len(PHONES)].argmax(1)  # (windows, steps)
   starts = [int(np.abs(mel_windows(record['mel'], 25, 50) - mel).sum((1, 2)).argmin()) for mel in made['window_mel']]
-  said = mel_windows(np.repeat(record['phones'][:, None], 80, 1), 25, 50)[starts, 0]
-  assert 0.2 < np.mean(heard != said) < 0.4
+  spoken = mel_windows(np.repeat(record['phones'][:, None], 80, 1), 25, 50)[starts, 0]
+  assert 0.2 < np.mean(heard != spoken) < 0.4
   np.testing.assert_array_equal(record['phones'], np.arange(len(record['mel'])) // 5)  # the record is left alone
   silent = GeneratorWindows(image_size=32, lead=0.0, silence=1.0, speech='phones')
   record['mel'][60:110] = -4.0

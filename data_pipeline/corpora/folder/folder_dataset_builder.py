@@ -1,4 +1,4 @@
-"""The TFDS builder of Your own videos."""
+"""The TFDS builder of one's own videos."""
 
 from data_pipeline.corpora.prepared import PreparedBuilder
 

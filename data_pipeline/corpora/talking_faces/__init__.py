@@ -1,5 +1,6 @@
 """Procedural talking faces: the corpus that comes with the repository.
 
-Speakers, their voices and their faces are drawn from random numbers, so that everything here can be tried, and
-tested on speakers never seen, without a licence, a download or anybody's likeness.
+Faces, voices and speech are drawn from random numbers, so that everything can be tried, and tested on unseen speakers,
+without a licence, a download or anybody's likeness. `appearance` draws a face and `portrait`, `features` and `canvas`
+paint it; `articulation` draws speech, which `voice` makes audible and `face` visible; `clips` puts them together.
 """

@@ -1,4 +1,4 @@
-"""What a procedural speaker looks like: a random draw of everything about a face that does not move.
+"""The appearance of a procedural speaker: a random draw of everything about a face that does not move.
 
 Lengths are in face units: the origin lies between the eyes and the mouth, the chin at v = 1, u points right and v down.
 """
@@ -106,7 +106,7 @@ class Appearance:
 
 
 def draw_appearance(rng: np.random.Generator) -> Appearance:
-  """Returns a random face in a random room."""
+  """Draws a random face in a random room."""
   tone = rng.uniform(0, len(_SKIN) - 1)
   skin = _vary(rng, _between(_SKIN, tone), 0.02)
   dark_hair_only = tone > 2.7
@@ -140,7 +140,7 @@ def draw_appearance(rng: np.random.Generator) -> Appearance:
     mouth=rng.uniform(0.25, 0.30),
     smile=rng.uniform(0.012, 0.05),
     blush=rng.uniform(0.2, 1.0),
-    light=tuple(float(x) for x in light / np.linalg.norm(light)),
+    light=_triple(light / np.linalg.norm(light)),
     contrast=rng.uniform(0.45, 0.8),
     texture=int(rng.integers(2**31)),
   )
@@ -152,12 +152,17 @@ def _between(colours: list[Colour], position: float) -> np.ndarray:
 
 
 def _vary(rng: np.random.Generator, colour: np.ndarray | Colour, spread: float) -> Colour:
-  """The same colour, a little lighter or darker and a little warmer or cooler, in proportion to its brightness."""
+  """Returns the colour a little lighter or darker and warmer or cooler, in proportion to its brightness."""
   varied = np.asarray(colour) * (1 + 2 * rng.normal(0, spread) + rng.normal(0, spread, 3))
-  return tuple(float(x) for x in np.clip(varied, 0.03, 0.97))
+  return _triple(np.clip(varied, 0.03, 0.97))
+
+
+def _triple(values: np.ndarray) -> tuple[float, float, float]:
+  first, second, third = values.tolist()
+  return first, second, third
 
 
 def _lip_colour(rng: np.random.Generator, skin: Colour) -> Colour:
-  """Skin turned towards red: from barely tinted to made up."""
+  """Returns the colour of skin turned towards red: from barely tinted to made up."""
   red = np.array([0.72, 0.24, 0.26]) * (0.45 + 0.65 * skin[0])
   return _vary(rng, np.asarray(skin) * 0.92 + (red - np.asarray(skin) * 0.92) * rng.uniform(0.45, 0.8), 0.015)

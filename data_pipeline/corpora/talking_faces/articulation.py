@@ -1,7 +1,7 @@
-"""What a procedural speaker says: random syllables, and the gestures and sounds that follow from them.
+"""The speech of a procedural speaker: random syllables, and the gestures and sounds that follow from them.
 
-One timeline of phonemes drives both sides. The lips open with the first formant, spread or round with the second, meet
-on p, b and m and rest in silence; `voice` turns the same curves into sound and `mouth` into a picture.
+One timeline of phonemes drives both. The lips open with the first formant, spread or round with the second, meet on p,
+b and m and rest in silence; `voice` turns the same curves into sound, and `face` into pictures.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ import numpy as np
 from lpips_jax.audio.phones import PHONES
 from lpips_jax.core.constants import FRAME_RATE
 
-RATE = 200  # Hz, the grid of the gestures: one step is 5 ms, 80 samples of sound
+GESTURE_RATE = 200  # Hz, the grid of the gestures: one step is 5 ms, 80 samples of sound
 
 # How fast each articulator moves (standard deviation of the smoothing, seconds): the jaw is slower than the tongue, and
 # loudness changes faster than both.
 JAW_INERTIA, LIP_INERTIA, TONGUE_INERTIA, LEVEL_INERTIA = 0.030, 0.036, 0.016, 0.006
 
-# Stressed syllables are louder, by so many decibels (standard deviation), and said with a wider mouth. Of filmed people
-# a phone that is 35 dB louder than its mean is said with a mouth wider by 0.8 of the way from silence to `a`.
+# Stressed syllables are louder (standard deviation in decibels) and said with a wider mouth: filmed people who say a
+# phone 35 dB louder than its mean open their mouth wider by 0.8 of the way from silence to `a`.
 STRESS, OPENING_PER_DECIBEL = 4.0, 0.8 / 35
 
 # Chance of a consonant before the vowel, of another after it, and of a pause after a word.
@@ -28,11 +28,11 @@ ONSET, CODA, PAUSE = 0.85, 0.25, 0.2
 
 @dataclass(frozen=True)
 class Phoneme:
-  """One speech sound: where the articulators aim, and what is heard.
+  """One speech sound: the targets of the articulators, and its acoustics.
 
   Attributes:
-    opening: inner-lip opening aimed at, in [-1, 1]; below 0 the lips are pressed together.
-    width: lip spread aimed at, from -1 (rounded) to 1 (spread); None takes the neighbours' (coarticulation).
+    opening: target of the inner-lip opening, in [-1, 1]; below 0 the lips are pressed together.
+    width: target of the lip spread, from -1 (rounded) to 1 (spread); None takes the neighbours' (coarticulation).
     formants: F1, F2, F3 in Hz for an average adult vocal tract (Peterson and Barney 1952 for the vowels).
     seconds: mean duration.
     voicing: amplitude of the voice, 0 to 1.
@@ -57,8 +57,8 @@ class Phoneme:
 
 SILENCE = Phoneme(-0.12, 0.0, (480, 1450, 2500), 0.25)
 
-# The openings follow what was measured on some 60 filmed people, by phones that a recogniser heard: how far the inner
-# lips are apart one frame after the phone, against the speaker's mean. The first formant alone puts o and w too high.
+# The openings follow measurements of some 60 filmed people: the distance of the inner lips one frame after a recognised
+# phone, against the speaker's mean. The first formant alone would put o and w too high.
 VOWELS = {
   'a': Phoneme(1.00, 0.10, (800, 1250, 2500), 0.15, voicing=1.0, teeth=0.5, tongue=0.5),
   'ae': Phoneme(1.00, 0.60, (680, 1750, 2450), 0.15, voicing=1.0, teeth=0.7, tongue=0.4),
@@ -88,23 +88,23 @@ CONSONANTS = {
   'r': Phoneme(0.20, -0.45, (380, 1150, 1600), 0.08, voicing=0.7, teeth=0.3),
 }
 BILABIALS = ('p', 'b', 'm')
-# What a recogniser of English may call each of them, which knows more sounds than are drawn here.
+# The phones as which a recogniser of English may hear each sound; it knows more of them than are drawn here.
 HEARD_AS = {
   '': ('',), 'a': ('AA', 'AY', 'AW'), 'ae': ('AE',), 'e': ('EH', 'EY'), 'i': ('IY', 'IH', 'Y'), 'o': ('AO', 'OW', 'OY'),
   'u': ('UW', 'UH'), 'uh': ('AH', 'ER', 'HH'), 't': ('T', 'TH'), 'd': ('D', 'DH'), 'n': ('N', 'NG'),
   'sh': ('SH', 'ZH', 'CH', 'JH'),
 }  # fmt: skip
-# Bilabials are drawn more often than the rest: they are what a viewer checks first.
+# Bilabials are drawn more often than the rest: a viewer checks them first.
 _CONSONANT_WEIGHTS = np.array([2.0 if name in BILABIALS else 1.0 for name in CONSONANTS])
 
 _BURST_SECONDS = 0.025
-_BREATH = round(0.9 * RATE)  # steps; after this much speech the word that ends is followed by a pause
-_LEAD_IN = RATE  # steps between which a clip may start; later than any gesture is smeared
+_BREATH = round(0.9 * GESTURE_RATE)  # steps; after this much speech the word that ends is followed by a pause
+_LEAD_IN = GESTURE_RATE  # steps; a clip starts between one and two of them, further in than any gesture is smeared
 
 
 @dataclass(frozen=True)
 class Articulation:
-  """The curves of some speech on a grid of 200 Hz; every field has G rows.
+  """The curves of an utterance on a grid of 200 Hz; every field has G rows.
 
   Attributes:
     opening: (G,) inner-lip opening, in [0, 1].
@@ -113,10 +113,10 @@ class Articulation:
     teeth: (G,) in [0, 1].
     tongue: (G,) in [0, 1].
     formants: (G, 3) Hz, average adult vocal tract.
-    voicing: (G,) amplitude, at least 0; 1 is that of a vowel which is not stressed.
+    voicing: (G,) amplitude, at least 0; 1 is that of an unstressed vowel.
     noise: (G,) as voicing, of frication.
     band: (G, 2) centre and width of the noise, Hz.
-    phonemes: (G,) text, the name of the phoneme that is being said; '' in silence.
+    phonemes: (G,) str, the name of the phoneme; '' in silence.
   """
 
   opening: np.ndarray
@@ -132,17 +132,17 @@ class Articulation:
 
 
 def articulate(rng: np.random.Generator, seconds: float, tempo: float = 1.0, effort: float = 1.0) -> Articulation:
-  """Returns the gestures of a few seconds of random speech, cut out of a longer stretch at a random moment.
+  """Draws the gestures of a few seconds of random speech, cut out of a longer stretch at a random moment.
 
-  Nothing is said about where the pauses fall, so the openings of two clips have nothing in common.
+  Pauses fall anywhere, so that the openings of two clips are uncorrelated.
 
   Args:
-    rng: where the phonemes come from.
-    seconds: length; from 2.2 s on there is silence somewhere.
+    rng: draws the phonemes.
+    seconds: length; from 2.2 s on there is a pause.
     tempo: speed of speech; 1 is about four syllables a second.
     effort: how far the mouth opens, relative to the targets of the phonemes.
   """
-  n_steps = round(seconds * RATE)
+  n_steps = round(seconds * GESTURE_RATE)
   start = rng.integers(_LEAD_IN, 2 * _LEAD_IN)
   whole = perform(*_timeline(rng, 3 * _LEAD_IN + n_steps, tempo), effort=effort)
   return Articulation(**{name: curve[start : start + n_steps] for name, curve in vars(whole).items()})
@@ -158,15 +158,15 @@ def perform(
   """Returns the gestures of given sounds, one after the other.
 
   Args:
-    names: of `VOWELS` and `CONSONANTS`; '' is silence. At least one of them is a vowel or silence. What comes before
-      the first and after the last is taken to be like them: begin and end with silence for speech that does.
-    seconds: of each sound its length, to which a stop adds 25 ms for its burst; by default the sounds' means.
-    stresses: of each sound, by how many decibels it is louder than usual; by default none is.
-    tempo: divides those means; 1 is about four syllables a second.
+    names: of `VOWELS` and `CONSONANTS`, or '' for silence; at least one is a vowel or silence. The first and the last
+      are continued beyond the ends: begin and end with silence for speech that does.
+    seconds: length of each sound, to which a stop adds 25 ms for its burst; by default the sounds' means.
+    stresses: decibels by which each sound is louder than usual; by default none is.
+    tempo: divides the default lengths; 1 is about four syllables a second.
     effort: how far the mouth opens, relative to the targets of the phonemes.
 
   Raises:
-    ValueError: there is no such sound, or not one length and one stress for each.
+    ValueError: there is no such sound, or the numbers of names, lengths and stresses differ.
   """
   if unknown := set(names) - {'', *VOWELS, *CONSONANTS}:
     raise ValueError(f'no sounds are called {sorted(unknown)}; there are {[*VOWELS, *CONSONANTS]}, and "" for silence')
@@ -174,14 +174,14 @@ def perform(
     seconds = [_phoneme(name).seconds / tempo for name in names]
   if stresses is None:
     stresses = [0.0] * len(names)
-  said, segments, lengths = [], [], []
+  sounds, segments, lengths = [], [], []
   for name, duration, stress in zip(names, seconds, stresses, strict=True):
     for segment, part in _segments(_stressed(_phoneme(name), stress), duration):
-      said.append(name)
+      sounds.append(name)
       segments.append(segment)
       lengths.append(_steps(part))
 
-  def track(values: Sequence, inertia: float) -> np.ndarray:
+  def track(values: Sequence | np.ndarray, inertia: float) -> np.ndarray:
     return _smooth(np.repeat(np.asarray(values, np.float64), lengths, axis=0), inertia)
 
   opening = track([s.opening * (effort if s.opening > 0 else 1) for s in segments], JAW_INERTIA)
@@ -195,25 +195,25 @@ def perform(
     voicing=track([s.voicing for s in segments], LEVEL_INERTIA),
     noise=track([s.noise for s in segments], LEVEL_INERTIA),
     band=track([s.band for s in segments], LEVEL_INERTIA),
-    phonemes=np.repeat(said, lengths),
+    phonemes=np.repeat(sounds, lengths),
   )
 
 
 def as_phones(names: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-  """Returns what a recogniser might hear: names of phonemes (n,) -> (n,) int8, into `audio.phones.PHONES`."""
+  """Returns phones as a recogniser might hear them: names of phonemes (n,) -> (n,) int8, into `audio.phones.PHONES`."""
   edges = np.flatnonzero(np.append(True, names[1:] != names[:-1]))
   heard = [PHONES.index(str(rng.choice(HEARD_AS.get(str(name), (str(name).upper(),))))) for name in names[edges]]
   return np.repeat(np.array(heard, np.int8), np.diff(edges, append=len(names)))
 
 
 def at_frames(curve: np.ndarray, n_frames: int) -> np.ndarray:
-  """Returns the values of a (G,) curve in the middle of each video frame, (n_frames,)."""
+  """Samples a (G,) curve in the middle of each video frame; returns (n_frames,)."""
   times = (np.arange(n_frames) + 0.5) / FRAME_RATE
-  return np.interp(times, (np.arange(len(curve)) + 0.5) / RATE, curve)
+  return np.interp(times, (np.arange(len(curve)) + 0.5) / GESTURE_RATE, curve)
 
 
 def _timeline(rng: np.random.Generator, n_steps: int, tempo: float) -> tuple[list[str], list[float], list[float]]:
-  """Returns names, lengths and stresses, for `perform`, of words and pauses that take at least `n_steps`."""
+  """Draws words and pauses of at least `n_steps`; returns their names, lengths and stresses, for `perform`."""
   names, seconds, stresses = [], [], []
   steps = last_pause = 0
 
@@ -240,25 +240,25 @@ def _phoneme(name: str) -> Phoneme:
 
 
 def _stressed(phoneme: Phoneme, stress: float) -> Phoneme:
-  """Returns a phoneme said louder by some decibels; lips that are pressed together stay so."""
+  """Returns a phoneme louder by `stress` decibels, with a wider mouth; lips that are pressed together stay so."""
   louder = 10 ** (stress / 20)
   opening = max(phoneme.opening + OPENING_PER_DECIBEL * stress, 0) if phoneme.opening > 0 else phoneme.opening
   return replace(phoneme, opening=opening, voicing=louder * phoneme.voicing, noise=louder * phoneme.noise)
 
 
 def _segments(phoneme: Phoneme, seconds: float) -> list[tuple[Phoneme, float]]:
-  """Returns what a phoneme consists of, and for how long: stops are closed, and then released."""
+  """Returns the segments of a phoneme and their lengths: a stop is a closure and a release."""
   if not phoneme.burst:
     return [(phoneme, seconds)]
   return [(_closure(phoneme), seconds), (_release(phoneme), _BURST_SECONDS)]
 
 
 def _steps(seconds: float) -> int:
-  return max(1, round(seconds * RATE))
+  return max(1, round(seconds * GESTURE_RATE))
 
 
 def _word(rng: np.random.Generator) -> list[list[str]]:
-  """Returns the syllables of a random word."""
+  """Draws the syllables of a random word."""
   vowels, consonants = list(VOWELS), list(CONSONANTS)
   weights = _CONSONANT_WEIGHTS / _CONSONANT_WEIGHTS.sum()
   word = []
@@ -281,13 +281,13 @@ def _release(stop: Phoneme) -> Phoneme:
 
 
 def _fill_from_neighbours(values: list[float | None]) -> np.ndarray:
-  known = [i for i, value in enumerate(values) if value is not None]
-  return np.interp(np.arange(len(values)), known, [values[i] for i in known])
+  known = {i: value for i, value in enumerate(values) if value is not None}
+  return np.interp(np.arange(len(values)), list(known), list(known.values()))
 
 
 def _smooth(values: np.ndarray, inertia: float) -> np.ndarray:
-  """Gaussian smoothing along the first axis; the ends, which repeat, are cut off by the caller."""
-  sigma = inertia * RATE
+  """Smooths along the first axis with a Gaussian; the ends, which are repeated, are cut off by the caller."""
+  sigma = inertia * GESTURE_RATE
   reach = int(3.5 * sigma) + 1
   kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
   kernel /= kernel.sum()

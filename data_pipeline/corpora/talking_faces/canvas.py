@@ -1,6 +1,6 @@
-"""A sheet of pixels in face units, and the few soft shapes that everything on it is painted with.
+"""A canvas of pixels in face units, and the few soft shapes with which everything is painted.
 
-Pictures are planes here, (3, H, W): NumPy multiplies planes by a mask several times faster than pixels of three.
+Pictures are planes here, (3, H, W): NumPy multiplies planes by a mask several times faster than (H, W, 3).
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Canvas:
-  """Pixel centres in face units.
+  """The pixel centres of a picture, in face units.
 
   Attributes:
     u: (H, W) float32, to the right.
@@ -24,7 +24,7 @@ class Canvas:
 
 
 def canvas(left: float, top: float, right: float, bottom: float, density: float) -> Canvas:
-  """Returns the sheet that covers a rectangle given in face units."""
+  """Returns the canvas that covers a rectangle given in face units, with `density` pixels to a unit."""
   columns = left + (np.arange(round((right - left) * density)) + 0.5) / density
   rows = top + (np.arange(round((bottom - top) * density)) + 0.5) / density
   u, v = np.meshgrid(columns.astype(np.float32), rows.astype(np.float32))
@@ -42,7 +42,7 @@ def pair(sheet: Canvas, u: float, v: float, width: float, height: float) -> np.n
 
 
 def rise(x: np.ndarray, start: float, end: float) -> np.ndarray:
-  """Returns the smooth step from 0 at `start` to 1 at `end` (which may be the smaller one)."""
+  """Returns the smoothstep of `x`, from 0 at `start` to 1 at `end`, which may be the smaller one."""
   t = np.clip((x - start) / (end - start), 0, 1)
   return t * t * (3 - 2 * t)
 
@@ -51,7 +51,7 @@ def inside(sheet: Canvas, implicit: np.ndarray, softness: float = 0.0) -> np.nda
   """Returns the antialiased coverage of the region where `implicit` is below 0.
 
   Args:
-    sheet: where it lies.
+    sheet: the canvas.
     implicit: (H, W), negative inside; its gradient gives the distance to the edge.
     softness: width of the edge in face units; at least a pixel.
   """
@@ -60,7 +60,7 @@ def inside(sheet: Canvas, implicit: np.ndarray, softness: float = 0.0) -> np.nda
   return np.clip(0.5 - distance / max(softness, 1 / sheet.density), 0, 1)
 
 
-def plain(colour: tuple[float, float, float]) -> np.ndarray:
+def plain(colour: tuple[float, float, float] | np.ndarray) -> np.ndarray:
   """Returns a colour that broadcasts over a sheet, (3, 1, 1) float32."""
   return np.asarray(colour, np.float32)[:, None, None]
 
@@ -76,10 +76,10 @@ def to_planes(picture: np.ndarray) -> np.ndarray:
 
 
 def to_picture(planes: np.ndarray) -> np.ndarray:
-  """Returns (H, W, C) uint8 from (C, H, W) in [0, 1]; what lies outside is clipped."""
+  """Returns (H, W, C) uint8 from (C, H, W) in [0, 1]; values outside are clipped."""
   return np.ascontiguousarray((np.clip(planes, 0, 1) * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0))
 
 
 def _spot(columns: np.ndarray, rows: np.ndarray) -> np.ndarray:
-  """A Gaussian is a row times a column, which saves most of its exponentials."""
+  """Returns a Gaussian, as a row times a column, which saves most of the exponentials."""
   return np.exp(-(rows**2))[:, None] * np.exp(-(columns**2))

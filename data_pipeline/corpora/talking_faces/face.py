@@ -1,7 +1,8 @@
-"""Renders a talking head: the painted portrait, its jaw pulled down, with mouth and eyes, moved before the room."""
+"""Renders a talking head: a painted portrait with a moving jaw, mouth and eyes, moved in front of a room."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 
 import cv2
 import numpy as np
@@ -21,22 +22,22 @@ from data_pipeline.corpora.talking_faces.features import (
 from data_pipeline.corpora.talking_faces.portrait import HEAD, lighting, paint_head, paint_room
 from lpips_jax.core.constants import FRAME_RATE
 
-SCENE = 256  # pixels, the side of the picture that records are cut from
-_UNIT = 0.31  # face units to scene: the head fills the picture as in a news reader's close-up
-_DETAIL = 1.15  # pixels of the painted head to pixels of the scene
+SCENE_SIZE = 256  # pixels, the side of the picture from which records are cut
+_UNIT = 0.31  # a face unit in sides of the scene: the head is framed as in a news reader's close-up
+_DETAIL = 1.15  # pixels of the painted head per pixel of the scene
 _JAW_TOP = 0.40  # v above which the jaw moves nothing
 
 
 @dataclass(frozen=True)
 class Motion:
-  """How a head moves through a clip; all but the gaze have one row per frame.
+  """The movements of a head in a clip; all but the gaze have one row for each frame.
 
   Attributes:
     shift: (T, 2) right and down, in face units.
     turn: (T,) in-plane rotation, radians.
-    zoom: (T,) size relative to the usual.
+    zoom: (T,) size relative to the normal one.
     eyes: (T,) 1 open, 0 shut.
-    gaze: where the eyes look, face units to the right.
+    gaze: offset of the irises to the right, face units.
   """
 
   shift: np.ndarray
@@ -47,7 +48,7 @@ class Motion:
 
 
 def draw_motion(rng: np.random.Generator, n_frames: int) -> Motion:
-  """Returns slow random movements: sums of slow sines, since smoothed noise tilts the head where it has no past."""
+  """Draws slow random movements: sums of slow sines, since smoothed noise tilts the head where it has no past."""
   time = np.arange(n_frames) / FRAME_RATE
   return Motion(
     shift=np.stack([sway(rng, time, 0.03), sway(rng, time, 0.02)], 1) + rng.uniform(-0.12, 0.12, 2),
@@ -59,7 +60,7 @@ def draw_motion(rng: np.random.Generator, n_frames: int) -> Motion:
 
 
 def head_to_scene(motion: Motion, frame: int, scene: int) -> np.ndarray:
-  """Returns the (2, 3) matrix that takes face units to scene pixels in one frame."""
+  """Returns the (2, 3) matrix from face units to scene pixels in one frame."""
   unit = _UNIT * scene * motion.zoom[frame]
   cos, sin = unit * np.cos(motion.turn[frame]), unit * np.sin(motion.turn[frame])
   right, down = _UNIT * scene * motion.shift[frame]
@@ -67,22 +68,26 @@ def head_to_scene(motion: Motion, frame: int, scene: int) -> np.ndarray:
 
 
 def sway(rng: np.random.Generator, time: np.ndarray, size: float) -> np.ndarray:
-  """Returns a slow random movement of about `size`, one value for each time in seconds."""
+  """Draws a slow random movement of about `size`, with one value for each time in seconds."""
   waves = [np.sin(2 * np.pi * (rng.uniform(0.08, 0.5) * time + rng.random())) for _ in range(3)]
   return size * np.mean(waves, axis=0) * np.sqrt(3)
 
 
 def render(
-  appearance: Appearance, articulation: Articulation, motion: Motion, scene: int = SCENE, window: tuple | None = None
+  appearance: Appearance,
+  articulation: Articulation,
+  motion: Motion,
+  scene: int = SCENE_SIZE,
+  window: tuple | None = None,
 ) -> Iterator[np.ndarray]:
   """Yields the frames of a clip.
 
   Args:
-    looks: who speaks.
-    articulation: what the mouth does.
-    motion: what the head does.
+    appearance: the face.
+    articulation: the gestures of the mouth.
+    motion: the movements of the head.
     scene: side of the picture in pixels.
-    window: left, top, right, bottom: the part of the picture to render; all of it unless given.
+    window: left, top, right, bottom of the part of the picture to render; all of it by default.
 
   Yields:
     (H, W, 3) uint8 RGB.
@@ -96,7 +101,7 @@ def render(
   sheet_to_head = np.array([[1 / density, 0, HEAD[0]], [0, 1 / density, HEAD[1]], [0, 0, 1]])
   n_frames = len(motion.turn)
   curves = np.stack([at_frames(getattr(articulation, field.name), n_frames) for field in fields(Lips)], axis=1)
-  curves = np.round(curves, 3)  # far below a pixel, and silence becomes one and the same pose
+  curves = np.round(curves, 3)  # far below a pixel; all of silence becomes the same pose
   for k in range(n_frames):
     head = actor.head(Lips(*curves[k].tolist()), float(motion.eyes[k]))
     place = head_to_scene(motion, k, scene) @ sheet_to_head
@@ -107,7 +112,7 @@ def render(
 
 
 class _Actor:
-  """A painted head that can be made to speak and blink; what does not change is painted once."""
+  """A painted head that speaks and blinks; what does not change is painted once."""
 
   def __init__(self, appearance: Appearance, gaze: float, density: float):
     self.appearance, self.gaze = appearance, gaze
@@ -118,16 +123,16 @@ class _Actor:
     rows, columns = np.indices(sheet.u.shape, np.float32)[:, self._jaw_row :]
     self._columns, self._rows = columns, rows - self._jaw_row
     self._jaw = jaw_weight(sheet)[self._jaw_row :] * density
-    self._blinks = {}  # the head with its eyes so far open; they mostly are
-    self._pose = self._head = None  # the last one: in silence it stays
+    self._blinks: dict[float, np.ndarray] = {}  # the head by the opening of its eyes, which is mostly 1
+    self._last: tuple[Lips, float, np.ndarray] | None = None  # in silence the pose does not change
     self._mouth = _Patch(sheet, light, MOUTH_REGION)
     self._eyes = [_Patch(sheet, light, EYE_REGION), _Patch(sheet, light, EYE_REGION, mirrored=True)]
 
   def head(self, lips: Lips, eyes: float) -> np.ndarray:
-    """Returns the head of one frame, (H, W, 4) uint8, premultiplied; `eyes` is how open they are."""
-    if (lips, eyes) != self._pose:
-      self._pose, self._head = (lips, eyes), self._moved(lips, eyes)
-    return self._head
+    """Returns the head of one frame, (H, W, 4) uint8, premultiplied; `eyes` is their opening, 0 to 1."""
+    if self._last is None or self._last[:2] != (lips, eyes):
+      self._last = lips, eyes, self._moved(lips, eyes)
+    return self._last[2]
 
   def _moved(self, lips: Lips, eyes: float) -> np.ndarray:
     if eyes not in self._blinks:
@@ -143,14 +148,15 @@ class _Actor:
   def _with_eyes(self, openness: float) -> np.ndarray:
     head = self._still.copy()
     for eye, gaze in zip(self._eyes, (self.gaze, -self.gaze), strict=True):
-      eye.repaint(
-        head, lambda skin, patch, gaze=gaze: paint_eye(skin, patch.sheet, self.appearance, patch.light, openness, gaze)
-      )
+      eye.repaint(head, partial(self._paint_eye, openness=openness, gaze=gaze))
     return head
+
+  def _paint_eye(self, skin: np.ndarray, patch: '_Patch', openness: float, gaze: float) -> np.ndarray:
+    return paint_eye(skin, patch.sheet, self.appearance, patch.light, openness, gaze)
 
 
 class _Patch:
-  """A rectangle of the head's sheet: its slices, its own sheet and the light on it."""
+  """A rectangle of the head's canvas: its rows and columns, its own canvas and the light on it."""
 
   def __init__(self, sheet: Canvas, light: np.ndarray, region: tuple, mirrored: bool = False):
     left, top, right, bottom = region
@@ -163,7 +169,7 @@ class _Patch:
     self.light = light[:, self.rows, self.columns]
 
   def repaint(self, head: np.ndarray, paint: Callable[[np.ndarray, '_Patch'], np.ndarray]) -> None:
-    """Replaces the colours of `head` here, in place, by what `paint` makes of them."""
+    """Repaints this rectangle of `head` in place; `paint` maps its colours to new ones."""
     region = head[self.rows, self.columns, :3]
     region[:] = to_picture(paint(to_planes(region), self))
 
@@ -173,7 +179,7 @@ def _pixels(sheet: Canvas, start: float, end: float) -> slice:
 
 
 def _blinks(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
-  """Returns how open the eyes are: a blink of about a fifth of a second every few seconds."""
+  """Draws the opening of the eyes: a blink of about a fifth of a second every few seconds."""
   eyes, next_blink = np.ones(len(time)), rng.uniform(0.2, 3.0)
   while next_blink < time[-1]:
     eyes = np.minimum(eyes, np.clip(np.abs(time - next_blink) / 0.10 - 0.25, 0, 1))

@@ -1,4 +1,4 @@
-"""Paints what moves in a face: the mouth, between two curves that part, and the eyes, that blink."""
+"""Paints the moving features of a face: the mouth, between two curves that part, and the eyes, which blink."""
 
 from dataclasses import dataclass
 from math import copysign
@@ -14,14 +14,14 @@ MOUTH_REGION = (-0.43, 0.37, 0.43, 0.99)  # left, top, right, bottom, face units
 EYE_REGION = (EYE_U - 0.21, EYE_V - 0.15, EYE_U + 0.21, EYE_V + 0.13)
 
 MAX_GAP = 0.30  # face units between the inner lips of a fully open mouth
-LOWER_SHARE = 0.78  # of the opening is the lower lip's, the rest the upper lip's
-_CHIN_SHARE = 0.62  # of the lower lip's movement reaches the chin; the skin between them stretches
+LOWER_SHARE = 0.78  # share of the opening by which the lower lip moves; the upper lip moves by the rest
+_CHIN_SHARE = 0.62  # share of the lower lip's movement that reaches the chin; the skin between them stretches
 _TEETH = 0.095  # face units, the height of the upper teeth
 
 
 @dataclass(frozen=True)
 class Lips:
-  """The mouth of one frame; see `articulation.Articulation` for the ranges."""
+  """The pose of the mouth in one frame; see `articulation.Articulation` for the ranges."""
 
   opening: float
   press: float
@@ -31,13 +31,13 @@ class Lips:
 
 
 def jaw_weight(sheet: Canvas) -> np.ndarray:
-  """Returns how much of the jaw's movement each point of the skin takes part in, (H, W) in [0, 1]."""
+  """Returns the share of the jaw's movement that each point of the skin makes, (H, W) in [0, 1]."""
   down = rise(sheet.v, MOUTH_V - 0.06, MOUTH_V + 0.22)
   return (down * (1 - 0.55 * rise(np.abs(sheet.u), 0.25, 0.85))).astype(np.float32)
 
 
 def jaw_drop(opening: float) -> float:
-  """Returns by how many face units the chin moves down."""
+  """Returns the downward movement of the chin, in face units."""
   return _CHIN_SHARE * LOWER_SHARE * MAX_GAP * opening
 
 
@@ -46,10 +46,10 @@ def paint_mouth(skin: np.ndarray, sheet: Canvas, appearance: Appearance, light: 
 
   Args:
     skin: (3, H, W) float32 in [0, 1].
-    sheet: where its pixels lie.
-    looks: whose mouth.
-    light: (3, H, W) how bright the skin is there.
-    lips: how it is held.
+    sheet: the canvas of the region.
+    appearance: the face.
+    light: (3, H, W), brightness of the skin there.
+    lips: the pose of the mouth.
   """
   v, pixel, curves = sheet.v, 1 / sheet.density, _lip_curves(sheet.u, appearance, lips)
   from_corner = np.abs(sheet.u) - curves.half
@@ -73,11 +73,11 @@ def paint_eye(
 
   Args:
     skin: (3, H, W) float32 in [0, 1].
-    sheet: where its pixels lie, mirrored for the left eye so that u grows outwards.
-    looks: whose eye.
-    light: (3, H, W) how bright the skin is there.
+    sheet: the canvas of the region, mirrored for the left eye so that u grows outwards.
+    appearance: the face.
+    light: (3, H, W), brightness of the skin there.
     openness: 0 is shut, 1 as open as at rest.
-    gaze: where it looks along u, face units.
+    gaze: offset of the iris along u, face units.
   """
   pixel = 1 / sheet.density
   x = (sheet.u - EYE_U) / (0.148 * appearance.eye)
@@ -107,7 +107,7 @@ def paint_eye(
 
 
 class _Curves(NamedTuple):
-  """Where the lips run: heights (H, W) for every u, half the width of the opening, and the arc of both lips."""
+  """The outlines of the lips: heights (H, W) for every u, half the width of the opening, and the arc of both lips."""
 
   half: float
   middle: np.ndarray
@@ -119,7 +119,7 @@ class _Curves(NamedTuple):
 
 
 def _lip_curves(u: np.ndarray, appearance: Appearance, lips: Lips) -> _Curves:
-  """Spreading draws the lips out and thins them, rounding does the opposite, pressing rolls them in."""
+  """Returns the outlines: spreading widens and thins the lips, rounding does the opposite, pressing rolls them in."""
   spread, rounding = max(lips.width, 0.0), max(-lips.width, 0.0)
   half = appearance.mouth * (1 + 0.12 * spread - 0.28 * rounding)
   middle = MOUTH_V - appearance.smile * (np.abs(u) / appearance.mouth) ** 2
@@ -135,7 +135,7 @@ def _lip_curves(u: np.ndarray, appearance: Appearance, lips: Lips) -> _Curves:
 
 
 def _lip_colour(v: np.ndarray, appearance: Appearance, light: np.ndarray, curves: _Curves) -> np.ndarray:
-  """The upper lip faces down and is darker; the lower one faces up and shines."""
+  """Returns the colour of the lips: the upper one faces down and is darker, the lower one faces up and shines."""
   upper = _share(v, curves.upper_outer, curves.upper_inner)
   lower = _share(v, curves.lower_inner, curves.lower_outer)
   above = v < 0.5 * (curves.upper_inner + curves.lower_inner)
@@ -173,10 +173,10 @@ def _inside_of_mouth(
 
 
 def _share(v: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-  """How far one has come from one curve to another, 0 to 1."""
+  """Returns the position between two curves, from 0 at `start` to 1 at `end`."""
   return np.clip((v - start) / np.maximum(end - start, 1e-3), 0, 1)
 
 
 def _between(v: np.ndarray, above: np.ndarray, below: np.ndarray, soft: float) -> np.ndarray:
-  """Antialiased coverage of what lies under one curve and over another."""
+  """Returns the antialiased coverage of the region under one curve and over another."""
   return np.clip((v - above) / soft + 0.5, 0, 1) * np.clip((below - v) / soft + 0.5, 0, 1)

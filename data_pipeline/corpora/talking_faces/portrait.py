@@ -1,7 +1,7 @@
 """Paints what does not move: the head as a lit height field under hair, and the room with neck and shoulders.
 
-A detector wants shading more than detail: without eye sockets, nose and cheeks YuNet found 65 % of such faces and the
-cascade 85 %, with them practically all.
+Detectors need shading more than detail: without eye sockets, nose and cheeks YuNet found 65 % of such faces and the
+cascade 85 %; with them, both find practically all.
 """
 
 from math import copysign
@@ -12,20 +12,20 @@ import numpy as np
 from data_pipeline.corpora.talking_faces.appearance import Appearance
 from data_pipeline.corpora.talking_faces.canvas import Canvas, blob, inside, mix, pair, plain, rise
 
-HEAD = (-1.35, -1.50, 1.35, 1.65)  # left, top, right, bottom of the head's sheet, face units
+HEAD = (-1.35, -1.50, 1.35, 1.65)  # left, top, right, bottom of the head's canvas, face units
 EYE_U, EYE_V = 0.315, -0.12  # centre of the right eye; the left one mirrors it
 MOUTH_V = 0.545
 _CROWN = 1.10  # top of the skull above the origin
 _WARM, _COOL = plain((1.06, 0.99, 0.92)), plain((0.93, 0.98, 1.06))
-_BLOOD = plain((0.07, -0.01, -0.03))  # light that went through the skin colours the edge of the shadow
+_BLOOD = plain((0.07, -0.01, -0.03))  # light scattered in the skin reddens the edge of the shadow
 
 
 def paint_head(appearance: Appearance, sheet: Canvas, light: np.ndarray) -> np.ndarray:
   """Returns the head without eyes and mouth.
 
   Args:
-    looks: whose.
-    sheet: pixels that cover `HEAD`.
+    appearance: the face.
+    sheet: the canvas, which covers `HEAD`.
     light: (3, H, W), from `lighting`.
 
   Returns:
@@ -75,7 +75,7 @@ def paint_room(appearance: Appearance, sheet: Canvas) -> np.ndarray:
 
 
 def lighting(sheet: Canvas, appearance: Appearance) -> np.ndarray:
-  """Returns how bright the skin is, (3, H, W): a warm key light and a cool fill on the height field of a face."""
+  """Returns the brightness of the skin, (3, H, W): a warm key light and a cool fill on the height field of a face."""
   down, right = np.gradient(_relief(sheet, appearance) * np.float32(sheet.density))
   steep = 1 / np.sqrt(1 + right**2 + down**2)
   x, y, z = appearance.light
@@ -92,14 +92,16 @@ def lighting(sheet: Canvas, appearance: Appearance) -> np.ndarray:
 
 
 def _tone(colour: np.ndarray) -> np.ndarray:
-  """Bright skin keeps its colour: what would pass white approaches it slowly instead."""
+  """Compresses highlights, so that bright skin keeps its colour: values approach 1 instead of passing it."""
   return np.where(colour < 0.75, colour, 0.75 + 0.25 * np.tanh((colour - 0.75) / 0.25))
 
 
 def _outline(sheet: Canvas, appearance: Appearance) -> np.ndarray:
   """Returns the implicit outline of the face, below 0 inside: a superellipse that narrows towards the chin."""
   width = appearance.width * (1 - appearance.jaw * rise(sheet.v, 0.05, 0.95))
-  height, power = np.where(sheet.v > 0, np.float32([[[1.02]], [[appearance.chin]]]), np.float32([[[_CROWN]], [[2.3]]]))
+  height, power = np.where(
+    sheet.v > 0, np.array([[[1.02]], [[appearance.chin]]], np.float32), np.array([[[_CROWN]], [[2.3]]], np.float32)
+  )
   return np.abs(sheet.u / width) ** appearance.chin + np.abs(sheet.v / height) ** power - 1
 
 
@@ -141,7 +143,7 @@ def _hollows(sheet: Canvas, appearance: Appearance) -> np.ndarray:
 
 
 def _skin(sheet: Canvas, appearance: Appearance, rng: np.random.Generator) -> np.ndarray:
-  """Returns the colour of the skin, eyebrows and beard included, before light falls on it."""
+  """Returns the colour of the skin, with eyebrows and beard, before lighting."""
   u, v = np.abs(sheet.u), sheet.v
   flush = pair(sheet, 0.43, 0.22, 0.20, 0.16) + 0.7 * blob(sheet, 0, 0.27, 0.10, 0.08)
   skin = plain(appearance.skin) * (1 - appearance.blush * flush * plain((0.00, 0.11, 0.10)))
@@ -165,7 +167,7 @@ def _skin(sheet: Canvas, appearance: Appearance, rng: np.random.Generator) -> np
 
 
 def _hair(sheet: Canvas, appearance: Appearance, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-  """Returns the colour of the hair, what lies behind the face, what falls before it, and its shadow on the skin."""
+  """Returns the colour of the hair, its coverage behind and in front of the face, and its shadow on the skin."""
   u, v, long = sheet.u, sheet.v, appearance.style == 'long'
   volume = {'shaved': 0.015, 'curly': 1.5 * appearance.volume}.get(appearance.style, appearance.volume)
   width, height = appearance.width + 0.7 * volume, _CROWN - 0.2 + volume
@@ -209,7 +211,7 @@ def _hair(sheet: Canvas, appearance: Appearance, rng: np.random.Generator) -> tu
 
 
 def _noise(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-  """Returns smooth noise of about unit size that changes over a distance of one in `x` and `y`."""
+  """Draws smooth noise of about unit size that changes over a distance of one in `x` and `y`."""
   values = rng.standard_normal((64, 64)).astype(np.float32)
   return cv2.remap(
     values, x.astype(np.float32) % 64, y.astype(np.float32) % 64, cv2.INTER_CUBIC, borderMode=cv2.BORDER_WRAP

@@ -1,4 +1,4 @@
-"""Writes something to dub, and something to look at, from speakers that no model was trained on.
+"""Writes a video and speech to dub, and a picture of faces, of speakers that no model was trained on.
 
   python -m data_pipeline.corpora.talking_faces.sample --output=runs/sample --seed=7
 
@@ -20,8 +20,8 @@ from lpips_jax.media.pictures import grid, write_png
 from lpips_jax.media.speech import write_speech
 from lpips_jax.media.video_writer import write_clip
 
-_OUTPUT = flags.DEFINE_string('output', None, 'Directory to write to; made if it is not there.')
-_SEED = flags.DEFINE_integer('seed', 7, 'Draws the speakers and what they say.', lower_bound=0)
+_OUTPUT = flags.DEFINE_string('output', None, 'The directory to write to; made if it does not exist.')
+_SEED = flags.DEFINE_integer('seed', 7, 'Draws the speakers and their speech.', lower_bound=0)
 _SECONDS = flags.DEFINE_float('seconds', 6.0, 'Length of the video and of the speech.', lower_bound=0.2)
 _SPEAKERS = flags.DEFINE_integer('speakers', 6, 'Number of faces in faces.png.', lower_bound=1)
 _SIZE = flags.DEFINE_integer('size', 512, 'Side of the video in pixels.', lower_bound=64)
@@ -29,11 +29,11 @@ _SIZE = flags.DEFINE_integer('size', 512, 'Side of the video in pixels.', lower_
 
 def main() -> None:
   cli.require_flags('output')
-  output = Path(_OUTPUT.value)
+  output = Path(_OUTPUT.value or '')
   try:
     output.mkdir(parents=True, exist_ok=True)
   except OSError as error:
-    raise UserError(f'{output} cannot be made: {error.strerror}') from error
+    raise UserError(f'{output} cannot be created: {error.strerror}') from error
   face, other = (draw_clip(_SEED.value, 'test', number, 0, _SECONDS.value) for number in range(2))
   write_clip(output / 'face.mp4', face.scene(_SIZE.value), (_SIZE.value, _SIZE.value), face.audio)
   write_speech(output / 'speech.wav', other.audio)
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def write_gallery(path: Path, seed: int, speakers: int) -> None:
-  """Writes a picture with a column for each speaker and a row for each way to hold the mouth."""
+  """Writes a picture with a column for each speaker and a row for each pose of the mouth."""
   columns = [_moments(draw_clip(seed, 'test', number, 0, seconds=3.0)) for number in range(speakers)]
   write_png(path, grid([np.stack(row) for row in zip(*columns, strict=True)]))
 

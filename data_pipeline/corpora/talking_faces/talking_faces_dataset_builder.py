@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -18,20 +18,20 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from data_pipeline.corpora.talking_faces.clips import clip_record
-from data_pipeline.records import clip_features
+from data_pipeline.records import Record, record_features
 
-_WORTH_A_POOL = 40  # seconds of video; starting processes takes about as long as rendering this much
+_MIN_POOL_SECONDS = 40  # of video: starting processes takes about as long as rendering this much
 
 
 @dataclass(kw_only=True, eq=False)
 class TalkingFacesConfig(tfds.core.BuilderConfig):
-  """How much of the corpus to draw.
+  """A config of the corpus: its size and its seed.
 
   Attributes:
-    seed: of everything; another seed gives other speakers.
-    image_size: side of the face crops, pixels.
-    speakers: how many of them in each split; a split of none is left out.
-    clips: of each speaker, in each split.
+    seed: another seed gives other speakers.
+    image_size: side of the face crops, in pixels.
+    speakers: number of speakers in each split; a split without any is left out.
+    clips: number of clips of each speaker, in each split.
     seconds: length of a clip.
   """
 
@@ -66,11 +66,11 @@ TINY = TalkingFacesConfig(
 
 
 def fresh_test_config(config: TalkingFacesConfig, seed: int) -> TalkingFacesConfig:
-  """Returns a config like `config` that has only a test split, of speakers nobody has seen.
+  """Returns a config like `config` that has only a test split, of new speakers.
 
   Args:
-    config: whose size and length to keep.
-    seed: of the new speakers; it is part of the name, so that each seed is prepared in a place of its own.
+    config: gives the sizes and lengths.
+    seed: of the new speakers; it is part of the name, so that each seed has its own directory.
   """
   return TalkingFacesConfig(
     name=f'{config.name}_fresh_{seed}',
@@ -90,8 +90,8 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   RELEASE_NOTES: ClassVar = {
     '2.2.0': 'Teeth, tongues and cavities are as bright and as large as those of filmed people.',
     '2.1.0': 'Some syllables are louder, and said with a wider mouth; mouths are as wide as those of filmed people.',
-    '2.0.0': 'The mel is that of speech brought to one level.',
-    '1.2.0': 'What is said, as phones; mouths open for each sound as far as those of filmed people do.',
+    '2.0.0': 'The mel spectrogram of speech brought to one level.',
+    '1.2.0': 'True phones; mouths open for each sound as far as those of filmed people do.',
     '1.1.0': 'Arrays are stored as bytes, which is faster to read.',
     '1.0.0': 'First release.',
   }
@@ -100,32 +100,32 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   def _info(self) -> tfds.core.DatasetInfo:
     opening = tfds.features.Tensor(shape=(None,), dtype=np.float32)
     return tfds.core.DatasetInfo(
-      builder=self, description=self.__doc__, features=clip_features(mouth_opening=opening), disable_shuffling=True
+      builder=self, description=self.__doc__, features=record_features(mouth_opening=opening), disable_shuffling=True
     )
 
   def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
     del dl_manager  # nothing to download
     return {split: self._generate_examples(split) for split, number in self.builder_config.speakers.items() if number}
 
-  def _generate_examples(self, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
+  def _generate_examples(self, split: str) -> Iterator[tuple[str, Record]]:
     config = self.builder_config
     jobs = [
       (config.seed, split, speaker, clip, config.seconds, config.image_size)
       for speaker in range(config.speakers[split])
       for clip in range(config.clips[split])
     ]
-    records = _in_parallel(jobs) if len(jobs) * config.seconds > _WORTH_A_POOL else map(_make, jobs)
+    records = _in_parallel(jobs) if len(jobs) * config.seconds > _MIN_POOL_SECONDS else map(_make, jobs)
     title = f'talking_faces/{config.name} {split}'
-    for record in tqdm(records, title, len(jobs), leave=False, unit='clip', disable=None):  # a bar, on a terminal
+    for record in tqdm(records, title, len(jobs), leave=False, unit='clip', disable=None):
       yield record['id'], record
 
 
-def _in_parallel(jobs: list[tuple]) -> Iterator[dict[str, Any]]:
-  """Yields the records in the order of the jobs; the processes are spawned, since a forked JAX may hang."""
+def _in_parallel(jobs: list[tuple]) -> Iterator[Record]:
+  """Yields the records in the order of the jobs; processes are spawned, since a forked JAX may hang."""
   spawn = multiprocessing.get_context('spawn')
   with ProcessPoolExecutor(os.cpu_count(), spawn, cv2.setNumThreads, (1,)) as pool:
     yield from pool.map(_make, jobs, chunksize=4)
 
 
-def _make(job: tuple) -> dict[str, Any]:
+def _make(job: tuple) -> Record:
   return clip_record(*job)

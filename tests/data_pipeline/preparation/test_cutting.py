@@ -1,19 +1,15 @@
-"""From videos as they come to records: times, tracks, shots, and what is said of what cannot be used."""
+"""Cutting: timing, tracks and shots of the records, and the reasons for rejected clips."""
 
 from fractions import Fraction
 
 import cv2
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 from videos import SIDE, as_interlaced, beside, face_frames, set_matrix, write_mp4
 
 from data_pipeline.preparation.cutting import CutSettings, cut
 from data_pipeline.preparation.layouts import RawClip
-from data_pipeline.preparation.store import ClipResult
-from data_pipeline.preparation.sync_filter import SyncFilterSettings, judge, shifted
-from data_pipeline.records import decode_frames, encode_frame, make_record
-from lpips_jax.audio.mel import MAX_VALUE
+from data_pipeline.records import decode_frames
 from lpips_jax.faces.detect import make_detector
 
 RATES = [Fraction(24000, 1001), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(50), Fraction(60)]
@@ -38,7 +34,7 @@ def faces():
 
 
 @pytest.mark.parametrize('rate', RATES)
-def test_click_and_flash_stay_together(tmp_path, rate):
+def test_click_and_flash_stay_in_sync(tmp_path, rate):
   """Flashes that swell and fade, with a click at their middle, at times that have nothing to do with either grid."""
   middles = [0.5 + 0.7391 * k for k in range(8)]
   seconds = 6.6
@@ -89,9 +85,9 @@ def test_sound_that_starts_before_or_after_the_picture_stays_where_it_was(tmp_pa
 
 def test_a_face_becomes_a_record_of_its_crops(tmp_path, faces):
   (frames, samples), _, find = faces
-  outcome = cut(raw(write_mp4(tmp_path / 'v.mp4', frames, samples)), find, SMALL)
-  assert outcome.rejected == [] and outcome.seconds == pytest.approx(1.2)
-  [record], [note] = outcome.records, outcome.notes
+  result = cut(raw(write_mp4(tmp_path / 'v.mp4', frames, samples)), find, SMALL)
+  assert result.rejected == [] and result.seconds == pytest.approx(1.2)
+  [record], [note] = result.records, result.notes
   assert (record['id'], record['speaker'], len(record['frames'])) == ('who/00001/0', 'who', 30)
   left, top, right, bottom = record['box'][10]
   assert note['face'] == pytest.approx(np.mean(record['box'][:, 3] - record['box'][:, 1]), abs=1)
@@ -100,7 +96,7 @@ def test_a_face_becomes_a_record_of_its_crops(tmp_path, faces):
   assert np.corrcoef(record['audio'], samples[: len(record['audio'])])[0, 1] > 0.98
 
 
-def test_one_speaker_a_clip_or_everybody(tmp_path, faces):
+def test_one_person_or_everybody_becomes_a_record(tmp_path, faces):
   (left, samples), (right, _), find = faces
   path = write_mp4(tmp_path / 'v.mp4', beside(left, right), samples)
   assert len(cut(raw(path), find, SMALL).records) == 1
@@ -110,7 +106,7 @@ def test_one_speaker_a_clip_or_everybody(tmp_path, faces):
   assert all(len(record['frames']) == 30 for record in both)
 
 
-def test_no_record_goes_through_a_cut(tmp_path, faces):
+def test_no_record_crosses_a_cut(tmp_path, faces):
   (first, samples), (second, _), find = faces
   path = write_mp4(tmp_path / 'v.mp4', first[:20] + second[:25], np.tile(samples, 2)[: 45 * 640])
   records = cut(raw(path), find, SMALL).records
@@ -119,21 +115,21 @@ def test_no_record_goes_through_a_cut(tmp_path, faces):
   assert np.corrcoef(whole, np.tile(samples, 2)[: len(whole)])[0, 1] > 0.98
 
 
-def test_a_picture_that_rests_is_no_talking_face(tmp_path, faces):
+def test_a_still_picture_is_not_a_talking_face(tmp_path, faces):
   """At 5 frames a second, or where the clock jumps, one frame would stand for many."""
   (frames, samples), _, find = faces
   slow = cut(raw(write_mp4(tmp_path / 'slow.mp4', frames, np.tile(samples, 6), Fraction(5))), find, SMALL)
   assert slow.records == [] and 'fewer than 15 frames in a row' in slow.rejected[0][1]
   times = [k if k < 20 else k + 1000 for k in range(30)]
   path = write_mp4(tmp_path / 'jump.mp4', frames, np.tile(samples, 40), times=times)
-  jump = cut(raw(path), find, CutSettings(32, shortest=10))
+  jump = cut(raw(path), find, CutSettings(32, min_frames=10))
   assert [len(record['frames']) for record in jump.records] == [20, 10] and jump.seconds == pytest.approx(
     1.31, abs=0.01
   )
 
 
-def test_records_are_upright_and_whole(tmp_path):
-  """An interlaced film that lies mirrored on its side: what it is in `media.frames` for all who read it."""
+def test_records_are_upright_and_deinterlaced(tmp_path):
+  """An interlaced film, mirrored and on its side: `media.frames` shows it upright to all readers."""
   bars = [np.full((64, 64, 3), 40, np.uint8) for _ in range(40)]
   for k, frame in enumerate(bars):
     frame[:20] = 220
@@ -150,7 +146,7 @@ def test_records_are_upright_and_whole(tmp_path):
   assert abs(np.diff(seen[:, :20], axis=1)).mean() < 4
 
 
-def test_what_cannot_be_used_is_said_in_a_line(tmp_path, faces):
+def test_unusable_clips_are_rejected_with_a_reason(tmp_path, faces):
   (frames, samples), _, find = faces
   good = write_mp4(tmp_path / 'good.mp4', frames, samples)
   (tmp_path / 'cut.mp4').write_bytes(good.read_bytes()[: good.stat().st_size // 2])
@@ -164,69 +160,21 @@ def test_what_cannot_be_used_is_said_in_a_line(tmp_path, faces):
     'fewer than 15 frames in a row': write_mp4(tmp_path / 'short.mp4', frames[:12], samples[: 12 * 640]),
   }
   for reason, path in reasons.items():
-    outcome = cut(raw(path), find, SMALL)
-    assert outcome.records == []
-    [(clip, said)] = outcome.rejected
-    assert clip == 'who/00001' and reason in said and str(tmp_path) not in said
+    result = cut(raw(path), find, SMALL)
+    assert result.records == []
+    [(clip, actual)] = result.rejected
+    assert clip == 'who/00001' and reason in actual and str(tmp_path) not in actual
 
 
-def test_a_directory_of_wav2lips_is_taken_as_it_is(tmp_path, faces):
+def test_crops_prepared_for_wav2lip_are_used_as_they_are(tmp_path, faces):
   (frames, samples), _, _ = faces
   for k, frame in enumerate(frames):
     if k not in (4, 21):  # frames in which no face was found
       cv2.imwrite(str(tmp_path / f'{k}.jpg'), frame[..., ::-1])
   write_mp4(tmp_path / 'sound.mp4', frames, samples).rename(tmp_path / 'audio.wav')  # FFmpeg looks at what is inside
-  outcome = cut(raw(tmp_path), None, CutSettings(32, shortest=10))
-  [record] = outcome.records
-  assert len(record['frames']) == 16 and outcome.rejected == []
+  result = cut(raw(tmp_path), None, CutSettings(32, min_frames=10))
+  [record] = result.records
+  assert len(record['frames']) == 16 and result.rejected == []
   expected = cv2.resize(frames[5], (32, 32), interpolation=cv2.INTER_AREA)
   assert np.abs(decode_frames(record['frames'], [0])[0].astype(int) - expected).mean() < 3
   assert np.corrcoef(record['audio'], samples[5 * 640 : 21 * 640])[0, 1] > 0.98
-
-
-class ByBrightness:
-  """An expert that compares the brightness of five frames with the loudness of the speech beside them."""
-
-  config = ConfigDict({'model': {'image_size': 32}, 'data': {'level': 'normalised'}})
-
-  def __call__(self, frames, mels):
-    seen = frames.mean((2, 3, 4)) - 0.5
-    heard = np.stack([mels[:, :, (16 * k + 8) // 5] for k in range(5)], 1).mean(-1) / (2 * MAX_VALUE)
-    return tuple(x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6) for x in (seen, heard))
-
-
-def made_up(shift):
-  """A record whose sound is as loud as its frames are bright, `shift` frames ahead of them."""
-  levels = np.random.default_rng(2).integers(0, 2, 60)
-  frames = [np.full((32, 32, 3), 40 + 180 * level, np.uint8) for level in levels]
-  loud = np.roll(levels, -shift).repeat(640) * 8000
-  audio = (loud * np.random.default_rng(3).standard_normal(len(loud))).clip(-30000, 30000).astype(np.int16)
-  return make_record('a/0', 'a', [encode_frame(frame) for frame in frames], audio, np.zeros((60, 4)))
-
-
-@pytest.mark.parametrize('shift', [-4, 0, 3])
-def test_sound_that_is_shifted_is_put_right(shift):
-  settings = SyncFilterSettings(max_offset=5, min_confidence=0.1, shortest=15)
-  judged = judge(ClipResult('a', [made_up(shift)], [{'face': 32.0}]), ByBrightness(), settings)
-  [record], [note] = judged.records, judged.notes
-  assert note['offset'] == shift and note['confidence'] > 0.1
-  assert len(record['frames']) == 60 - abs(shift) and len(record['audio']) == 640 * len(record['frames'])
-  again = judge(judged, ByBrightness(), settings)
-  assert again.notes[0]['offset'] == 0
-
-
-def test_what_no_shift_makes_agree_is_rejected():
-  records = [made_up(8), made_up(0) | {'mel': np.zeros((193, 80), np.float32)}]
-  settings = SyncFilterSettings(max_offset=5, min_confidence=0.1, shortest=15)
-  judged = judge(ClipResult('a', records, [{'face': 32.0}] * 2), ByBrightness(), settings)
-  assert judged.records == []
-  (_, far), (_, vague) = judged.rejected
-  assert far == 'sound and picture are 8 frames apart' and 'do not agree' in vague
-
-
-def test_shifting_moves_sound_against_picture_and_drops_what_is_left_over():
-  record = made_up(0)
-  ahead, late = shifted(record, 2), shifted(record, -2)
-  assert ahead['frames'] == record['frames'][2:] and late['frames'] == record['frames'][:-2]
-  np.testing.assert_array_equal(ahead['audio'], record['audio'][: 58 * 640])
-  np.testing.assert_array_equal(late['audio'], record['audio'][2 * 640 :])

@@ -1,4 +1,4 @@
-"""Corpora as they lie on disk: who is found, in which split, and that no split knows another's people."""
+"""Layouts: the clips, speakers and splits found on disk; splits share no speaker."""
 
 import os
 
@@ -23,7 +23,7 @@ def clips(layout, root):
   return find_clips(layout, root)[0]
 
 
-def test_lrs2_is_what_its_lists_say(tmp_path):
+def test_lrs2_follows_its_lists(tmp_path):
   touch(tmp_path / 'mvlrs_v1', 'main/61/00001.mp4', 'main/62/00001.mp4', 'pretrain/63/00007.mp4', 'main/99/00001.mp4')
   (tmp_path / 'train.txt').write_text('61/00001\n')
   (tmp_path / 'test.txt').write_text('62/00001 NF\n62/00002 MV\n')
@@ -31,7 +31,7 @@ def test_lrs2_is_what_its_lists_say(tmp_path):
   assert found('lrs2', tmp_path) == {
     'main/61/00001': ('61', 'train', 'mvlrs_v1/main/61/00001.mp4'),
     'main/62/00001': ('62', 'test', 'mvlrs_v1/main/62/00001.mp4'),
-    'main/62/00002': ('62', 'test', 'mvlrs_v1/main/62/00002.mp4'),  # not there: it will be rejected for that
+    'main/62/00002': ('62', 'test', 'mvlrs_v1/main/62/00002.mp4'),  # does not exist: cutting rejects it
     'pretrain/63/00007': ('63', 'pretrain', 'mvlrs_v1/pretrain/63/00007.mp4'),
   }
   assert found('lrs2', tmp_path / 'mvlrs_v1' / '..').keys() == found('lrs2', tmp_path).keys()
@@ -66,12 +66,12 @@ def test_a_folder_has_a_speaker_for_each_of_its_folders(tmp_path):
   assert not (by_split['train'] & by_split['val']) and not (by_split['val'] & by_split['test'])
 
 
-def test_one_speaker_is_trained_on(tmp_path):
+def test_a_single_speaker_is_in_the_training_split(tmp_path):
   touch(tmp_path, 'me.mp4')
   assert [clip.split for clip in clips('folder', tmp_path)] == ['train']
 
 
-def test_wav2lips_directories_with_and_without_lists(tmp_path):
+def test_wav2lip_directories_with_and_without_lists(tmp_path):
   root = tmp_path / 'prepared'
   touch(root, *(f's{k}/0000{n}/{name}' for k in range(4) for n in range(2) for name in ('0.jpg', 'audio.wav')))
   assert {clip.split for clip in clips('wav2lip', root)} == {'train', 'val', 'test'}
@@ -83,7 +83,7 @@ def test_wav2lips_directories_with_and_without_lists(tmp_path):
   }
 
 
-def test_who_is_tested_on_is_not_trained_on_whatever_the_lists_say(tmp_path):
+def test_speakers_of_the_test_split_are_not_trained_on_whatever_the_lists_say(tmp_path):
   (tmp_path / 'mvlrs_v1').mkdir()
   (tmp_path / 'train.txt').write_text('a/1\na/2\nb/1\nd/1\n')
   (tmp_path / 'pretrain.txt').write_text('a/9\nc/9\n')
@@ -112,14 +112,14 @@ def test_names_that_lead_elsewhere_or_collide_are_refused(tmp_path):
   kept, refused = find_clips('lrs2', tmp_path)
   assert [clip.id for clip in kept] == ['main/a/1']
   assert sorted(reason for _, reason in refused) == [
-    'its folder is called as the file of another clip',
+    'its folder has the name of the file of another clip',
     'its name has characters that cannot be printed',
     'its name is longer than 240 bytes',
     *['not a path within the corpus'] * 5,
   ]
 
 
-def test_names_that_are_no_text_are_refused(tmp_path):
+def test_names_that_are_not_text_are_refused(tmp_path):
   touch(tmp_path, 'good.mp4', 'two\nlines.mp4')
   (tmp_path / 'bad').mkdir()
   open(os.fsencode(tmp_path) + b'/bad/\xff.mp4', 'w').close()
@@ -132,7 +132,7 @@ def test_names_that_are_no_text_are_refused(tmp_path):
     find_clips('lrs2', tmp_path)
 
 
-def test_what_is_not_there_is_said(tmp_path):
+def test_missing_input_is_reported(tmp_path):
   for layout, problem in {'lrs9': 'must be one of', 'lrs2': 'holds no clips', 'folder': 'holds no clips'}.items():
     with pytest.raises(UserError, match=problem):
       find_clips(layout, tmp_path)

@@ -1,4 +1,4 @@
-"""The report on prepared clips: what it counts is what there is, and it is the same every time."""
+"""The report on prepared clips: correct counts, and the same bytes every time."""
 
 import re
 from html import unescape
@@ -44,7 +44,7 @@ def rows(html):
   return [re.findall(r'<t[hd][^>]*>(.*?)</t[hd]>', row) for row in re.findall(r'<tr>(.*?)</tr>', html)]
 
 
-def test_counts_are_those_of_each_split(tmp_path):
+def test_each_split_is_counted(tmp_path):
   results = [result('a/1', 'a', [9000, 15]), result('a/2', 'a', []), result('b/1', 'b', [20])]
   table = rows(report(tmp_path, results))
   # Split, raw clips, used, records, speakers, raw hours, prepared hours, % used: 9015 frames are 0.100 h.
@@ -64,11 +64,11 @@ def test_reasons_are_grouped_by_their_words_and_text_is_escaped(tmp_path):
   ]
 
 
-def test_histograms_of_what_was_noted(tmp_path):
-  html = report(tmp_path / 'judged', [result('a', 'a', [15, 30], offset=-2, confidence=0.5)])
+def test_notes_have_histograms(tmp_path):
+  html = report(tmp_path / 'scored', [result('a', 'a', [15, 30], offset=-2, confidence=0.5)])
   for text in ('0.6 to 1.2, median 0.9', '50 to 51, median 50.5', '-2 to -2, median -2', '0.5 to 0.5, median 0.5'):
     assert text in html
-  html = report(tmp_path / 'unjudged', [result('a', 'a', [15, 30])])
+  html = report(tmp_path / 'not_scored', [result('a', 'a', [15, 30])])
   assert 'height of the face' in html and 'sync expert' not in html
 
 

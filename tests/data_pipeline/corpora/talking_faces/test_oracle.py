@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from data_pipeline import corpora
 from data_pipeline.corpora.talking_faces.clips import clip_record, draw_clip
 from data_pipeline.corpora.talking_faces.oracle import redrawn, true_frames
-from data_pipeline.input import whole_clip
+from data_pipeline.input import decode_clip
 from lpips_jax.core.errors import UserError
 from lpips_jax.faces.mouth import mouth_opening, opening_correlation
 
@@ -19,13 +18,13 @@ def records():
 
 
 def test_own_words_give_the_record(records):
-  own, small = whole_clip(records[0], SIZE), whole_clip(records[0], 32)
+  own, small = decode_clip(records[0], SIZE), decode_clip(records[0], 32)
   np.testing.assert_array_equal(true_frames(records[0], own, SIZE), own.frames)
   np.testing.assert_array_equal(true_frames(records[0], small, 32), small.frames)
 
 
 def test_foreign_words_move_only_the_mouth(records):
-  own, other = (whole_clip(record, SIZE) for record in records)
+  own, other = (decode_clip(record, SIZE) for record in records)
   dubbed = true_frames(records[0], other, SIZE)
   upper = slice(0, SIZE // 3)
   assert np.abs(dubbed[:, upper].astype(int) - own.frames[:, upper]).mean() < 0.5
@@ -34,7 +33,7 @@ def test_foreign_words_move_only_the_mouth(records):
 
 
 def test_silence_shuts_the_mouth(records):
-  own = whole_clip(records[0], SIZE)
+  own = decode_clip(records[0], SIZE)
   silent = true_frames(records[0], None, SIZE)
   opening = mouth_opening(silent, own.frames)
   assert opening.max() < 0.1 * mouth_opening(own.frames).max()
@@ -53,7 +52,3 @@ def test_a_name_says_which_clip_it_is(records):
 def test_records_of_another_version_are_not_dubbed(records):
   with pytest.raises(UserError, match='delete talking_faces'):
     true_frames(records[0] | {'mouth_opening': np.roll(records[0]['mouth_opening'], 1)}, None, SIZE)
-
-
-def test_filmed_corpora_do_not_know():
-  assert corpora.dubbed_truth('talking_faces/quickstart') is true_frames and corpora.dubbed_truth('lrs2') is None
