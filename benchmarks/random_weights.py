@@ -2,7 +2,7 @@
 
 import runpy
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -12,8 +12,10 @@ from ml_collections import ConfigDict
 from benchmarks.commands import ROOT
 from lpips_jax import models, perceptual
 from lpips_jax.models.initialise import init_variables
-from lpips_jax.pretrained.network import Pretrained
-from lpips_jax.training.tasks import Frozen
+from lpips_jax.pretrained import Pretrained
+
+if TYPE_CHECKING:
+  from lpips_jax.training.frozen import Frozen
 
 
 def network(config_file: str, overrides: Mapping[str, object]) -> Pretrained:
@@ -41,13 +43,15 @@ def with_statistics(variables: dict[str, Any], seed: int = 0) -> dict[str, Any]:
   return variables | {'batch_stats': jax.tree_util.tree_map_with_path(draw, variables['batch_stats'])}
 
 
-def frozen_networks(config: ConfigDict, expert_model: ConfigDict) -> Frozen:
+def frozen_networks(config: ConfigDict, expert_model: ConfigDict) -> 'Frozen':
   """Returns what a training step uses but does not train: an untrained expert, and LPIPS with random weights.
 
   Args:
     config: config of the run; a sync expert's step uses no other network.
     expert_model: model config of the expert.
   """
+  from lpips_jax.training.frozen import Frozen  # here: benchmarks of inference import no training code
+
   if config.task == 'sync_expert':
     return Frozen()
   expert = models.build(expert_model)

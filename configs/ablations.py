@@ -3,8 +3,8 @@
   python train.py --config=configs/ablations.py:without_alignment --workdir=runs/without_alignment \
     --config.data.data_dir=DIR --config.sync_expert=runs/lrs2_sync_expert/checkpoint
 
-on LRS2; with `quickstart/` before the name on the embedded corpus, at its small size, where benchmarks/quality/ablations.py
-compares them.
+on LRS2; with `quickstart/` before the name on the embedded corpus, at its small size, where
+benchmarks/quality/ablations.py compares them.
 """
 
 from ml_collections import ConfigDict

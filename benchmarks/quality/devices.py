@@ -159,13 +159,14 @@ def _train(config: ConfigDict, steps: int) -> tuple[np.ndarray, dict[str, np.nda
   mesh = sharding.make_mesh(config.data.batch_size)
   state = task.init()
   state = dataclasses.replace(state, sync_opened=state.step + 0)  # every loss counts from the start
-  state, weights = (sharding.put_replicated(_cast(tree, config.model.dtype), mesh) for tree in (state, frozen.weights))
+  state = sharding.put_replicated(_cast(state, config.model.dtype), mesh)
+  frozen_variables = sharding.put_replicated(_cast(frozen.variables, config.model.dtype), mesh)
   step, _ = sharding.jitted(task, mesh)
   gradient, curves = np.empty(0), []
   for number in range(steps):
     batch = next(batches)
     del batch['id'], batch['skipped']
-    state, metrics = step(state, sharding.put_batch(batch, mesh), weights)
+    state, metrics = step(state, sharding.put_batch(batch, mesh), frozen_variables)
     curves.append({name: float(value) for name, value in metrics.items() if name != 'learning_rate'})
     if number == 0:
       gradient = _first_gradient(state)

@@ -1,19 +1,20 @@
-"""An independent judge of dubs of real people: MediaPipe's face mesh, which the project itself does not use.
+"""Scores for dubs of real people by MediaPipe's face mesh, which the project itself does not use.
 
   python3 -m venv judge && judge/bin/pip install mediapipe==0.10.21      # apart, as it needs an older NumPy
   python infer.py --jobs=jobs.csv --checkpoint=runs/demo/checkpoint
-  judge/bin/python benchmarks/quality/lips.py jobs.csv
+  judge/bin/python -m benchmarks.quality.lips jobs.csv
 
-The list of jobs says which film each dub was made of, and with what speech: where face and audio are one file, the
-speech is the film's own, and the mouth should do what it was filmed doing; else it should not. The opening of a mouth
-is the distance of the inner lips over that of the eyes' outer corners. Frames are paired by their number.
+The job list names the film and the speech of each dub. If face and audio are one file, the speech is the film's own,
+and the mouth should move as it was filmed; with foreign speech it should not. The opening of a mouth is the distance of
+the inner lips over the distance of the eyes' outer corners. Frames are paired by number.
 
-  own: correlation of the opening with that of the film, of dubs with the film's own speech
-  film: the same of dubs with foreign speech, whose mouths should not follow the film: the mean, and the greatest
+  own: correlation of the openings in dub and film, for dubs with the film's own speech
+  film: the same for dubs with foreign speech, whose mouths should not follow the film: the mean, and as `most` the
+    maximum
   same: correlation between dubs of different people with the same foreign speech, at the same frame rate
-  motion: standard deviation of the opening, over that of the film; of dubs with their own speech, as all below
-  lips: mean distance of the lips' 40 points from where they were filmed, the eyes brought to the same place and
-    distance, in % of that distance
+  motion: standard deviation of the opening, over that of the film; this and the rest are for dubs with own speech
+  lips: mean distance of the lips' 40 points from their filmed positions, with the eyes aligned, in % of the eyes'
+    distance
   sharpness: variance of the Laplacian around the mouth, over that of the film
 """
 
@@ -27,17 +28,18 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 
-UPPER_LIP, LOWER_LIP = 13, 14  # the middles of their inner edges, among the mesh's points
-EYES = [33, 263]  # their outer corners
-LARGEST = 900  # pixels of the longer side that the mesh is shown
-FEWEST = 10  # frames that a correlation needs
+UPPER_LIP, LOWER_LIP = 13, 14  # mesh points in the middle of their inner edges
+EYES = [33, 263]  # mesh points at their outer corners
+MESH_POINTS = 478
+MAX_MESH_SIDE = 900  # pixels of the longer side of frames given to the mesh
+MIN_CORRELATED_FRAMES = 10
 
 
 class Film(NamedTuple):
   """The mouth in each of the n frames of a film.
 
   Attributes:
-    rate: frames a second.
+    rate: frame rate.
     openings: (n,), over the distance of the eyes; NaN without a face.
     lips: (n, 40, 2), with the middle of the eyes as origin and their distance as unit; NaN without a face.
     sharpness: (n,), variance of the Laplacian around the mouth; NaN without a face.
@@ -50,7 +52,14 @@ class Film(NamedTuple):
 
 
 class Dub(NamedTuple):
-  """A job's output, the film it was made of, and the speech: None where that is the film's own."""
+  """A dub and its film.
+
+  Attributes:
+    path: the job's output.
+    film: mouths in the film.
+    made: mouths in the dub.
+    speech: the job's audio; None if it is the film's own.
+  """
 
   path: str
   film: Film
@@ -60,23 +69,23 @@ class Dub(NamedTuple):
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-  parser.add_argument('jobs', help='A CSV file with the columns face, audio and output.')
+  parser.add_argument('jobs', help='CSV file with the columns face, audio and output.')
   seen: dict[str, Film] = {}
   dubs = []
   with open(parser.parse_args().jobs, newline='', encoding='utf-8-sig') as file:
     for job in csv.DictReader(file):
       for path in (job['face'], job['output']):
         if path not in seen:
-          seen[path] = look(path)
+          seen[path] = track_mouth(path)
       own = job['audio'] == job['face']
       dubs.append(Dub(job['output'], seen[job['face']], seen[job['output']], None if own else job['audio']))
       print(f'{job["output"]}: {"own" if own else "film"} {correlation(*_openings(dubs[-1])):.2f}', flush=True)
-  for name, value in judge(dubs).items():
+  for name, value in score(dubs).items():
     print(f'{name:12}{value:8.3f}')
 
 
-def judge(dubs: Iterable[Dub]) -> dict[str, float]:
-  """Returns each measure that can be had of these dubs, by the name that it has above; `most` is of `film`."""
+def score(dubs: Iterable[Dub]) -> dict[str, float]:
+  """Returns the measures that these dubs allow, by the names in the module's docstring."""
   own = [dub for dub in dubs if dub.speech is None]
   by_speech = defaultdict(list)
   for dub in dubs:
@@ -89,7 +98,7 @@ def judge(dubs: Iterable[Dub]) -> dict[str, float]:
     for a, b in itertools.combinations(group, 2)
     if a.made.rate == b.made.rate and a.film is not b.film
   ]
-  found = {
+  found: dict[str, list[float]] = {
     'own': [correlation(*_openings(dub)) for dub in own],
     'film': film,
     'most': [max(film)] if film else [],
@@ -101,11 +110,11 @@ def judge(dubs: Iterable[Dub]) -> dict[str, float]:
   return {name: float(np.mean(values)) for name, values in found.items() if values}
 
 
-def look(path: str) -> Film:
-  """Looks at the mouth in each frame of a video."""
+def track_mouth(path: str) -> Film:
+  """Measures the mouth in each frame of a video."""
   capture = cv2.VideoCapture(path)
   if not capture.isOpened():
-    raise SystemExit(f'{path} is no video that can be read')
+    raise SystemExit(f'{path} is not a readable video')
   rate = capture.get(cv2.CAP_PROP_FPS)
   from mediapipe.python.solutions import face_mesh
 
@@ -114,7 +123,7 @@ def look(path: str) -> Film:
   with face_mesh.FaceMesh(refine_landmarks=True, min_detection_confidence=0.3) as mesh:
     for frame in _frames(capture):
       points = _points(mesh, frame)
-      upright = by_the_eyes(points)
+      upright = aligned_by_eyes(points)
       openings.append(np.linalg.norm(upright[UPPER_LIP] - upright[LOWER_LIP]))
       lips.append(upright[mouth])
       sharpness.append(sharpness_around(frame, points[mouth]))
@@ -122,11 +131,11 @@ def look(path: str) -> Film:
 
 
 def correlation(a: np.ndarray, b: np.ndarray) -> float:
-  """Pearson's, over the frames in which both have a face; 0 where they are too few, or one does not move."""
+  """Pearson's correlation over frames with a face in both; 0 if these are too few or one mouth does not move."""
   n = min(len(a), len(b))
   both = np.isfinite(a[:n]) & np.isfinite(b[:n])
   a, b = a[:n][both], b[:n][both]
-  if len(a) < FEWEST or min(a.std(), b.std()) < 1e-6:
+  if len(a) < MIN_CORRELATED_FRAMES or min(a.std(), b.std()) < 1e-6:
     return 0.0
   return float(np.corrcoef(a, b)[0, 1])
 
@@ -141,33 +150,36 @@ def _mean_distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _frames(capture: cv2.VideoCapture) -> Iterator[np.ndarray]:
-  """The frames, (h, w, 3) uint8, blue first."""
+  """The frames, (h, w, 3) uint8 BGR."""
   while (read := capture.read())[0]:
     yield read[1]
 
 
 def _points(mesh: Any, frame: np.ndarray) -> np.ndarray:
-  """The points of the mesh in pixels, (478, 2), NaN without a face."""
+  """The mesh points in pixels, (478, 2), NaN without a face."""
   height, width = frame.shape[:2]
-  scale = min(1.0, LARGEST / max(height, width))
+  scale = min(1.0, MAX_MESH_SIDE / max(height, width))
   small = cv2.resize(frame, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else frame
   faces = mesh.process(cv2.cvtColor(small, cv2.COLOR_BGR2RGB)).multi_face_landmarks
   if not faces:
-    return np.full((478, 2), np.nan)
+    return np.full((MESH_POINTS, 2), np.nan)
   return np.array([(point.x * width, point.y * height) for point in faces[0].landmark])
 
 
-def by_the_eyes(points: np.ndarray) -> np.ndarray:
-  """Returns the points of the mesh, the middle of the eyes as origin, their distance as unit, and both eyes level."""
+def aligned_by_eyes(points: np.ndarray) -> np.ndarray:
+  """Returns mesh points with the middle of the eyes as origin, their distance as unit, and both eyes level."""
   x, y = points.T
   plane = x + 1j * y
   left, right = plane[EYES]
-  turned = (plane - (left + right) / 2) / (right - left)
-  return np.stack([turned.real, turned.imag], axis=-1)
+  aligned = (plane - (left + right) / 2) / (right - left)
+  return np.stack([aligned.real, aligned.imag], axis=-1)
 
 
 def sharpness_around(frame: np.ndarray, lips: np.ndarray) -> float:
-  """Returns it of a rectangle half as wide again as the lips, four fifths as high as it is wide; NaN without a face."""
+  """Returns the variance of the Laplacian around the lips; NaN without a face.
+
+  The box is 1.5 times as wide as the lips, and 0.8 times as high as it is wide.
+  """
   if np.isnan(lips).any():
     return np.nan
   middle, width = lips.mean(axis=0), 1.5 * max(np.ptp(lips[:, 0]), 8)

@@ -42,10 +42,10 @@ from lpips_jax import pretrained
 from lpips_jax.core import cli
 from lpips_jax.dubbing import selection
 from lpips_jax.dubbing.compositing import Batch, MouthGenerator, composite, generate
-from lpips_jax.dubbing.engine import BATCH_SIZE, Dubber
+from lpips_jax.dubbing.engine import DEFAULT_BATCH_SIZE, Dubber
 from lpips_jax.dubbing.options import Options
 from lpips_jax.dubbing.speech import Speech
-from lpips_jax.dubbing.stages import opencv_on_one_thread, profile
+from lpips_jax.dubbing.stages import opencv_on_one_thread, profile_table
 from lpips_jax.faces.detect import Detect, choose_detector, make_detector
 from lpips_jax.media.playback import PlayedFrame, play
 from lpips_jax.media.speech import load_driving_speech
@@ -106,7 +106,7 @@ def _measure_others(parts: Mapping[str, Measure], directory: Path, detector: Cal
 
 
 def _batch_size() -> int:
-  return int(flags.FLAGS.batch_sizes[0]) if flags.FLAGS.batch_sizes else BATCH_SIZE
+  return int(flags.FLAGS.batch_sizes[0]) if flags.FLAGS.batch_sizes else DEFAULT_BATCH_SIZE
 
 
 def _memory(directory: Path, network: pretrained.Pretrained, detector: Callable[..., Detect]) -> dict[str, Any]:
@@ -187,7 +187,7 @@ def _overlap(directory: Path, network: pretrained.Pretrained, detector: Callable
     begun = time.process_time()
     dubber.dub(face, audio, output, options)
     rounds.append((alone, dubber.seconds, time.process_time() - begun))
-  print(profile(dubber.times, dubber.seconds))
+  print(profile_table(dubber.times, dubber.seconds))
   names = list(rounds[0][0])
   wall = {name: float(np.median([stages[name][0] for stages, _, _ in rounds])) for name in names}
   cpu = {name: float(np.median([stages[name][1] for stages, _, _ in rounds])) for name in names}

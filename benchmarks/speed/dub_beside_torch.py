@@ -18,7 +18,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import flags
@@ -39,6 +39,9 @@ from lpips_jax.faces.detect import DETECTION_SIDE, Detect, make_detector
 from lpips_jax.media.playback import play
 from lpips_jax.media.speech import load_driving_speech
 from lpips_jax.media.video_reader import count_frames, probe, read_frames
+
+if TYPE_CHECKING:  # our process imports no PyTorch
+  from benchmarks.torch_reference.inference import FaceGenerator
 
 BATCH_SIZES = {'cpu': [8], 'gpu': [32, 128]}  # Wav2Lip's released code has 128
 FILM_SECONDS = {'cpu': 4, 'gpu': 20}
@@ -161,7 +164,7 @@ def reference(dub: Dub, variables: dict[str, Any], names: Sequence[str], compile
 
   device = recipes.start()
   config = dub.network.config()
-  contenders = {}
+  contenders: dict[str, Contender] = {}
   run: Callable[[], Any]
   for name in names:
     recipe = recipes.recipe(name.removesuffix(IN_OUR_ENGINE), device, compile_mode)
@@ -180,12 +183,12 @@ def reference(dub: Dub, variables: dict[str, Any], names: Sequence[str], compile
 class _Dubber(Dubber):
   """Our engine with PyTorch's generator, without JAX in between."""
 
-  def __init__(self, network: MouthGenerator) -> None:
+  def __init__(self, network: 'FaceGenerator') -> None:
     super().__init__('', network.batch_size, progress=False)
     self._network = network
 
   @property
-  def generator(self) -> MouthGenerator:
+  def generator(self) -> 'FaceGenerator':  # type: ignore[override]  # it has all that the engine uses
     return self._network
 
 

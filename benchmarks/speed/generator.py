@@ -29,7 +29,7 @@ from lpips_jax.core import cli
 
 if TYPE_CHECKING:  # PyTorch's process imports no JAX
   from lpips_jax.dubbing.generator import BatchedGenerator
-  from lpips_jax.pretrained.network import Pretrained
+  from lpips_jax.pretrained import Pretrained
 
 BATCH_SIZES = {'cpu': [8], 'gpu': [16, 64, 256]}
 TOLERANCES = {'float32': 1e-3, 'bf16': 0.05}  # relative; bfloat16 differs by 0.02
@@ -84,7 +84,7 @@ def make_network(frames: Frames) -> 'Pretrained':
   from benchmarks.random_weights import with_statistics
   from lpips_jax import models
   from lpips_jax.models.initialise import init_variables
-  from lpips_jax.pretrained.network import Pretrained
+  from lpips_jax.pretrained import Pretrained
 
   config = frames.config()
   model = models.build(config.model)

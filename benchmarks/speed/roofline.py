@@ -120,7 +120,7 @@ def measure(of: str, batch_size: int, topology: str, tiny: bool, image_size: int
     'dtype': dtype,
     'jax': jax.__version__,
     'peak': dataclasses.asdict(peak) | {'from': 'data sheet' if chip else 'measured in this run'},
-    'xla_flops': (compiled.cost_analysis() or {}).get('flops'),  # with all that is done element by element
+    'xla_flops': (compiled.cost_analysis() or {}).get('flops'),  # includes elementwise operations
     'seconds': wall,
     'rows': [dataclasses.asdict(row) | {'binds': row.binds, 'share': row.share} for row in rows],
   }
@@ -147,12 +147,12 @@ def training(trained: Trained, mesh: 'Mesh', dtype: str) -> tuple[Any, Callable[
   step, _ = sharding.jitted(task, mesh)
 
   def make_run(compiled: Any) -> Run:
-    state, weights, batch = on_devices(task, frozen, config, mesh)
+    state, frozen_variables, batch = on_devices(task, frozen, config, mesh)
 
     def run(repeats: int) -> None:
       nonlocal state
       for _ in range(repeats):
-        state, _ = compiled(state, batch, weights)
+        state, _ = compiled(state, batch, frozen_variables)
       jax.block_until_ready(state)
 
     return run
@@ -171,8 +171,7 @@ def inference(frames: Frames, mesh: 'Mesh', dtype: str) -> tuple[Any, Callable[[
   from lpips_jax.dubbing.generator import made_fast
   from lpips_jax.models.initialise import init_variables
   from lpips_jax.planning import programs
-  from lpips_jax.pretrained import folding
-  from lpips_jax.pretrained.network import Pretrained
+  from lpips_jax.pretrained import Pretrained, folding
   from lpips_jax.training import sharding
 
   config = frames.config()

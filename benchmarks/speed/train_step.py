@@ -35,8 +35,9 @@ if TYPE_CHECKING:  # each side's process imports its own framework only
 
   from benchmarks.torch_reference.recipes import Recipe
   from benchmarks.torch_reference.steps import Batch, Step
+  from lpips_jax.training.frozen import Frozen
   from lpips_jax.training.state import TrainState
-  from lpips_jax.training.tasks import Frozen, Task
+  from lpips_jax.training.step import Task
 
 CONFIGS = {'sync_expert': lrs2_sync_expert, 'generator': lrs2, 'generator_gan': lrs2_gan}
 BATCH_SIZES = {'cpu': {'sync_expert': [4]}, 'gpu': {'sync_expert': [16, 64, 128]}}
@@ -136,8 +137,8 @@ def ours(trained: Trained) -> Side:
   frozen = frozen_networks(config, trained.expert_config().model)
   task = make_task(config, frozen)
   mesh = sharding.make_mesh(trained.batch_size)
-  state, frozen_weights, batch = on_devices(task, frozen, config, mesh)
-  weights = {'variables': state.variables, **frozen.weights}
+  state, frozen_variables, batch = on_devices(task, frozen, config, mesh)
+  weights = {'variables': state.variables, **frozen.variables}
   if state.adversary:
     weights['discriminator'] = {'params': state.adversary.params}
   weights = jax.device_get(weights)
@@ -147,14 +148,14 @@ def ours(trained: Trained) -> Side:
     nonlocal state
     metrics = []
     for _ in range(CHECKED_STEPS):
-      state, step_metrics = step(state, batch, frozen_weights)
+      state, step_metrics = step(state, batch, frozen_variables)
       metrics.append(jax.device_get(step_metrics))
     return _stacked(metrics)
 
   def run(repeats: int) -> None:
     nonlocal state
     for _ in range(repeats):
-      state, _ = step(state, batch, frozen_weights)
+      state, _ = step(state, batch, frozen_variables)
     jax.block_until_ready(state)
 
   device = jax.devices()[0].device_kind
@@ -164,13 +165,13 @@ def ours(trained: Trained) -> Side:
 def on_devices(
   task: 'Task', frozen: 'Frozen', config: ConfigDict, mesh: 'Mesh'
 ) -> tuple['TrainState', dict[str, Any], dict[str, Any]]:
-  """Puts the initial state, with every loss on, the frozen weights and a batch on the devices of a mesh."""
+  """Puts the initial state, with every loss on, the frozen variables and a batch on the devices of a mesh."""
   from lpips_jax.training import sharding
 
   state = task.init()
   state = dataclasses.replace(state, sync_opened=state.step + 0)  # a buffer of its own, as steps donate it
-  state, weights = (sharding.put_replicated(tree, mesh) for tree in (state, frozen.weights))
-  return state, weights, sharding.put_batch(make_batch(config), mesh)
+  state, variables = sharding.put_replicated(state, mesh), sharding.put_replicated(frozen.variables, mesh)
+  return state, variables, sharding.put_batch(make_batch(config), mesh)
 
 
 def reference(trained: Trained, weights: dict[str, Any], rows: Sequence[str], compile_mode: str) -> Side:

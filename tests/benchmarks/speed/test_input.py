@@ -1,4 +1,4 @@
-"""Input beside PyTorch's: windows are the same on either side, and what is made of the rates."""
+"""All loaders read the same windows, and rates are summarised by clips and loader."""
 
 import numpy as np
 import pytest

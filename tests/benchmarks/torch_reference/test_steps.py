@@ -34,8 +34,8 @@ def test_training_takes_the_same_steps(task):
   ours = make_task(config, frozen)
   state = ours.init()
   state = dataclasses.replace(state, sync_opened=state.step)
-  take_step = quickly_compiled(ours.step, state, batch, frozen.weights)
-  variables = {'variables': state.variables, **frozen.weights}
+  take_step = quickly_compiled(ours.step, state, batch, frozen.variables)
+  variables = {'variables': state.variables, **frozen.variables}
   if state.adversary:
     variables['discriminator'] = {'params': state.adversary.params}
   their_step, network, average, discriminator = train_step.make_reference_step(trained, config, variables, EAGER)
@@ -43,7 +43,7 @@ def test_training_takes_the_same_steps(task):
   before = {name: x.detach().clone() for name, x in network.named_parameters()}
   tensors = {name: torch.from_numpy(x) for name, x in batch.items()}
   for update in range(UPDATES):
-    state, expected = take_step(state, batch, frozen.weights)
+    state, expected = take_step(state, batch, frozen.variables)
     found = their_step(tensors)
     assert found.keys() == expected.keys() - {'learning_rate', 'sync_open'}
     for name, value in found.items():
