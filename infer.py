@@ -4,100 +4,112 @@
   python infer.py --jobs=jobs.csv --checkpoint=runs/demo/checkpoint
 
 The face is a video or a still image; the speech is any file with a sound track. A list of jobs is a CSV file with the
-columns face, audio and output, and any of the flags that concern one dub; `jobs.results.csv` says what became of each.
+columns face, audio and output, and any of the flags of one dub; `jobs.results.csv` records the result of each.
 """
 
 import dataclasses
 import os
+from typing import Any
 
 from absl import flags
 
 from lpips_jax.core import cli
 from lpips_jax.core.jax_environment import keep_compiled_programs, share_accelerators
 from lpips_jax.core.machine import return_freed_memory
-from lpips_jax.dubbing.engine import BATCH_SIZE, PRECISIONS, Dubber
+from lpips_jax.dubbing.engine import DEFAULT_BATCH_SIZE, PRECISIONS, Dubber
 from lpips_jax.dubbing.jobs import dub_all
 from lpips_jax.dubbing.options import LENGTHS, REFERENCES, SILENCES, Options, from_text
-from lpips_jax.dubbing.stages import profile
+from lpips_jax.dubbing.stages import profile_table
 from lpips_jax.faces.detect import DETECTORS
 from lpips_jax.media.video_writer import CODECS, CONTAINERS
 
 flags.DEFINE_string('face', None, 'A video or a still image of somebody.')
 flags.DEFINE_string('audio', None, 'What to say: a sound file, or a video whose sound is taken.')
 flags.DEFINE_string('output', None, f'The video to write, ending in {", ".join(CONTAINERS)}.')
-flags.DEFINE_string('checkpoint', None, 'A generator: the checkpoint directory that train.py left.')
-flags.DEFINE_boolean('trust_stablehlo', False, 'Takes exported StableHLO, a program, as --checkpoint: if you trust it.')
+flags.DEFINE_string('checkpoint', None, 'A generator: the checkpoint directory that train.py wrote.')
+flags.DEFINE_boolean(
+  'trust_stablehlo', False, 'Accept exported StableHLO, a program, as --checkpoint, if you trust it.'
+)
 flags.DEFINE_string('jobs', None, 'A CSV file with the columns face, audio, output, and any of the flags of one dub.')
 
-flags.DEFINE_enum('length', 'audio', LENGTHS, 'How long to be; a video shorter than the audio plays there and back.')
+flags.DEFINE_enum(
+  'length', 'audio', LENGTHS, 'Length of the output; a video shorter than the audio plays there and back.'
+)
 flags.DEFINE_enum('silence', 'model', SILENCES, 'Mouths in pauses: as the generator makes them, or shut.')
 flags.DEFINE_enum(
-  'reference', None, REFERENCES, 'Shown to the generator: a mouth at rest, or the frame itself; else as it was trained.'
+  'reference',
+  None,
+  REFERENCES,
+  'Shown to the generator: a mouth at rest, or the frame itself; by default as it was trained.',
 )
-flags.DEFINE_enum('detector', 'auto', DETECTORS, 'What finds the face; auto is YuNet where its file can be had.')
+flags.DEFINE_enum('detector', 'auto', DETECTORS, 'The face detector; auto is YuNet where its file is available.')
 flags.DEFINE_string('detector_model', None, "YuNet's file, if not downloaded and not named by LIPSYNC_YUNET.")
 flags.DEFINE_integer('face_index', None, 'Whom to dub: 0 is the leftmost face; by default the most prominent.')
-flags.DEFINE_string('face_at', None, 'Whom to dub: whose face is at x,y (pixels) after t seconds, as x,y,t.')
+flags.DEFINE_string('face_at', None, 'Whom to dub: the person whose face is at x,y (pixels) after t seconds, as x,y,t.')
 flags.DEFINE_bool('all_faces', False, 'Dub every face.')
 flags.DEFINE_string(
   'boxes', None, 'A JSON list with [left, top, right, bottom(, degrees)] or null for each frame: no detector.'
 )
-flags.DEFINE_string('save_boxes', None, 'Where to write the boxes that were used, for --boxes of a second run.')
+flags.DEFINE_string('save_boxes', None, 'A file to write the boxes to that were used, for --boxes of a second run.')
 flags.DEFINE_string('pads', '0,0,0,0', 'Pixels by which boxes grow: top,bottom,left,right.')
 flags.DEFINE_float('sharpen', 0.0, 'How much to sharpen generated faces; 1 is a lot.')
 flags.DEFINE_string('preview', None, 'A second video to write: source, generated face and result, side by side.')
 flags.DEFINE_enum('codec', None, list(CODECS), 'By default h264, and vp9 in a .webm.')
 flags.DEFINE_integer('crf', None, "Constant quality, less is better; by default the codec's own.")
-flags.DEFINE_integer('max_pixels', Options.max_pixels, 'The largest picture, width times height, that is taken.')
-flags.DEFINE_float('max_minutes', Options.max_minutes, 'The longest speech that is taken.')
+flags.DEFINE_integer('max_pixels', Options.max_pixels, 'The largest picture that is accepted, width times height.')
+flags.DEFINE_float('max_minutes', Options.max_minutes, 'The longest speech that is accepted.')
 
-flags.DEFINE_integer('batch_size', BATCH_SIZE, 'Faces generated at once.')
-flags.DEFINE_enum('precision', 'auto', PRECISIONS, 'What the generator computes in; auto: bfloat16 on GPUs and TPUs.')
-flags.DEFINE_bool('profile', False, 'Say at the end what each step took.')
-flags.DEFINE_integer('process', None, 'Of several that share --jobs: which this is, from 0. SLURM says it by itself.')
-flags.DEFINE_integer('processes', None, 'How many processes share --jobs.')
+flags.DEFINE_integer('batch_size', DEFAULT_BATCH_SIZE, 'Faces generated at once.')
+flags.DEFINE_enum(
+  'precision', 'auto', PRECISIONS, 'Numbers the generator computes with; auto: bfloat16 on GPUs and TPUs.'
+)
+flags.DEFINE_bool('profile', False, 'Print at the end what each step took.')
+flags.DEFINE_integer(
+  'process', None, 'The number of this process among those that share --jobs, from 0; SLURM sets it.'
+)
+flags.DEFINE_integer('processes', None, 'How many processes share --jobs; SLURM sets it.')
 
 
 def main() -> None:
   given = flags.FLAGS
   keep_compiled_programs()
   return_freed_memory()
-  options = {field.name: given[field.name].value for field in dataclasses.fields(Options)}
+  options: dict[str, Any] = {field.name: given[field.name].value for field in dataclasses.fields(Options)}
   network = given.checkpoint, given.batch_size, given.precision, True, given.trust_stablehlo
-  options |= from_text({name: given[name].value for name in ('pads', 'face_at') if given[name].value is not None})
+  options |= from_text({name: str(given[name].value) for name in ('pads', 'face_at') if given[name].value is not None})
   if given.jobs is not None:
     cli.require_flags('checkpoint')
     if given.face or given.audio or given.output:
-      cli.fail('--face, --audio and --output are columns of --jobs: give those or a list')
-    process, processes = _share()
+      cli.fail('--face, --audio and --output are columns of --jobs: give them, or a list')
+    process, processes = _process_share()
     if processes > 1:
       share_accelerators()
     dubber = Dubber(*network)
     try:
       dub_all(given.jobs, dubber, options, process, processes)
     finally:
-      _say_what_it_took(dubber)
+      _print_profile(dubber)
   else:
     cli.require_flags('face', 'audio', 'output', 'checkpoint')
     if given.process is not None or given.processes is not None:
       cli.fail('--process and --processes share a list of --jobs: give one, or leave them out')
-    process, processes = _share()
+    process, processes = _process_share()
     if process > 0:
       print(f'process {process} of {processes} has nothing to do: there is one dub')
       return
     dubber = Dubber(*network)
     dubber.dub(given.face, given.audio, given.output, Options(**options))
     print(f'wrote {given.output}')
-    _say_what_it_took(dubber)
+    _print_profile(dubber)
 
 
-def _say_what_it_took(dubber: Dubber) -> None:
+def _print_profile(dubber: Dubber) -> None:
   if flags.FLAGS.profile and dubber.all_times:
-    print(profile(dubber.all_times, dubber.all_seconds), flush=True)
+    print(profile_table(dubber.all_times, dubber.all_seconds), flush=True)
 
 
-def _share() -> tuple[int, int]:
-  """Which process of how many this is: what the flags say, else SLURM, else the only one."""
+def _process_share() -> tuple[int, int]:
+  """Returns the number of this process, and how many there are: by the flags, else by SLURM, else the only one."""
   given = flags.FLAGS
   if (given.process is None) != (given.processes is None):
     cli.fail('--process and --processes belong together: give both')

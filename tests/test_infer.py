@@ -85,8 +85,8 @@ SCRIPT = """
 import os
 import sys
 import infer
-from lpips_jax import cli
-from lpips_jax.dubbing.stages import Times
+from lpips_jax.core import cli, errors
+from lpips_jax.dubbing.stages import StageTimes
 
 class Dubber:
   fingerprint, frames, all_seconds = '', 13, 2.0
@@ -95,9 +95,9 @@ class Dubber:
     self.all_times = {}
 
   def dub(self, face, audio, output, options):
-    self.all_times['encode'] = self.all_times.get('encode', Times()) + Times(13, 1.0, 1.0)
+    self.all_times['encode'] = self.all_times.get('encode', StageTimes()) + StageTimes(13, 1.0, 1.0)
     if output == 'bad.mp4':
-      raise cli.UserError('bad')
+      raise errors.UserError('bad')
     print('made', output)
 
 infer.Dubber = Dubber

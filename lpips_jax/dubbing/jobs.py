@@ -1,4 +1,4 @@
-"""A list of dubs, done one after another by one warm generator; what is done stays done when the list is run again."""
+"""Lists of dubs, done one after another by one warm generator; a repeated run skips what is done."""
 
 import codecs
 import csv
@@ -16,20 +16,26 @@ from typing import Any
 
 from lpips_jax.core import cli
 from lpips_jax.core.errors import UserError, first_line
-from lpips_jax.core.files import write_whole
+from lpips_jax.core.files import PathLike, write_whole
 from lpips_jax.dubbing.engine import Dubber
 from lpips_jax.dubbing.options import Options, from_text
 
-COLUMNS = 'face', 'audio', 'output'
+FILE_COLUMNS = 'face', 'audio', 'output'
 SEPARATORS = ',', ';', '\t'
-SEPARATOR = re.compile(r'sep=(.)\r?\n', re.IGNORECASE)
-RESULTS = 'line', 'output', 'status', 'frames', 'seconds', 'note', 'key'
-DONE, FAILED = 'done', 'failed'
+SEPARATOR_LINE = re.compile(r'sep=(.)\r?\n', re.IGNORECASE)  # which Excel writes and reads
+RESULT_COLUMNS = 'line', 'output', 'status', 'frames', 'seconds', 'note', 'key'
+DONE, FAILED = 'done', 'failed'  # statuses
 
 
 @dataclass(frozen=True)
 class Job:
-  """A row of the list: which line it is on, its three files, and options as text, those that it names."""
+  """A row of the list.
+
+  Attributes:
+    line: the number of its line in the file.
+    face, audio, output: its files.
+    options: the fields of `Options` that it gives, as text.
+  """
 
   line: int
   face: str
@@ -38,36 +44,35 @@ class Job:
   options: dict[str, str]
 
 
-def dub_all(
-  jobs: str | os.PathLike[str], dubber: Dubber, options: Mapping[str, Any], process: int = 0, processes: int = 1
-) -> None:
+def dub_all(jobs: PathLike, dubber: Dubber, options: Mapping[str, Any], process: int = 0, processes: int = 1) -> None:
   """Dubs the rows of a CSV file; a row that fails does not stop the rest.
 
-  Beside the list, `NAME.results.csv` says what has become of each row. A row that it calls done is not done again,
-  unless its files, its options or the generator have changed, or its output is gone.
+  Beside the list, `NAME.results.csv` records the result of each row. A row that it calls done is not done again, unless
+  its files, its options or the generator have changed, or its output is gone.
 
   Args:
     jobs: the file, with the columns face, audio and output, and any of the fields of `Options`; relative paths start
       from the current directory.
-    dubber: does the work.
-    options: fields of `Options` for rows that do not name them.
-    process: which of several processes this is, from 0 on: it takes every row whose number leaves this remainder.
+    dubber: makes the dubs.
+    options: fields of `Options`, for rows that do not give them.
+    process: the number of this process, from 0: it does the rows whose number leaves this remainder.
     processes: how many share the list.
 
   Raises:
-    UserError: the file cannot be read, or some rows failed: each has then said why in a line on stderr.
+    UserError: the file cannot be read, or some rows failed: for each, a line on stderr has given the reason.
   """
   if not 0 <= process < processes:
-    raise UserError(f'--process must be from 0 to {processes - 1}, not {process}')
+    raise UserError(f'process must be from 0 to {processes - 1}, not {process}', 'process')
   listed = read_jobs(jobs)
   if len(listed) > 1 and (options.get('preview') or options.get('save_boxes')):
-    raise UserError('--preview and --save_boxes are for one dub: make them columns of the list')
+    names = 'preview', 'save_boxes'
+    raise UserError('preview and save_boxes are for one dub: make them columns of the list', *names)
   mine = listed[process::processes]
   if processes > 1:
     print(f'process {process} of {processes}: {len(mine)} of the {len(listed)} jobs in {jobs}', flush=True)
   table = _results_file(jobs, process, processes)
   results = _read_results(table)
-  _write_results(table, results)  # now, as it may not be possible
+  _write_results(table, results)  # now, in case it is not possible
   failed = 0
   for number, job in enumerate(mine, start=1):
     key = _key(job, options, dubber.fingerprint)
@@ -75,57 +80,60 @@ def dub_all(
     if before.get('status') == DONE and before['key'] == key and Path(job.output).is_file():
       print(f'{number}/{len(mine)} {job.output}: was done before')
       continue
-    begun = time.perf_counter()
-    note = _dub(dubber, job, options)
-    seconds, frames = time.perf_counter() - begun, dubber.frames
-    failed += note is not None
-    values = job.line, job.output, DONE if note is None else FAILED, frames, f'{seconds:.2f}', note or '', key
-    results[job.line] = dict(zip(RESULTS, values, strict=True))
+    began = time.perf_counter()
+    problem = _dub(dubber, job, options)
+    seconds, frames = time.perf_counter() - began, dubber.frames
+    failed += problem is not None
+    status = DONE if problem is None else FAILED
+    values = job.line, job.output, status, frames, f'{seconds:.2f}', problem or '', key
+    results[job.line] = dict(zip(RESULT_COLUMNS, values, strict=True))
     _write_results(table, results)
-    if note is None:
+    if problem is None:
       print(f'{number}/{len(mine)} {job.output}: {frames} frames in {seconds:.1f} s', flush=True)
     else:
-      print(f'{jobs} line {job.line}: {note}', file=sys.stderr, flush=True)
+      print(f'{jobs} line {job.line}: {problem}', file=sys.stderr, flush=True)
   if failed:
     raise UserError(f'{failed} of the {len(mine)} jobs in {jobs} failed: see {table}')
 
 
-def read_jobs(path: str | os.PathLike[str]) -> list[Job]:
-  """Reads a list of jobs, as spreadsheets save them: with commas, semicolons or tabs, in UTF-8 or UTF-16.
+def read_jobs(path: PathLike) -> list[Job]:
+  """Reads a list of jobs, as spreadsheets save it: with commas, semicolons or tabs, in UTF-8 or UTF-16.
 
-  Blanks around values, and `~` for the home directory, are as shells have them.
+  Blanks around values are dropped, and `~` means the home directory, as in a shell.
 
   Raises:
     UserError: it is no list of jobs, or two jobs have one output.
   """
-  columns, rows = _table(path)
-  missing = [column for column in COLUMNS if column not in columns]
+  columns, rows = _read_table(path)
+  missing = [column for column in FILE_COLUMNS if column not in columns]
+  needed = ','.join(FILE_COLUMNS)
   if not rows or (missing and len(columns) < 2):
-    raise UserError(f'the job list {path} has no rows: it needs {",".join(COLUMNS)} in its first line, and jobs below')
+    raise UserError(f'the job list {path} has no rows: it needs {needed} in its first line, and jobs below')
   if missing or len(set(columns)) < len(columns):
     problem = f'lacks {", ".join(missing)}' if missing else 'names a column twice'
-    raise UserError(f'the job list {path} {problem}: its columns are {", ".join(columns)}, not {",".join(COLUMNS)},…')
-  jobs, outputs = [], {}
+    raise UserError(f'the job list {path} {problem}: its columns are {", ".join(columns)}, not {needed},…')
+  jobs: list[Job] = []
+  lines: dict[str, int] = {}  # of the outputs
   for line, values in rows:
-    jobs.append(job := _job(path, line, columns, values))
+    jobs.append(job := _parse_job(path, line, columns, values))
     for output in filter(None, (job.output, job.options.get('preview'), job.options.get('save_boxes'))):
-      before = outputs.setdefault(os.path.realpath(output), line)
+      before = lines.setdefault(os.path.realpath(output), line)
       if before != line:
         raise UserError(f'lines {before} and {line} of the job list {path} both write {output}')
   return jobs
 
 
-def _table(path: str | os.PathLike[str]) -> tuple[list[str], list[tuple[int, list[str]]]]:
-  """The names of the columns, and of each row that is not blank its line and its values, without blanks around."""
+def _read_table(path: PathLike) -> tuple[list[str], list[tuple[int, list[str]]]]:
+  """Returns the names of the columns, and the line and the values of each row that is not blank."""
   try:
     text = _decoded(Path(path).read_bytes())
     if '\0' in text:
       raise UserError(f'the job list {path} cannot be read: it has zeros where there should be text')
     lines = io.StringIO(text, newline='')
-    told = SEPARATOR.match(text)  # a line that Excel writes and reads
-    skipped = 1 if told and lines.readline() else 0
+    declared = SEPARATOR_LINE.match(text)
+    skipped = 1 if declared and lines.readline() else 0
     header = text.splitlines()[skipped] if len(text.splitlines()) > skipped else ''
-    separator = told[1] if told else max(SEPARATORS, key=header.count)
+    separator = declared[1] if declared else max(SEPARATORS, key=header.count)
     reader = csv.reader(lines, delimiter=separator, skipinitialspace=True)
     rows = [(skipped + reader.line_num, [value.strip() for value in row]) for row in reader]
   except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -135,7 +143,7 @@ def _table(path: str | os.PathLike[str]) -> tuple[list[str], list[tuple[int, lis
 
 
 def _decoded(content: bytes) -> str:
-  """UTF-8, or UTF-16 by its mark, or by the zeros that it has and UTF-8 has not."""
+  """Decodes UTF-16, recognised by its mark or by its zeros, or UTF-8."""
   if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
     return content.decode('utf-16')
   if b'\0' in content[:2]:
@@ -143,57 +151,58 @@ def _decoded(content: bytes) -> str:
   return content.decode('utf-8-sig')
 
 
-def _job(path: str | os.PathLike[str], line: int, columns: Sequence[str], values: Sequence[str]) -> Job:
-  named = {name: cli.at_home(value) for name, value in zip(columns, values, strict=False) if value}
-  missing = [column for column in COLUMNS if column not in named]
+def _parse_job(path: PathLike, line: int, columns: Sequence[str], values: Sequence[str]) -> Job:
+  given = {name: cli.expand_home(value) for name, value in zip(columns, values, strict=False) if value}
+  missing = [column for column in FILE_COLUMNS if column not in given]
   if missing or any(values[len(columns) :]):
     problem = f'lacks a value of {", ".join(missing)}' if missing else 'has more values than columns'
     raise UserError(f'the job list {path} {problem} in line {line}: its columns are {", ".join(columns)}')
-  options = {name: value for name, value in named.items() if name not in COLUMNS}
+  options = {name: value for name, value in given.items() if name not in FILE_COLUMNS}
   try:
     from_text(options)
-  except UserError as error:
+  except UserError as error:  # whose names are those of the columns
     raise UserError(f'the job list {path} line {line}: {error}') from error
-  return Job(line, *(named[column] for column in COLUMNS), options)
+  return Job(line, given['face'], given['audio'], given['output'], options)
 
 
 def _dub(dubber: Dubber, job: Job, options: Mapping[str, Any]) -> str | None:
-  """Does a job; returns what went wrong, if anything did."""
+  """Does a job; returns the reason in one line if it fails."""
   try:
     dubber.dub(job.face, job.audio, job.output, Options(**{**options, **from_text(job.options)}))
-  except UserError as error:
+  except UserError as error:  # whose names are those of the columns
     return ' '.join(str(error).split())
-  except Exception as error:  # a fault of ours: the other jobs are done all the same
+  except Exception as error:  # an error of the program: the other jobs are done all the same
     return first_line(error)
   return None
 
 
 def _key(job: Job, options: Mapping[str, Any], fingerprint: str) -> str:
-  """Sixteen digits that change whenever the outcome of a job might."""
+  """Returns sixteen digits that change whenever the result of a job might."""
   asked = {name: str(value) for name, value in options.items()} | job.options
   states = [_state(path) for path in (job.face, job.audio, job.options.get('boxes') or options.get('boxes'))]
   text = json.dumps([job.face, job.audio, job.output, asked, states, fingerprint], sort_keys=True)
   return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _state(path: str | None) -> list[int] | None:
+def _state(path: PathLike | None) -> list[int] | None:
+  """Returns the size and the time of a file; None where there is none."""
   try:
     stat = os.stat(path or '')
-  except (OSError, ValueError):  # ValueError: that can be no name
+  except (OSError, ValueError):  # ValueError: this cannot be a name
     return None
   return [stat.st_size, stat.st_mtime_ns]
 
 
-def _results_file(jobs: str | os.PathLike[str], process: int, processes: int) -> Path:
+def _results_file(jobs: PathLike, process: int, processes: int) -> Path:
   path = Path(jobs)
   return path.with_name(f'{path.stem}.results{f"-{process}-of-{processes}" if processes > 1 else ""}.csv')
 
 
 def _read_results(path: Path) -> dict[int, dict[str, Any]]:
-  """What an earlier run wrote; nothing where it cannot be read, as everything is then done again."""
+  """Returns the results of an earlier run by line; none if they cannot be read, as all jobs are then done again."""
   try:
     with open(path, newline='', encoding='utf-8') as file:
-      rows = [row for row in csv.DictReader(file) if set(RESULTS) <= set(row)]
+      rows = [row for row in csv.DictReader(file) if set(RESULT_COLUMNS) <= set(row)]
     return {int(row['line']): row for row in rows}
   except (OSError, ValueError, TypeError, csv.Error):
     return {}
@@ -201,7 +210,7 @@ def _read_results(path: Path) -> dict[int, dict[str, Any]]:
 
 def _write_results(path: Path, results: Mapping[int, Mapping[str, Any]]) -> None:
   text = io.StringIO()
-  writer = csv.DictWriter(text, RESULTS, extrasaction='ignore')
+  writer = csv.DictWriter(text, RESULT_COLUMNS, extrasaction='ignore')
   writer.writeheader()
   writer.writerows(results[line] for line in sorted(results))
   write_whole(path, text.getvalue())

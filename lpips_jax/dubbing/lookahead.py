@@ -1,7 +1,7 @@
-"""A look ahead through a video, before any of it is dubbed: who is where, and what their mouths look like at rest.
+"""A look ahead through a video, before any of it is dubbed: who is where, and each person's mouth at rest.
 
-A film is dubbed from its first frame on, but the frame that shows a mouth at rest may come late. What is found of faces
-on the way is used again when the film is dubbed.
+A video is dubbed from its first frame on, but the frame that shows a mouth at rest may come late. The faces found on
+the way are kept for the dub.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,58 +12,72 @@ import cv2
 import numpy as np
 
 from lpips_jax.dubbing.boxes import Boxes
-from lpips_jax.dubbing.cutout import SMALL, cut_out, large_crop
+from lpips_jax.dubbing.cutout import MIN_CROP_SIDE, cut_out, large_crop
 from lpips_jax.faces.boxes import overlap
 from lpips_jax.faces.pose import likeness
-from lpips_jax.faces.rest import rest_frame
+from lpips_jax.faces.references import rest_frame
 from lpips_jax.faces.shots import ChangeMeter
-from lpips_jax.media.playback import Shown
+from lpips_jax.media.playback import PlayedFrame
 
-SHORTEST_LOOK = Fraction(20)  # seconds that are looked at, however short the speech
-CANDIDATES = 48  # crops kept of one person, among which the mouth at rest is sought
-APART = 3  # frames between two of them at first; more once there are too many
-ENOUGH = 12  # of them; of whom fewer were seen, others who look the same serve, too: the same person in another shot
-SAME_PERSON = 0.3  # intersection over union with the box of the frame before
-OTHER_PERSON = 0.5  # change from the crop before, one minus their correlation
-LONGEST_SEEN = 16  # people, among whom somebody who was seen for a moment may be found again
-AS_WHOLE = 0.02  # share of the lower half of a face that may be missing of it more than at other times
-LOOKS_THE_SAME = 0.93  # likeness of two crops, from which they are taken to be of one person
+MIN_LOOK_AHEAD = Fraction(20)  # seconds, however short the speech
+MAX_CROPS = 48  # kept of one person; the mouth at rest is chosen from these
+FIRST_SPACING = 3  # frames between two kept crops, until there are too many
+ENOUGH_CROPS = 12  # with fewer, crops of others who look the same are used, too: the same person in another shot
+MAX_LENDERS = 16  # people, those seen longest, whose crops others may use
+SAME_LOOKS = 0.93  # likeness of two crops, from which they are taken to be of one person
+SAME_PERSON_IOU = 0.3  # with the box of the frame before
+OTHER_PERSON_CHANGE = 0.5  # from the crop before: one minus their correlation
+MISSING_SLACK = 0.02  # of the lower half of a face, beyond the least that is missing of it
 
 
 @dataclass(eq=False)
-class Known:
-  """Somebody in sight without a break, and how they have looked."""
+class KnownPerson:
+  """Somebody who is in sight without a break, with some crops.
+
+  Attributes:
+    number: of the person.
+    box: (5,), the latest.
+    meter: tells somebody else in the same place by the change of looks.
+    seen: in how many frames.
+    spacing: frames between two kept crops.
+    crops: (r, r, 3) uint8 each, from all over the time in sight.
+    missing: see `cutout.Face`, of each crop.
+  """
 
   number: int
   box: np.ndarray
   meter: ChangeMeter = field(default_factory=ChangeMeter)
   seen: int = 0
-  apart: int = APART
+  spacing: int = FIRST_SPACING
   crops: list[np.ndarray] = field(default_factory=list)
-  missing: list[float] = field(default_factory=list)  # of each crop, see `cutting.Face`
+  missing: list[float] = field(default_factory=list)
 
   def keep(self, crop: np.ndarray, missing: float = 0.0) -> None:
-    """Adds a crop to those kept; of too many every second is let go, so that they are from all over the film."""
+    """Keeps a crop; once there are too many, drops every second one, so that they cover all the time in sight."""
     self.crops.append(crop)
     self.missing.append(missing)
-    if len(self.crops) > CANDIDATES:
-      self.crops, self.missing, self.apart = self.crops[::2], self.missing[::2], 2 * self.apart
+    if len(self.crops) > MAX_CROPS:
+      self.crops, self.missing, self.spacing = self.crops[::2], self.missing[::2], 2 * self.spacing
 
 
-class People:
-  """Tells who of those in a frame were in the frame before."""
+class PersonMatcher:
+  """Matches the faces of each frame with the people of the frame before.
+
+  Attributes:
+    everybody: all people so far, by their number.
+  """
 
   def __init__(self) -> None:
-    self.everybody: list[Known] = []
-    self._present: list[Known] = []
+    self.everybody: list[KnownPerson] = []
+    self._present: list[KnownPerson] = []
 
-  def see(self, boxes: Sequence[np.ndarray], crops: Sequence[np.ndarray]) -> list[Known]:
-    """Takes the faces of the next frame, their boxes and crops (s, s, 3), and returns whose they are."""
+  def see(self, boxes: Sequence[np.ndarray], crops: Sequence[np.ndarray]) -> list[KnownPerson]:
+    """Takes the faces of the next frame, their boxes and crops (s, s, 3), and returns the person of each."""
     people = []
     for box, crop in zip(boxes, crops, strict=True):
       person = self._same(box, crop)
       if person is None:
-        person = Known(len(self.everybody), box)
+        person = KnownPerson(len(self.everybody), box)
         person.meter(crop)
         self.everybody.append(person)
       person.box = box
@@ -71,19 +85,19 @@ class People:
     self._present = people
     return people
 
-  def _same(self, box: np.ndarray, crop: np.ndarray) -> Known | None:
+  def _same(self, box: np.ndarray, crop: np.ndarray) -> KnownPerson | None:
     for person in self._present:
-      if overlap(box, person.box[None])[0] >= SAME_PERSON and person.meter(crop) < OTHER_PERSON:
+      if overlap(box, person.box[None])[0] >= SAME_PERSON_IOU and person.meter(crop) < OTHER_PERSON_CHANGE:
         return person
     return None
 
 
 @dataclass(frozen=True, eq=False)
 class LookaheadResult:
-  """What a look through a video has found.
+  """The result of a look ahead through a video.
 
   Attributes:
-    boxes: of each frame, of those who are to be dubbed.
+    boxes: of each frame, the boxes of the faces to be dubbed.
     people: of each frame, the number of the person in each of its boxes.
     mouths: of each person a crop, (r, r, 3) uint8, that shows their mouth at rest.
   """
@@ -92,45 +106,53 @@ class LookaheadResult:
   people: list[list[int]]
   mouths: list[np.ndarray]
 
-  def __call__(self, frames: Iterable[Shown]) -> Iterator[tuple[Shown, Boxes]]:
-    """Yields frames with their boxes: a `locating.Locator` that need not look again."""
+  def __call__(self, frames: Iterable[PlayedFrame]) -> Iterator[tuple[PlayedFrame, Boxes]]:
+    """Yields frames with their boxes, in place of a `boxes.Locator`, without looking again."""
     for shown in frames:
       yield shown, self.boxes[shown.index] if shown.index < len(self.boxes) else []
 
   def mouths_in(self, frame: int) -> list[np.ndarray]:
-    """The mouths at rest of the people in a frame, in the order of its boxes."""
+    """Returns the mouths at rest of the people in a frame, in the order of its boxes."""
     return [self.mouths[person] for person in self.people[frame]]
 
 
-def look_ahead(located: Iterable[tuple[Shown, Boxes]]) -> LookaheadResult:
+def look_ahead(located: Iterable[tuple[PlayedFrame, Boxes]]) -> LookaheadResult:
   """Looks through a video, frame by frame from its first one.
 
   Args:
-    located: its frames, each with the boxes of the faces that are to be dubbed.
+    located: its frames, each with the boxes of the faces to be dubbed.
   """
-  people, boxes, numbers = People(), [], []
+  matcher = PersonMatcher()
+  boxes: list[Boxes] = []
+  numbers: list[list[int]] = []
   for shown, found in located:
-    faces = [face for box in found if (face := cut_out(shown, box, SMALL)) is not None]
-    known = people.see([face.box_in_frame for face in faces], [face.crop for face in faces])
-    for face, person in zip(faces, known, strict=True):
-      if person.seen % person.apart == 0:
+    faces = [face for box in found if (face := cut_out(shown, box, MIN_CROP_SIDE)) is not None]
+    people = matcher.see([face.box_in_frame for face in faces], [face.crop for face in faces])
+    for face, person in zip(faces, people, strict=True):
+      if person.seen % person.spacing == 0:
         person.keep(large_crop(shown, face), face.missing)
       person.seen += 1
     boxes.append([face.box_in_frame for face in faces])
-    numbers.append([person.number for person in known])
-  well_known = sorted(people.everybody, key=lambda person: -person.seen)[:LONGEST_SEEN]
-  return LookaheadResult(boxes, numbers, [_mouth_at_rest(person, well_known) for person in people.everybody])
+    numbers.append([person.number for person in people])
+  lenders = sorted(matcher.everybody, key=lambda person: -person.seen)[:MAX_LENDERS]
+  return LookaheadResult(boxes, numbers, [mouth_at_rest(person, lenders) for person in matcher.everybody])
 
 
-def _mouth_at_rest(person: Known, well_known: Sequence[Known]) -> np.ndarray:
+def mouth_at_rest(person: KnownPerson, lenders: Sequence[KnownPerson]) -> np.ndarray:
+  """Returns the crop that shows a person's mouth at rest, (r, r, 3) uint8.
+
+  Args:
+    person: with at least one crop.
+    lenders: people whose crops are used as well, if they look the same and the person has few.
+  """
   crops, missing = list(person.crops), list(person.missing)
-  if len(crops) < ENOUGH:
+  if len(crops) < ENOUGH_CROPS:
     own = crops[len(crops) // 2]
-    for other in well_known:
-      if other is not person and likeness(own, other.crops[len(other.crops) // 2]) >= LOOKS_THE_SAME:
+    for other in lenders:
+      if other is not person and likeness(own, other.crops[len(other.crops) // 2]) >= SAME_LOOKS:
         crops += other.crops
         missing += other.missing
-  # One whose chin the picture cuts off has no chin to lend to frames that show it.
-  crops = [crop for crop, share in zip(crops, missing, strict=True) if share <= min(missing) + AS_WHOLE]
-  small = np.stack([cv2.resize(crop, (SMALL, SMALL), interpolation=cv2.INTER_AREA) for crop in crops])
+  # A crop whose chin the picture cuts off has no chin to lend to frames that show it.
+  crops = [crop for crop, share in zip(crops, missing, strict=True) if share <= min(missing) + MISSING_SLACK]
+  small = np.stack([cv2.resize(crop, (MIN_CROP_SIDE, MIN_CROP_SIDE), interpolation=cv2.INTER_AREA) for crop in crops])
   return crops[rest_frame(small)]

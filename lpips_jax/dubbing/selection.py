@@ -1,4 +1,4 @@
-"""Whose mouth is dubbed in which frame: people found and followed as a video plays, a second and a half behind it."""
+"""Selection of the faces to be dubbed: people are followed as a video plays, about a second and a half behind it."""
 
 import bisect
 from collections import deque
@@ -10,169 +10,181 @@ import numpy as np
 
 from lpips_jax.core.errors import UserError
 from lpips_jax.faces import detect, rotated_boxes, shots
-from lpips_jax.faces.boxes import PATIENCE, SHORTEST_TRACK, prominence
-from lpips_jax.faces.scan import STRIDE, scan_frames
+from lpips_jax.faces.boxes import MAX_ABSENCE_SECONDS, MIN_TRACK_SECONDS, prominence
+from lpips_jax.faces.scan import DETECTION_STRIDE, scan_frames
 from lpips_jax.faces.tracks import FaceTracker, GrowingTrack, settling_frames
 from lpips_jax.media import ycbcr
-from lpips_jax.media.playback import Shown
+from lpips_jax.media.playback import PlayedFrame
 from lpips_jax.media.video_reader import VideoInfo
 
-MOST_HELD = 512 << 20  # bytes of frames
+MAX_DELAYED_BYTES = 512 << 20  # of the frames that are held back
 
 
 class VisibleFace(NamedTuple):
-  """Somebody in a frame.
+  """A face in one frame.
 
   Attributes:
-    who: all that is known of them so far.
-    box: (5,) where their face is, smoothed; see `faces.rotated_boxes`.
+    track: all that is known of the person so far.
+    box: (5,), smoothed; see `faces.rotated_boxes`.
     prominence: how large and central the face is from now on, as far as is known.
   """
 
-  who: GrowingTrack
+  track: GrowingTrack
   box: np.ndarray
   prominence: float
 
 
+# From the number of a frame and the faces visible in it to those of them that are dubbed.
 Choose = Callable[[int, list[VisibleFace]], list[VisibleFace]]
 
 
 def follow(
-  frames: Iterable[Shown], find: detect.Detect, info: VideoInfo, choose: Choose
-) -> Iterator[tuple[Shown, list[np.ndarray]]]:
+  frames: Iterable[PlayedFrame], find: detect.Detect, info: VideoInfo, choose: Choose
+) -> Iterator[tuple[PlayedFrame, list[np.ndarray]]]:
   """Yields each frame with the boxes, (5,) each, of the faces to be dubbed in it.
 
-  Faces are looked for at a stride, and in every frame where something unexpected happens. The frames of the next 1.3
-  seconds are held back meanwhile, or fewer where those take too much memory: smoothing then sees less of what comes.
+  Faces are detected at a stride, and in every frame where something unexpected happens. The frames of the next 1.3
+  seconds are held back meanwhile, or fewer where those take too much memory: smoothing then looks less far ahead.
 
   Args:
     frames: of a video, in order.
     find: from `faces.detect.make_detector`.
     info: what `probe` says of the video.
-    choose: picks of those who are present in a frame, by its number, who is dubbed.
+    choose: decides who of the people visible in a frame is dubbed.
   """
   meter = shots.ChangeMeter()
-  looked = scan_frames(
+  scanned = scan_frames(
     frames,
     lambda shown: meter(ycbcr.in_8_bits(shown.planes.y)),
     lambda shown: detect.in_planes(find, shown.planes),
-    max(1, round(STRIDE * info.rate)),
+    max(1, round(DETECTION_STRIDE * info.rate)),
   )
   rate, frame_size = float(info.rate), (info.width, info.height)
-  held = max(
-    1, min(settling_frames(rate), MOST_HELD // (info.width * info.height * 3 // 2 * info.colours.kind.itemsize))
-  )
-  crowd, known, waiting = FaceTracker(PATIENCE * rate), [], deque()
+  frame_bytes = info.width * info.height * 3 // 2 * info.colours.kind.itemsize
+  delay = max(1, min(settling_frames(rate), MAX_DELAYED_BYTES // frame_bytes))
+  tracker = FaceTracker(MAX_ABSENCE_SECONDS * rate)
+  tracks: list[GrowingTrack] = []
+  waiting: deque[PlayedFrame] = deque()
   number = -1
-  for number, (shown, faces, cut) in enumerate(_with_cuts(looked)):
+  for number, (shown, faces, cut) in enumerate(_with_cuts(scanned)):
     if cut:
-      crowd.cut()
+      tracker.cut()
     if faces is not None:
-      known += crowd.see(number, faces)
+      tracks += tracker.see(number, faces)
     waiting.append(shown)
-    if len(waiting) > held:
-      now = number - held
-      known = [who for who in known if who.frames[-1] >= now or who in crowd.present]
-      yield waiting.popleft(), _chosen(now, number, known, rate, frame_size, choose)
+    if len(waiting) > delay:
+      now = number - delay
+      tracks = [track for track in tracks if track.frames[-1] >= now or track in tracker.present]
+      yield waiting.popleft(), _chosen_boxes(now, number, tracks, rate, frame_size, choose)
   for now in range(number + 1 - len(waiting), number + 1):
-    yield waiting.popleft(), _chosen(now, number, known, rate, frame_size, choose)
+    yield waiting.popleft(), _chosen_boxes(now, number, tracks, rate, frame_size, choose)
 
 
 class FollowOne:
-  """The most prominent person, or the one in some place from the left, followed until they have left for a second.
+  """Chooses one person, and stays with them until they have been out of sight for a second.
+
+  Args:
+    from_left: the number of the face in the first frame, from the left; by default the most prominent one.
 
   Attributes:
-    most: faces that were to be chosen from at once.
+    most_visible: the largest number of faces that were visible at once.
   """
 
   def __init__(self, from_left: int | None = None) -> None:
-    self.most = 0
+    self.most_visible = 0
     self._from_left = from_left
-    self._who: GrowingTrack | None = None
+    self._followed: GrowingTrack | None = None
 
-  def __call__(self, frame: int, present: list[VisibleFace]) -> list[VisibleFace]:
-    self.most = max(self.most, len(present))
-    same = [one for one in present if one.who is self._who]
-    if same or not present or (self._who is not None and self._who.frames[-1] > frame):
+  def __call__(self, frame: int, visible: list[VisibleFace]) -> list[VisibleFace]:
+    self.most_visible = max(self.most_visible, len(visible))
+    same = [face for face in visible if face.track is self._followed]
+    if same or not visible or (self._followed is not None and self._followed.frames[-1] > frame):
       return same
     if self._from_left is None:
-      one = max(present, key=lambda one: one.prominence)
-    elif self._from_left < len(present):
-      one = sorted(present, key=lambda one: one.box[0] + one.box[2])[self._from_left]
+      chosen = max(visible, key=lambda face: face.prominence)
+    elif self._from_left < len(visible):
+      chosen = sorted(visible, key=lambda face: face.box[0] + face.box[2])[self._from_left]
     else:
       return []
-    self._who = one.who
-    return [one]
+    self._followed = chosen.track
+    return [chosen]
 
 
 class OnlyPerson:
-  """Nobody but one person, known by where they were first seen."""
+  """Chooses one person wherever they are visible, and nobody else.
 
-  def __init__(self, first: tuple) -> None:
+  Args:
+    first: the person's `first_sighting`.
+  """
+
+  def __init__(self, first: tuple[float, ...]) -> None:
     self._first = first
 
-  def __call__(self, frame: int, present: list[VisibleFace]) -> list[VisibleFace]:
-    return [one for one in present if first_sighting(one.who) == self._first]
+  def __call__(self, frame: int, visible: list[VisibleFace]) -> list[VisibleFace]:
+    return [face for face in visible if first_sighting(face.track) == self._first]
 
 
-def everybody(frame: int, present: list[VisibleFace]) -> list[VisibleFace]:
-  """All faces are dubbed."""
-  return present
+def everybody(frame: int, visible: list[VisibleFace]) -> list[VisibleFace]:
+  """Chooses all faces."""
+  return visible
 
 
 def person_at(
-  frames: Iterable[Shown], find: detect.Detect, info: VideoInfo, x: float, y: float, time: Fraction
+  frames: Iterable[PlayedFrame], find: detect.Detect, info: VideoInfo, x: float, y: float, time: float | Fraction
 ) -> OnlyPerson:
-  """Finds the person whose face is at a place, in pixels, in the frame shown at a time, in seconds.
+  """Finds the person whose face is at a point, in pixels, of the frame shown at a time, in seconds.
 
   Raises:
     UserError: the video is shorter, or there is no face.
   """
-  found: list[list[VisibleFace]] = []
+  visible_now: list[VisibleFace] = []
 
-  def note(frame: int, present: list[VisibleFace]) -> list[VisibleFace]:
-    found.append(present)
+  def note(frame: int, visible: list[VisibleFace]) -> list[VisibleFace]:
+    visible_now[:] = visible
     return []
 
   for shown, _ in follow(frames, find, info, note):
     if shown.time + 1 / info.rate > time:
-      inside = [one for one in found[-1] if rotated_boxes.holds(one.box, x, y)]
+      inside = [face for face in visible_now if rotated_boxes.holds(face.box, x, y)]
       if inside:
-        return OnlyPerson(first_sighting(min(inside, key=lambda one: _distance(one.box, x, y)).who))
-      seen = '; '.join(','.join(f'{edge:.0f}' for edge in one.box[:4]) for one in found[-1]) or 'none'
+        return OnlyPerson(first_sighting(min(inside, key=lambda face: _distance(face.box, x, y)).track))
+      seen = '; '.join(','.join(f'{edge:.0f}' for edge in face.box[:4]) for face in visible_now) or 'none'
       raise UserError(f'there is no face at {x:g},{y:g} after {float(time):g} s; faces (left,top,right,bottom): {seen}')
-    found.clear()
-  raise UserError(f'the video ends before {float(time):g} s, where --face_at looks for a face')
+  raise UserError(f'the video ends before {float(time):g} s, where face_at looks for a face', 'face_at')
 
 
-def first_sighting(who: GrowingTrack) -> tuple:
-  """What tells a person from all others in a video, however often it is read."""
-  return who.frames[0], *map(float, who.boxes[0])
+def first_sighting(track: GrowingTrack) -> tuple[float, ...]:
+  """Returns the first frame and box of a track: the same whenever the video is read, and of no other person."""
+  return track.frames[0], *map(float, track.boxes[0])
 
 
-def _with_cuts(looked: Iterable) -> Iterator[tuple[Shown, np.ndarray | None, bool]]:
-  """Tells of each frame whether it begins a new shot, which shows a few frames later."""
-  changes, waiting = [], deque()
-  for shown, change, faces in looked:
+def _with_cuts(
+  scanned: Iterable[tuple[PlayedFrame, float, np.ndarray | None]],
+) -> Iterator[tuple[PlayedFrame, np.ndarray | None, bool]]:
+  """Replaces the change of each frame by whether it begins a new shot, which is known a few frames later."""
+  changes: list[float] = []
+  waiting: deque[tuple[PlayedFrame, np.ndarray | None]] = deque()
+  for shown, change, faces in scanned:
     changes.append(change)
     waiting.append((shown, faces))
-    if len(waiting) > shots.AROUND:
-      yield *waiting.popleft(), shots.is_cut(changes, len(changes) - 1 - shots.AROUND)
+    if len(waiting) > shots.CONTEXT_FRAMES:
+      yield *waiting.popleft(), shots.is_cut(changes, len(changes) - 1 - shots.CONTEXT_FRAMES)
   for k in range(len(changes) - len(waiting), len(changes)):
     yield *waiting.popleft(), shots.is_cut(changes, k)
 
 
-def _chosen(
-  now: int, newest: int, known: list[GrowingTrack], rate: float, frame_size: tuple[int, int], choose: Choose
+def _chosen_boxes(
+  now: int, newest: int, tracks: list[GrowingTrack], rate: float, frame_size: tuple[int, int], choose: Choose
 ) -> list[np.ndarray]:
-  shortest = min(newest + 1, round(SHORTEST_TRACK * rate))
-  present = []
-  for who in known:
-    box = who.box_at(now, rate) if who.frames[-1] - who.frames[0] + 1 >= shortest else None
+  """Returns the boxes to be dubbed in frame `now`, of a video that has been read up to frame `newest`."""
+  min_frames = min(newest + 1, round(MIN_TRACK_SECONDS * rate))
+  visible = []
+  for track in tracks:
+    box = track.box_at(now, rate) if track.frames[-1] - track.frames[0] + 1 >= min_frames else None
     if box is not None:
-      ahead = np.array(who.boxes[bisect.bisect_left(who.frames, now) :])
-      present.append(VisibleFace(who, who.steady(box), float(prominence(ahead, frame_size).mean())))
-  return [one.box for one in choose(now, present)]
+      ahead = np.array(track.boxes[bisect.bisect_left(track.frames, now) :])
+      visible.append(VisibleFace(track, track.steady(box), float(prominence(ahead, frame_size).mean())))
+  return [face.box for face in choose(now, visible)]
 
 
 def _distance(box: np.ndarray, x: float, y: float) -> float:

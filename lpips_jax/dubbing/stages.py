@@ -1,4 +1,4 @@
-"""Steps of a pipeline, each in a thread of its own, with a bounded queue to the next.
+"""A pipeline of stages, each in a thread of its own, with a bounded queue to the next.
 
 Reading, resizing, networks and encoding all release Python's lock while they work, so threads are enough.
 """
@@ -10,37 +10,39 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 
-_PATIENCE = 0.1  # seconds a thread waits before it looks whether it is still wanted
+_POLL_SECONDS = 0.1  # after which a waiting thread checks whether it should stop
 _END = object()
+
+Item = TypeVar('Item')
 
 
 @dataclass
-class Times:
-  """What a stage has done.
+class StageTimes:
+  """The work of one stage.
 
   Attributes:
     items: how many it has passed on.
-    busy: seconds, but for those in which it waited for its input or for room in its queue.
-    cpu: seconds of processor time of its own thread; libraries' threads come on top.
+    busy: seconds, without those in which it waited for its input or for room in its queue.
+    cpu: seconds of processor time of its own thread; libraries' threads are not counted.
   """
 
   items: int = 0
   busy: float = 0.0
   cpu: float = 0.0
 
-  def __add__(self, other: 'Times') -> 'Times':
-    return Times(self.items + other.items, self.busy + other.busy, self.cpu + other.cpu)
+  def __add__(self, other: 'StageTimes') -> 'StageTimes':
+    return StageTimes(self.items + other.items, self.busy + other.busy, self.cpu + other.cpu)
 
 
-def profile(times: Mapping[str, Times], seconds: float) -> str:
-  """Returns a table of what each stage took, and of the whole; stages work side by side, so that they add up to more.
+def profile_table(times: Mapping[str, StageTimes], seconds: float) -> str:
+  """Returns a table of the time that each stage took, and the whole; stages overlap, so they may add up to more.
 
   Args:
-    times: of the stages.
+    times: of the stages, by name.
     seconds: of the whole.
   """
   rows = [f'{"stage":<12}{"frames":>8}{"busy, s":>10}{"a frame, ms":>13}{"busy":>7}{"own CPU, s":>12}']
@@ -55,15 +57,23 @@ def profile(times: Mapping[str, Times], seconds: float) -> str:
 
 @dataclass
 class _Failure:
+  """The end of a stage that raised an error."""
+
   error: BaseException
 
 
-class _Unwanted(Exception):
-  """Ends a stage whose results nobody waits for any more."""
+class _Stopped(Exception):
+  """Ends a stage whose results are no longer wanted."""
 
 
 class _OpenCV:
-  """Who wants OpenCV on one thread, which is set for the whole process, and how many threads it had before."""
+  """OpenCV's number of threads, which is set for the whole process.
+
+  Attributes:
+    lock: guards the others.
+    wanted: contexts that want OpenCV on one thread.
+    threads: OpenCV's number before the first of them.
+  """
 
   lock = threading.Lock()
   wanted = 0
@@ -72,9 +82,9 @@ class _OpenCV:
 
 @contextlib.contextmanager
 def opencv_on_one_thread() -> Iterator[None]:
-  """While stages work side by side, OpenCV's own threads only get into their way: they wait by spinning.
+  """Keeps OpenCV on one thread: its own threads wait by spinning, and get in the way of stages that work side by side.
 
-  Contexts of several threads may overlap: the last one that ends brings the threads back.
+  Contexts of several threads may overlap: the last one to end restores the threads.
   """
   with _OpenCV.lock:
     if not _OpenCV.wanted:
@@ -91,14 +101,14 @@ def opencv_on_one_thread() -> Iterator[None]:
 
 
 class Stages:
-  """Runs iterators ahead of whoever consumes them; leaving the context ends all of them.
+  """A context whose stages run ahead of their consumers; leaving it ends all of them.
 
   Attributes:
-    times: of each stage, by its name, in the order of their start.
+    times: of each stage, by its name, in the order in which they were started.
   """
 
   def __init__(self) -> None:
-    self.times: dict[str, Times] = {}
+    self.times: dict[str, StageTimes] = {}
     self._stop = threading.Event()
     self._threads: list[threading.Thread] = []
     self._waiting = threading.local()
@@ -111,40 +121,47 @@ class Stages:
     for thread in self._threads:
       thread.join()
 
-  def ahead(self, name: str, items: Iterable[Any], depth: int) -> Iterator[Any]:
-    """Starts a stage: its items are made in a thread, at most `depth` ahead of the iterator returned.
+  def ahead(self, name: str, items: Iterable[Item], depth: int) -> Iterator[Item]:
+    """Starts a stage that makes its items in a thread.
 
-    What the stage raises is raised by the iterator, after the items before it.
+    Args:
+      name: of the stage.
+      items: its work.
+      depth: how many items the thread may be ahead of the consumer.
+
+    Returns:
+      The items. An error of the stage is raised here, after the items before it.
     """
-    made: queue.Queue = queue.Queue(depth)
+    made: queue.Queue[Any] = queue.Queue(depth)  # items, then `_END` or a `_Failure`
     thread = threading.Thread(target=self._work, args=(name, iter(items), made), name=f'dubbing: {name}', daemon=True)
-    self.times[name] = Times()
+    self.times[name] = StageTimes()
     self._threads.append(thread)
     thread.start()
-    return self._taken(made)
+    return self._received(made)
 
-  def here(self, name: str, items: Iterable[Any]) -> Iterator[Any]:
-    """The last stage, in the thread of the caller."""
-    self.times[name] = Times()
-    items = iter(items)
-    while (item := self._next(name, items)) is not _END:
+  def here(self, name: str, items: Iterable[Item]) -> Iterator[Item]:
+    """Runs the last stage, in the thread of the caller."""
+    self.times[name] = StageTimes()
+    iterator = iter(items)
+    while (item := self._next(name, iterator)) is not _END:
       yield item
 
-  def _work(self, name: str, items: Iterator[Any], made: queue.Queue) -> None:
+  def _work(self, name: str, items: Iterator[Any], made: queue.Queue[Any]) -> None:
     try:
       while (item := self._next(name, items)) is not _END:
         self._put(made, item)
       self._put(made, _END)
-    except _Unwanted:
+    except _Stopped:
       pass
-    except BaseException as error:  # whatever it is, the consumer raises it
-      with contextlib.suppress(_Unwanted):
+    except BaseException as error:  # of whatever kind: the consumer raises it
+      with contextlib.suppress(_Stopped):
         self._put(made, _Failure(error))
     finally:
       if hasattr(items, 'close'):
         items.close()
 
   def _next(self, name: str, items: Iterator[Any]) -> Any:
+    """Returns the next item, or `_END`, and counts the work."""
     times, begun, cpu = self.times[name], time.perf_counter(), time.thread_time()
     self._waiting.seconds = 0.0
     item = next(items, _END)
@@ -153,15 +170,16 @@ class Stages:
     times.items += item is not _END
     return item
 
-  def _put(self, made: queue.Queue, item: Any) -> None:
+  def _put(self, made: queue.Queue[Any], item: Any) -> None:
     while not self._stop.is_set():
       try:
-        return made.put(item, timeout=_PATIENCE)
+        made.put(item, timeout=_POLL_SECONDS)
+        return
       except queue.Full:
         pass
-    raise _Unwanted
+    raise _Stopped
 
-  def _taken(self, made: queue.Queue) -> Iterator[Any]:
+  def _received(self, made: queue.Queue[Any]) -> Iterator[Any]:
     while True:
       item = self._get(made)
       if item is _END:
@@ -170,14 +188,15 @@ class Stages:
         raise item.error
       yield item
 
-  def _get(self, made: queue.Queue) -> Any:
+  def _get(self, made: queue.Queue[Any]) -> Any:
+    """Returns the next item of a queue, and counts the waiting for the stage that asks."""
     begun = time.perf_counter()
     try:
       while not self._stop.is_set():
         try:
-          return made.get(timeout=_PATIENCE)
+          return made.get(timeout=_POLL_SECONDS)
         except queue.Empty:
           pass
-      raise _Unwanted
+      raise _Stopped
     finally:
       self._waiting.seconds = getattr(self._waiting, 'seconds', 0.0) + time.perf_counter() - begun

@@ -12,8 +12,7 @@ from lpips_jax.audio import mel as mel_module
 from lpips_jax.audio.chunks import ChunkedArray, in_chunks, mapped, shifted, whole
 from lpips_jax.audio.mel import chunked_mel, melspectrogram
 from lpips_jax.audio.phones import PhoneTrack, phone_track
-from lpips_jax.dubbing.pauses import find_pauses
-from lpips_jax.dubbing.speech import Speech
+from lpips_jax.dubbing.speech import Speech, find_pauses
 
 cuts = st.lists(st.integers(1, 7), min_size=1, max_size=12)
 many = settings(max_examples=60, deadline=None, derandomize=True)

@@ -116,7 +116,7 @@ def test_what_would_be_lost_is_told_at_once(media, tmp_path):
     ('face,audio,output\na,,c', 'audio in line 2'),
     ('face,audio,output\na,b,c,d', 'more values than columns'),
     ('face,audio,output,speed\na,b,c.mp4,2', "line 2: there is no option 'speed'"),
-    ('face,audio,output,crf\na,b,c.mp4,good', 'line 2: --crf must be a whole number'),
+    ('face,audio,output,crf\na,b,c.mp4,good', 'line 2: crf must be a whole number'),
     ('face,audio,output\na,b,c.mp4\n\nd,e,c.mp4', 'lines 2 and 4 .* both write c.mp4'),
     ('face,audio,output,preview\na,b,c.mp4,\nd,e,f.mp4,c.mp4', 'lines 2 and 3 .* both write c.mp4'),
   ],

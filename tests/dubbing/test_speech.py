@@ -1,11 +1,12 @@
-"""Speech reaches the generator at the level that it was trained for."""
+"""Speech as the generator hears it: at the level that it was trained for, with its pauses."""
 
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
 from data_pipeline.corpora.talking_faces.clips import draw_clip
-from lpips_jax.dubbing.speech import Speech
+from lpips_jax.dubbing.speech import Speech, find_pauses, is_pause
 
 SAMPLES = draw_clip(3, 'test', 0, 0, 1.0).audio / np.float32(32768)
 TIMES = [Fraction(k, 25) for k in range(30)]
@@ -24,3 +25,28 @@ def test_pauses_do_not_depend_on_the_level():
   samples = np.concatenate([SAMPLES, np.zeros(16000, np.float32), SAMPLES])
   loud, quiet = ([Speech(x, True).rests_at(Fraction(k, 25)) for k in range(75)] for x in (samples, samples / 50))
   assert loud == quiet and loud[35] and not loud[10]
+
+
+def test_pauses_are_those_that_last():
+  rng = np.random.default_rng(0)
+  level = np.repeat([1, 0.001, 1, 0.001, 1, 0.001], [8000, 16000, 8000, 3200, 8000, 8000])
+  pauses = find_pauses(0.2 * level * rng.standard_normal(len(level)))
+  begin, end = np.flatnonzero(np.diff(pauses.astype(int)))[:2] + 1
+  assert abs(begin - 62) <= 1 and abs(end - 138) <= 1  # lips close after the sound, and part before it
+  assert not pauses[150:230].any()  # a fifth of a second is no pause
+  rests = is_pause(pauses, [Fraction(1), Fraction(1, 4), Fraction(100)])
+  assert rests.tolist() == [True, False, True]
+
+
+@pytest.mark.parametrize(('decibels', 'offset'), [(-50, 0), (0, 0), (-10, 0.05), (-45, -0.02)])
+def test_neither_level_nor_offset_matters(decibels, offset):
+  noise = np.random.default_rng(0).standard_normal(40000) / 5
+  samples = np.repeat([1, 0.003, 1], [8000, 16000, 16000]) * noise
+  pauses = find_pauses(10 ** (decibels / 20) * samples + offset)
+  np.testing.assert_array_equal(pauses, find_pauses(samples))
+  assert pauses[70:130].all()
+
+
+def test_silence_is_one_pause_and_noise_is_none():
+  assert find_pauses(np.zeros(16000)).all()
+  assert not find_pauses(0.1 * np.random.default_rng(0).standard_normal(16000)).any()

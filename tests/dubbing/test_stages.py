@@ -1,4 +1,4 @@
-"""Steps side by side: in order, a bounded way ahead, and ended together."""
+"""Stages side by side: in order, a bounded way ahead, and ended together."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ import time
 import cv2
 import pytest
 
-from lpips_jax.dubbing.stages import Stages, opencv_on_one_thread, profile
+from lpips_jax.dubbing.stages import Stages, opencv_on_one_thread, profile_table
 
 
 def test_items_come_in_order_through_several_threads():
@@ -15,7 +15,7 @@ def test_items_come_in_order_through_several_threads():
     squares = stages.ahead('square', (x * x for x in numbers), 3)
     assert list(stages.here('add', (x + 1 for x in squares))) == [x * x + 1 for x in range(100)]
   assert [spent.items for spent in stages.times.values()] == [100, 100, 100]
-  assert profile(stages.times, 1.0).count('\n') == 4
+  assert profile_table(stages.times, 1.0).count('\n') == 4
 
 
 def test_a_stage_runs_a_bounded_way_ahead():

@@ -120,7 +120,7 @@ def test_a_face_put_back_is_as_sharp_as_it_was(width, roll):
 
 
 def picture(roll=0.0, side=300):
-  """A smooth picture, turned about its middle by a roll: a function of places, so that no pixel is resampled."""
+  """A smooth picture, turned about its middle by a roll: drawn at each roll, so that no pixel is resampled."""
   y, x = np.mgrid[:side, :side] + 0.5 - side / 2
   x, y = np.cos(roll) * x + np.sin(roll) * y, np.cos(roll) * y - np.sin(roll) * x
   waves = [120 + 60 * np.sin(x / 30 + 1), 120 + 60 * np.cos(y / 25), 110 + 40 * np.sin((x + y) / 20)]
@@ -128,7 +128,7 @@ def picture(roll=0.0, side=300):
 
 
 def turned(box, roll, side=300):
-  """The box of a box of `picture()` in `picture(roll)`."""
+  """Returns where a box of `picture()` is in `picture(roll)`."""
   to = rotated_boxes.rotation(roll) @ (rotated_boxes.middle(box) - side / 2) + side / 2
   return np.append(rotated_boxes.moved(np.asarray(box), *(rotated_boxes.middle(box) - to)), roll)
 

@@ -3,6 +3,7 @@
 import hashlib
 import itertools
 import os
+import stat
 
 import numpy as np
 import pytest
@@ -124,3 +125,31 @@ def test_detectors_that_do_not_exist_are_refused(tmp_path):
     make_detector('yunet', tmp_path / 'text.onnx')
   with pytest.raises(UserError, match='must be one of'):
     make_detector('eyes')
+
+
+def test_a_downloaded_detector_can_be_read_by_others_and_leaves_nothing_else(tmp_path, monkeypatch):
+  content = b'network'
+
+  class Answer:
+    def __enter__(self):
+      return self
+
+    def __exit__(self, *_):
+      pass
+
+    def read(self, most):
+      return content[:most]
+
+  monkeypatch.setattr(detect.urllib.request, 'urlopen', lambda *_, **__: Answer())
+  monkeypatch.setattr(detect, 'YUNET_SHA256', hashlib.sha256(content).hexdigest())
+  before = os.umask(0o022)
+  detect._download(tmp_path / 'cache' / 'yunet.onnx')
+  os.umask(before)
+  assert stat.S_IMODE((tmp_path / 'cache' / 'yunet.onnx').stat().st_mode) == 0o644
+
+  def full(*_):
+    raise OSError(28, 'No space left on device')
+
+  monkeypatch.setattr(os, 'fsync', full)
+  detect._download(tmp_path / 'cache' / 'again.onnx')
+  assert [path.name for path in (tmp_path / 'cache').iterdir()] == ['yunet.onnx']

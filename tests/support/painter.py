@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 from ml_collections import ConfigDict
 
+from data_pipeline.corpora.talking_faces.clips import draw_clip
 from lpips_jax.media.video_reader import VideoInfo
 from lpips_jax.media.video_writer import write_video
 
@@ -62,3 +63,17 @@ def patchwork(seed):
   rng = np.random.default_rng(seed)
   coarse = rng.uniform(40, 200, (4, 6, 3))
   return np.repeat(np.repeat(coarse, 16, 0), 16, 1).astype(np.uint8)
+
+
+def write_faces(path, speakers, n=20, side=256):
+  """Drawn people beside one another, for the cascade."""
+  scenes = [draw_clip(speaker, 'test', 0, 0, n / 25).scene(side) for speaker in speakers]
+  with write_video(path, VideoInfo(side * len(speakers), side, Fraction(25))) as write:
+    for frames in zip(*scenes, strict=True):
+      write(np.concatenate(frames, axis=1))
+  return path
+
+
+def textured(k, height=96, width=120):
+  rows, columns = np.mgrid[:height, :width]
+  return np.stack([(rows * 2 + k) % 200 + 30, (columns * 2) % 200 + 30, np.full_like(rows, 90)], -1).astype(np.uint8)

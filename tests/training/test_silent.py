@@ -12,7 +12,7 @@ from runs import run, tiny_config
 import lpips_jax
 from lpips_jax import pretrained
 from lpips_jax.core.errors import UserError
-from lpips_jax.dubbing.generator import Generator, made_fast
+from lpips_jax.dubbing.generator import BatchedGenerator, made_fast
 from lpips_jax.interop.export import export
 from lpips_jax.training import checkpoints, step_program, tasks
 
@@ -66,7 +66,7 @@ def test_so_does_dubbing(checkpoint):
   network = lpips_jax.load(checkpoint)
   np.testing.assert_allclose(made_fast(network, 'float32')(FACES, PHONES), network(FACES, PHONES), atol=1e-4)
   target, reference = RNG.integers(256, size=(2, 1, 32, 32, 3), dtype=np.uint8)
-  made = Generator(network, 2, 'float32')(target, reference, PHONES[:1]).result()
+  made = BatchedGenerator(network, 2, 'float32')(target, reference, PHONES[:1]).result()
   masked = np.where((np.arange(32) < 16)[:, None, None], target / 255, 0)
   faces = np.concatenate([masked, reference / 255], -1).astype(np.float32)
   np.testing.assert_allclose(made, network(faces, PHONES[:1]), atol=1e-4)

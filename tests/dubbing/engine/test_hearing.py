@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from painter import Painter, write_boxes, write_clip
 
 from lpips_jax.dubbing import dub
-from lpips_jax.dubbing.engine import _expected, _until
+from lpips_jax.dubbing.engine import _expected_frames, _until
 from lpips_jax.media.speech import write_speech
 from lpips_jax.media.video_reader import VideoInfo, probe
 
@@ -66,9 +66,9 @@ def test_a_dub_has_every_frame_that_begins_before_the_end(rate, filmed, samples,
   of_sound = max(1, sum(k / rate < end for k in range(count)))
   assert len(shown) == of_sound
   info = VideoInfo(32, 32, rate, frames=filmed)
-  assert _expected(info, end, 'audio' if there_and_back else 'shortest') == len(shown)
+  assert _expected_frames(info, end, 'audio' if there_and_back else 'shortest') == len(shown)
   assert 0 <= len(shown) / rate - end < 1 / rate or len(shown) in (1, count)
-  assert _expected(info, None, 'video') == filmed
+  assert _expected_frames(info, None, 'video') == filmed
 
 
 @pytest.mark.parametrize(('samples', 'filmed'), [(1, 3), (6400, 25), (6401, 25), (32_000, 7)])
