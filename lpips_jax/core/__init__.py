@@ -1,1 +1,1 @@
-"""What every room shares: errors, files, flags, pages and constants."""
+"""Shared by all packages: constants, errors, files, command lines, HTML pages, and the machine's cores and memory."""

@@ -1,9 +1,13 @@
-"""What the commands share: flags that fail with one clear line, and bad input that exits with status 2."""
+"""Command lines: flags and bad input that fail with one clear line and status 2, logs on stdout, signals.
+
+Only commands import this module; libraries raise `core.errors.UserError`.
+"""
 
 import ast
 import contextlib
 import copy
 import errno
+import io
 import logging as python_logging
 import os
 import re
@@ -19,18 +23,18 @@ from absl import flags, logging
 from lpips_jax.core.errors import UserError, first_line
 
 HELP = '--help', '-help', '-h', '--helpfull', '--helpshort'
-PATH_AT_HOME = re.compile(r'(?:^|(?<=[=,]))~[^/,=]*(?=/|,|$)')
+HOME_PATH = re.compile(r'(?:^|(?<=[=,]))~[^/,=]*(?=/|,|$)')
 FAILED, BAD_INPUT, BY_SIGNAL = 1, 2, 128  # exit statuses; to the last, as shells do, the signal's number is added
 
 
 class Ending(NamedTuple):
-  """How a command that fails ends.
+  """The end of a command that fails.
 
   Attributes:
-    line: what it says; None for a traceback.
-    status: with which it exits.
-    at_once: without the interpreter's own end: devices may be at work, and that has crashed under them, or fails
-      without stdout.
+    line: printed on stderr; None for a traceback.
+    status: exit status.
+    at_once: whether to skip the interpreter's own end, which has crashed while devices were at work, and fails without
+      stdout.
   """
 
   line: str | None
@@ -43,13 +47,13 @@ def run(main: Callable[[], None], *positional: str, fail_together: Callable[[End
 
   Bad flags, `UserError`s and files that the system refuses become one line on stderr and exit status 2, Ctrl-C one line
   and status 130, SIGTERM and SIGHUP likewise 143 and 129, numbers that are no longer finite one line and status 1;
-  other errors are ours, and keep their traceback. Logs go to stdout, so that stderr says nothing but what went wrong.
+  other errors are bugs, and keep their traceback. Logs go to stdout, so that stderr holds errors alone.
 
   Args:
     main: does the command's work; reads absl's flags.
-    *positional: the flags that may be given as bare arguments, too, in this order.
-    fail_together: called before anything is said of a failure; where other processes have to end with this one, it says
-      what there is to say, and does not return.
+    *positional: the flags that may also be given as bare arguments, in this order.
+    fail_together: called before a failure is reported; if other processes have to end with this one, it reports the
+      failure itself, and does not return.
   """
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # XLA's remarks on the machine
   _log_to_stdout()
@@ -62,7 +66,7 @@ def run(main: Callable[[], None], *positional: str, fail_together: Callable[[End
       return
     _parse(positional)
     if 'verbosity' not in flags.FLAGS or not flags.FLAGS['verbosity'].present:
-      logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell much
+      logging.set_verbosity(logging.WARNING)  # Orbax and TFDS log much
     main()
     sys.stdout.flush()
   except (Exception, KeyboardInterrupt) as error:
@@ -71,24 +75,24 @@ def run(main: Callable[[], None], *positional: str, fail_together: Callable[[End
       fail_together(ending)
     if ending.line is None:
       raise
-    tell(ending)
+    report(ending)
     if ending.at_once:
-      leave(ending.status)
+      exit_at_once(ending.status)
     sys.exit(ending.status)
   finally:
     _end_undisturbed()
 
 
-def tell(ending: Ending) -> None:
-  """Says on stderr what an error is that is being handled: its line or, of one that is ours, the traceback."""
+def report(ending: Ending) -> None:
+  """Prints the error that is being handled on stderr: its line, or the traceback of a bug."""
   if ending.line is None:
     sys.excepthook(*sys.exc_info())
   else:
     print(f'{os.path.basename(sys.argv[0])}: {" ".join(ending.line.split())}', file=sys.stderr)
 
 
-def leave(status: int) -> NoReturn:
-  """Ends this process at once: see `Ending`."""
+def exit_at_once(status: int) -> NoReturn:
+  """Ends this process without the interpreter's own end: see `Ending`."""
   with contextlib.suppress(OSError):
     sys.stdout.flush()
   sys.stderr.flush()
@@ -102,29 +106,31 @@ def require_flags(*names: str) -> None:
     fail(f'missing {", ".join(missing)}: see --help')
 
 
-def at_home(text: str) -> str:
-  """Puts the home directory where a path begins with `~`, as shells do, which do not see it in --face=~/me.mp4.
+def expand_home(text: str) -> str:
+  """Replaces `~` at the beginning of a path by the home directory, which shells do not do in --face=~/me.mp4.
 
   Args:
-    text: a path, paths between commas, or such as in --flag=PATH and --flag=NAME=PATH,….
+    text: a path, paths between commas, or an argument such as --flag=PATH or --flag=NAME=PATH,….
   """
-  return PATH_AT_HOME.sub(lambda found: os.path.expanduser(found[0]), text)
+  return HOME_PATH.sub(lambda found: os.path.expanduser(found[0]), text)
 
 
 def fail(message: str) -> NoReturn:
+  """Raises UserError."""
   raise UserError(message)
 
 
 def _log_to_stdout() -> None:
-  sys.stdout.reconfigure(errors='backslashreplace')  # names of files may be no text
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    sys.stdout.reconfigure(errors='backslashreplace')  # names of files may be no text
   logging.use_absl_handler()
   logging.get_absl_handler().python_handler.stream = sys.stdout
   logging.get_absl_handler().setFormatter(_Formatter())
-  python_logging.captureWarnings(True)  # the libraries' too
+  python_logging.captureWarnings(True)  # also those of libraries
 
 
 class _Formatter(logging.PythonFormatter):
-  """Of what libraries log of errors the line: those that matter are raised, too. --verbosity=1 has tracebacks."""
+  """Logs one line per library error, as errors that matter are raised as well. --verbosity=1 shows tracebacks."""
 
   def format(self, record: python_logging.LogRecord) -> str:
     if not logging.level_debug():
@@ -134,23 +140,23 @@ class _Formatter(logging.PythonFormatter):
 
 
 def _log_failed_thread(failed: threading.ExceptHookArgs) -> None:
-  """Of libraries' threads: what their failure means to the command, the command says. --verbosity=1 has tracebacks."""
+  """Logs a library's failed thread as a warning: the command reports what it means. --verbosity=1 shows tracebacks."""
   _log_briefly(f'{failed.thread.name if failed.thread else "a thread"} ended: ', failed)
 
 
 def _log_unraisable(failed: Any) -> None:
-  """Logs errors of libraries' callbacks and destructors, which Python cannot raise, as `_log_failed_thread` does."""
+  """Logs errors that Python cannot raise, such as of libraries' destructors, as `_log_failed_thread` does."""
   _log_briefly('', failed)
 
 
 def _log_briefly(title: str, failed: Any) -> None:
-  """Logs the first line of an error, and for --verbosity=1 its traceback; `failed` is what Python gives its hooks."""
+  """Logs an error's first line, and for --verbosity=1 its traceback; `failed` is the argument of Python's hooks."""
   logging.warning('%s%s', title, first_line(failed.exc_value or failed.exc_type()))
   logging.debug('%s', title, exc_info=(failed.exc_type, failed.exc_value, failed.exc_traceback))
 
 
 def _interrupt_on(*numbers: signal.Signals) -> None:
-  """Has these signals end the command as Ctrl-C does, after tidying up, unless whoever started it ignores them."""
+  """Lets signals end the command as Ctrl-C does, after tidying up, unless its parent process ignores them."""
 
   def interrupt(number: int, _: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt(signal.Signals(number))
@@ -161,13 +167,14 @@ def _interrupt_on(*numbers: signal.Signals) -> None:
 
 
 def _end_undisturbed() -> None:
-  """All is done or told: a signal that comes while the interpreter ends would be raised in what it is tidying up."""
+  """Ignores signals from now on: while the interpreter ends they would be raised in the midst of its tidying up."""
   for number in signal.SIGTERM, signal.SIGHUP:
     if callable(signal.getsignal(number)):
       signal.signal(number, signal.SIG_IGN)
 
 
 def _ending(error: BaseException) -> Ending:
+  """Returns the line and the exit status of an error."""
   if isinstance(error, UserError):
     return Ending(error.as_flags(), BAD_INPUT)
   if isinstance(error, BrokenPipeError):
@@ -186,14 +193,14 @@ def _ending(error: BaseException) -> Ending:
 
 
 def _parse(positional: Sequence[str]) -> None:
-  """Parses flags. A config file runs as they are parsed, so whatever it raises is an error of its author, not ours."""
+  """Parses flags. A config file runs as they are parsed, so its errors are bad input, too."""
   try:
-    rest = flags.FLAGS([sys.argv[0], *map(at_home, sys.argv[1:])])[1:]
+    rest = flags.FLAGS([sys.argv[0], *map(expand_home, sys.argv[1:])])[1:]
     open_ones = [name for name in positional if not flags.FLAGS[name].present]
     for name, value in zip(open_ones, tuple(rest), strict=False):
       flags.FLAGS[name].parse(value)
       rest.pop(0)
-    for name in flags.FLAGS:  # ml_collections keeps quiet about a file that it could not load until its value is used
+    for name in flags.FLAGS:  # ml_collections reports a file that it could not load only once its value is used
       hasattr(flags.FLAGS[name].value, 'used')
   except flags.Error as error:
     raise UserError(_flag_problem(error)) from error
@@ -204,12 +211,13 @@ def _parse(positional: Sequence[str]) -> None:
 
 
 def _flag_problem(error: flags.Error) -> str:
-  """Without the traceback that ml_collections puts into its message when the function of a config file fails."""
+  """Returns the message without the traceback that ml_collections adds when the function of a config file fails."""
   flag, traceback, rest = str(error).partition('Error whilst parsing config file')
   return flag + rest.strip().splitlines()[-1] if traceback else flag
 
 
 def _config_problem(error: BaseException) -> str:
+  """Returns one line for an error in loading a config or setting its keys."""
   error = error.__cause__ or error
   text = str(error)
   if isinstance(error, OSError):

@@ -1,17 +1,16 @@
-"""Bad input, and other libraries' errors in one line."""
+"""UserError, for bad input, and other libraries' errors in one line."""
 
 import re
 
-LINE = 200  # characters of another library's error
+MAX_CHARACTERS = 200  # of another library's error
 
 
 class UserError(Exception):
-  """Bad input: one line that says what is wrong and what to do.
+  """An error in the input: one line that says what is wrong and what to do.
 
   Args:
     message: the line. It calls an argument by its name in Python, such as `max_pixels`.
-    *options: the arguments that it names. Whoever calls the library from Python reads these names; a command shows
-      them as its flags.
+    *options: the arguments that it names. Callers from Python read these names; a command shows them as its flags.
   """
 
   def __init__(self, message: str, *options: str) -> None:
@@ -19,7 +18,7 @@ class UserError(Exception):
     self.options = options
 
   def as_flags(self) -> str:
-    """Returns the line for whoever typed a command: `--max_pixels` in place of the first `max_pixels`."""
+    """Returns the line for the user of a command: `--max_pixels` in place of the first `max_pixels`."""
     line = str(self)
     for option in self.options:
       line, found = re.subn(rf'(?<![\w/.-]){re.escape(option)}(?!\w)', f'--{option}', line, count=1)
@@ -29,8 +28,8 @@ class UserError(Exception):
 
 
 def first_line(error: BaseException) -> str:
-  """Returns another library's error as one line; of a long one the beginning and the end, where the reason may be."""
+  """Returns another library's error as one line: if it is long, its beginning and its end, where the reason may be."""
   line = str(error).strip().partition('\n')[0]
-  if len(line) > LINE:
-    line = f'{line[: LINE // 2]} … {line[-LINE // 2 :]}'
+  if len(line) > MAX_CHARACTERS:
+    line = f'{line[: MAX_CHARACTERS // 2]} … {line[-MAX_CHARACTERS // 2 :]}'
   return f'{type(error).__name__}: {line}'

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and directories in which one command works at a time."""
+"""Files that appear whole or not at all, directories with one writer at a time, and the user's cache."""
 
 import contextlib
 import fcntl
@@ -15,15 +15,15 @@ from lpips_jax.core.errors import UserError
 PathLike = str | os.PathLike[str]
 
 LOCK = '.lock'
-PART_NAME = 32  # characters of a file's name that its unfinished part has, too: names cannot be of any length
-M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # glibc's numbers, malloc.h
+MAX_NAME_PREFIX = 32  # characters of a file's name that begin the name of its unfinished part: names have a limit
 
 
 @contextlib.contextmanager
-def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
-  """Yields the name of a file to write, which becomes `path` once all went well, and is gone otherwise.
+def whole_file(path: PathLike) -> Iterator[Path]:
+  """Yields the name of a file to write; it becomes `path` if the body succeeds, and is deleted otherwise.
 
-  Nobody ever sees half of it, not even after a power failure. Where `path` is a link, what it points to is replaced.
+  Nobody ever sees half of it, not even after a power failure. If `path` is a link, the file that it points to is
+  replaced.
 
   Raises:
     OSError: it cannot be put in place.
@@ -34,10 +34,10 @@ def written_whole(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: bytes | str) -> None:
-  """Writes a file like `written_whole`; text as UTF-8. What a kill leaves half written, the next attempt takes away.
+  """Writes a file as `whole_file` does; text as UTF-8. If the process is killed, the next attempt removes the remains.
 
   Raises:
-    UserError: there is something that is no file, such as a directory or a device.
+    UserError: there is something else than a file, such as a directory or a device.
     OSError: it cannot be written, such as to a full disk; then nothing is left behind, and the error names the file.
   """
   check_replaceable(path)
@@ -52,17 +52,17 @@ def write_whole(path: Path, content: bytes | str) -> None:
 
 
 def check_replaceable(path: Path) -> None:
-  """Raises UserError where a new file would take the place of what is no file."""
+  """Raises UserError if a new file would replace something else than a file."""
   if path.exists() and not path.is_file():
     raise UserError(f'{path} is {"a directory" if path.is_dir() else "no regular file"}: give another name')
 
 
 @contextlib.contextmanager
 def whole_directory(path: Path) -> Iterator[Path]:
-  """Yields a directory to fill, which becomes `path` once all went well, and is gone otherwise.
+  """Yields a directory to fill; it becomes `path` if the body succeeds, and is deleted otherwise.
 
   Raises:
-    UserError: there is something already.
+    UserError: `path` exists already.
     OSError: it cannot be made.
   """
   if path.exists():
@@ -76,11 +76,11 @@ def whole_directory(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def alone_in(directory: Path) -> Iterator[None]:
-  """Keeps other commands out of a directory until this process leaves it or ends, whatever ends it.
+def directory_lock(directory: Path) -> Iterator[None]:
+  """Keeps other commands out of a directory during the body; the lock ends with the process, whatever ends it.
 
   Raises:
-    UserError: another one is at work there.
+    UserError: another command is at work there.
   """
   with open(directory / LOCK, 'w', opener=_opened_unless_link) as lock:
     try:
@@ -93,7 +93,7 @@ def alone_in(directory: Path) -> Iterator[None]:
 
 
 def _part(target: Path, mark: str) -> Path:
-  return target.with_name(f'{target.name[:PART_NAME]}.{mark}.part')
+  return target.with_name(f'{target.name[:MAX_NAME_PREFIX]}.{mark}.part')
 
 
 @contextlib.contextmanager
@@ -108,26 +108,26 @@ def _written_as(part: Path, target: Path) -> Iterator[Path]:
 
 
 def _opened_unless_link(path: str, flags: int) -> int:
-  """Opens what will not be written to as it is: a link, which anybody may have put there, would name another file."""
+  """Opens a file without truncating it or following a link, which anybody may have put there to name another file."""
   return os.open(path, (flags | os.O_NOFOLLOW) & ~os.O_TRUNC, 0o666)
 
 
 def user_cache() -> Path:
-  """Returns the directory, perhaps not there yet, for what can be made or fetched again.
+  """Returns the directory, which may not exist yet, for files that can be made or fetched again.
 
-  It is in the user's home; where there is none to write to, as in containers, in the directory for temporary files.
+  It is in the user's home or, if that cannot be written to, as in containers, in the directory for temporary files.
   """
   given = os.environ.get('XDG_CACHE_HOME')
   with contextlib.suppress(RuntimeError):  # an unknown user's home
     cache = (Path(given) if given else Path.home() / '.cache') / 'lpips_jax'
-    there = next(path for path in (cache, *cache.parents) if path.exists())
-    if there == cache or os.access(there, os.W_OK):
+    existing = next(path for path in (cache, *cache.parents) if path.exists())
+    if existing == cache or os.access(existing, os.W_OK):
       return cache
   return _temporary_cache()
 
 
 def _temporary_cache() -> Path:
-  """A directory of this user alone: what is in it is executed."""
+  """Returns a directory that only this user can write to: programs in it are executed."""
   own = Path(tempfile.gettempdir()) / f'lpips_jax-{os.getuid()}'
   with contextlib.suppress(FileExistsError):
     own.mkdir(mode=0o700)
@@ -137,8 +137,8 @@ def _temporary_cache() -> Path:
   return own
 
 
-def expanded(path: str | Path) -> Path:
-  """Returns a path with the home directory in place of ~; raises UserError where there is none."""
+def expand_user(path: PathLike) -> Path:
+  """Returns a path with the home directory in place of ~; raises UserError if the user has none."""
   try:
     return Path(path).expanduser()
   except RuntimeError as error:

@@ -1,20 +1,20 @@
-"""Cores and memory of this machine."""
+"""CPU cores of this machine, and its C library's handling of freed memory."""
 
 import contextlib
 import ctypes
 import os
 
-KEPT_MEMORY = 64 << 20  # bytes
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # glibc's numbers, malloc.h
+KEPT_BYTES = 64 << 20  # freed memory that a process keeps, and the largest block that it keeps
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # glibc's numbers of these options, malloc.h
 
 
 def available_cores() -> int:
-  """How many CPU cores this process may use."""
+  """Returns the number of CPU cores that this process may use."""
   return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
 
 
 def return_freed_memory() -> None:
-  """Has the C library take large blocks from the system one by one, and give each back once it is freed.
+  """Makes the C library take large blocks from the system one by one, and return each once it is freed.
 
   By default glibc keeps freed frames in a heap for each thread: a dub of 1080p then takes 290 MiB more.
   """
@@ -25,11 +25,11 @@ def return_freed_memory() -> None:
 
 
 def keep_freed_memory() -> None:
-  """Has the C library keep what is freed: a record of half a megabyte is read twice as fast where no new pages are.
+  """Makes the C library keep freed memory: a record of half a megabyte is read twice as fast into pages it already has.
 
-  By default glibc takes blocks of more than 128 kB from the system one by one, and gives them back.
+  By default glibc takes blocks of more than 128 kB from the system one by one, and returns them.
   """
   with contextlib.suppress(AttributeError, OSError):  # another C library
     libc = ctypes.CDLL(None)
-    libc.mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY)
-    libc.mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY)
+    libc.mallopt(M_MMAP_THRESHOLD, KEPT_BYTES)
+    libc.mallopt(M_TRIM_THRESHOLD, KEPT_BYTES)

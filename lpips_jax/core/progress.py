@@ -1,4 +1,4 @@
-"""Progress bars of long work."""
+"""Progress of long work, on a terminal or in a log."""
 
 import sys
 
@@ -8,7 +8,7 @@ MINUTE = 60.0  # seconds
 
 
 def progress_bar(title: str, total: int | None, unit: str, shown: bool = True) -> tqdm:
-  """Returns what shows how far long work is: a bar on a terminal, else a line a minute on stdout."""
+  """Returns a progress bar: drawn on a terminal, else a line a minute on stdout."""
   terminal = sys.stderr.isatty()
   return tqdm(
     total=total,

@@ -10,12 +10,12 @@ import numpy as np
 
 from lpips_jax.core.errors import UserError, first_line
 
-COUNTERS = '.num_batches_tracked'  # of PyTorch's BatchNorm, which nobody here needs
-OLDEST = 2, 10  # PyTorch; in older ones files execute code, or overwrite memory, despite `weights_only`
+COUNTERS = '.num_batches_tracked'  # of PyTorch's BatchNorm, not needed here
+MIN_VERSION = 2, 10  # of PyTorch: in older ones files execute code, or overwrite memory, despite `weights_only`
 
 
 def read_state(path: Path, trust_torchscript: bool = False) -> tuple[dict[str, np.ndarray], int]:
-  """Reads a state dict, alone or in a training checkpoint's `state_dict`.
+  """Reads a state dict, which may be the `state_dict` of a training checkpoint.
 
   Args:
     path: a file of `torch.save`, or TorchScript.
@@ -23,11 +23,11 @@ def read_state(path: Path, trust_torchscript: bool = False) -> tuple[dict[str, n
 
   Returns:
     float32 arrays by key, without the `module.` of DataParallel and without BatchNorm's counters; and the checkpoint's
-    `global_step`, 0 if it says none.
+    `global_step`, 0 if it has none.
 
   Raises:
     UserError: the file cannot be read, holds more than weights, or is TorchScript and not trusted; PyTorch is missing,
-      or older than `OLDEST`.
+      or older than `MIN_VERSION`.
   """
   if not path.is_file():
     raise UserError(f'{path} is not there: give a file of weights')
@@ -47,23 +47,27 @@ def _torch() -> Any:
     import torch
   except ImportError as error:
     raise UserError("PyTorch's files need PyTorch to be read: pip install -e '.[convert]'") from error
-  if tuple(map(int, re.findall(r'\d+', torch.__version__)[:2])) < OLDEST:
+  if tuple(map(int, re.findall(r'\d+', torch.__version__)[:2])) < MIN_VERSION:
     raise UserError(
-      f'PyTorch {torch.__version__} lets files of weights execute code: get {OLDEST[0]}.{OLDEST[1]} or newer, '
-      "pip install -e '.[convert]'"
+      f'PyTorch {torch.__version__} lets files of weights execute code: get '
+      f"{MIN_VERSION[0]}.{MIN_VERSION[1]} or newer, pip install -e '.[convert]'"
     )
   return torch
 
 
 def _files_of_archive(path: Path) -> list[str]:
-  """The files in an archive, none of an old format; raises UserError where checksums, which PyTorch ignores, fail."""
+  """Returns the names of the files in an archive, none for an old format.
+
+  Raises:
+    UserError: a checksum, which PyTorch does not check, is wrong.
+  """
   if not zipfile.is_zipfile(path):
     return []
   try:
     with zipfile.ZipFile(path) as archive:
       damaged = archive.testzip()
       names = archive.namelist()
-  except Exception as error:  # whatever zipfile makes of damaged archives
+  except Exception as error:  # zipfile raises many kinds for damaged archives
     raise UserError(f'{path} is damaged ({first_line(error)}): get it again') from error
   if damaged:
     raise UserError(f'{path} is damaged: the checksum of {damaged} in it is wrong; get it again')
@@ -73,23 +77,24 @@ def _files_of_archive(path: Path) -> list[str]:
 def _torchscript(path: Path, trusted: bool) -> Mapping[str, Any]:
   if not trusted:
     raise UserError(
-      f'{path} is TorchScript: PyTorch loads a program with its weights; if you trust where it is from, add '
-      '--trust_torchscript'
+      f'{path} is TorchScript: PyTorch loads a program with its weights; if you trust where it is from, set '
+      'trust_torchscript',
+      'trust_torchscript',
     )
   try:
     return _torch().jit.load(path, map_location='cpu').state_dict()
   except UserError:
     raise
-  except Exception as error:  # whatever PyTorch makes of a damaged archive
+  except Exception as error:  # PyTorch raises many kinds for a damaged archive
     raise UserError(f'{path} is damaged, or no TorchScript ({first_line(error)})') from error
 
 
 def _saved(path: Path) -> Any:
-  """What torch.save wrote, as long as that is tensors and plain containers; other pickles are refused unexecuted."""
+  """Loads a file of torch.save if it holds tensors and plain containers; other pickles are refused unexecuted."""
   torch = _torch()
   try:
     return torch.load(path, map_location='cpu', weights_only=True)
-  except Exception as error:  # whatever PyTorch makes of files that are damaged, foreign or forbidden
+  except Exception as error:  # PyTorch raises many kinds for damaged, foreign and forbidden files
     raise UserError(
       f'{path} is damaged, or no file of weights, or holds more than weights, which is never executed here '
       f'({type(error).__name__}): get it again from where it was released'

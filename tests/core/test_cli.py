@@ -1,4 +1,4 @@
-"""What every command does with bad flags, bad input, Ctrl-C and --help."""
+"""Every command handles bad flags, bad input, Ctrl-C and --help in the same way."""
 
 import logging
 import os
@@ -82,7 +82,7 @@ def test_flags_reach_main(command):
     ('--name=~no-such-user/a', '~no-such-user/a'),
   ],
 )
-def test_home_is_where_shells_have_it(command, monkeypatch, given, expected):
+def test_tildes_are_expanded_as_shells_do(command, monkeypatch, given, expected):
   seen = []
   monkeypatch.setenv('HOME', '/home/me')
   assert command(given, main=lambda: seen.append(flags.FLAGS.name)) == (0, '', '')
@@ -191,11 +191,11 @@ def test_other_signals_end_a_command_after_tidying_up(command, monkeypatch, numb
   assert tidied
 
 
-def test_signals_while_the_interpreter_ends_are_no_matter(tmp_path):
+def test_signals_while_the_interpreter_ends_are_ignored(tmp_path):
   script = tmp_path / 'command.py'
   script.write_text(
     'import atexit, os, signal\n'
-    'from lpips_jax import cli\n'
+    'from lpips_jax.core import cli\n'
     'atexit.register(lambda: [os.kill(os.getpid(), number) for number in (signal.SIGTERM, signal.SIGHUP)])\n'
     "cli.run(lambda: print('done'))\n"
   )
@@ -213,7 +213,7 @@ def test_signals_while_the_interpreter_ends_are_no_matter(tmp_path):
     (KeyboardInterrupt(), cli.Ending('interrupted', 130, at_once=True)),
   ],
 )
-def test_whatever_fails_is_told_to_those_that_fail_with_it_before_anything_is_said(command, capsys, error, ending):
+def test_a_failure_reaches_fail_together_before_anything_is_printed(command, capsys, error, ending):
   told = []
 
   def fail_together(given):
@@ -233,9 +233,9 @@ def test_nohup_is_respected(command):
   assert command(main=lambda: signal.raise_signal(signal.SIGHUP)) == (0, '', '')
 
 
-def test_output_that_nobody_can_read_is_no_traceback(tmp_path):
+def test_output_that_cannot_be_written_is_no_traceback(tmp_path):
   script = tmp_path / 'command.py'
-  script.write_text("from lpips_jax import cli\ncli.run(lambda: print('x' * 100_000))\n")
+  script.write_text("from lpips_jax.core import cli\ncli.run(lambda: print('x' * 100_000))\n")
   command = f'"{sys.executable}" "{script}"'
   environment = os.environ | {'PYTHONPATH': ROOT}
   for line, status, said in (
@@ -246,7 +246,7 @@ def test_output_that_nobody_can_read_is_no_traceback(tmp_path):
     assert (result.returncode, result.stderr) == (status, f'command.py: {said}\n')
 
 
-def test_our_own_errors_keep_their_traceback(command):
+def test_bugs_keep_their_traceback(command):
   with pytest.raises(ZeroDivisionError):
     command(main=lambda: 1 / 0)
 
@@ -262,7 +262,7 @@ def test_a_thread_that_fails_is_one_line_of_the_log(command):
   assert out.count('\n') == 1 and out.endswith('writer ended: ZeroDivisionError: division by zero\n')
 
 
-def test_what_fails_where_nothing_can_be_raised_is_one_line_of_the_log(command):
+def test_an_error_that_cannot_be_raised_is_one_line_of_the_log(command):
   class Fragile:
     def __del__(self):
       1 / 0  # noqa: B018

@@ -1,14 +1,15 @@
-"""Files that appear whole or not at all, where they were asked for and nowhere else."""
+"""Files appear whole or not at all, only where they were asked for; and the user's cache, also without a home."""
 
 import os
-import stat
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lpips_jax.core import files
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.files import LOCK, alone_in, write_whole, written_whole
-from lpips_jax.faces import detect
+from lpips_jax.core.files import LOCK, directory_lock, whole_file, write_whole
 from lpips_jax.media.speech import load_speech, write_speech
 
 
@@ -23,21 +24,21 @@ def test_links_are_written_through(tmp_path):
   assert sorted(path.name for path in target.parent.iterdir()) == ['file.txt', 'new.txt']
 
 
-def test_what_others_left_under_likely_names_is_not_written_to(tmp_path):
+def test_links_that_others_put_under_likely_names_are_not_written_through(tmp_path):
   (tmp_path / 'theirs').write_text('theirs')
   for name in ('file.txt.part', 'a.part.wav', 'a.wav.part', LOCK):
     (tmp_path / name).symlink_to(tmp_path / 'theirs')
   write_whole(tmp_path / 'file.txt', 'ours')
   write_speech(tmp_path / 'a.wav', np.full(100, 300, np.int16))
-  with pytest.raises(OSError, match='symbolic links'), alone_in(tmp_path):
+  with pytest.raises(OSError, match='symbolic links'), directory_lock(tmp_path):
     pass
   assert (tmp_path / 'theirs').read_text() == 'theirs'
   assert (tmp_path / 'file.txt').read_text() == 'ours' and len(load_speech(tmp_path / 'a.wav')) == 100
 
 
-def test_a_lock_keeps_what_is_in_it(tmp_path):
+def test_a_lock_file_keeps_its_content(tmp_path):
   (tmp_path / LOCK).write_text('kept')
-  with alone_in(tmp_path), pytest.raises(UserError, match='another run'), alone_in(tmp_path):
+  with directory_lock(tmp_path), pytest.raises(UserError, match='another run'), directory_lock(tmp_path):
     pass
   assert (tmp_path / LOCK).read_text() == 'kept'
 
@@ -52,36 +53,59 @@ def test_content_is_on_the_disk_before_the_name_is(tmp_path, monkeypatch):
 
 
 def test_nothing_is_left_of_what_failed(tmp_path):
-  with pytest.raises(ZeroDivisionError), written_whole(tmp_path / 'file.txt') as part:
+  with pytest.raises(ZeroDivisionError), whole_file(tmp_path / 'file.txt') as part:
     part.write_text('half')
     raise ZeroDivisionError
   assert list(tmp_path.iterdir()) == []
   write_whole(tmp_path / ('x' * 250), 'a name as long as can be')
 
 
-def test_a_downloaded_detector_can_be_read_by_others_and_leaves_nothing_else(tmp_path, monkeypatch):
-  content = b'network'
+@pytest.fixture
+def homeless(monkeypatch, tmp_path):
+  """An unknown user without HOME, as in containers; the directory for temporary files is empty."""
 
-  class Answer:
-    def __enter__(self):
-      return self
+  def home():
+    raise RuntimeError('Could not determine home directory.')
 
-    def __exit__(self, *_):
-      pass
+  monkeypatch.setattr(Path, 'home', home)
+  monkeypatch.delenv('XDG_CACHE_HOME', raising=False)
+  monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+  return tmp_path
 
-    def read(self, most):
-      return content[:most]
 
-  monkeypatch.setattr(detect.urllib.request, 'urlopen', lambda *_, **__: Answer())
-  monkeypatch.setattr(detect, 'YUNET_SHA256', detect.hashlib.sha256(content).hexdigest())
-  before = os.umask(0o022)
-  detect._download(tmp_path / 'cache' / 'yunet.onnx')
-  os.umask(before)
-  assert stat.S_IMODE((tmp_path / 'cache' / 'yunet.onnx').stat().st_mode) == 0o644
+def test_the_cache_is_in_the_home(monkeypatch, tmp_path):
+  monkeypatch.setattr(Path, 'home', lambda: tmp_path)
+  monkeypatch.delenv('XDG_CACHE_HOME', raising=False)
+  assert files.user_cache() == tmp_path / '.cache' / 'lpips_jax'
+  monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'given'))
+  assert files.user_cache() == tmp_path / 'given' / 'lpips_jax'
 
-  def full(*_):
-    raise OSError(28, 'No space left on device')
 
-  monkeypatch.setattr(os, 'fsync', full)
-  detect._download(tmp_path / 'cache' / 'again.onnx')
-  assert [path.name for path in (tmp_path / 'cache').iterdir()] == ['yunet.onnx']
+def test_without_a_home_the_cache_is_a_temporary_directory_of_this_user_alone(homeless):
+  cache = files.user_cache()
+  assert cache.parent == homeless and cache == files.user_cache()
+  assert cache.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_home_that_cannot_be_written_to_is_not_used(homeless, monkeypatch):
+  monkeypatch.setattr(Path, 'home', lambda: Path('/'))
+  monkeypatch.setattr(os, 'access', lambda path, mode: False)
+  assert files.user_cache().parent == homeless
+
+
+@pytest.mark.parametrize('trap', [lambda path: path.mkdir(mode=0o777), lambda path: path.symlink_to('/')])
+def test_a_directory_that_others_may_write_to_is_not_used(homeless, trap):
+  own = homeless / f'lpips_jax-{os.getuid()}'
+  trap(own)
+  if not own.is_symlink():
+    own.chmod(0o777)
+  assert files.user_cache() != own
+
+
+def test_a_path_in_a_home_that_is_not_there_is_one_line(monkeypatch):
+  def expanduser(path):
+    raise RuntimeError('Could not determine home directory.')
+
+  monkeypatch.setattr(Path, 'expanduser', expanduser)
+  with pytest.raises(UserError, match='~/data: this user has no home directory: give the whole path'):
+    files.expand_user('~/data')
