@@ -1,10 +1,10 @@
-"""How good lips are: clips whose truth is known, or ready videos, and every figure beside what gives it a meaning.
+"""Evaluation of lip sync: systems beside controls that say what their figures are worth.
 
-`candidates` says what is judged, `systems` and `videos` make takes, `scorers` scores one of them, `scoring` goes through all
-and keeps what it found, `summary` sums up and `pages` shows it.
+`candidates` defines what is scored. `systems` makes candidates of clips whose truth is known, `videos` and `pairs` make
+them of files, and each of the three leads to a protocol: a list of work. `scorers` scores one candidate, `scoring` all
+of them, and keeps what it found; `summary` and `leakage` average, `report` draws a page, and `protocols` does it all.
 """
 
 from lpips_jax.evaluation.candidates import Candidate, Clip
-from lpips_jax.pretrained.batches import embeddings, in_batches
 
-__all__ = ['Candidate', 'Clip', 'embeddings', 'in_batches']
+__all__ = ['Candidate', 'Clip']

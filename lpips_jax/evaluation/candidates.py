@@ -1,4 +1,4 @@
-"""What is scored: clips as they were filmed, and takes: what somebody, or a network, made of a face and speech."""
+"""What is scored: clips as they were filmed, and candidates, which somebody or a network made of a face and speech."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from lpips_jax.audio.loudness import NORMALISED, level_of, mel_of
-from lpips_jax.audio.phones import hear, phone_track, silence
-from lpips_jax.core.constants import SAMPLES_A_FRAME
+from lpips_jax.audio.phones import phone_track, recognise_phones, silence
+from lpips_jax.core.constants import SAMPLES_PER_FRAME
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,15 +17,16 @@ class Clip:
   """A clip as it was filmed.
 
   Attributes:
-    name: what to call it.
-    speaker: who speaks in it.
+    name: identifies the clip.
+    speaker: identifies who speaks in it.
     frames: (t, h, w, 3) uint8 face crops at 25 fps.
     mel: (m, 80), `lpips_jax.audio.loudness.mel_of` the sound, as records have it: of speech brought to one level.
-    audio: (s,) int16, the sound itself at 16 kHz, where that is at hand.
-    mouth_opening: (t,), how far the mouth is truly open, where that is known.
-    phones: (m,) int8, what is said, `lpips_jax.audio.phones.hear`; for networks that hear phones.
-    dubbed_truth: what the frames would look like if this speaker, moving as here, said what another clip says, or
-      nothing (None): (t, h, w, 3) uint8. Only corpora that draw their speakers know.
+    audio: (s,) int16, the sound itself at 16 kHz, if it is at hand.
+    mouth_opening: (t,), how far the mouth is truly open, if that is known.
+    phones: (m,) int8, the phones that are spoken, from `lpips_jax.audio.phones.recognise_phones`; for networks that
+      hear phones.
+    dubbed_truth: returns the true frames, (t, h, w, 3) uint8, of this speaker, moving as here, who says what another
+      clip says, or says nothing (None). Only corpora that draw their speakers know them.
   """
 
   name: str
@@ -39,30 +40,28 @@ class Clip:
 
   def heard_by(self, config: ConfigDict) -> np.ndarray:
     """Returns the sound as the network of a config hears it: its mel or its phone track, (m, 80)."""
-    return _heard(config, self.mel, self.audio, self.phones)
-
-
-def silence_for(config: ConfigDict, length: int) -> np.ndarray:
-  """Returns silence as the generator of a config hears it: (length, 80)."""
-  return silence(config.model.get('speech', 'mel'), length)
+    return _heard_by(config, self.mel, self.audio, self.phones)
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-  """Faces to judge, with all that they are judged by; what is None is not judged by.
+  """The output of one system for one clip, with everything that it is scored against.
+
+  A measure that needs a field which is None is left out.
 
   Attributes:
     frames: (t, h, w, 3) face crops at 25 fps, uint8 or float in [0, 1].
     mel: (m, 80), `lpips_jax.audio.loudness.mel_of` the sound that the lips should fit.
     audio: (s,) int16 at 16 kHz, that sound itself.
-    truth: (t, h, w, 3) uint8, what the frames should look like.
-    reference: (t, h, w, 3) uint8, the faces whose mouths the network was shown: theirs must not come through.
+    truth: (t, h, w, 3) uint8, the frames as they should look.
+    reference: (t, h, w, 3) uint8, the faces whose mouths the network was shown: these must not come through.
     mouth_opening: (t,), how far the mouth should be open.
-    tracked: (t, 224, 224, 3) uint8, the frames as SyncNet's own pipeline cuts them; the crops by default.
-    speaking: (s, h, w, 3) uint8, of takes whose mouth should rest throughout: the same face as it was filmed, speaking,
-      by which one knows how far its mouth opens.
-    phones: (m,) int8, what is said; heard in the sound where a sync expert asks for it and it is None.
-    filmed: whether nothing was made of these frames: then they say how good the sync expert is.
+    syncnet_crops: (t, 224, 224, 3) uint8, the frames as SyncNet's own pipeline cuts them; by default `frames`, resized.
+    speaking: (s, h, w, 3) uint8, for candidates whose mouth should rest throughout: the same face as it was filmed,
+      speaking, which shows how far its mouth opens.
+    phones: (m,) int8, the phones that are spoken; by default they are recognised in the sound, if a sync expert hears
+      phones.
+    filmed: the frames are as they were filmed, so that they show how good the sync expert is.
   """
 
   frames: np.ndarray
@@ -71,28 +70,38 @@ class Candidate:
   truth: np.ndarray | None = None
   reference: np.ndarray | None = None
   mouth_opening: np.ndarray | None = None
-  tracked: np.ndarray | None = None
+  syncnet_crops: np.ndarray | None = None
   speaking: np.ndarray | None = None
   phones: np.ndarray | None = None
   filmed: bool = False
 
+  @property
+  def usable_frames(self) -> int:
+    """The number of frames that have both a picture and sound."""
+    if self.audio is None:
+      return len(self.frames)
+    return min(len(self.frames), len(self.audio) // SAMPLES_PER_FRAME)
+
   def heard_by(self, config: ConfigDict) -> np.ndarray:
     """Returns the sound as the sync expert of a config hears it, (m, 80)."""
-    return _heard(config, self.mel, self.audio, self.phones)
+    return _heard_by(config, self.mel, self.audio, self.phones)
 
 
-def length(candidate: Candidate) -> int:
-  """How many frames have both a picture and sound."""
-  return (
-    len(candidate.frames)
-    if candidate.audio is None
-    else min(len(candidate.frames), len(candidate.audio) // SAMPLES_A_FRAME)
-  )
+MakeCandidate = Callable[[], Candidate]
 
 
-def _heard(config: ConfigDict, mel: np.ndarray, audio: np.ndarray | None, phones: np.ndarray | None) -> np.ndarray:
-  """A phone track, or a mel: of speech as it is for networks that were trained on that, if the sound is at hand."""
+def silence_for(config: ConfigDict, length: int) -> np.ndarray:
+  """Returns silence as the generator of a config hears it: (length, 80)."""
+  return silence(config.model.get('speech', 'mel'), length)
+
+
+def _heard_by(config: ConfigDict, mel: np.ndarray, audio: np.ndarray | None, phones: np.ndarray | None) -> np.ndarray:
+  """A phone track or a mel; the mel is of unlevelled speech for networks that were trained on it, if there is sound."""
   if config.model.get('speech', 'mel') == 'phones':
-    return phone_track(hear(audio / 32768) if phones is None else phones, mel)
+    if phones is None:
+      if audio is None:
+        raise ValueError('a network that hears phones needs the phones, or the sound to recognise them in')
+      phones = recognise_phones(audio / 32768)
+    return phone_track(phones, mel)
   level = level_of(config)
   return mel if level == NORMALISED or audio is None else mel_of(audio, level)

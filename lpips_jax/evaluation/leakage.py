@@ -1,9 +1,8 @@
-"""The second table: how much of the reference's lips comes through, by who dubs and what reference they are shown.
+"""The table of leakage: how much of the reference's lips comes through, by dubber and by kind of reference.
 
-See `lpips_jax.metrics.leakage` for what is measured. Beside generators stand two who say what the figures are worth:
+See `lpips_jax.metrics.leakage` for the measures. Two controls beside the generators say what the figures are worth:
   copy_reference: the lower half of the reference, whatever the speech: nothing but leakage;
-  oracle: what the face would truly look like, whatever the reference: none of it. Only corpora that draw their
-    speakers have one.
+  oracle: the true face, whatever the reference: no leakage. Only corpora that draw their speakers have it.
 """
 
 import dataclasses
@@ -13,173 +12,160 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lpips_jax.evaluation import systems
-from lpips_jax.evaluation.candidates import Clip
+from lpips_jax.evaluation.candidates import Clip, MakeCandidate
 from lpips_jax.evaluation.references import REFERENCES
+from lpips_jax.evaluation.scorers import Scores
 from lpips_jax.evaluation.scoring import Score
-from lpips_jax.evaluation.summary import Figure, as_markdown, figure_of, heading, interval, shown_as
-from lpips_jax.evaluation.systems import SETUPS, Dub, MakeCandidate
+from lpips_jax.evaluation.summary import Estimate, estimate_mean, format_estimate, heading, interval, markdown_table
+from lpips_jax.evaluation.systems import SETUPS, Dub, candidates_by_setup, copied_lower_half, generator_dub
 from lpips_jax.metrics.leakage import discrepancy
+from lpips_jax.pretrained import Exported, Pretrained
 
-Dubber = Callable[[Clip, np.ndarray], Dub]  # of a clip and the references that are shown
-ORACLE = 'oracle'
-SCORES = {'LSE': ('lse_c', 'lse_d'), 'sync': ('sync_confidence', 'sync_distance')}  # by SyncNet, and by an expert
+MakeDub = Callable[[Clip, np.ndarray], Dub]  # a clip, and the references that are shown
+COPY_REFERENCE, ORACLE = 'copy_reference', 'oracle'
 
 
-class Asked(NamedTuple):
-  """A row of the table: who dubs, and by what reference."""
+class LeakageRow(NamedTuple):
+  """A row of the table.
 
-  name: str
+  Attributes:
+    dubber: the name of a generator, `COPY_REFERENCE` or `ORACLE`.
+    reference: the name of the references that it is shown, in `REFERENCES`.
+  """
+
+  dubber: str
   reference: str
+
+  def system(self, setup: str) -> str:
+    """Returns the name under which the candidates of a setup, one of `SETUPS`, are scored."""
+    return f'{self.dubber}/{self.reference}/{setup}'
 
 
 class Column(NamedTuple):
-  """A figure of the table.
+  """A column of the table.
 
   Attributes:
-    key: what results call it.
-    title: what the table calls it.
-    measure: of the scores of takes.
-    setups: of which takes: the mean of one, or the discrepancy of two.
-    higher: whether more of it is better, if that can be said.
+    key: its name in results.
+    title: its head.
+    measure: the measure of candidates that it averages.
+    setups: the candidates: those of one setup for the mean, of two for the discrepancy between them.
+    higher_is_better: None if neither direction is better.
   """
 
   key: str
   title: str
   measure: str
   setups: tuple[str, ...]
-  higher: bool | None = None
+  higher_is_better: bool | None = None
 
 
 @dataclasses.dataclass(frozen=True)
-class Leakage:
-  """What was found: the columns, and of each row its figures, by key."""
+class LeakageTable:
+  """The table of leakage.
+
+  Attributes:
+    columns: those of which any row has an estimate.
+    rows: the estimates of each row, by the key of the column.
+  """
 
   columns: list[Column]
-  rows: dict[Asked, dict[str, Figure]]
+  rows: dict[LeakageRow, dict[str, Estimate]]
 
 
-def copier(clip: Clip, shown: np.ndarray) -> Dub:
-  """Nothing but leakage."""
-  return lambda speech: systems.copied_lower_half(clip.frames, shown)
+def copy_reference(clip: Clip, references: np.ndarray) -> Dub:
+  """Returns the dub that is nothing but leakage."""
+  return lambda speech: copied_lower_half(clip.frames, references)
 
 
-def oracle(clip: Clip, shown: np.ndarray) -> Dub:
-  """No leakage; of clips that know their `dubbed_truth`."""
-  return lambda speech: clip.frames if speech is clip else clip.dubbed_truth(speech)
+def oracle(clip: Clip, references: np.ndarray) -> Dub:
+  """Returns the dub without leakage, for clips that have a `dubbed_truth`."""
+  truth = clip.dubbed_truth
+  if truth is None:
+    raise ValueError(f'{clip.name} has no dubbed_truth, which the oracle shows')
+  return lambda speech: clip.frames if speech is clip else truth(speech)
 
 
-def table_rows(generators: Iterable[str], with_oracle: bool) -> list[Asked]:
-  """The rows in their order. What an oracle makes does not depend on the reference: it has one row."""
-  rows = [Asked(name, reference) for name in (*generators, 'copy_reference') for reference in REFERENCES]
-  return [*rows, Asked(ORACLE, 'current')] if with_oracle else rows
+def make_dubs_of(generators: Mapping[str, Pretrained | Exported]) -> dict[str, MakeDub]:
+  """Returns the functions that make dubs, of generators and of the two controls, by name."""
+  made: dict[str, MakeDub] = {name: partial(generator_dub, generator=each) for name, each in generators.items()}
+  return made | {COPY_REFERENCE: copy_reference, ORACLE: oracle}
 
 
-def system_of(asked: Asked, setup: str) -> str:
-  """By what name the takes of a row are scored."""
-  return f'{asked.name}/{asked.reference}/{setup}'
+def table_rows(generators: Iterable[str], with_oracle: bool) -> list[LeakageRow]:
+  """Returns the rows in order. The oracle has one row, as what it makes does not depend on the reference."""
+  rows = [LeakageRow(name, reference) for name in (*generators, COPY_REFERENCE) for reference in REFERENCES]
+  return [*rows, LeakageRow(ORACLE, 'current')] if with_oracle else rows
 
 
 def candidates_of(
-  clip: Clip, other: Clip, rows: Iterable[Asked], dubbers: Mapping[str, Dubber]
+  clip: Clip, other: Clip, rows: Iterable[LeakageRow], make_dubs: Mapping[str, MakeDub]
 ) -> dict[str, MakeCandidate]:
-  """What makes the takes of a clip, by the systems of `rows`; nothing is computed before it is asked for.
+  """Returns functions that make the candidates of a clip, by system; they compute no frames twice.
 
   Args:
     clip: the clip.
-    other: one of another speaker.
+    other: a clip of another speaker.
     rows: of the table.
-    dubbers: of each name in the rows who it is.
+    make_dubs: for each dubber in the rows.
   """
-  makers = {}
-  for asked in rows:
-    shown = REFERENCES[asked.reference](clip.frames)
-    dub = cache(dubbers[asked.name](clip, shown))
-    of_setups = systems.setups(clip, other, asked.reference, dub)
-    makers |= {system_of(asked, setup): make for setup, make in of_setups.items()}
+  makers: dict[str, MakeCandidate] = {}
+  for row in rows:
+    references = REFERENCES[row.reference](clip.frames)
+    dub = cache(make_dubs[row.dubber](clip, references))
+    by_setup = candidates_by_setup(clip, other, row.reference, dub)
+    makers |= {row.system(setup): make for setup, make in by_setup.items()}
   return makers
 
 
-def dubbers_of(generators: Mapping[str, Any]) -> dict[str, Dubber]:
-  """Generators, and the two beside them."""
-  made = {name: partial(systems.dubber, generator=generator) for name, generator in generators.items()}
-  return made | {'copy_reference': copier, ORACLE: oracle}
-
-
-def columns(judge: str) -> list[Column]:
-  """The columns, by whose scores: a key of `SCORES`."""
-  c, d = SCORES[judge]
-  by_syncnet = judge == 'LSE'
-  confidence, distance = ('LSE-C', 'LSE-D') if by_syncnet else ('sync confidence', 'sync distance')
-  between = ('lsd', 'lsd_d') if by_syncnet else ('sync_confidence_discrepancy', 'sync_distance_discrepancy')
-  titles = ('LSD', 'LSD of LSE-D') if by_syncnet else ('confidence discrepancy', 'distance discrepancy')
-  both = 'matched', 'mismatched'
-  return [
-    Column(f'{c}_s', 'LSE-C_s' if by_syncnet else f'{confidence}, silent', c, ('silent',), False),
-    Column(f'{d}_s', 'LSE-D_s' if by_syncnet else f'{distance}, silent', d, ('silent',), True),
-    Column(f'{c}_matched', f'{confidence}, matched', c, ('matched',), True),
-    Column(f'{c}_mismatched', f'{confidence}, mismatched', c, ('mismatched',), True),
-    Column(between[0], titles[0], c, both, False),
-    Column(between[1], titles[1], d, both, False),
-    Column('open_share', 'open share, silent', 'open_share', ('silent',), False),
-    Column('rest_deviation', 'rest deviation, silent', 'rest_deviation', ('silent',), False),
-    Column('leak_silent', 'leak, silent', 'leak', ('silent',), False),
-    Column('leak_mismatched', 'leak, mismatched', 'leak', ('mismatched',), False),
-    Column('mouth_correlation_mismatched', 'mouth, mismatched', 'mouth_correlation', ('mismatched',), True),
-    Column('lower_half_psnr_silent', 'PSNR, silent', 'lower_half_psnr', ('silent',), True),
-    Column('lower_half_psnr_mismatched', 'PSNR, mismatched', 'lower_half_psnr', ('mismatched',), True),
-  ]
-
-
-def tabulate(asked: Sequence[Asked], rows: Iterable[Score]) -> Leakage:
-  """Sums up.
+def tabulate(rows: Sequence[LeakageRow], scores: Iterable[Score]) -> LeakageTable:
+  """Averages scores.
 
   Args:
-    asked: the rows of the table.
-    rows: what was found of their systems, and perhaps of others.
+    rows: of the table.
+    scores: of the systems of the rows, and perhaps of others.
 
   Returns:
-    The table, by SyncNet's scores if there are any, without columns that have no figures.
+    The table, by SyncNet's scores if there are any, else by the sync expert's; without columns that have no estimates.
   """
-  scores: dict[str, dict[str, dict]] = {}
+  by_system: dict[str, dict[str, Scores]] = {}
+  for score in scores:
+    by_system.setdefault(score.system, {})[score.clip] = score.scores
+  by_syncnet = any('lse_c' in found for of_system in by_system.values() for found in of_system.values())
+  columns = _syncnet_columns() if by_syncnet else _sync_expert_columns()
+  estimates = {}
   for row in rows:
-    scores.setdefault(row.system, {})[row.clip] = row.scores
-  by_syncnet = any('lse_c' in found for of_system in scores.values() for found in of_system.values())
-  wanted = columns('LSE' if by_syncnet else 'sync')
-  figures = {}
-  for row in asked:
-    of_setups = {setup: scores.get(system_of(row, setup), {}) for setup in SETUPS}
-    found = {column.key: _figure(column, of_setups) for column in wanted}
-    figures[row] = {key: figure for key, figure in found.items() if figure is not None}
-  present = [column for column in wanted if any(column.key in found for found in figures.values())]
-  return Leakage(present, figures)
+    by_setup = {setup: by_system.get(row.system(setup), {}) for setup in SETUPS}
+    of_row = {column.key: _estimate(column, by_setup) for column in columns}
+    estimates[row] = {key: estimate for key, estimate in of_row.items() if estimate is not None}
+  present = [column for column in columns if any(column.key in of_row for of_row in estimates.values())]
+  return LeakageTable(present, estimates)
 
 
-def as_json(leakage: Leakage) -> dict[str, Any]:
-  """All of it, as JSON has it: by name, by reference, by key."""
+def as_json(leakage: LeakageTable) -> dict[str, Any]:
+  """Returns the whole table as values that JSON can hold: by dubber, by reference, by key."""
   found: dict[str, Any] = {}
-  for (name, reference), figures in leakage.rows.items():
-    found.setdefault(name, {})[reference] = {key: figure._asdict() for key, figure in figures.items()}
+  for (dubber, reference), estimates in leakage.rows.items():
+    found.setdefault(dubber, {})[reference] = {key: estimate._asdict() for key, estimate in estimates.items()}
   return found
 
 
-def table(leakage: Leakage) -> tuple[list[str], list[list[str]]]:
-  """The head and the rows, means with half of their intervals."""
-  head = ['system', 'reference', *(heading(column.title, column.higher) for column in leakage.columns)]
+def table(leakage: LeakageTable) -> tuple[list[str], list[list[str]]]:
+  """Returns the head and the rows of the table, means ± half of their intervals."""
+  head = ['system', 'reference', *(heading(column.title, column.higher_is_better) for column in leakage.columns)]
   rows = []
-  for (name, reference), figures in leakage.rows.items():
-    rows.append([name, reference, *(shown_as(figures.get(column.key)) for column in leakage.columns)])
+  for (dubber, reference), estimates in leakage.rows.items():
+    rows.append([dubber, reference, *(format_estimate(estimates.get(column.key)) for column in leakage.columns)])
   return head, rows
 
 
-def markdown(leakage: Leakage) -> str:
-  """The table as Markdown, and how to read it."""
-  return '\n\n'.join(['## Leakage', as_markdown(*table(leakage)), *notes(leakage)]) + '\n'
+def markdown(leakage: LeakageTable) -> str:
+  """Returns the table as Markdown, with its notes."""
+  return '\n\n'.join(['## Leakage', markdown_table(*table(leakage)), *notes(leakage)]) + '\n'
 
 
-def notes(leakage: Leakage) -> list[str]:
-  """How to read it, a sentence each."""
-  said = [
+def notes(leakage: LeakageTable) -> list[str]:
+  """Returns how to read the table, a sentence each."""
+  found = [
     'Silent: made from silence, judged by the sound of the clip, which only the reference can have told. Matched and '
     "mismatched: made from the clip's own speech and from another speaker's, judged by that; the discrepancy is how "
     'far their means are apart.',
@@ -187,16 +173,53 @@ def notes(leakage: Leakage) -> list[str]:
     'silence; leak is the correlation with the mouth that was shown, which a single frame does not have.',
   ]
   if not any(column.measure == 'lse_c' for column in leakage.columns):
-    said.append('Sync is judged by a sync expert of our own: not comparable with published LSE-C_s, LSE-D_s and LSD.')
-  if any(asked.name == ORACLE for asked in leakage.rows):
-    said.append('oracle is the true face of the foreign speech, and of silence; PSNR is measured against it.')
-  return said
+    found.append('Sync is judged by a sync expert of our own: not comparable with published LSE-C_s, LSE-D_s and LSD.')
+  if any(row.dubber == ORACLE for row in leakage.rows):
+    found.append('oracle is the true face of the foreign speech, and of silence; PSNR is measured against it.')
+  return found
 
 
-def _figure(column: Column, scores: Mapping[str, Mapping[str, dict]]) -> Figure | None:
-  """Of clips that all of a column's setups have this score of."""
+def _syncnet_columns() -> list[Column]:
+  both = 'matched', 'mismatched'
+  return [
+    Column('lse_c_s', 'LSE-C_s', 'lse_c', ('silent',), False),
+    Column('lse_d_s', 'LSE-D_s', 'lse_d', ('silent',), True),
+    Column('lse_c_matched', 'LSE-C, matched', 'lse_c', ('matched',), True),
+    Column('lse_c_mismatched', 'LSE-C, mismatched', 'lse_c', ('mismatched',), True),
+    Column('lsd', 'LSD', 'lse_c', both, False),
+    Column('lsd_d', 'LSD of LSE-D', 'lse_d', both, False),
+    *_MOUTH_COLUMNS,
+  ]
+
+
+def _sync_expert_columns() -> list[Column]:
+  confidence, distance, both = 'sync_confidence', 'sync_distance', ('matched', 'mismatched')
+  return [
+    Column('sync_confidence_s', 'sync confidence, silent', confidence, ('silent',), False),
+    Column('sync_distance_s', 'sync distance, silent', distance, ('silent',), True),
+    Column('sync_confidence_matched', 'sync confidence, matched', confidence, ('matched',), True),
+    Column('sync_confidence_mismatched', 'sync confidence, mismatched', confidence, ('mismatched',), True),
+    Column('sync_confidence_discrepancy', 'confidence discrepancy', confidence, both, False),
+    Column('sync_distance_discrepancy', 'distance discrepancy', distance, both, False),
+    *_MOUTH_COLUMNS,
+  ]
+
+
+_MOUTH_COLUMNS = [
+  Column('open_share', 'open share, silent', 'open_share', ('silent',), False),
+  Column('rest_deviation', 'rest deviation, silent', 'rest_deviation', ('silent',), False),
+  Column('leak_silent', 'leak, silent', 'leak', ('silent',), False),
+  Column('leak_mismatched', 'leak, mismatched', 'leak', ('mismatched',), False),
+  Column('mouth_correlation_mismatched', 'mouth, mismatched', 'mouth_correlation', ('mismatched',), True),
+  Column('lower_half_psnr_silent', 'PSNR, silent', 'lower_half_psnr', ('silent',), True),
+  Column('lower_half_psnr_mismatched', 'PSNR, mismatched', 'lower_half_psnr', ('mismatched',), True),
+]
+
+
+def _estimate(column: Column, by_setup: Mapping[str, Mapping[str, Scores]]) -> Estimate | None:
+  """The estimate over the clips that have this score in all setups of the column; None if there are none."""
   of_setups = [
-    {clip: found[column.measure] for clip, found in scores[setup].items() if found.get(column.measure) is not None}
+    {clip: value for clip, scores in by_setup[setup].items() if (value := scores.get(column.measure)) is not None}
     for setup in column.setups
   ]
   clips = [clip for clip in of_setups[0] if all(clip in values for values in of_setups)]
@@ -204,7 +227,7 @@ def _figure(column: Column, scores: Mapping[str, Mapping[str, dict]]) -> Figure 
     return None
   values = [np.array([of_setup[clip] for clip in clips]) for of_setup in of_setups]
   if len(values) == 1:
-    return figure_of(values[0])
+    return estimate_mean(values[0])
   low, high = interval(values[0] - values[1])
   nearest = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
-  return Figure(discrepancy(*values), nearest, max(abs(low), abs(high)), len(clips))
+  return Estimate(discrepancy(*values), nearest, max(abs(low), abs(high)), len(clips))

@@ -1,37 +1,50 @@
-"""Which frame shows a generator whose mouth it is to move: the mouth of that frame must not come through."""
+"""References: the frames that show a generator whose mouth to draw; their own mouths must not come through."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+from ml_collections import ConfigDict
 
-from lpips_jax.faces.rest import references_for, rest_frame
+from lpips_jax.faces.references import references_for, rest_frame
 
 
 def current(frames: np.ndarray) -> np.ndarray:
-  """The very frame that is edited."""
+  """Returns the very frames that are edited."""
   return frames
 
 
 def elsewhere(frames: np.ndarray) -> np.ndarray:
-  """The frame half a clip away."""
+  """Returns for each frame the one half a clip away."""
   return np.roll(frames, len(frames) // 2, axis=0)
 
 
 def rest(frames: np.ndarray) -> np.ndarray:
-  """A frame of the clip whose mouth is nearly shut, in the pose of each frame, as dubbing shows it."""
+  """Returns a frame of the clip whose mouth is nearly shut, in the pose of each frame, as dubbing does."""
   return references_for(frames, frames[rest_frame(frames)])
 
 
-# Each takes the frames of a clip, (t, h, w, 3) uint8, and returns as many references.
+# Each maps the frames of a clip, (t, h, w, 3) uint8, to as many references.
 REFERENCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {'current': current, 'elsewhere': elsewhere, 'rest': rest}
 
 
-def trace(frames: np.ndarray, reference: str) -> np.ndarray:
-  """Returns the faces whose mouths could come through: those that were shown or, if these are at rest, the filmed."""
+def reference_of(config: ConfigDict) -> str:
+  """Returns the name, in `REFERENCES`, of the references that the generator of a config was trained with."""
+  return config.data.get('reference', 'elsewhere')
+
+
+def references_of(config: ConfigDict, frames: np.ndarray) -> np.ndarray:
+  """Returns references of the kind that the generator of a config was trained with.
+
+  Args:
+    config: the config of the generator's run.
+    frames: (t, h, w, 3) uint8, of one clip.
+
+  Returns:
+    (t, h, w, 3) uint8, one for each frame.
+  """
+  return REFERENCES[reference_of(config)](frames)
+
+
+def leaking_faces(frames: np.ndarray, reference: str) -> np.ndarray:
+  """Returns the faces whose mouths could come through: the references or, if those are at rest, the filmed frames."""
   return frames if reference == 'rest' else REFERENCES[reference](frames)
-
-
-def usual(generator: Any) -> str:
-  """Returns the name of the reference that a generator was trained to be shown."""
-  return generator.config.data.get('reference', 'elsewhere')

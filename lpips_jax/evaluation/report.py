@@ -1,37 +1,41 @@
-"""An evaluation as one HTML page: the table, every measure as a plot, faces side by side, the clips that went worst."""
+"""An evaluation as one page: the table, a plot of each measure, faces side by side, and the clips that went worst."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cv2
 
 from lpips_jax.core import html
 from lpips_jax.evaluation import leakage as leakages
-from lpips_jax.evaluation.leakage import Leakage
+from lpips_jax.evaluation.leakage import LeakageTable
 from lpips_jax.evaluation.scorers import MEASURES
 from lpips_jax.evaluation.scoring import Score
-from lpips_jax.evaluation.summary import Figure, Summary, notes, table
+from lpips_jax.evaluation.summary import Estimate, Summary, notes, table
 
-WORST = 8  # clips
-BY = 'lower_half_psnr', 'sync_confidence', 'lse_c'  # the first of these that there is says which clips went worst
+if TYPE_CHECKING:
+  from matplotlib.figure import Figure as Drawing
+
+WORST_CLIPS = 8
+RANKED_BY = 'lower_half_psnr', 'sync_confidence', 'lse_c'  # the first of these that was taken ranks the clips
 
 
 def page(
   summary: Summary,
-  rows: Sequence[Score],
+  scores: Sequence[Score],
   description: Mapping[str, Any],
-  shown: Mapping[Path, str],
-  leakage: Leakage | None = None,
+  samples: Mapping[Path, str],
+  leakage: LeakageTable | None = None,
 ) -> str:
-  """Returns the page.
+  """Returns the page as HTML.
 
   Args:
-    summary: what was found.
-    rows: all of it.
+    summary: the table.
+    scores: all scores.
     description: what was evaluated, by title.
-    shown: pictures and videos to look at, and what they show.
-    leakage: the second table, if it was asked for.
+    samples: pictures and videos to look at, with their captions.
+    leakage: the second table, if it is wanted.
   """
   sections: list[html.Section] = [
     ('Systems', _table(*table(summary), notes(summary))),
@@ -39,60 +43,59 @@ def page(
   ]
   if leakage is not None:
     sections.append(('Leakage', _table(*leakages.table(leakage), leakages.notes(leakage))))
-  if shown:
-    sections.append(('Samples', _samples(shown)))
-  if worst := _worst(summary, rows):
+  if samples:
+    sections.append(('Samples', [_sample(path, caption) for path, caption in samples.items()]))
+  if worst := _worst_clips(summary, scores):
     sections.append(('Clips that went worst', [worst]))
   sections.append(('What was evaluated', [html.Table([(key, str(value)) for key, value in description.items()])]))
   return html.page('Evaluation', sections)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> list[html.Block]:
-  return [html.Table(rows, head), *(html.Paragraph(note, quiet=True) for note in notes)]
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], lines: Sequence[str]) -> list[html.Block]:
+  return [html.Table(rows, head), *(html.Paragraph(line, quiet=True) for line in lines)]
 
 
 def _plots(summary: Summary) -> list[html.Block]:
-  """Of each measure its means by system, with their intervals."""
+  """A plot of each measure: means by system, with their intervals."""
   plots: list[html.Block] = []
   for measure in summary.measures:
-    figures = {system: values[measure] for system, values in summary.systems.items() if measure in values}
+    estimates = {system: values[measure] for system, values in summary.systems.items() if measure in values}
     title = MEASURES[measure].title
-    if not figures:
-      continue
-    plots.append(
-      html.plot(lambda figure, f=figures, t=title: _draw(figure, f, t), 4.7, 0.5 + 0.25 * len(figures), title)
-    )
+    if estimates:
+      draw = partial(_draw, estimates=estimates, title=title)
+      plots.append(html.plot(draw, 4.7, 0.5 + 0.25 * len(estimates), title))
   return plots
 
 
-def _draw(figure: Any, figures: Mapping[str, Figure], title: str) -> None:
-  axes = figure.add_subplot(xlabel=title)
-  places = range(len(figures))
-  for place, (mean, low, high, _) in zip(places, figures.values(), strict=True):
+def _draw(drawing: 'Drawing', estimates: Mapping[str, Estimate], title: str) -> None:
+  axes = drawing.add_subplot(xlabel=title)
+  places = range(len(estimates))
+  for place, (mean, low, high, _) in zip(places, estimates.values(), strict=True):
     axes.plot([mean], [place], 'o', color=html.ACCENT)
-    if low is not None:
+    if low is not None and high is not None:
       axes.plot([low, high], [place, place], color=html.ACCENT)
-  axes.set_yticks(places, figures)
+  axes.set_yticks(places, list(estimates))
   axes.invert_yaxis()
 
 
-def _samples(shown: Mapping[Path, str]) -> list[html.Block]:
-  figures: list[html.Block] = []
-  for path, caption in shown.items():
-    if path.suffix == '.png':
-      content: html.Block = html.Image(cv2.imread(str(path))[..., ::-1], caption)
-    else:
-      content = html.Video(path.read_bytes(), caption)
-    figures.append(html.Figure(content, caption))
-  return figures
+def _sample(path: Path, caption: str) -> html.Figure:
+  if path.suffix != '.png':
+    return html.Figure(html.Video(path.read_bytes(), caption), caption)
+  pixels = cv2.imread(str(path))
+  assert pixels is not None  # the evaluation has just written it
+  return html.Figure(html.Image(pixels[..., ::-1], caption), caption)
 
 
-def _worst(summary: Summary, rows: Sequence[Score]) -> html.Table | None:
-  """Of the first system the clips with the least of a measure that is better when there is more of it."""
-  system = next(iter(summary.systems))
-  measure = next((name for name in BY if name in summary.systems[system]), None)
-  judged = [row for row in rows if row.system == system and row.scores.get(measure) is not None]
-  columns = [name for name in summary.measures if name in summary.systems[system] and name != 'fid']
-  worst = sorted(judged, key=lambda row: row.scores[measure])[:WORST]
-  body = [[row.clip, *(row.scores.get(name) for name in columns)] for row in worst]
-  return html.Table(body, ['clip', *(MEASURES[name].title for name in columns)]) if worst else None
+def _worst_clips(summary: Summary, scores: Sequence[Score]) -> html.Table | None:
+  """The clips of the first system with the lowest values of a measure of which more is better."""
+  system, estimates = next(iter(summary.systems.items()))
+  ranking = next((measure for measure in RANKED_BY if measure in estimates), None)
+  if ranking is None:
+    return None
+  columns = [measure for measure in summary.measures if measure in estimates and measure != 'fid']
+  ranked = [
+    (value, score) for score in scores if score.system == system and (value := score.scores.get(ranking)) is not None
+  ]
+  worst = [score for _, score in sorted(ranked, key=lambda pair: pair[0])[:WORST_CLIPS]]
+  rows = [[score.clip, *(score.scores.get(measure) for measure in columns)] for score in worst]
+  return html.Table(rows, ['clip', *(MEASURES[measure].title for measure in columns)]) if rows else None

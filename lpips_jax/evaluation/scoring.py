@@ -1,4 +1,4 @@
-"""Goes through all takes, once: what was found is kept as it comes, so that an evaluation cut short goes on there."""
+"""Scores every candidate once: scores are cached as they come, so that an evaluation that was cut short resumes."""
 
 import contextlib
 import hashlib
@@ -18,23 +18,22 @@ from tqdm import tqdm
 
 from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.core.files import write_whole
-from lpips_jax.evaluation.candidates import length
+from lpips_jax.evaluation.candidates import MakeCandidate
 from lpips_jax.evaluation.scorers import Scorers, Scores
-from lpips_jax.evaluation.systems import MakeCandidate
 
-ROWS, FEATURES = 'clips.jsonl', 'features'
-AHEAD, READERS = 4, 2  # clips that are read while one is judged, and threads that do so
-SHORTEST = 8  # frames of a take: four windows of the sync expert, the first and the last of which are off-sync
-DAMAGE = UserError, ValueError, KeyError, IndexError, RuntimeError, OSError, DecodeError  # from reading
+SCORES_FILE, FEATURES_DIRECTORY = 'clips.jsonl', 'features'
+CLIPS_READ_AHEAD, READER_THREADS = 4, 2  # while a clip is scored
+MIN_FRAMES = 8  # of a candidate: four windows of the sync expert, the first and the last of which are off-sync
+DAMAGE_ERRORS = UserError, ValueError, KeyError, IndexError, RuntimeError, OSError, DecodeError  # from reading
 
 
 class WorkItem(NamedTuple):
-  """A clip to judge.
+  """A clip whose candidates are to be scored.
 
   Attributes:
-    name: what to call it.
-    systems: which of them made something of it.
-    read: reads it, in a thread, while others are judged; returns what makes the takes, by system.
+    name: identifies the clip.
+    systems: the names of the systems that have a candidate for it.
+    read: reads the clip, in a thread, while others are scored; returns functions that make the candidates, by system.
   """
 
   name: str
@@ -42,36 +41,16 @@ class WorkItem(NamedTuple):
   read: Callable[[], Mapping[str, MakeCandidate]]
 
 
-class Protocol(NamedTuple):
-  """What is to be scored.
-
-  Attributes:
-    entries: the clips.
-    systems: of each row of the table, in order, all that its scores depend on but clips and judges, as JSON has it.
-    described: what the results say of it.
-    write_samples: leaves what there is to see in a directory; returns what it shows, by the name of the file.
-    leakage: the rows of the table of leakage, `lpips_jax.evaluation.leakage.Asked`, if there is to be one.
-    more: of what is scored for that table alone, as `systems`.
-  """
-
-  entries: list[WorkItem]
-  systems: dict[str, Any]
-  described: dict[str, Any]
-  write_samples: Callable[[Path], dict[str, str]]
-  leakage: Sequence[Any] = ()
-  more: Mapping[str, Any] = {}
-
-
 @dataclass(frozen=True)
 class Score:
-  """What was found of a system's take of a clip.
+  """The scores of one system for one clip.
 
   Attributes:
-    key: says all on which the scores depend, beside the clip: see `key_of`.
-    system: the name of the row.
+    key: identifies everything that the scores depend on besides the clip: see `key_of`.
+    system: the name of the system.
     clip: the name of the clip.
-    scores: by measure; empty if there are none.
-    skipped: why there are none.
+    scores: by measure; empty if the clip was skipped.
+    skipped: why it was skipped, or ''.
   """
 
   key: str
@@ -82,131 +61,134 @@ class Score:
 
 
 class ScoreCache:
-  """The rows of a directory's evaluations, in `clips.jsonl`, and the features that belong to them."""
+  """The scores in a directory, one a line in `clips.jsonl`, and the features that belong to them."""
 
   def __init__(self, directory: Path):
-    self._path, self._features = directory / ROWS, directory / FEATURES
-    self._rows = {(row.key, row.clip): row for row in _read_rows(self._path)}
-    write_whole(self._path, ''.join(_line(row) for row in self._rows.values()))  # without a line cut short
+    self._path, self._features = directory / SCORES_FILE, directory / FEATURES_DIRECTORY
+    self._scores = {(score.key, score.clip): score for score in _read_scores(self._path)}
+    write_whole(self._path, ''.join(map(_line, self._scores.values())))  # without a line that was cut short
 
-  def scored(self, key: str, clip: str) -> bool:
-    """Whether there are scores; what was skipped is tried again."""
-    row = self._rows.get((key, clip))
-    return row is not None and not row.skipped
+  def has(self, key: str, clip: str) -> bool:
+    """Returns whether a clip has scores; a clip that was skipped has none, so that it is tried again."""
+    score = self._scores.get((key, clip))
+    return score is not None and not score.skipped
 
-  def add(self, row: Score, features: np.ndarray | None = None) -> None:
-    """Keeps a row, after what belongs to it."""
+  def add(self, score: Score, features: np.ndarray | None = None) -> None:
+    """Writes a score, after its features."""
     if features is not None:
-      path, coded = self._features_of(row.key, row.clip), io.BytesIO()
+      path, encoded = self._features_path(score), io.BytesIO()
       path.parent.mkdir(parents=True, exist_ok=True)
-      np.save(coded, features)
-      write_whole(path, coded.getvalue())
+      np.save(encoded, features)
+      write_whole(path, encoded.getvalue())
     with self._path.open('a') as file:
-      file.write(_line(row))
-    self._rows[row.key, row.clip] = row
+      file.write(_line(score))
+    self._scores[score.key, score.clip] = score
 
-  def rows(self, keys: Mapping[str, str], clips: Iterable[str]) -> list[Score]:
-    """The rows of these clips, of the systems that have these keys, under the names these have now."""
-    found = [(system, self._rows.get((key, clip))) for clip in clips for system, key in keys.items()]
-    return [Score(row.key, system, row.clip, row.scores, row.skipped) for system, row in found if row]
+  def select(self, keys: Mapping[str, str], clips: Iterable[str]) -> list[Score]:
+    """Returns the scores of some clips.
 
-  def features(self, rows: Iterable[Score]) -> Iterator[np.ndarray]:
-    """The features of rows, (n, d) each, where there are any."""
-    for row in rows:
-      path = self._features_of(row.key, row.clip)
+    Args:
+      keys: of each system that is wanted. Scores that were cached for a system of another name get this one.
+      clips: their names.
+    """
+    found = [(system, self._scores.get((key, clip))) for clip in clips for system, key in keys.items()]
+    return [Score(score.key, system, score.clip, score.scores, score.skipped) for system, score in found if score]
+
+  def features(self, scores: Iterable[Score]) -> Iterator[np.ndarray]:
+    """Yields the features of those scores that have any, (n, d) each; raises UserError when they are damaged."""
+    for score in scores:
+      path = self._features_path(score)
       if path.is_file():
         try:
           yield np.load(path)
         except ValueError as error:
           raise UserError(f'{path} is damaged: delete {self._path} and give the command again') from error
 
-  def _features_of(self, key: str, clip: str) -> Path:
-    return self._features / key / f'{digest(clip)}.npy'
+  def _features_path(self, score: Score) -> Path:
+    return self._features / score.key / f'{_digest(score.clip)}.npy'
 
 
-def score(
-  entries: Sequence[WorkItem], keys: Mapping[str, str], scorers: Scorers, score_cache: ScoreCache, progress: bool = True
+def score_all(
+  items: Sequence[WorkItem], keys: Mapping[str, str], scorers: Scorers, score_cache: ScoreCache, progress: bool = True
 ) -> None:
-  """Judges every take that the ledger does not have yet.
+  """Scores every candidate that has no scores yet.
 
   Args:
-    entries: the clips.
-    keys: of each system, what `key_of` makes of all that it depends on.
-    judges: who judges.
-    ledger: gets the rows; a clip that cannot be read or judged becomes one with the reason.
-    progress: shows a bar, on a terminal.
+    items: the clips.
+    keys: the result of `key_of` for each system.
+    scorers: score the candidates.
+    score_cache: gets the scores; for a clip that cannot be read or scored it gets the reason.
+    progress: shows a bar on a terminal.
   """
 
-  def left(entry: WorkItem) -> list[str]:
-    return [system for system in entry.systems if not score_cache.scored(keys[system], entry.name)]
+  def missing(item: WorkItem) -> list[str]:
+    return [system for system in item.systems if not score_cache.has(keys[system], item.name)]
 
-  todo = [(entry, systems) for entry in entries if (systems := left(entry))]
+  todo = [(item, systems) for item in items if (systems := missing(item))]
   bar = tqdm(
-    total=len(entries),
-    initial=len(entries) - len(todo),
-    desc='scoring',
-    unit='clip',
-    disable=None if progress else True,
+    total=len(items), initial=len(items) - len(todo), desc='scoring', unit='clip', disable=None if progress else True
   )
-  with bar, _threads() as threads:
-    for entry, systems, read in _ahead((entry, systems, threads.submit(entry.read)) for entry, systems in todo):
+  with bar, _reader_threads() as threads:
+    for item, systems, reading in _ahead((item, systems, threads.submit(item.read)) for item, systems in todo):
       for system in systems:
-        score_cache.add(*_judge(system, keys[system], entry.name, read, scorers))
+        score_cache.add(*_score_candidate(system, keys[system], item.name, reading, scorers))
       bar.update()
 
 
+def key_of(**conditions: Any) -> str:
+  """Returns twelve hexadecimal digits that identify everything that scores depend on: values that JSON can hold."""
+  return _digest(json.dumps(conditions, sort_keys=True))
+
+
 @contextlib.contextmanager
-def _threads() -> Iterator[ThreadPoolExecutor]:
-  """Threads that nobody waits for once something has gone wrong."""
-  threads = ThreadPoolExecutor(READERS)
+def _reader_threads() -> Iterator[ThreadPoolExecutor]:
+  """Threads that nothing waits for once an error has been raised."""
+  threads = ThreadPoolExecutor(READER_THREADS)
   try:
     yield threads
   finally:
     threads.shutdown(wait=False, cancel_futures=True)
 
 
-def key_of(**everything: Any) -> str:
-  """Twelve digits for all on which scores depend: values of JSON."""
-  return digest(json.dumps(everything, sort_keys=True))
-
-
-def digest(text: str) -> str:
+def _digest(text: str) -> str:
   return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _judge(
-  system: str, key: str, clip: str, read: Future[Mapping[str, MakeCandidate]], scorers: Scorers
+def _score_candidate(
+  system: str, key: str, clip: str, reading: Future[Mapping[str, MakeCandidate]], scorers: Scorers
 ) -> tuple[Score, np.ndarray | None]:
   try:
-    makers = read.result()
-  except DAMAGE as error:
-    return Score(key, system, clip, {}, str(error) if isinstance(error, UserError) else first_line(error)), None
+    makers = reading.result()
+  except DAMAGE_ERRORS as error:
+    # Results are read by those who gave a command, so a reason names its flags.
+    return Score(key, system, clip, {}, error.as_flags() if isinstance(error, UserError) else first_line(error)), None
   candidate = makers[system]()
-  if length(candidate) < SHORTEST:
-    return Score(key, system, clip, {}, f'shorter than {SHORTEST} frames'), None
+  if candidate.usable_frames < MIN_FRAMES:
+    return Score(key, system, clip, {}, f'shorter than {MIN_FRAMES} frames'), None
   return Score(key, system, clip, scorers.score(candidate)), scorers.features(candidate)
 
 
 def _ahead(items: Iterator[Any]) -> Iterator[Any]:
-  """The same items, of which the next few are asked for already."""
-  waiting = deque(itertools.islice(items, AHEAD))
+  """Yields the same items, the next few of which have been asked for already."""
+  waiting = deque(itertools.islice(items, CLIPS_READ_AHEAD))
   while waiting:
     yield waiting.popleft()
     waiting.extend(itertools.islice(items, 1))
 
 
-def _read_rows(path: Path) -> Iterator[Score]:
+def _read_scores(path: Path) -> Iterator[Score]:
+  """Yields the scores of a file, without lines that were cut short or damaged."""
   if not path.is_file():
     return
   for line in path.read_text(errors='replace').splitlines():
     try:
-      row = Score(**json.loads(line))
-      texts, numbers = [row.key, row.system, row.clip, row.skipped], row.scores.values()
-    except (ValueError, TypeError, AttributeError):  # cut short, or damaged
+      score = Score(**json.loads(line))
+      texts, numbers = [score.key, score.system, score.clip, score.skipped], score.scores.values()
+    except (ValueError, TypeError, AttributeError):
       continue
     if all(isinstance(x, str) for x in texts) and all(x is None or isinstance(x, int | float) for x in numbers):
-      yield row
+      yield score
 
 
-def _line(row: Score) -> str:
-  return json.dumps(vars(row)) + '\n'
+def _line(score: Score) -> str:
+  return json.dumps(vars(score)) + '\n'

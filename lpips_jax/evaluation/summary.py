@@ -1,4 +1,4 @@
-"""Sums up: means over clips, how far they can be trusted, and what was not scored."""
+"""Averages scores over clips, says how far the means can be trusted, and lists what was not scored."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -8,18 +8,24 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lpips_jax.core.errors import UserError
-from lpips_jax.evaluation.scorers import MEASURES, OF_THE_EXPERT
+from lpips_jax.evaluation.scorers import EXPERT_MEASURES, MEASURES
 from lpips_jax.evaluation.scoring import Score, ScoreCache
 from lpips_jax.evaluation.systems import FILMED, GENERATED
-from lpips_jax.metrics.fid import Moments, frechet_distance, root
+from lpips_jax.metrics.fid import Moments, frechet_distance, square_root
 
-DRAWS = 2000  # of the bootstrap
-AT_ONCE = 1 << 20  # numbers drawn
-SHARE = 95  # percent of the means of draws that lie within an interval
+BOOTSTRAP_DRAWS = 2000
+MAX_DRAWN_AT_ONCE = 1 << 20  # numbers
+INTERVAL_PERCENT = 95  # of the bootstrap means lie within an interval
 
 
-class Figure(NamedTuple):
-  """A mean over clips and its interval, if it has one."""
+class Estimate(NamedTuple):
+  """A mean over clips with its interval, if it has one.
+
+  Attributes:
+    mean: the mean, or a value for all clips together, such as FID.
+    low, high: the ends of the interval; None without one.
+    clips: the number of clips.
+  """
 
   mean: float
   low: float | None
@@ -29,168 +35,185 @@ class Figure(NamedTuple):
 
 @dataclass(frozen=True)
 class Summary:
-  """What an evaluation found.
+  """The result of an evaluation.
 
   Attributes:
-    systems: of each system its figures, by measure.
-    scored: how many clips each system has scores of.
-    skipped: of each system why it lacks how many clips.
-    missing: of each measure that nothing could be judged by, why.
+    systems: the estimates of each system, by measure.
+    scored: the number of clips of which each system has scores.
+    skipped: for each system the reasons why clips were skipped, and how often each of them applied.
+    missing: for each measure that could not be taken the reason.
   """
 
-  systems: dict[str, dict[str, Figure]]
+  systems: dict[str, dict[str, Estimate]]
   scored: dict[str, int]
   skipped: dict[str, Counter[str]]
   missing: dict[str, str]
 
   @property
   def measures(self) -> list[str]:
-    """The columns: what something is in, and what should be there."""
-    measured = {measure for figures in self.systems.values() for measure in figures}
+    """The columns of the table: measures that were taken, and those that are missing."""
+    measured = {measure for estimates in self.systems.values() for measure in estimates}
     return [measure for measure in MEASURES if measure in measured or measure in self.missing]
 
 
 def summarise(
-  systems: Sequence[str], rows: Iterable[Score], score_cache: ScoreCache, missing: Mapping[str, str]
+  systems: Sequence[str], scores: Iterable[Score], score_cache: ScoreCache, missing: Mapping[str, UserError]
 ) -> Summary:
-  """Sums up rows.
+  """Averages scores.
 
   Args:
-    systems: in their order.
-    rows: of all their clips.
-    ledger: has the features of the rows.
-    missing: of each measure that nobody could judge, why.
+    systems: in the order of the table.
+    scores: of all their clips.
+    score_cache: holds the features of the scores.
+    missing: for each measure that could not be taken the reason; the summary shows it as a command does.
 
   Raises:
     UserError: nothing was scored.
   """
-  rows = list(rows)
-  scored = {system: [row for row in rows if row.system == system and not row.skipped] for system in systems}
-  reasons = {system: Counter(row.skipped for row in rows if row.system == system and row.skipped) for system in systems}
+  scores = list(scores)
+  scored = {system: [score for score in scores if score.system == system and not score.skipped] for system in systems}
+  reasons = {
+    system: Counter(score.skipped for score in scores if score.system == system and score.skipped) for system in systems
+  }
   if not any(scored.values()):
-    raise UserError(f'none of the {len({row.clip for row in rows})} clips could be scored: {rows[0].skipped}')
-  figures = {system: _figures(of_system) for system, of_system in scored.items()}
-  for system, value in _frechet(scored, score_cache).items():
-    figures[system]['fid'] = value
-  return Summary(figures, {system: len(found) for system, found in scored.items()}, reasons, dict(missing))
+    raise UserError(f'none of the {len({score.clip for score in scores})} clips could be scored: {scores[0].skipped}')
+  estimates = {system: _means(of_system) for system, of_system in scored.items()}
+  for system, fid in _fid(scored, score_cache).items():
+    estimates[system]['fid'] = fid
+  return Summary(
+    estimates,
+    {system: len(of_system) for system, of_system in scored.items()},
+    reasons,
+    {measure: error.as_flags() for measure, error in missing.items()},
+  )
 
 
-def interval(values: Sequence[float]) -> tuple[float, float]:
-  """Where the mean would lie for other clips of the same kind: the bootstrap's percentiles (Efron, 1979)."""
+def interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+  """Returns where the mean would lie for other clips of the same kind: the bootstrap's percentiles (Efron, 1979).
+
+  Args:
+    values: (n,) finite numbers, n >= 1.
+  """
   values, generator = np.asarray(values, np.float64), np.random.default_rng(0)
-  draws = max(1, AT_ONCE // len(values))
-  blocks = [min(draws, DRAWS - first) for first in range(0, DRAWS, draws)]
-  means = [values[generator.integers(len(values), size=(block, len(values)))].mean(1) for block in blocks]
-  low, high = np.percentile(np.concatenate(means), [(100 - SHARE) / 2, (100 + SHARE) / 2])
+  block = max(1, MAX_DRAWN_AT_ONCE // len(values))
+  blocks = [min(block, BOOTSTRAP_DRAWS - first) for first in range(0, BOOTSTRAP_DRAWS, block)]
+  means = [values[generator.integers(len(values), size=(draws, len(values)))].mean(1) for draws in blocks]
+  ends = [(100 - INTERVAL_PERCENT) / 2, (100 + INTERVAL_PERCENT) / 2]
+  low, high = np.percentile(np.concatenate(means), ends)
   return float(low), float(high)
 
 
-def figure_of(values: Sequence[float]) -> Figure:
-  """The mean of some clips, at least one."""
-  return Figure(float(np.mean(values)), *interval(values), len(values))
+def estimate_mean(values: Sequence[float] | np.ndarray) -> Estimate:
+  """Returns the mean over clips, at least one, with its interval."""
+  return Estimate(float(np.mean(values)), *interval(values), len(values))
 
 
-def shown_as(figure: Figure | None) -> str:
-  """A cell of a table, empty without a figure."""
-  if figure is None:
+def format_estimate(estimate: Estimate | None) -> str:
+  """Returns a cell of a table: the mean ± half of its interval; '' without an estimate."""
+  if estimate is None:
     return ''
-  if figure.low is None:
-    return f'{figure.mean:.3g}'
-  return f'{figure.mean:.3f} ± {(figure.high - figure.low) / 2:.3f}'
+  if estimate.low is None or estimate.high is None:
+    return f'{estimate.mean:.3g}'
+  return f'{estimate.mean:.3f} ± {(estimate.high - estimate.low) / 2:.3f}'
 
 
-def flat(summary: Summary) -> dict[str, float]:
-  """Names the means: `<measure>` of `generated` and of what only filmed clips have, `<measure>_<system>` of others."""
+def flat_means(summary: Summary) -> dict[str, float]:
+  """Returns all means: `<measure>` of `generated` and of the expert's own measures, `<measure>_<system>` of others."""
   return {
-    measure if system == GENERATED or measure in OF_THE_EXPERT else f'{measure}_{system.replace(" ", "_")}': figure.mean
-    for system, figures in summary.systems.items()
-    for measure, figure in figures.items()
+    measure
+    if system == GENERATED or measure in EXPERT_MEASURES
+    else f'{measure}_{system.replace(" ", "_")}': estimate.mean
+    for system, estimates in summary.systems.items()
+    for measure, estimate in estimates.items()
   }
 
 
 def as_json(summary: Summary) -> dict[str, Any]:
-  """All of it, as JSON has it."""
+  """Returns the whole summary as values that JSON can hold."""
   return {
     'systems': {
       system: {
         'clips': summary.scored[system],
         'skipped': dict(summary.skipped[system]),
-        'measures': {measure: figure._asdict() for measure, figure in figures.items()},
+        'measures': {measure: estimate._asdict() for measure, estimate in estimates.items()},
       }
-      for system, figures in summary.systems.items()
+      for system, estimates in summary.systems.items()
     },
     'missing': summary.missing,
   }
 
 
 def table(summary: Summary) -> tuple[list[str], list[list[str]]]:
-  """The head and the rows of a table: a row a system, a column a measure, means with half of their intervals."""
+  """Returns the head and the rows of the table: a row for each system, a column for each measure."""
   rows = []
-  for system, figures in summary.systems.items():
-    cells = [shown_as(figures.get(measure)) for measure in summary.measures]
+  for system, estimates in summary.systems.items():
+    cells = [format_estimate(estimates.get(measure)) for measure in summary.measures]
     rows.append([system, str(summary.scored[system]), *cells])
-  return ['system', 'clips', *(heading(*MEASURES[name]) for name in summary.measures)], rows
+  return ['system', 'clips', *(heading(*MEASURES[measure]) for measure in summary.measures)], rows
 
 
-def heading(title: str, higher: bool | None) -> str:
-  """A title and an arrow to where it is better."""
-  return title + {True: ' ↑', False: ' ↓', None: ''}[higher]
+def heading(title: str, higher_is_better: bool | None) -> str:
+  """Returns a title with an arrow in the direction that is better."""
+  return title + {True: ' ↑', False: ' ↓', None: ''}[higher_is_better]
 
 
 def markdown(summary: Summary) -> str:
-  """The table as Markdown, and what is not in it."""
-  return '\n\n'.join([as_markdown(*table(summary)), *notes(summary)]) + '\n'
+  """Returns the table as Markdown, with its notes."""
+  return '\n\n'.join([markdown_table(*table(summary)), *notes(summary)]) + '\n'
 
 
-def as_markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-  """A table, without a line end after it."""
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+  """Returns a table as Markdown, without a line end after it."""
   widths = [max(len(row[k]) for row in [head, *rows]) for k in range(len(head))]
   lines = [head, ['-' * width for width in widths], *rows]
   return '\n'.join('| ' + ' | '.join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + ' |' for line in lines)
 
 
 def notes(summary: Summary) -> list[str]:
-  """What the table does not say, a sentence each."""
-  said = [f'± is half of the interval that has {SHARE} % of {DRAWS:,} bootstrap means over clips.']
-  expert = summary.systems.get(FILMED, {})
-  if OF_THE_EXPERT[0] in expert:
-    accuracy, ranking, in_place = (expert[name].mean for name in OF_THE_EXPERT)
-    said.append(
+  """Returns what the table does not say, a sentence each."""
+  found = [
+    f'± is half of the interval that has {INTERVAL_PERCENT} % of {BOOTSTRAP_DRAWS:,} bootstrap means over clips.'
+  ]
+  filmed = summary.systems.get(FILMED, {})
+  if EXPERT_MEASURES[0] in filmed:
+    accuracy, ranking, offset_correct = (filmed[measure].mean for measure in EXPERT_MEASURES)
+    found.append(
       f'The sync expert tells in-sync from off-sync windows of these clips as filmed in {accuracy:.1%}, ranks them in '
-      f'{ranking:.1%}, and finds {in_place:.1%} of the clips within a frame of being in sync.'
+      f'{ranking:.1%}, and finds {offset_correct:.1%} of the clips within a frame of being in sync.'
     )
   for reason in dict.fromkeys(summary.missing.values()):
-    titles = [MEASURES[name].title for name in MEASURES if summary.missing.get(name) == reason]
-    said.append(f'{", ".join(titles)}: not measured, {reason}.')
+    titles = [MEASURES[measure].title for measure in MEASURES if summary.missing.get(measure) == reason]
+    found.append(f'{", ".join(titles)}: not measured, {reason}.')
   for system, reasons in summary.skipped.items():
-    said += [f'{system}: {count} clips were not scored: {reason}.' for reason, count in reasons.most_common()]
-  return said
-
-
-def _figures(rows: Sequence[Score]) -> dict[str, Figure]:
-  figures = {}
-  for measure in [*MEASURES, *OF_THE_EXPERT]:
-    values = [row.scores[measure] for row in rows if row.scores.get(measure) is not None]
-    if values:
-      figures[measure] = figure_of(values)
-  return figures
-
-
-def _frechet(scored: Mapping[str, Sequence[Score]], score_cache: ScoreCache) -> dict[str, Figure]:
-  """FID of each system against what was filmed, if both have features of two images."""
-  filmed = _moments(score_cache.features(scored.get(FILMED, ())))
-  if filmed is None:
-    return {}
-  found, root_of_filmed = {}, root(filmed.covariance)
-  for system, rows in scored.items():
-    made = _moments(score_cache.features(rows)) if system != FILMED else None
-    if made is not None:
-      found[system] = Figure(frechet_distance(filmed, made, root_of_filmed), None, None, len(rows))
+    found += [f'{system}: {count} clips were not scored: {reason}.' for reason, count in reasons.most_common()]
   return found
 
 
+def _means(scores: Sequence[Score]) -> dict[str, Estimate]:
+  estimates = {}
+  for measure in [*MEASURES, *EXPERT_MEASURES]:
+    values = [value for score in scores if (value := score.scores.get(measure)) is not None]
+    if values:
+      estimates[measure] = estimate_mean(values)
+  return estimates
+
+
+def _fid(scored: Mapping[str, Sequence[Score]], score_cache: ScoreCache) -> dict[str, Estimate]:
+  """FID of each system against the filmed clips, if both have features of at least two images."""
+  filmed = _moments(score_cache.features(scored.get(FILMED, ())))
+  if filmed is None:
+    return {}
+  estimates, root_of_filmed = {}, square_root(filmed.covariance)
+  for system, scores in scored.items():
+    moments = _moments(score_cache.features(scores)) if system != FILMED else None
+    if moments is not None:
+      fid = frechet_distance(filmed, moments, root_of_filmed)
+      estimates[system] = Estimate(fid, None, None, len(scores))
+  return estimates
+
+
 def _moments(features: Iterator[np.ndarray]) -> Moments | None:
-  """The moments of all features, or None where there are fewer than two."""
+  """The moments of all features; None if there are fewer than two."""
   moments = None
   for of_clip in features:
     moments = moments or Moments(of_clip.shape[1])

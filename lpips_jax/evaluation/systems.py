@@ -1,144 +1,147 @@
-"""What is made of a filmed clip: the network's takes, and the controls that say what its figures are worth.
+"""Systems that rebuild a filmed clip: generators, and the controls that say what their figures are worth.
 
-A generator rebuilds the clip from its masked frames, speech, and a reference: what it was trained to be shown, which is
-the clip's mouth at rest or a frame from elsewhere in the clip:
+A generator rebuilds the clip from its masked frames, speech, and references of the kind that it was trained with: the
+clip's mouth at rest, or a frame from elsewhere in the clip:
   generated: the clip's own speech;
-  other_audio: another speaker's speech, judged by the clip: its lips should not fit;
-  cross_audio: the same frames, judged by the speech that they were made of: its lips should fit;
-  silent: no sound, judged by the clip's: its mouth should rest, whatever the mouth of the reference does;
+  other_audio: another speaker's speech, scored against the clip's: its lips should not fit;
+  cross_audio: the same frames, scored against the speech that they were made from: its lips should fit;
+  silent: no sound, scored against the clip's: its mouth should rest, whatever the mouth of the reference does;
   untrained: the same network before training.
-Without it:
-  copy_reference: the lower half of the reference frame, as it is, below the true upper half;
-  target: the true frames, which is as good as the measures get.
+Without a generator:
+  copy_reference: the lower half of the reference frame, unchanged, below the true upper half;
+  target: the true frames, which get the best scores that the measures allow.
 """
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any
 
 import numpy as np
 
 from lpips_jax.audio.mel import mel_windows
-from lpips_jax.core.constants import FRAME_RATE, SAMPLES_A_FRAME
-from lpips_jax.evaluation.candidates import Candidate, Clip, silence_for
-from lpips_jax.evaluation.references import REFERENCES, elsewhere, trace, usual
+from lpips_jax.core.constants import FRAME_RATE, SAMPLES_PER_FRAME
+from lpips_jax.evaluation.candidates import Candidate, Clip, MakeCandidate, silence_for
+from lpips_jax.evaluation.references import elsewhere, leaking_faces, reference_of, references_of
 from lpips_jax.models.initialise import init_variables
 from lpips_jax.models.inputs import generator_faces
+from lpips_jax.pretrained import Exported, Pretrained
 from lpips_jax.pretrained.batches import at_size, in_batches
-from lpips_jax.pretrained.checkpoint import Pretrained
 from lpips_jax.pretrained.devices import on_all_devices
 
-GENERATED = 'generated'
-OF_A_GENERATOR = GENERATED, 'other_audio', 'cross_audio', 'silent', 'untrained'
-OF_TWO_SPEAKERS = 'other_audio', 'cross_audio'
-OF_A_CLIP = 'copy_reference', 'target'
-FILMED = 'target'
-SETUPS = 'silent', 'matched', 'mismatched'
-MakeCandidate = Callable[[], Candidate]
-Dub = Callable[[Clip | None], np.ndarray]  # of whose speech, or of silence, frames of one clip's face are made
+GENERATED, UNTRAINED, FILMED = 'generated', 'untrained', 'target'
+TWO_SPEAKER_SYSTEMS = 'other_audio', 'cross_audio'
+GENERATOR_SYSTEMS = GENERATED, *TWO_SPEAKER_SYSTEMS, 'silent', UNTRAINED
+CLIP_SYSTEMS = 'copy_reference', FILMED
+SETUPS = 'silent', 'matched', 'mismatched'  # the speech that a candidate is made from: see `candidates_by_setup`
+Dub = Callable[[Clip | None], np.ndarray]  # the speech of a clip, or None for silence -> frames of one face
 
 
-def names(generators: Mapping[str, Any], alone: bool = False) -> dict[str, str | None]:
-  """All systems in the order of their rows, each with the name of the generator that it needs, if any.
+def names(generators: Mapping[str, Pretrained | Exported], one_speaker: bool = False) -> dict[str, str | None]:
+  """Returns all systems in the order of the table, each with the name of the generator that it needs, if any.
 
-  Where one speaker is `alone`, those that need another are left out.
+  Args:
+    generators: by name.
+    one_speaker: leaves out the systems that need the speech of a second speaker.
   """
-  left_out = OF_TWO_SPEAKERS if alone else ()
-  of_generators = {
-    row_name(name, kind): name for name in generators for kind in _kinds(generators[name]) if kind not in left_out
+  left_out = TWO_SPEAKER_SYSTEMS if one_speaker else ()
+  of_generators: dict[str, str | None] = {
+    system_name(name, kind): name
+    for name, generator in generators.items()
+    for kind in _systems_of(generator)
+    if kind not in left_out
   }
-  return of_generators | dict.fromkeys(OF_A_CLIP if generators else (FILMED,))
+  return of_generators | dict.fromkeys(CLIP_SYSTEMS if generators else (FILMED,))
 
 
-def row_name(generator: str, kind: str) -> str:
-  """`other_audio` for the one generator of an evaluation, `wav2lip other_audio` for one of several."""
+def system_name(generator: str, kind: str) -> str:
+  """Returns `other_audio` for the one generator of an evaluation, `wav2lip other_audio` for one of several."""
   if kind == GENERATED:
     return generator
   return kind if generator == GENERATED else f'{generator} {kind}'
 
 
-def candidates_of(clip: Clip, other: Clip | None, generators: Mapping[str, Pretrained]) -> dict[str, MakeCandidate]:
-  """What makes the takes of a clip, by system; nothing is computed before it is asked for, nor twice.
+def candidates_of(
+  clip: Clip, other: Clip | None, generators: Mapping[str, Pretrained | Exported]
+) -> dict[str, MakeCandidate]:
+  """Returns functions that make the candidates of a clip, by system; they compute nothing twice.
 
   Args:
     clip: the clip.
-    other: one of another speaker, whose speech is put into this mouth, for generators; None where there is none: then
-      what `OF_TWO_SPEAKERS` names must not be asked for.
+    other: a clip of another speaker, whose speech generators put into this mouth. None if there is none: the candidates
+      of `TWO_SPEAKER_SYSTEMS` are then missing.
     generators: by name.
   """
-  filmed = as_filmed(clip)
-  makers = {}
+  filmed = _as_filmed(clip)
+  makers: dict[str, MakeCandidate] = {}
   for name, generator in generators.items():
-    for kind, make in _of_generator(clip, other, generator).items():
-      makers[row_name(name, kind)] = make
+    for kind, make in _generator_candidates(clip, other, generator).items():
+      makers[system_name(name, kind)] = make
   copied = dataclasses.replace(filmed, frames=copied_lower_half(clip.frames, elsewhere(clip.frames)), filmed=False)
   return makers | {'copy_reference': lambda: copied, FILMED: lambda: filmed}
 
 
-def as_filmed(clip: Clip) -> Candidate:
-  opening, phones = clip.mouth_opening, clip.phones
-  return Candidate(clip.frames, clip.mel, clip.audio, clip.frames, None, opening, phones=phones, filmed=True)
-
-
-def copied_lower_half(frames: np.ndarray, shown: np.ndarray) -> np.ndarray:
-  """The upper half of each frame above the lower half of the reference."""
+def copied_lower_half(frames: np.ndarray, references: np.ndarray) -> np.ndarray:
+  """Returns the upper half of each frame above the lower half of its reference, (t, h, w, 3)."""
   upper = (np.arange(frames.shape[1]) < frames.shape[1] // 2)[:, None, None]
-  return np.where(upper, frames, shown)
+  return np.where(upper, frames, references)
 
 
-def dubber(clip: Clip, shown: np.ndarray, generator: Pretrained) -> Dub:
-  """What makes a generator speak with the face of a clip, to which it is shown these references."""
+def generator_dub(clip: Clip, references: np.ndarray, generator: Pretrained | Exported) -> Dub:
+  """Returns a function that dubs the face of a clip with a generator.
+
+  Args:
+    clip: whose face is dubbed.
+    references: (t, h, w, 3) uint8, shown to the generator, one for each frame.
+    generator: makes the frames.
+  """
   config = generator.config
   size, lead = config.model.image_size, config.data.lead
-  target, reference = at_size(clip.frames, size), at_size(shown, size)
+  target, reference = at_size(clip.frames, size), at_size(references, size)
 
   def dub(speech: Clip | None) -> np.ndarray:
     heard = silence_for(config, len(clip.mel)) if speech is None else speech.heard_by(config)
     faces = np.asarray(generator_faces(target, reference))
-    made = in_batches(generator, faces, mel_windows(heard, FRAME_RATE, len(faces), lead))
-    return at_size(made.astype(np.float32), clip.frames.shape[1])
+    generated = in_batches(generator, faces, mel_windows(heard, FRAME_RATE, len(faces), lead))
+    return at_size(generated.astype(np.float32), clip.frames.shape[1])
 
   return dub
 
 
-def setups(clip: Clip, other: Clip, reference: str, dub: Dub) -> dict[str, MakeCandidate]:
-  """What makes the takes of a dub, by what it is made from: `SETUPS`.
+def candidates_by_setup(clip: Clip, other: Clip | None, reference: str, dub: Dub) -> dict[str, MakeCandidate]:
+  """Returns functions that make the candidates of a dub, by the speech that they are made from: `SETUPS`.
 
-  Matched ones are made from the clip's speech and judged by it; mismatched ones from another's and judged by that;
-  silent ones from nothing, and judged by the clip's sound, to which lips can only fit by what they were shown.
+  Matched ones are made from the clip's speech and scored against it; mismatched ones are made from another clip's and
+  scored against that; silent ones are made from nothing and scored against the clip's sound, which lips can only fit by
+  what the references showed.
 
   Args:
-    clip: whose face it is.
-    other: whose speech it is.
-    reference: which references were shown, of `REFERENCES`. A mouth at rest leaves no trace; what may come through is
-      the filmed one, and in matched takes it should.
+    clip: whose face is dubbed.
+    other: whose speech mismatched candidates are made from; without it there are none.
+    reference: the name of the references that were shown, in `REFERENCES`. A mouth at rest leaves no trace; what may
+      come through is the filmed one, and in matched candidates it should.
     dub: makes the frames.
   """
-  seen = trace(clip.frames, reference)
-  filmed = dataclasses.replace(as_filmed(clip), reference=seen, filmed=False)
+  leaking = leaking_faces(clip.frames, reference)
+  filmed = dataclasses.replace(_as_filmed(clip), reference=leaking, filmed=False)
 
-  def truth(speech: Clip | None) -> np.ndarray | None:
-    return None if clip.dubbed_truth is None else clip.dubbed_truth(speech)
+  def silent() -> Candidate:
+    return dataclasses.replace(filmed, frames=dub(None), truth=_dubbed_truth(clip, None), speaking=clip.frames)
 
-  def mismatched() -> Candidate:
-    """As far as both the picture and the other's speech go."""
-    length = min(len(clip.frames), len(other.frames))
-    audio = None if other.audio is None else other.audio[: length * SAMPLES_A_FRAME]
-    frames, true, trace, opening = (
-      None if x is None else x[:length] for x in (dub(other), truth(other), seen, other.mouth_opening)
-    )
-    return Candidate(frames, other.mel, audio, true, trace, opening, phones=other.phones)
+  def matched() -> Candidate:
+    return dataclasses.replace(filmed, frames=dub(clip), reference=None if reference == 'rest' else leaking)
 
-  return {
-    'silent': lambda: dataclasses.replace(filmed, frames=dub(None), truth=truth(None), speaking=clip.frames),
-    'matched': lambda: dataclasses.replace(filmed, frames=dub(clip), reference=None if reference == 'rest' else seen),
-    'mismatched': mismatched,
-  }
+  candidates: dict[str, MakeCandidate] = {'silent': silent, 'matched': matched}
+  if other is not None:
+    candidates['mismatched'] = lambda: _mismatched(clip, other, leaking, dub)
+  return candidates
 
 
 def other_speaker(index: int, speakers: Sequence[str]) -> int:
-  """The clip half the list away, or the next after it, of somebody else; raises ValueError when all are of one."""
+  """Returns the index of the clip half the list away, or of the next one after it that has another speaker.
+
+  Raises:
+    ValueError: all clips are of one speaker.
+  """
   for step in range(len(speakers)):
     other = (index + len(speakers) // 2 + step) % len(speakers)
     if speakers[other] != speakers[index]:
@@ -148,24 +151,52 @@ def other_speaker(index: int, speakers: Sequence[str]) -> int:
 
 @cache
 def untrained(generator: Pretrained) -> Pretrained:
-  """The same network as it was before training."""
+  """Returns the same network as it was before training."""
   fresh = init_variables(generator.model, generator.config.model, generator.config.seed)
   return on_all_devices(dataclasses.replace(generator, variables=fresh, step=0))
 
 
-def _kinds(generator: Any) -> Sequence[str]:
-  return OF_A_GENERATOR if isinstance(generator, Pretrained) else OF_A_GENERATOR[:-1]  # StableHLO is trained for good
+def _systems_of(generator: Pretrained | Exported) -> Sequence[str]:
+  """The systems of a generator; exported StableHLO cannot be had untrained."""
+  return [kind for kind in GENERATOR_SYSTEMS if kind != UNTRAINED or isinstance(generator, Pretrained)]
 
 
-def _of_generator(clip: Clip, other: Clip, generator: Pretrained) -> dict[str, MakeCandidate]:
-  shown = REFERENCES[usual(generator)](clip.frames)
-  dub = cache(dubber(clip, shown, generator))
-  of_setups = setups(clip, other, usual(generator), dub)
-  filmed = dataclasses.replace(as_filmed(clip), reference=trace(clip.frames, usual(generator)), filmed=False)
-  return {
-    GENERATED: of_setups['matched'],
-    'other_audio': lambda: dataclasses.replace(filmed, frames=dub(other)),
-    'cross_audio': of_setups['mismatched'],
-    'silent': of_setups['silent'],
-    'untrained': lambda: dataclasses.replace(filmed, frames=dubber(clip, shown, untrained(generator))(clip)),
-  }
+def _generator_candidates(clip: Clip, other: Clip | None, generator: Pretrained | Exported) -> dict[str, MakeCandidate]:
+  references, reference = references_of(generator.config, clip.frames), reference_of(generator.config)
+  dub = cache(generator_dub(clip, references, generator))
+  by_setup = candidates_by_setup(clip, other, reference, dub)
+  rebuilt = dataclasses.replace(_as_filmed(clip), reference=leaking_faces(clip.frames, reference), filmed=False)
+  candidates: dict[str, MakeCandidate] = {GENERATED: by_setup['matched']}
+  if other is not None:
+    candidates['other_audio'] = lambda: dataclasses.replace(rebuilt, frames=dub(other))
+    candidates['cross_audio'] = by_setup['mismatched']
+  candidates['silent'] = by_setup['silent']
+  if isinstance(generator, Pretrained):
+    candidates[UNTRAINED] = lambda: dataclasses.replace(
+      rebuilt, frames=generator_dub(clip, references, untrained(generator))(clip)
+    )
+  return candidates
+
+
+def _as_filmed(clip: Clip) -> Candidate:
+  opening, phones = clip.mouth_opening, clip.phones
+  return Candidate(clip.frames, clip.mel, clip.audio, clip.frames, None, opening, phones=phones, filmed=True)
+
+
+def _mismatched(clip: Clip, other: Clip, leaking: np.ndarray, dub: Dub) -> Candidate:
+  """A candidate made from another clip's speech, as long as the shorter of the two."""
+  length = min(len(clip.frames), len(other.frames))
+  truth, opening = _dubbed_truth(clip, other), other.mouth_opening
+  return Candidate(
+    dub(other)[:length],
+    other.mel,
+    None if other.audio is None else other.audio[: length * SAMPLES_PER_FRAME],
+    None if truth is None else truth[:length],
+    leaking[:length],
+    None if opening is None else opening[:length],
+    phones=other.phones,
+  )
+
+
+def _dubbed_truth(clip: Clip, speech: Clip | None) -> np.ndarray | None:
+  return None if clip.dubbed_truth is None else clip.dubbed_truth(speech)

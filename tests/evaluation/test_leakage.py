@@ -1,4 +1,4 @@
-"""The table of leakage: who owes everything to the reference, who owes nothing, and who is between them."""
+"""The table of leakage: a dubber that owes everything to the reference, one that owes nothing, and blends of both."""
 
 from dataclasses import replace
 from functools import cache, partial
@@ -9,14 +9,13 @@ from ml_collections import ConfigDict
 
 from data_pipeline.corpora.talking_faces.clips import clip_record
 from data_pipeline.corpora.talking_faces.oracle import true_frames
-from data_pipeline.input import whole_clip
-from lpips_jax.audio.mel import MEL_BANDS, MEL_RATE
-from lpips_jax.core.constants import FRAME_RATE, WINDOW_FRAMES
-from lpips_jax.evaluation import leakage, references, systems
-from lpips_jax.evaluation.leakage import ORACLE, Asked
+from data_pipeline.input import decode_clip
+from lpips_jax.core.constants import FRAME_RATE, MEL_BANDS, MEL_RATE, WINDOW_FRAMES
+from lpips_jax.evaluation import leakage, systems
+from lpips_jax.evaluation.leakage import ORACLE, LeakageRow
 from lpips_jax.evaluation.scorers import Scorers
-from lpips_jax.evaluation.scoring import Score, ScoreCache, WorkItem, score
-from lpips_jax.faces.mouth import CHEEK_COLUMNS, CHEEK_ROWS, MOUTH_COLUMNS, MOUTH_ROWS, mouth_opening
+from lpips_jax.evaluation.scoring import Score, ScoreCache, WorkItem, score_all
+from lpips_jax.faces.mouth import CHEEK_COLUMNS, CHEEK_ROWS, MOUTH_COLUMNS, MOUTH_ROWS
 
 SIZE, SECONDS, SPEAKERS = 48, 2.4, 4
 SHARES = 0.0, 0.25, 0.5, 0.75, 1.0  # of the reference's lips in a blend
@@ -51,11 +50,11 @@ def spoken(opening):
 
 
 def blend(share):
-  def dubber(clip, shown):
-    leaker, perfect = leakage.copier(clip, shown), leakage.oracle(clip, shown)
-    return lambda speech: share * (leaker(speech) / 255) + (1 - share) * (perfect(speech) / 255)
+  def make_dub(clip, references):
+    leaking, perfect = leakage.copy_reference(clip, references), leakage.oracle(clip, references)
+    return lambda speech: share * (leaking(speech) / 255) + (1 - share) * (perfect(speech) / 255)
 
-  return dubber
+  return make_dub
 
 
 @pytest.fixture(scope='module')
@@ -63,33 +62,33 @@ def clips():
   records = [clip_record(1, 'test', speaker, 0, SECONDS, SIZE) for speaker in range(SPEAKERS)]
   clips = []
   for record in records:
-    clip, truth = whole_clip(record, SIZE), cache(partial(true_frames, record, image_size=SIZE))
+    clip, truth = decode_clip(record, SIZE), cache(partial(true_frames, record, image_size=SIZE))
     clips.append(replace(clip, mel=spoken(clip.mouth_opening), audio=None, dubbed_truth=truth))
   return clips
 
 
 @pytest.fixture(scope='module')
 def found(clips, tmp_path_factory):
-  """The table of the leaker, of the perfect dubber and of blends of both, as evaluations make it."""
-  dubbers = {f'{share:.2f}': blend(share) for share in SHARES}
-  asked = [*(Asked(name, 'current') for name in dubbers), *leakage.table_rows([], with_oracle=True)]
-  systems_asked = [leakage.system_of(row, setup) for row in asked for setup in systems.SETUPS]
+  """The table of the controls and of blends of both, as evaluations make it."""
+  make_dubs = {f'{share:.2f}': blend(share) for share in SHARES}
+  rows = [*(LeakageRow(name, 'current') for name in make_dubs), *leakage.table_rows([], with_oracle=True)]
+  names = [row.system(setup) for row in rows for setup in systems.SETUPS]
 
   def read(number):
     other = clips[systems.other_speaker(number, [clip.speaker for clip in clips])]
-    return leakage.candidates_of(clips[number], other, asked, dubbers | leakage.dubbers_of({}))
+    return leakage.candidates_of(clips[number], other, rows, make_dubs | leakage.make_dubs_of({}))
 
-  entries = [WorkItem(clip.name, systems_asked, partial(read, number)) for number, clip in enumerate(clips)]
-  keys, score_cache = {system: system for system in systems_asked}, ScoreCache(tmp_path_factory.mktemp('leakage'))
-  score(entries, keys, Scorers(Reader()), score_cache, progress=False)
-  return leakage.tabulate(asked, score_cache.rows(keys, [clip.name for clip in clips]))
+  items = [WorkItem(clip.name, names, partial(read, number)) for number, clip in enumerate(clips)]
+  keys, score_cache = {name: name for name in names}, ScoreCache(tmp_path_factory.mktemp('leakage'))
+  score_all(items, keys, Scorers(Reader()), score_cache, progress=False)
+  return leakage.tabulate(rows, score_cache.select(keys, [clip.name for clip in clips]))
 
 
 def mean(found, name, reference, key):
-  return found.rows[Asked(name, reference)][key].mean
+  return found.rows[LeakageRow(name, reference)][key].mean
 
 
-def test_the_leaker_leaks_most_from_the_frame_that_is_edited(found):
+def test_a_copied_reference_leaks_most_from_the_frame_that_is_edited(found):
   copied = partial(mean, found, 'copy_reference', 'current')
   # What is made from silence is the clip as it was filmed: its lips fit a sound that nobody was given.
   assert copied('sync_confidence_s') == copied('sync_confidence_matched') > 0.1
@@ -102,13 +101,13 @@ def test_the_leaker_leaks_most_from_the_frame_that_is_edited(found):
 
 
 def test_a_mouth_at_rest_leaks_nothing_and_says_nothing(found):
-  still = found.rows[Asked('copy_reference', 'rest')]
+  still = found.rows[LeakageRow('copy_reference', 'rest')]
   assert still['open_share'].mean == 0 and abs(still['leak_silent'].mean) < 0.4  # of the filmed mouth
   assert 'leak_matched' not in still
   assert still['sync_confidence_discrepancy'].mean < 0.05 and still['sync_confidence_matched'].mean < 0.1
 
 
-def test_the_perfect_dubber_owes_nothing_to_what_it_was_shown(found):
+def test_the_oracle_owes_nothing_to_the_references(found):
   oracle, leaker = (partial(mean, found, name, 'current') for name in (ORACLE, 'copy_reference'))
   assert oracle('sync_confidence_discrepancy') < 0.3 * leaker('sync_confidence_discrepancy')
   assert oracle('sync_confidence_matched') == leaker('sync_confidence_matched')
@@ -116,7 +115,7 @@ def test_the_perfect_dubber_owes_nothing_to_what_it_was_shown(found):
   assert oracle('sync_confidence_s') < 0.2 * leaker('sync_confidence_s')
   assert oracle('mouth_correlation_mismatched') > 0.85 > leaker('mouth_correlation_mismatched')
   assert abs(oracle('leak_mismatched')) < 0.4
-  assert 'lower_half_psnr_mismatched' not in found.rows[Asked(ORACLE, 'current')]  # it is the truth: equal frames
+  assert 'lower_half_psnr_mismatched' not in found.rows[LeakageRow(ORACLE, 'current')]  # it is the truth: equal frames
 
 
 @pytest.mark.parametrize(
@@ -134,49 +133,41 @@ def test_the_more_of_the_reference_the_less(found, key):
 
 
 def test_truth_of_foreign_words_and_of_silence(clips):
-  candidates = systems.setups(clips[0], clips[1], 'current', leakage.copier(clips[0], clips[0].frames))
+  candidates = systems.candidates_by_setup(
+    clips[0], clips[1], 'current', leakage.copy_reference(clips[0], clips[0].frames)
+  )
   silent, matched, mismatched = (candidates[setup]() for setup in systems.SETUPS)
   np.testing.assert_array_equal(silent.truth, clips[0].dubbed_truth(None))
   np.testing.assert_array_equal(mismatched.truth, clips[0].dubbed_truth(clips[1]))
   assert matched.truth is clips[0].frames and silent.speaking is clips[0].frames and matched.speaking is None
   assert silent.mel is matched.mel is clips[0].mel and mismatched.mel is clips[1].mel
-  without = systems.setups(replace(clips[0], dubbed_truth=None), clips[1], 'current', lambda speech: clips[0].frames)
+  without = systems.candidates_by_setup(
+    replace(clips[0], dubbed_truth=None), clips[1], 'current', lambda speech: clips[0].frames
+  )
   assert without['silent']().truth is None and without['mismatched']().truth is None
 
 
-def test_references(clips):
-  frames = clips[0].frames
-  shown = {name: choose(frames) for name, choose in references.REFERENCES.items()}
-  assert {array.shape for array in shown.values()} == {frames.shape}
-  np.testing.assert_array_equal(shown['current'], frames)
-  np.testing.assert_array_equal(shown['elsewhere'][len(frames) // 2], frames[0])
-  assert mouth_opening(shown['rest']).max() < 0.5 * mouth_opening(frames).max()
-  assert np.ptp(shown['rest'][:, :20].astype(int), axis=0).max() > 0  # it follows the head
-
-
 def test_rows_of_the_table_have_names_of_their_own():
-  asked = leakage.table_rows(['generated', 'wav2lip'], with_oracle=False)
-  assert len(asked) == 9 and not any(row.name == ORACLE for row in asked)
-  assert leakage.system_of(Asked('wav2lip', 'rest'), 'silent') == 'wav2lip/rest/silent'
+  rows = leakage.table_rows(['generated', 'wav2lip'], with_oracle=False)
+  assert len(rows) == 9 and not any(row.dubber == ORACLE for row in rows)
+  assert LeakageRow('wav2lip', 'rest').system('silent') == 'wav2lip/rest/silent'
 
 
 def test_numbers_of_syncnet_bear_the_names_of_papers():
-  asked = [Asked('ours', 'current')]
+  row = LeakageRow('ours', 'current')
   confidences = {'silent': [1.0, 2.0], 'matched': [5.0, 8.0], 'mismatched': [6.0, 5.0]}
-  rows = [
-    Score(
-      '', leakage.system_of(asked[0], setup), f'clip{k}', {'lse_c': value, 'lse_d': 10 - value, 'sync_confidence': 9.0}
-    )
+  scores = [
+    Score('', row.system(setup), f'clip{k}', {'lse_c': value, 'lse_d': 10 - value, 'sync_confidence': 9.0})
     for setup, values in confidences.items()
     for k, value in enumerate(values)
   ]
-  rows.append(Score('', leakage.system_of(asked[0], 'silent'), 'clip2', {}, 'too short'))
-  rows.append(Score('', leakage.system_of(asked[0], 'matched'), 'clip3', {'lse_c': 100.0}))  # without a counterpart
-  found = leakage.tabulate(asked, rows)
-  figures = found.rows[asked[0]]
-  assert figures['lse_c_s'].mean == 1.5 and figures['lse_d_s'].mean == 8.5
-  assert figures['lsd'].mean == figures['lsd_d'].mean == 1.0 and figures['lsd'].clips == 2
-  assert figures['lsd'].low == 0 and figures['lsd'].high == 3  # the clips' differences are -1 and 3
+  scores.append(Score('', row.system('silent'), 'clip2', {}, 'too short'))
+  scores.append(Score('', row.system('matched'), 'clip3', {'lse_c': 100.0}))  # without a counterpart
+  found = leakage.tabulate([row], scores)
+  estimates = found.rows[row]
+  assert estimates['lse_c_s'].mean == 1.5 and estimates['lse_d_s'].mean == 8.5
+  assert estimates['lsd'].mean == estimates['lsd_d'].mean == 1.0 and estimates['lsd'].clips == 2
+  assert estimates['lsd'].low == 0 and estimates['lsd'].high == 3  # the clips' differences are -1 and 3
   head, cells = leakage.table(found)
   assert head[:4] == ['system', 'reference', 'LSE-C_s ↓', 'LSE-D_s ↑'] and 'LSD ↓' in head and cells[0][0] == 'ours'
   assert leakage.as_json(found)['ours']['current']['lse_c_s']['mean'] == 1.5
