@@ -45,7 +45,7 @@ def directory(tmp_path):
   return tmp_path
 
 
-def test_bad_input(directory):
+def test_bad_input_is_one_line(directory):
   cases = {
     'gone.mp4 does not exist': {'face': 'gone.mp4'},
     'empty.mp4 is empty': {'face': 'empty.mp4'},
@@ -74,7 +74,7 @@ def test_bad_input(directory):
   assert list((directory / 'out').iterdir()) == []
 
 
-def test_help(directory):
+def test_help_names_the_flags(directory):
   result = subprocess.run([sys.executable, ROOT / 'infer.py', '--help'], capture_output=True, text=True)
   assert result.returncode == 0 and result.stderr == ''
   for flag in ('face', 'audio', 'output', 'checkpoint', 'detector', 'boxes', 'pads', 'length', 'jobs', 'batch_size'):

@@ -21,7 +21,7 @@ from data_pipeline.preparation import store
 from lpips_jax.dubbing import dub
 from lpips_jax.dubbing.selection import FollowOne, follow
 from lpips_jax.faces.detect import make_detector
-from lpips_jax.media.playback import Shown, play_there_and_back
+from lpips_jax.media.playback import PlayedFrame, play_there_and_back
 from lpips_jax.media.speech import load_speech
 from lpips_jax.media.video_reader import probe, read_frames
 from lpips_jax.media.ycbcr import Planes, to_rgb
@@ -40,7 +40,7 @@ pytestmark = pytest.mark.skipif(
     ('still.png', 'radio.wav', Fraction(25)),
   ],
 )
-def test_dub(tmp_path, trained_checkpoint, face, audio, rate):
+def test_a_dub_is_what_a_viewer_would_accept(tmp_path, trained_checkpoint, face, audio, rate):
   media = Path(os.environ['LIPSYNC_REAL_MEDIA'])
   face, audio = media / face, media / audio
   if not face.exists():
@@ -65,10 +65,10 @@ def test_noise_does_not_shake_the_box():
   still = next(play_there_and_back(media / 'vr5.mp4', info)).planes
   rng = np.random.default_rng(0)
 
-  def noisy() -> Iterator[Shown]:
+  def noisy() -> Iterator[PlayedFrame]:
     for k in range(60):
       samples = still.samples + rng.normal(0, 4, still.samples.shape)
-      yield Shown(k, Fraction(k, 25), Planes(np.clip(samples, 0, 255).astype(np.uint8), still.colours))
+      yield PlayedFrame(k, Fraction(k, 25), Planes(np.clip(samples, 0, 255).astype(np.uint8), still.colours))
 
   boxes = np.concatenate([boxes for _, boxes in follow(noisy(), make_detector('yunet'), info, FollowOne())]).reshape(
     60, 5

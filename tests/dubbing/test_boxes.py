@@ -40,7 +40,7 @@ def test_boxes_are_read_and_written_with_and_without_a_roll(tmp_path):
     ('[' * 100_000, 'is not a JSON list'),
   ],
 )
-def test_boxes_that_are_none(media, boxes, problem):
+def test_files_without_usable_boxes_are_refused(media, boxes, problem):
   media['boxes'].write_text(boxes)
   with pytest.raises(UserError, match=problem):
     dub(**media, checkpoint=Painter())
@@ -54,6 +54,6 @@ def test_pads_are_added_as_the_head_sees_them():
   )  # its chin is to the left
 
 
-def test_pads_that_swallow_the_box(media):
+def test_pads_that_swallow_the_box_are_refused(media):
   with pytest.raises(UserError, match='give other boxes or pads'):
     dub(**(media | {'pads': (-60, -60, 0, 0)}), checkpoint=Painter())

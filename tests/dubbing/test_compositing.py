@@ -1,4 +1,4 @@
-"""Crops in, mouths out: what the generator sees, and what becomes of its faces."""
+"""Compositing: the generator sees the right crops and references, and its faces end up in the frames."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ from lpips_jax.faces.cropping import crop
 from lpips_jax.media.video_reader import probe, read_frames
 
 
-def test_what_the_generator_sees(media):
+def test_the_generator_sees_the_masked_crop_and_its_reference(media):
   model = Painter()
   dub(**media, checkpoint=model, length='video', batch_size=20)
   first = crop(next(read_frames(media['face'])), BOX, 32) / 255
@@ -18,7 +18,7 @@ def test_what_the_generator_sees(media):
   np.testing.assert_allclose(model.faces[0, ..., 3:], first, atol=1.01 / 255)
 
 
-def test_pads_grow_boxes(media):
+def test_the_generator_sees_padded_boxes(media):
   model = Painter()
   dub(**media, checkpoint=model, length='video', batch_size=20, pads=(1, 2, 3, 4))
   grown = (BOX[0] - 3, BOX[1] - 1, BOX[2] + 4, BOX[3] + 2)
@@ -37,7 +37,7 @@ def test_sharpening_sharpens(media):
 
 
 class Recorder(Painter):
-  """Keeps the references that it sees."""
+  """A painter that keeps the references that it sees, and the windows that it hears."""
 
   def __call__(self, faces, mels):
     self.references = getattr(self, 'references', [])
@@ -58,7 +58,7 @@ def test_in_pauses_a_closed_mouth_is_the_reference(media):
   assert np.array_equal(model.heard[19], closed.heard[19])
 
 
-def test_a_face_that_hangs_over_the_edge(tmp_path):
+def test_a_face_may_hang_over_the_edge(tmp_path):
   face = write_clip(tmp_path / 'face.mp4', 8)
   for box in ([-30, 20, 30, 84], [90, 50, 150, 114], [-20, -60, 40, 4], [200, 200, 260, 260]):
     (tmp_path / 'boxes.json').write_text(str([box] * 8))

@@ -36,6 +36,6 @@ def test_black_bars_stay_black_and_are_not_taken_for_a_chin():
     ((85, 30, 125, 70, -np.pi / 2), 0.25),  # its chin points to the right
   ],
 )
-def test_how_much_of_a_face_is_missing(box, missing):
+def test_the_missing_share_of_a_face_is_known(box, missing):
   shown = PlayedFrame(0, Fraction(0), ycbcr.from_rgb(textured(0), Colours(1)))  # 120 x 96
   assert cut_out(shown, np.array(box, float), 32).missing == pytest.approx(missing, abs=0.05)

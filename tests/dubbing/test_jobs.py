@@ -1,4 +1,4 @@
-"""Lists of jobs: what is done stays done, what fails stops nobody, and each row has its own options."""
+"""Lists of jobs: finished rows stay done, a failure stops no other row, and each row may give options."""
 
 import csv
 import io
@@ -42,7 +42,7 @@ def test_a_list_goes_on_past_a_failure(media, tmp_path, capsys):
   assert [row['frames'] for row in table] == ['40', '0', '40'] and 'gone.mp4 does not exist' in table[1]['note']
 
 
-def test_a_fault_of_the_generator_fails_one_job(media, tmp_path):
+def test_an_error_of_the_generator_fails_one_job(media, tmp_path):
   painter = Painter()
 
   def fails(faces, mels):
@@ -59,7 +59,7 @@ def test_a_fault_of_the_generator_fails_one_job(media, tmp_path):
   assert results(jobs)[0]['note'] == 'RuntimeError: no memory'
 
 
-def test_what_is_done_is_not_done_again(media, tmp_path, capsys):
+def test_finished_jobs_are_not_done_again(media, tmp_path, capsys):
   jobs = write_jobs(media, ['a.mp4', 'b.mp4', 'c.mp4'])
 
   def done():
@@ -77,7 +77,7 @@ def test_what_is_done_is_not_done_again(media, tmp_path, capsys):
   assert done() == 1 and len(results(jobs)) == 3
 
 
-def test_rows_have_options(media, tmp_path):
+def test_rows_may_give_options(media, tmp_path):
   extra = {'a.mp4': ',video,,', 'b.mp4': ',,7,true', 'c.mkv': ',shortest,,'}
   jobs = write_jobs(media, list(extra), header='face,audio,output,length,crf,all_faces', extra=extra)
   with pytest.raises(UserError, match='1 of the 3 jobs'):  # all faces and boxes exclude each other
@@ -96,7 +96,7 @@ def test_processes_share_a_list(media, tmp_path):
     dub_all(jobs, Dubber(Painter()), {}, 2, 2)
 
 
-def test_what_would_be_lost_is_told_at_once(media, tmp_path):
+def test_problems_of_the_whole_list_are_reported_before_any_work(media, tmp_path):
   jobs = write_jobs(media, ['a.mp4', 'b.mp4'])
   with pytest.raises(UserError, match='columns of the list'):
     dub_all(jobs, Dubber(Painter()), {'boxes': media['boxes'], 'preview': tmp_path / 'preview.mp4'})
@@ -121,7 +121,7 @@ def test_what_would_be_lost_is_told_at_once(media, tmp_path):
     ('face,audio,output,preview\na,b,c.mp4,\nd,e,f.mp4,c.mp4', 'lines 2 and 3 .* both write c.mp4'),
   ],
 )
-def test_lists_that_are_none(tmp_path, text, problem):
+def test_bad_lists_are_refused(tmp_path, text, problem):
   (tmp_path / 'jobs.csv').write_text(text)
   with pytest.raises(UserError, match=problem):
     dub_all(tmp_path / 'jobs.csv', Dubber(Painter()), {})
@@ -157,23 +157,23 @@ def with_semicolons(line):
   ],
 )
 @pytest.mark.parametrize('end', ['\n', '\r\n'])
-def test_lists_of_spreadsheets(tmp_path, lines, encoding, end):
+def test_lists_of_spreadsheets_are_read(tmp_path, lines, encoding, end):
   (tmp_path / 'jobs.csv').write_bytes(end.join(lines).encode(encoding))
   assert read_jobs(tmp_path / 'jobs.csv') == WANTED
 
 
-def test_zeros_among_the_text_are_one_line(tmp_path):
+def test_zeros_among_the_text_are_reported(tmp_path):
   (tmp_path / 'jobs.csv').write_bytes(b'face,audio,output\na.mp4,b.wav,c\0.mp4\n')
   with pytest.raises(UserError, match='zeros where there should be text'):
     read_jobs(tmp_path / 'jobs.csv')
 
 
-def test_a_separator_that_is_told(tmp_path):
+def test_a_declared_separator_is_used(tmp_path):
   (tmp_path / 'jobs.csv').write_text('sep=|\nface|audio|output\na,1.mp4|b.wav|c.mp4\n')
   assert read_jobs(tmp_path / 'jobs.csv') == [Job(3, 'a,1.mp4', 'b.wav', 'c.mp4', {})]
 
 
-def test_home_is_where_shells_have_it(tmp_path, monkeypatch):
+def test_a_tilde_means_the_home_directory(tmp_path, monkeypatch):
   monkeypatch.setenv('HOME', '/home/me')
   (tmp_path / 'jobs.csv').write_text('face,audio,output,boxes\n~/a.mp4,~/b.wav,~/c.mp4,~/d.json')
   files = [f'/home/me/{name}' for name in ('a.mp4', 'b.wav', 'c.mp4')]
@@ -195,7 +195,7 @@ def place(tmp_path_factory):
   st.sampled_from(['utf-8', 'utf-8-sig', 'utf-16']),
   st.permutations(['face', 'audio', 'output', 'preview']),
 )
-def test_what_a_spreadsheet_writes_is_read(place, rows, separator, encoding, columns):
+def test_any_list_that_a_spreadsheet_writes_is_read(place, rows, separator, encoding, columns):
   text = io.StringIO()
   writer = csv.DictWriter(text, columns, delimiter=separator)
   writer.writeheader()

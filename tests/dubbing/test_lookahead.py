@@ -19,7 +19,7 @@ def test_people_are_told_apart_by_place_and_by_looks():
   assert after_a_cut is not first
 
 
-def test_crops_that_are_kept_are_from_all_over_the_film():
+def test_kept_crops_are_from_all_over_the_film():
   person = KnownPerson(0, np.zeros(5))
   kept = []
   for frame in range(1000):
@@ -35,7 +35,7 @@ def _known(number, crops):
   return KnownPerson(number, np.zeros(5), crops=list(crops), missing=[0.0] * len(crops))
 
 
-def test_amouth_at_rest_comes_from_another_shot_of_the_same_person_if_need_be():
+def test_a_mouth_at_rest_comes_from_another_shot_of_the_same_person_if_need_be():
   drawn = draw_clip(3, 'test', 0, 0, 4.0)
   crops = [crop(frame, box, 96) for box, frame in zip(drawn.boxes, drawn.scene(), strict=True)]
   stranger = draw_clip(3, 'test', 1, 0, 1.0)

@@ -1,4 +1,4 @@
-"""Options: values out of range are refused by the name of the argument."""
+"""Options: values out of range are refused, with the name of the argument."""
 
 import pytest
 from painter import Painter
@@ -19,6 +19,6 @@ from lpips_jax.dubbing import dub
     {'codec': 'hevc', 'crf': 52},
   ],
 )
-def test_options_that_are_none(media, options):
+def test_options_out_of_range_are_refused(media, options):
   with pytest.raises(UserError, match='must be'):
     dub(**(media | options), checkpoint=Painter())

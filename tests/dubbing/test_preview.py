@@ -22,7 +22,7 @@ def test_a_preview_shows_source_face_and_result(media, tmp_path):
   assert last[240:290, 450 + 130 : 450 + 240].mean() > 230  # the generated mouth
 
 
-def test_a_preview_of_a_crowd(media):
+def test_a_preview_has_room_for_a_crowd(media):
   crowd = [[x, y, x + 8, y + 8] for x in range(0, 110, 5) for y in range(0, 80, 5)]
   media['boxes'].write_text(json.dumps([crowd]))
   dub(**media, checkpoint=Painter(), length='video', preview=media['output'].with_name('preview.mp4'))

@@ -30,7 +30,7 @@ def face(x, y, side=100.0):
 
 
 def video(n, cuts=()):
-  """Frames of coarse noise, another one after each cut; their number stands in the first samples."""
+  """Yields frames of coarse noise, another one after each cut; their number is in the first samples."""
   noise = np.random.default_rng(0).integers(0, 256, (len(cuts) + 1, 15, 20), np.uint8).repeat(32, 1).repeat(32, 2)
   for k in range(n):
     planes = ycbcr.empty(480, 640, ycbcr.Colours())
@@ -41,14 +41,14 @@ def video(n, cuts=()):
 
 
 def detector(monkeypatch, frames):
-  """Finds what `frames` has for each, and notes where it was asked; every frame is looked at."""
+  """Returns a detector that finds the faces in `frames`; every frame is looked at."""
   monkeypatch.setattr(selection, 'DETECTION_STRIDE', Fraction(1, 25))
   monkeypatch.setattr(detect, 'in_planes', lambda find, planes: find(planes.samples))
   return lambda samples: np.array(frames[int(samples[0, 0]) * 256 + int(samples[0, 1])], np.float64).reshape(-1, 5)
 
 
 def boxes_of(monkeypatch, frames, choose=None, cuts=()):
-  """(T, 4), NaN where nobody is dubbed; or lists of boxes if there are several."""
+  """Returns the boxes of the dubbed face, (T, 4), NaN where nobody is dubbed; a list of lists for everybody."""
   find = detector(monkeypatch, frames)
   found = [boxes for _, boxes in follow(video(len(frames), cuts), find, INFO, choose or FollowOne())]
   if choose is everybody:
@@ -120,17 +120,17 @@ def test_nobody_is_followed_through_a_cut(monkeypatch):
   assert abs(smoothed[38:42] - boxes[38:42]).max() > 1
 
 
-def test_what_flashes_up_for_two_frames_is_no_face(monkeypatch):
+def test_a_face_that_flashes_up_for_two_frames_is_not_dubbed(monkeypatch):
   assert np.isnan(boxes_of(monkeypatch, [[]] * 20 + [[face(100, 100)]] * 2 + [[]] * 60)).all()
 
 
-def test_one_still_frame_is_enough_and_none_is_none(monkeypatch):
+def test_one_frame_is_enough_and_no_frame_has_no_boxes(monkeypatch):
   np.testing.assert_allclose(boxes_of(monkeypatch, [[face(100, 100)]]), [[50, 50, 150, 150]])
   assert np.isnan(boxes_of(monkeypatch, [[]])).all()
   assert boxes_of(monkeypatch, []).shape == (0, 4)
 
 
-def test_faces_by_their_place_and_all_of_them(monkeypatch):
+def test_faces_are_chosen_from_the_left_or_all_together(monkeypatch):
   frames = [[face(450, 240, 100), face(200, 240, 60)]] * 30
   np.testing.assert_allclose(centres(boxes_of(monkeypatch, frames, FollowOne(0)))[:, 0], 200)
   np.testing.assert_allclose(centres(boxes_of(monkeypatch, frames, FollowOne(1)))[:, 0], 450)
@@ -138,7 +138,7 @@ def test_faces_by_their_place_and_all_of_them(monkeypatch):
   assert all(len(boxes) == 2 for boxes in boxes_of(monkeypatch, frames, everybody))
 
 
-def test_whoever_is_pointed_at(monkeypatch):
+def test_only_the_person_pointed_at_is_dubbed(monkeypatch):
   frames = [[face(450, 240, 160)]] * 30 + [[face(450, 240, 160), face(200, 240, 60)]] * 60
   find = detector(monkeypatch, frames)
   only = person_at(video(90), find, INFO, 190, 250, Fraction(2))
@@ -177,7 +177,7 @@ class Actor:
 
 
 def composed(*shots):
-  """Shots of `SHOT` frames, each a list of actors."""
+  """Yields the frames of shots of `SHOT` frames, each a list of actors."""
   rows, columns = np.mgrid[:HEIGHT, :WIDTH]
   for number, (actors, k) in enumerate(itertools.product(shots, range(SHOT))):
     frame = np.stack([rows // 4 + 90, columns // 8 + 80, np.full_like(rows, 110)], axis=-1).astype(np.uint8)
@@ -201,7 +201,7 @@ def actors():
   return Actor(3, 0), Actor(4, 224), Actor(5, 300, 144)
 
 
-def test_who_leaves_is_let_go_and_found_again(actors):
+def test_somebody_who_leaves_is_found_again(actors):
   left, *_ = actors
   found = followed(FollowOne(), [left], [], [left])
   assert [len(boxes) for boxes in found] == [1] * SHOT + [0] * SHOT + [1] * SHOT
@@ -209,7 +209,7 @@ def test_who_leaves_is_let_go_and_found_again(actors):
   assert agreement(boxes, np.concatenate([left.boxes] * 2)) > 0.7
 
 
-def test_a_cut_to_somebody_else(actors):
+def test_after_a_cut_somebody_else_is_dubbed(actors):
   left, right, _ = actors
   found = followed(FollowOne(), [left], [right])
   assert all(len(boxes) == 1 for boxes in found)
@@ -217,7 +217,7 @@ def test_a_cut_to_somebody_else(actors):
     assert agreement([boxes[0] for boxes in shot], actor.boxes) > 0.7
 
 
-def test_of_two_people_the_larger_or_both(actors):
+def test_the_larger_of_two_people_is_dubbed_or_both(actors):
   left, _, small = actors
   found = followed(FollowOne(), [small, left])
   assert agreement([boxes[0] for boxes in found], left.boxes) > 0.7 and all(len(boxes) == 1 for boxes in found)

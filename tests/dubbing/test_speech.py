@@ -27,7 +27,7 @@ def test_pauses_do_not_depend_on_the_level():
   assert loud == quiet and loud[35] and not loud[10]
 
 
-def test_pauses_are_those_that_last():
+def test_short_silences_are_no_pauses():
   rng = np.random.default_rng(0)
   level = np.repeat([1, 0.001, 1, 0.001, 1, 0.001], [8000, 16000, 8000, 3200, 8000, 8000])
   pauses = find_pauses(0.2 * level * rng.standard_normal(len(level)))

@@ -72,7 +72,7 @@ def test_leaving_early_ends_all():
   assert threading.active_count() == before
 
 
-def test_waiting_is_not_work():
+def test_waiting_does_not_count_as_work():
   def slow():
     for k in range(5):
       time.sleep(0.05)

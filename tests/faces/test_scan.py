@@ -3,12 +3,11 @@
 from fractions import Fraction
 
 import numpy as np
-import pytest
 from painter import patchwork
 
 from lpips_jax.faces.scan import scan_video
 from lpips_jax.faces.tracks import track_faces
-from lpips_jax.media.video_reader import VideoInfo, read_chosen, read_frames, read_timed
+from lpips_jax.media.video_reader import VideoInfo
 from lpips_jax.media.video_writer import write_video
 
 SIZE = 96, 64
@@ -20,18 +19,6 @@ def write(path, frames, rate=Fraction(25)):
     for frame in frames:
       put(frame)
   return path
-
-
-def test_times_are_those_of_the_file_and_chosen_frames_the_same(tmp_path):
-  rate = Fraction(30000, 1001)
-  frames = [np.full((64, 96, 3), 8 * k, np.uint8) for k in range(20)]
-  path = write(tmp_path / 'v.mp4', frames, rate)
-  timed = list(read_timed(path))
-  assert [float(time) for time, _ in timed] == pytest.approx([float(k / rate) for k in range(20)], abs=1e-6)
-  everything = list(read_frames(path))
-  for index, frame in zip([0, 3, 4, 19], read_chosen(path, [0, 3, 4, 19, 25]), strict=True):
-    np.testing.assert_array_equal(frame, everything[index])
-    np.testing.assert_array_equal(frame, timed[index][1])
 
 
 class Marked:

@@ -8,7 +8,7 @@ import pytest
 from pictures import number, numbered, write_numbered, write_wav
 
 from lpips_jax.core.errors import UserError
-from lpips_jax.media.video_reader import count_frames, probe, read_frames
+from lpips_jax.media.video_reader import count_frames, probe, read_chosen, read_frames, read_timed
 
 RATES = [Fraction(24000, 1001), Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(30), Fraction(60000, 1001)]
 
@@ -80,3 +80,14 @@ def test_a_picture_of_too_many_pixels_is_refused(tmp_path):
   with pytest.raises(UserError, match='64 x 48 pixels large: reduce it, or raise max_pixels=3071') as caught:
     probe(path, max_pixels=64 * 48 - 1)
   assert 'raise --max_pixels=3071' in caught.value.as_flags()
+
+
+def test_times_are_those_of_the_file_and_chosen_frames_are_the_same(tmp_path):
+  rate = Fraction(30000, 1001)
+  path = write_numbered(tmp_path / 'v.mp4', 20, rate)
+  timed = list(read_timed(path))
+  assert [float(time) for time, _ in timed] == pytest.approx([float(k / rate) for k in range(20)], abs=1e-6)
+  everything = list(read_frames(path))
+  for index, frame in zip([0, 3, 4, 19], read_chosen(path, [0, 3, 4, 19, 25]), strict=True):
+    np.testing.assert_array_equal(frame, everything[index])
+    np.testing.assert_array_equal(frame, timed[index][1])

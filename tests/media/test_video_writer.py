@@ -7,6 +7,7 @@ import pytest
 from pictures import numbered, write_numbered
 
 from lpips_jax.core.errors import UserError
+from lpips_jax.media import video_writer
 from lpips_jax.media.video_reader import VideoInfo, probe, read_frames
 from lpips_jax.media.video_writer import CODECS, check_output, default_codec, write_clip, write_video
 from lpips_jax.media.ycbcr import Colours
@@ -57,7 +58,7 @@ def test_outputs_that_cannot_be_written_are_refused(tmp_path):
 @pytest.mark.parametrize(
   ('arguments', 'problem', 'shown'),
   [
-    (('out.webm', 'h264'), 'choose another suffix, or codec=vp9', 'or --codec=vp9'),
+    (('out.webm', 'h264'), 'h264 cannot be in a .webm: choose another suffix, or codec=vp9', 'or --codec=vp9'),
     (('out.mp4', 'mjpeg'), 'codec must be one of h264, hevc', '--codec must be one of'),
     (('out.mp4', None, 99), 'crf must be from 0 to 51 for h264, not 99', '--crf must be from'),
     (('out.webm', None, 64), 'crf must be from 0 to 63 for vp9, not 64', '--crf must be from'),
@@ -79,3 +80,22 @@ def test_a_clip_is_25_frames_a_second_with_or_without_speech(tmp_path, speech):
   write_clip(tmp_path / 'clip.mp4', [numbered(k) for k in range(3)], (48, 64), speech)
   info = probe(tmp_path / 'clip.mp4')
   assert (info.width, info.height, info.rate, info.frames) == (64, 48, 25, 3)
+
+
+def test_only_failures_of_writing_are_blamed_on_the_output(tmp_path, monkeypatch):
+  info = VideoInfo(32, 32, Fraction(25))
+  with pytest.raises(OSError, match='the source is gone'), write_video(tmp_path / 'v.mp4', info) as write:
+    write(np.zeros((32, 32, 3), np.uint8))
+    raise OSError('the source is gone')
+  assert list(tmp_path.iterdir()) == []
+
+  def full(*_):
+    raise OSError(28, 'No space left on device')
+
+  monkeypatch.setattr(video_writer._FrameWriter, 'write', full)
+  with (
+    pytest.raises(UserError, match=r'v\.mp4 cannot be written: No space left'),
+    write_video(tmp_path / 'v.mp4', info) as write,
+  ):
+    write(np.zeros((32, 32, 3), np.uint8))
+  assert list(tmp_path.iterdir()) == []

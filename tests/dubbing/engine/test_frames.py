@@ -16,7 +16,7 @@ from lpips_jax.media.video_reader import probe, read_frames
 
 
 @pytest.mark.parametrize(('length', 'frames'), [('audio', 40), ('video', 20), ('shortest', 20)])
-def test_length(media, length, frames):
+def test_a_dub_is_as_long_as_the_audio_the_video_or_the_shorter(media, length, frames):
   dub(**media, checkpoint=Painter(), length=length)
   info = probe(media['output'])
   assert (info.width, info.height, info.rate, info.frames) == (120, 96, 25, frames)
@@ -42,7 +42,7 @@ def test_the_mouth_moves_when_the_speech_starts(media, tmp_path, rate):
   assert spoken == sorted(spoken)
 
 
-def test_there_and_back_with_its_own_boxes(media, tmp_path):
+def test_played_backwards_each_frame_keeps_its_own_boxes(media, tmp_path):
   moving = [[10 + 2 * k, 20, 70 + 2 * k, 84] for k in range(20)]
   media['boxes'].write_text(json.dumps(moving))
   dub(**media, checkpoint=Painter())
@@ -79,7 +79,7 @@ def test_a_portrait_speaks_through_the_detector(tmp_path, length):
   assert mouths[-1] > mouths[0] + 100
 
 
-def test_all_faces_or_one_of_them(tmp_path):
+def test_all_faces_are_dubbed_or_one_of_them(tmp_path):
   face, speech = write_faces(tmp_path / 'face.mp4', [3, 4], 10), write_speech(tmp_path / 'speech.wav', 0, 0.4)
   source = list(read_frames(face))
 

@@ -1,4 +1,4 @@
-"""To the row of the mel: what the generator hears of each frame, and how many frames there are."""
+"""The speech of a dub, to the row of the mel: each frame hears its own moment, and no frame is missing."""
 
 import math
 from fractions import Fraction
@@ -20,7 +20,7 @@ RATES = Fraction(24), Fraction(25), Fraction(30000, 1001), Fraction(50), Fractio
 
 
 class Listener(Painter):
-  """Keeps what it hears, (80, 16) a frame."""
+  """A painter that keeps the windows it hears, (80, 16) for each frame."""
 
   def __init__(self):
     super().__init__()
@@ -59,7 +59,7 @@ def test_each_frame_hears_its_own_moment(tmp_path, rate):
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.sampled_from(RATES), st.integers(1, 200), st.integers(1, 100_000), st.booleans())
 def test_a_dub_has_every_frame_that_begins_before_the_end(rate, filmed, samples, there_and_back):
-  """As long as the audio: the frames that begin before its end, one at least; as the shorter: no more than filmed."""
+  """It has the frames that begin before the end of the audio, at least one; as the shorter, no more than filmed."""
   end = Fraction(samples, 16_000)
   count = 400 if there_and_back else filmed
   shown = list(_until((SimpleNamespace(time=k / rate) for k in range(count)), end))
@@ -73,7 +73,7 @@ def test_a_dub_has_every_frame_that_begins_before_the_end(rate, filmed, samples,
 
 @pytest.mark.parametrize(('samples', 'filmed'), [(1, 3), (6400, 25), (6401, 25), (32_000, 7)])
 @pytest.mark.parametrize('rate', [Fraction(25), Fraction(30000, 1001)])
-def test_lengths_of_files(tmp_path, samples, filmed, rate):
+def test_files_have_the_frames_that_begin_before_the_end(tmp_path, samples, filmed, rate):
   face, boxes = write_clip(tmp_path / 'face.mp4', filmed, rate), write_boxes(tmp_path / 'boxes.json', filmed)
   write_speech(tmp_path / 'a.wav', np.random.default_rng(0).integers(-9000, 9000, samples).astype(np.int16))
   of_sound = max(1, math.ceil(Fraction(samples, 16_000) * rate))

@@ -15,7 +15,7 @@ def test_a_video_without_a_face_is_bad_input(media, tmp_path):
   assert sorted(tmp_path.iterdir()) == before
 
 
-def test_limits(media):
+def test_large_pictures_and_long_speech_are_refused(media):
   with pytest.raises(UserError, match='120 x 96 pixels large: reduce it, or raise max_pixels'):
     dub(**media, checkpoint=Painter(), max_pixels=10_000)
   with pytest.raises(UserError, match=r'longer than 0.02 minutes: cut it, or raise max_minutes'):

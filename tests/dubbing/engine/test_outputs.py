@@ -36,7 +36,7 @@ def test_outputs_must_differ(media, tmp_path):
     dub(**media, checkpoint=Painter(), save_boxes=tmp_path / 'nowhere' / 'boxes.json')
 
 
-def test_what_is_no_file_is_not_replaced(media, tmp_path):
+def test_pipes_and_directories_are_not_replaced(media, tmp_path):
   os.mkfifo(tmp_path / 'pipe.mp4')
   for option in ('output', 'preview', 'save_boxes'):
     for place, problem in ((tmp_path / 'pipe.mp4', 'no regular file'), (tmp_path, 'is a directory|must end in')):
@@ -111,7 +111,7 @@ def test_the_profile_names_every_stage(media):
   assert dubber.frames == 40
 
 
-def test_what_all_dubs_took_is_added_up(media):
+def test_the_times_of_all_dubs_are_added_up(media):
   dubber = Dubber(Painter(), progress=False)
   for _ in range(2):
     dubber.dub(media['face'], media['audio'], media['output'], Options(boxes=media['boxes']))

@@ -19,7 +19,7 @@ SOFTWARE = [codec for codec in CODECS if not codec.endswith('nvenc')]
 
 
 def write_source(path, form, n=8, size=(96, 120), edit=lambda stream: None, codec='libx264', options=None):
-  """A clip in some pixel format."""
+  """Writes a clip in a pixel format."""
   with av.open(str(path), 'w') as container:
     stream = container.add_stream(codec, rate=25, options=options or {'crf': '4'})
     stream.height, stream.width, stream.pix_fmt = *size, form
@@ -42,14 +42,14 @@ def dubbed(tmp_path, face, suffix='.mp4', **options):
 
 
 def quality(a, b):
-  """PSNR in dB of the rows above any mouth."""
+  """Returns the PSNR in dB of the rows above any mouth."""
   error = a[:40].astype(float) - b[:40]
   return 10 * np.log10(255**2 / np.square(error).mean())
 
 
 @pytest.mark.parametrize('codec', SOFTWARE)
 @pytest.mark.parametrize('suffix', ['.mp4', '.mkv'])
-def test_codecs(tmp_path, codec, suffix):
+def test_every_codec_keeps_the_picture(tmp_path, codec, suffix):
   face = write_source(tmp_path / 'face.mp4', 'yuv420p')
   output = dubbed(tmp_path, face, suffix, codec=codec)
   with av.open(str(output)) as container:
@@ -65,7 +65,7 @@ def test_encoders_leave_scheduling_alone(tmp_path):
   assert os.sched_getscheduler(0) == before
 
 
-def test_crf_is_quality(tmp_path):
+def test_a_higher_crf_gives_a_smaller_file(tmp_path):
   face = write_source(tmp_path / 'face.mp4', 'yuv420p')
   sizes = [dubbed(tmp_path, face, crf=crf).stat().st_size for crf in (4, 40)]
   assert sizes[0] > 1.3 * sizes[1]
@@ -84,7 +84,7 @@ def test_crf_is_quality(tmp_path):
     ('rgba', '.mov', 'png'),
   ],
 )
-def test_pixel_formats(tmp_path, form, suffix, codec):
+def test_every_pixel_format_keeps_its_colours(tmp_path, form, suffix, codec):
   face = write_source(tmp_path / f'face{suffix}', form, codec=codec, options={})
   output = dubbed(tmp_path, face, crf=2)
   before, after = list(read_frames(face)), list(read_frames(output))
@@ -114,7 +114,7 @@ def test_samples_that_are_not_the_mouth_reach_the_encoder_as_they_were(tmp_path)
 
 
 def write_ramp(path, form='yuv420p10le', codec='libx265', options=None):
-  """A film of 10 bits whose brightness rises, from left to right, in steps that 8 bits do not have."""
+  """Writes a film of 10 bits whose brightness rises from left to right, in steps finer than those of 8 bits."""
   samples = np.full((144, 120), 512, np.uint16)
   samples[:96] = 300 + np.arange(120)
   frames = []
@@ -159,7 +159,7 @@ def test_films_of_10_bits_keep_them(tmp_path, codec, suffix, written, warnings):
   assert warnings == []
 
 
-def test_a_codec_that_has_8_bits_says_so(tmp_path, warnings):
+def test_a_codec_with_8_bits_causes_a_warning(tmp_path, warnings):
   output = dubbed(tmp_path, write_ramp(tmp_path / 'face.mp4'), '.webm')
   assert probe(output).colours.depth == 8 and list(read_frames(output))[4][MOUTH].mean() > 150
   assert len(warnings) == 1 and 'vp9 is written with 8 bits' in warnings[0]
@@ -168,14 +168,14 @@ def test_a_codec_that_has_8_bits_says_so(tmp_path, warnings):
 @pytest.mark.parametrize(
   ('form', 'what'), [('yuv422p10le', 'half the resolution'), ('yuv420p12le', '12 bits a sample')]
 )
-def test_what_is_lost_is_said(tmp_path, form, what, warnings):
+def test_a_loss_of_quality_causes_a_warning(tmp_path, form, what, warnings):
   face = write_ramp(tmp_path / 'face.mp4', form)
   output = dubbed(tmp_path, face)
   assert probe(output).colours.depth == 10
   assert len(warnings) == 1 and what in warnings[0]
 
 
-def test_pixels_that_are_not_square(tmp_path):
+def test_pixels_that_are_not_square_keep_their_aspect(tmp_path):
   def wide(stream):
     stream.codec_context.sample_aspect_ratio = Fraction(4, 3)
 
@@ -185,7 +185,7 @@ def test_pixels_that_are_not_square(tmp_path):
 
 
 def test_a_picture_on_its_side_is_dubbed_upright(tmp_path):
-  """As phones write them: boxes, mouth and output are of the picture as it is shown."""
+  """Phones write such files. Boxes, mouth and output are those of the picture as it is shown."""
   face = write_source(tmp_path / 'face.mp4', 'yuv420p', size=(120, 96))
   content = bytearray(face.read_bytes())
   matrix, one = content.index(b'tkhd') + 44, 0x10000
@@ -201,7 +201,7 @@ def test_a_picture_on_its_side_is_dubbed_upright(tmp_path):
 
 
 @pytest.mark.parametrize('size', [(95, 120), (96, 119), (95, 119)])
-def test_odd_sides(tmp_path, size):
+def test_odd_sides_get_one_more_row_or_column(tmp_path, size):
   face = write_source(tmp_path / 'face.mov', 'rgb24', size=size, codec='png', options={})
   output = dubbed(tmp_path, face)
   before, after = next(read_frames(face)), next(read_frames(output))

@@ -23,7 +23,7 @@ RATES = [
 
 
 def write_uneven(path, ticks, tick=Fraction(1, 1000)):
-  """A clip whose frames are shown at these ticks; each is a level brighter than the one before."""
+  """Writes a clip whose frames are shown at these ticks; each is brighter than the one before."""
   with av.open(str(path), 'w') as container:
     stream = container.add_stream('libx264', rate=25, options={'crf': '4', 'bf': '0'})
     stream.width, stream.height, stream.pix_fmt = 120, 96, 'yuv420p'
@@ -85,7 +85,7 @@ def test_lips_move_while_the_picture_rests(tmp_path):
 
 
 def click_and_flash(path, rate, at, sound_from=Fraction(0)):
-  """A video of 6 s that is white, and clicks, at some seconds of the picture; its sound may start late or early."""
+  """Writes a video of 6 s that turns white, and clicks, at some seconds; its sound may start late or early."""
   samples = np.zeros(6 * 16000)
   for second in at:
     begin = round((second - float(sound_from)) * 16000)
@@ -135,7 +135,7 @@ def test_sound_keeps_its_distance_from_the_picture(tmp_path, suffix, sound_from)
   ],
 )
 def test_the_driving_track_is_untouched(tmp_path, codec, source, output):
-  """Copied where the container can hold it, and in time with the frames in any case."""
+  """It is copied where the container can hold it, and in time with the frames in any case."""
   rate = 48000
   samples = np.zeros(2 * rate, np.float32)
   samples[rate : rate + rate // 100] = 0.9
