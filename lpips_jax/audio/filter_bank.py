@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lpips_jax.core.files import user_cache, written_whole
+from lpips_jax.core.files import user_cache, whole_file
 
 
 @cache
@@ -56,5 +56,5 @@ def _read(path: Path, shape: tuple[int, int]) -> np.ndarray:
 
 def _write(path: Path, filters: np.ndarray) -> None:
   path.parent.mkdir(parents=True, exist_ok=True)
-  with written_whole(path) as part, part.open('wb') as file:
+  with whole_file(path) as part, part.open('wb') as file:
     np.savez(file, filters=filters)

@@ -15,7 +15,7 @@ from av.video.reformatter import ColorRange
 
 from lpips_jax.core.constants import FRAME_RATE
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.files import PathLike, check_replaceable, written_whole
+from lpips_jax.core.files import PathLike, check_replaceable, whole_file
 from lpips_jax.media.containers import open_media, reason
 from lpips_jax.media.soundtrack import SoundTrack
 from lpips_jax.media.speech import write_speech
@@ -107,7 +107,7 @@ def write_video(
   check_output(path, codec, crf)
   container = CONTAINERS[path.suffix.lower()]
   # Errors of the caller meanwhile, such as in reading the frames that it writes, are its own to report.
-  with written_whole(path) as part, contextlib.ExitStack() as stack:
+  with whole_file(path) as part, contextlib.ExitStack() as stack:
     with _errors_named(path):
       output = av.open(f'file:{part}', 'w', format=container, options=MUXING[container])
       stack.callback(_close, output)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import cast
 
 import av
 import numpy as np
@@ -42,7 +43,9 @@ def write_film(
 ) -> Path:
   """Writes pictures as they are, at `times` or one after the other, in units of a frame at `rate`."""
   with av.open(str(path), 'w') as container:
-    stream = container.add_stream(codec, rate=rate, options={'crf': '4'} if options is None else options)
+    # PyAV's stubs know only by some encoders' names that they make a stream of pictures.
+    options = {'crf': '4'} if options is None else options
+    stream = cast(av.video.stream.VideoStream, container.add_stream(codec, rate=rate, options=options))
     for k, frame in enumerate(frames):
       frame = frame_of(frame, form) if isinstance(frame, np.ndarray) else frame
       if k == 0:
