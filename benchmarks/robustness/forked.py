@@ -18,7 +18,7 @@ PRELOADED = (
   'av',
   'jax',
   'flax',
-  'orbax.checkpoint.v1',
+  'orbax.checkpoint.experimental.v1',
   'lpips_jax.pretrained',
   'lpips_jax.dubbing.engine',
 )

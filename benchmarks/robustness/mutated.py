@@ -41,13 +41,13 @@ MODULES: dict[str, tuple[str, ...]] = {
     'tests/data_pipeline/test_preprocess.py',
   ),
   'lpips_jax/evaluation/systems.py': ('tests/evaluation/test_leakage.py', 'tests/evaluation/test_systems.py'),
-  'lpips_jax/evaluation/scoring.py': ('tests/evaluation/test_scoring.py', 'tests/evaluation/test_videos.py'),
-  'lpips_jax/evaluation/summary.py': ('tests/evaluation/test_scoring.py',),
-  'lpips_jax/evaluation/pairs.py': ('tests/evaluation/test_videos.py',),
+  'lpips_jax/evaluation/scoring.py': ('tests/evaluation/test_scoring.py', 'tests/evaluation/test_protocols.py'),
+  'lpips_jax/evaluation/summary.py': ('tests/evaluation/test_summary.py', 'tests/evaluation/test_scoring.py'),
+  'lpips_jax/evaluation/pairs.py': ('tests/evaluation/test_pairs.py',),
   'lpips_jax/pretrained/folding.py': ('tests/pretrained/test_folding.py',),
   'lpips_jax/media/speech.py': ('tests/media/test_speech.py', 'tests/dubbing/test_speech.py'),
   'lpips_jax/audio/mel.py': ('tests/audio/test_mel.py', 'tests/audio/test_chunks.py'),
-  'lpips_jax/media/orientation.py': ('tests/media/test_orientation.py', 'tests/dubbing/test_pictures.py'),
+  'lpips_jax/media/orientation.py': ('tests/media/test_orientation.py', 'tests/dubbing/engine/test_pictures.py'),
 }
 
 # (source line, change as the report words it) -> why no test can notice it
@@ -70,21 +70,21 @@ EXPLAINED: dict[tuple[str, str], str] = {
     'constant: `1` became `2`',
   ): 'without windows one row or two are read, and none is used',
   (
-    'start = Fraction(0) if first.pts is None else first.pts * first.time_base',
+    'start = time_of(first) or Fraction(0)',
     'call: `Fraction(0)` became `(0)`',
   ): 'integers add like fractions',
   (
-    'loud = level > np.percentile(level, LOUD) - QUIET_DB',
-    'comparison: `level > np.percentile(level, LOUD) - QUIET_DB` became '
-    '`(level >= np.percentile(level, LOUD) - QUIET_DB)`',
+    'loud = level > np.percentile(level, LOUD_PERCENTILE) - QUIET_DB',
+    'comparison: `level > np.percentile(level, LOUD_PERCENTILE) - QUIET_DB` became '
+    '`(level >= np.percentile(level, LOUD_PERCENTILE) - QUIET_DB)`',
   ): 'no row is 20 dB, to the last bit, below the loud ones',
   (
-    'end = np.clip(first + WINDOW + QUIET_MARGIN, 0, len(mel))',
+    'end = np.clip(first + MEL_WINDOW + QUIET_MARGIN_STEPS, 0, len(mel))',
     'constant: `0` became `1`',
   ): 'no window ends before its twentieth row',
   ('@dataclass(frozen=True)', 'constant: `True` became `False`'): 'nothing assigns to it',
   (
-    'return at_size(made.astype(np.float32), clip.frames.shape[1])',
+    'return at_size(generated.astype(np.float32), clip.frames.shape[1])',
     'constant: `1` became `2`',
   ): 'crops are square',
   (

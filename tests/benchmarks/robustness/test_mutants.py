@@ -36,6 +36,7 @@ def tree(tmp_path):
   return root
 
 
+@pytest.mark.slow
 def test_killed_and_surviving_mutants_are_reported_and_not_run_again(tree, tmp_path, monkeypatch):
   results, modules = tmp_path / 'results.jsonl', {'tree.py': ('test_tree.py',)}
   chosen = [m for m in all_mutants(SOURCE) if m.after in ('4', '(low)')]

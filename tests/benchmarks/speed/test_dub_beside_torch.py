@@ -22,6 +22,7 @@ def dub(tmp_path):
   return Dub(face, speech, tmp_path, Frames(32, 4, tiny=True), 'cascade', None)
 
 
+@pytest.mark.slow
 def test_both_sides_dub_the_same(dub, monkeypatch):
   assert sequential.frames_to_dub(dub.face, dub.audio) == 25  # the film is the shorter
   config = dub.network.config()

@@ -22,7 +22,7 @@ EAGER = recipes.recipe('eager_float32', 'cpu')
 UPDATES = 3  # the first is at a learning rate of zero
 
 
-@pytest.mark.parametrize('task', ['sync_expert', 'generator_gan'])
+@pytest.mark.parametrize('task', ['sync_expert', pytest.param('generator_gan', marks=pytest.mark.slow)])
 def test_training_takes_the_same_steps(task):
   trained = train_step.Trained(task, 3, tiny=True)
   config = trained.config()
