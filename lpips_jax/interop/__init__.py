@@ -1,1 +1,1 @@
-"""Weights from elsewhere in, models for elsewhere out."""
+"""Conversion: released weights of other projects to our checkpoints (`convert`), and ours to files (`export`)."""

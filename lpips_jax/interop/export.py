@@ -1,17 +1,17 @@
-"""Exports a trained network: its averaged weights alone, for other programs.
+"""Exports a trained network, with its averaged weights only, for other programs.
 
   python -m lpips_jax.interop.export runs/lrs2/checkpoint exported --format=stablehlo --fold
 
   orbax: a checkpoint directory as training leaves it, without what only training needs.
   safetensors: DST/model.safetensors, variables by their path; the config among its metadata.
-  stablehlo: DST/model.stablehlo, weights inside, for any batch on CPU, CUDA and TPU. A process with JAX runs it:
+  stablehlo: DST/model.stablehlo, weights inside, for any batch size on CPU, CUDA and TPU. A process with JAX runs it:
     jax.export.deserialize(Path('DST/model.stablehlo').read_bytes()).call(faces, mels)
-  onnx: DST/model.onnx, weights inside, for any batch (needs jax2onnx).
+  onnx: DST/model.onnx, weights inside, for any batch size (needs jax2onnx).
 
-Beside it lies DST/model.json: the inputs' names, shapes and ranges, and what a mel spectrogram is. --fold folds
-BatchNorm into the convolutions. Checkpoint directories are taken by every command, those with --fold by commands that
-do not train, and the others made into one by lpips_jax.interop.convert; infer.py and evaluate.py take DST of a
-stablehlo with --trust_stablehlo, as it is a program, lpips_jax.load with trust_stablehlo=True.
+DST/model.json beside it describes the inputs' names, shapes and ranges, and how the mel spectrogram is computed. --fold
+folds BatchNorm into the convolutions. Every command takes checkpoint directories; those made with --fold are only for
+commands that do not train. lpips_jax.interop.convert converts safetensors back. infer.py and evaluate.py take StableHLO
+with --trust_stablehlo, as it is a program; lpips_jax.load takes it with trust_stablehlo=True.
 """
 
 import hashlib
@@ -26,19 +26,21 @@ from jax import export as jax_export
 
 from lpips_jax import models, pretrained
 from lpips_jax.audio import mel, phones
-from lpips_jax.audio.loudness import AS_IS, NORMALISED, REFERENCE, level_of
-from lpips_jax.core import cli
+from lpips_jax.audio.loudness import AS_IS, NORMALISED, TARGET_LEVEL, level_of
+from lpips_jax.core import cli, constants
+from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import whole_directory, write_whole
 from lpips_jax.pretrained import model_card
+from lpips_jax.pretrained.checkpoint_dir import DESCRIPTION_FILE, SAFETENSORS_FILE, STABLEHLO_FILE
 
 PLATFORMS = 'cpu', 'cuda', 'tpu'
-TWO_PASSES = 'orbax', 'stablehlo'  # formats that keep a generator's silent generator with it
+WITH_SILENT_GENERATOR = 'orbax', 'stablehlo'  # formats that can hold one beside the generator
 
 
 def define_flags() -> None:
   flags.DEFINE_string('checkpoint', None, 'What to export: a checkpoint directory.')
-  flags.DEFINE_string('destination', None, 'The directory to make.')
-  flags.DEFINE_enum('format', 'orbax', list(FORMATS), 'For whom.')
+  flags.DEFINE_string('destination', None, 'The directory to create.')
+  flags.DEFINE_enum('format', 'orbax', list(FORMATS), 'The file format.')
   flags.DEFINE_boolean('fold', False, 'Folds BatchNorm into the convolutions.')
 
 
@@ -49,35 +51,37 @@ def main() -> None:
   print(f'wrote {given.destination}')
 
 
-def export(checkpoint: str | Path, destination: Path, form: str, fold: bool = False) -> None:
-  """Writes a network's averaged weights, whole or not at all.
+def export(checkpoint: str | Path, destination: Path, format: str, fold: bool = False) -> None:
+  """Writes a network's averaged weights, complete or not at all.
 
   Args:
-    checkpoint: what `pretrained.load` takes.
-    destination: the directory to make.
-    form: of `FORMATS`.
+    checkpoint: see `pretrained.load`; not StableHLO.
+    destination: the directory to create.
+    format: a key of `FORMATS`.
     fold: whether to fold BatchNorm into the convolutions.
 
   Raises:
-    UserError: the checkpoint cannot be read, or the destination is there already.
+    UserError: the checkpoint cannot be read, the format cannot hold its silent generator, or the destination exists.
     OSError: the destination cannot be written.
   """
   with whole_directory(destination) as directory:
     network = pretrained.load_weights(checkpoint)
-    if network.silent is not None and form not in TWO_PASSES:
-      cli.fail(f'{checkpoint} has a silent generator, which {form} cannot hold: give --format=stablehlo or orbax')
+    if network.silent is not None and format not in WITH_SILENT_GENERATOR:
+      raise UserError(
+        f'{checkpoint} has a silent generator, which {format} cannot hold: give format=stablehlo or orbax', 'format'
+      )
     if fold:
       network = pretrained.folded(network)
-    FORMATS[form](directory, network)
+    FORMATS[format](directory, network)
     _write_card(directory, checkpoint, network)
-    described = describe(network)
-    if (program := directory / pretrained.STABLEHLO).is_file():
-      described['sha256'] = hashlib.sha256(program.read_bytes()).hexdigest()
-    write_whole(directory / pretrained.DESCRIPTION, json.dumps(described, indent=2) + '\n')
+    description = describe(network)
+    if (program := directory / STABLEHLO_FILE).is_file():
+      description['sha256'] = hashlib.sha256(program.read_bytes()).hexdigest()
+    write_whole(directory / DESCRIPTION_FILE, json.dumps(description, indent=2) + '\n')
 
 
 def describe(network: pretrained.Pretrained) -> dict[str, Any]:
-  """What somebody needs to know who calls the network without this project."""
+  """Returns what a caller without this project needs to know: inputs, output, spectrogram, config; ready for JSON."""
   config = network.config
   names = (_FACES, _PHONES) if config.model.get('speech') == 'phones' else _INPUTS[config.model.name]
   shapes = models.example_inputs(config.model)
@@ -97,7 +101,8 @@ def describe(network: pretrained.Pretrained) -> dict[str, Any]:
     'inputs': inputs,
     'output': _OUTPUTS[config.model.name],
     'mel': _MEL,
-    'window': f'{mel.WINDOW} mel frames from floor({mel.MEL_RATE} (k - lead) / frame rate) on belong to frame k',
+    'window': f'{constants.MEL_WINDOW} mel frames from floor({constants.MEL_RATE} (k - lead) / frame rate) on '
+    'belong to frame k',
     'lead': config.get('data', {}).get('lead', 0),
     'speech': _SPEECH[level_of(config)],
     'config': json.loads(config.to_json_best_effort()),
@@ -105,7 +110,7 @@ def describe(network: pretrained.Pretrained) -> dict[str, Any]:
 
 
 def _write_card(directory: Path, checkpoint: str | Path, network: pretrained.Pretrained) -> None:
-  """The card that lies with the checkpoint; of one that has none, a new one without its measures."""
+  """Copies the checkpoint's card; a checkpoint without one gets a new card, without an evaluation."""
   kept = pretrained.find(checkpoint) / model_card.FILE
   if kept.is_file():
     write_whole(directory / model_card.FILE, kept.read_text())
@@ -115,9 +120,13 @@ def _write_card(directory: Path, checkpoint: str | Path, network: pretrained.Pre
 
 _FACES = 'faces', (0, 1), 'RGB crops, the target with the rows from height / 2 on zeroed, then a reference'
 _FRAMES = 'frames', (0, 1), 'five whole crops, RGB'
-_MELS = 'mels', (-mel.MAX_VALUE, mel.MAX_VALUE), 'windows of the log-mel spectrogram, bands first'
-_SAID = ' '.join(phones.PHONES[1:])
-_PHONES = 'phones', (0, 1), f'windows of a phone track: silence, {_SAID}, of which one is 1, the loudness, and zeros'
+_MELS = 'mels', (-constants.MEL_MAX, constants.MEL_MAX), 'windows of the log-mel spectrogram, bands first'
+_PHONE_NAMES = ' '.join(phones.PHONES[1:])
+_PHONES = (
+  'phones',
+  (0, 1),
+  f'windows of a phone track: silence, {_PHONE_NAMES}, of which one is 1, the loudness, and zeros',
+)
 _INPUTS = {
   'attn_wav2lip': (_FACES, _MELS),
   'wav2lip': (_FACES, _MELS),
@@ -137,21 +146,21 @@ _OUTPUTS = {
 }
 _SPEECH = {
   AS_IS: 'at the level that it has',
-  NORMALISED: f'without its mean, and brought to {REFERENCE} dB of full scale (mean power while somebody speaks)',
+  NORMALISED: f'without its mean, and brought to {TARGET_LEVEL} dB of full scale (mean power while somebody speaks)',
 }
 _MEL = {
-  'sample_rate': mel.SAMPLE_RATE,
+  'sample_rate': constants.SAMPLE_RATE,
   'pre_emphasis': mel.PREEMPHASIS,
   'fft_size': mel.FFT_SIZE,
   'window': 'hann, periodic, centred, reflected at the ends',
-  'hop': mel.HOP,
-  'bands': mel.MEL_BANDS,
+  'hop': constants.MEL_HOP,
+  'bands': constants.MEL_BANDS,
   'scale': 'slaney',
-  'lowest_hz': mel.LOWEST,
-  'highest_hz': mel.HIGHEST,
+  'lowest_hz': mel.MIN_HERTZ,
+  'highest_hz': mel.MAX_HERTZ,
   'of': 'magnitudes',
   'level': f'20 log10(max({mel.MIN_MAGNITUDE}, x)) - {mel.REFERENCE_DB}',
-  'value': f'clip({2 * mel.MAX_VALUE} (level - {mel.FLOOR_DB}) / {-mel.FLOOR_DB} - {mel.MAX_VALUE})',
+  'value': f'clip({2 * constants.MEL_MAX} (level - {mel.FLOOR_DB}) / {-mel.FLOOR_DB} - {constants.MEL_MAX})',
 }
 
 
@@ -161,7 +170,7 @@ def _write_safetensors(directory: Path, network: pretrained.Pretrained) -> None:
   leaves = jax.tree_util.tree_leaves_with_path(network.variables)
   arrays = {'.'.join(key.key for key in path): np.asarray(leaf) for path, leaf in leaves}
   metadata = {'config': network.config.to_json_best_effort(), 'step': str(network.step)}
-  save_file(arrays, directory / pretrained.SAFETENSORS, metadata)
+  save_file(arrays, directory / SAFETENSORS_FILE, metadata)
 
 
 def _write_stablehlo(directory: Path, network: pretrained.Pretrained) -> None:
@@ -169,7 +178,7 @@ def _write_stablehlo(directory: Path, network: pretrained.Pretrained) -> None:
   examples = models.example_inputs(network.config.model)
   inputs = [jax.ShapeDtypeStruct((batch, *x.shape[1:]), x.dtype) for x in examples]
   exported = jax_export.export(jax.jit(network.__call__), platforms=PLATFORMS)(*inputs)
-  write_whole(directory / pretrained.STABLEHLO, bytes(exported.serialize()))
+  write_whole(directory / STABLEHLO_FILE, bytes(exported.serialize()))
 
 
 def _write_onnx(directory: Path, network: pretrained.Pretrained) -> None:

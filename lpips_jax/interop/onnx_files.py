@@ -1,4 +1,4 @@
-"""Networks as ONNX, by jax2onnx."""
+"""Networks as ONNX, converted by jax2onnx."""
 
 from pathlib import Path
 from typing import Any
@@ -9,21 +9,21 @@ import jax
 from lpips_jax import models
 from lpips_jax.core.errors import UserError
 from lpips_jax.pretrained import folding
-from lpips_jax.pretrained.checkpoint import Pretrained
+from lpips_jax.pretrained.network import Pretrained
 
-BATCH = 'batch'
+BATCH_AXIS = 'batch'
 
 
 def write(path: Path, network: Pretrained, names: tuple[str, ...]) -> None:
-  """Writes a network for any batch, its weights inside.
+  """Writes a network for any batch size, weights inside.
 
   Args:
     path: the file to write.
-    network: the network.
-    names: of its inputs.
+    network: the network, without a silent generator.
+    names: the names of its inputs.
 
   Raises:
-    UserError: jax2onnx is not here.
+    UserError: jax2onnx is not installed.
   """
   try:
     import onnx
@@ -35,5 +35,5 @@ def write(path: Path, network: Pretrained, names: tuple[str, ...]) -> None:
   def call(*inputs: jax.Array) -> Any:
     return apply(network.model, network.variables, *inputs)
 
-  shapes = [(BATCH, *x.shape[1:]) for x in models.example_inputs(network.config.model)]
+  shapes = [(BATCH_AXIS, *x.shape[1:]) for x in models.example_inputs(network.config.model)]
   onnx.save(to_onnx(call, shapes, input_names=names), path)

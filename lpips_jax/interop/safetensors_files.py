@@ -1,4 +1,4 @@
-"""What lpips_jax.interop.export wrote as safetensors, read back."""
+"""Reads networks that lpips_jax.interop.export wrote as safetensors."""
 
 import json
 from pathlib import Path
@@ -9,13 +9,14 @@ from ml_collections import ConfigDict
 from lpips_jax import models, pretrained
 from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.interop.correspondence import Source, converted
+from lpips_jax.pretrained.network import variable_shapes
 
 
 def read(path: Path) -> pretrained.Pretrained:
   """Reads a network with its config and step.
 
   Raises:
-    UserError: the file is not there, is damaged, is not one of ours, or does not fit its own config.
+    UserError: the file does not exist, is damaged, was not exported here, or does not fit its own config.
   """
   from safetensors import safe_open
 
@@ -26,8 +27,8 @@ def read(path: Path) -> pretrained.Pretrained:
       metadata = file.metadata() or {}
       arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118, it is no mapping
     config, step = ConfigDict(json.loads(metadata['config'])), int(metadata['step'])
-    shapes = pretrained.variable_shapes(config)
-  except Exception as error:  # whatever safetensors, JSON and the networks make of what is damaged or not ours
+    shapes = variable_shapes(config)
+  except Exception as error:  # whatever safetensors, JSON and the networks make of files that are damaged or foreign
     raise UserError(f'{path} is damaged, or was not exported here ({first_line(error)})') from error
   try:
     variables = converted(shapes, lambda path: Source(('.'.join(path),), np.asarray), arrays)

@@ -1,1 +1,5 @@
-"""A generator tuned to one person: its config, how long that takes, what it gained, and what there is to see of it."""
+"""Tuning a generator to one person, which `personalise.py` does.
+
+`recipe` has the config of the run, `estimate` its duration, `scoring` its gain, and `preview` videos from before and
+after; `page` shows the result.
+"""

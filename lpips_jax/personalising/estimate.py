@@ -1,4 +1,4 @@
-"""How long tuning will take, told before it begins: the base's own pace, times what a step has to compute."""
+"""Estimates how long tuning will take, before it starts: the base's own pace, times the operations of a step."""
 
 import time
 from datetime import timedelta
@@ -10,22 +10,25 @@ from ml_collections import ConfigDict
 
 from lpips_jax import models
 from lpips_jax.core.constants import FRAME_RATE
-from lpips_jax.pretrained.batches import BATCH
-from lpips_jax.pretrained.checkpoint import Pretrained
+from lpips_jax.pretrained import Pretrained
+from lpips_jax.pretrained.batches import BATCH_SIZE
 from lpips_jax.training import step_program
 
-TRIES = 3
-PROGRAMS = (
-  10  # times the base's own, that compiling all takes: the step, evaluations, judges, dubbing (the demo's: 65 s)
-)
-TAKES = 6  # of each held-out frame: both generators' with speech, in silence, and for the preview
+TIMED_CALLS = 3  # the fastest counts
+# Compiling everything (the step, evaluations, scorers, dubbing) takes this many times as long as compiling the base:
+# 65 s for the demo's generator.
+COMPILATIONS = 10
+# Frames generated for each held-out frame: by both generators, with speech, in silence and for the preview.
+GENERATED_PER_FRAME = 6
 
 
 class Pace(NamedTuple):
-  """Attributes:
-  frame: seconds in which the base makes a frame.
-  step: seconds of a step of tuning, or None where nobody can count what it computes.
-  compiling: seconds until the base made the first; few where the program was kept from another time.
+  """The measured speed of a base, and what follows for tuning it.
+
+  Attributes:
+    frame: seconds in which the base generates a frame.
+    step: seconds of a tuning step; None on devices whose compiler does not count operations.
+    compiling: seconds of compiling the base; few if the program was in the compilation cache.
   """
 
   frame: float
@@ -34,45 +37,47 @@ class Pace(NamedTuple):
 
 
 def measure(base: Pretrained, config: ConfigDict) -> Pace:
-  """Times the base on some frames, and counts what a step of tuning has to compute beside that.
+  """Times the base on a batch of frames, and counts the operations of a tuning step relative to the base's.
 
   Args:
     base: the network to be tuned.
-    config: of the run: names the expert.
+    config: of the tuning run; names the sync expert.
   """
-  inputs = [np.zeros((BATCH, *x.shape[1:]), x.dtype) for x in models.example_inputs(base.config.model)]
-  first = _timed(base, inputs)
-  seconds = min(_timed(base, inputs) for _ in range(TRIES))
-  counted = jax.jit(base.model.apply).lower(base.variables, *inputs).cost_analysis()
-  of_step = step_program.count_flops(config) if counted else None
-  step = None if not of_step else seconds * of_step / counted['flops']
-  return Pace(seconds / BATCH, step, first - seconds)
+  inputs = [np.zeros((BATCH_SIZE, *x.shape[1:]), x.dtype) for x in models.example_inputs(base.config.model)]
+  first = _time_call(base, inputs)
+  seconds = min(_time_call(base, inputs) for _ in range(TIMED_CALLS))
+  cost = jax.jit(base.model.apply).lower(base.variables, *inputs).cost_analysis()
+  step_flops = step_program.count_flops(config) if cost else None
+  step = seconds * step_flops / cost['flops'] if cost and step_flops else None
+  return Pace(seconds / BATCH_SIZE, step, first - seconds)
 
 
-def told(pace: Pace, steps: int, held_out: float) -> str:
-  """Says what takes how long.
+def describe(pace: Pace, steps: int, held_out: float) -> str:
+  """Returns a line that says how long compiling, tuning, scoring and dubbing will take.
 
   Args:
     pace: from `measure`.
-    steps: to be made.
+    steps: the number of steps still to be made.
     held_out: seconds of video to be scored and dubbed.
   """
-  to_score = held_out * FRAME_RATE * TAKES * pace.frame
-  to_compile = PROGRAMS * pace.compiling
+  to_score = held_out * FRAME_RATE * GENERATED_PER_FRAME * pace.frame
+  to_compile = COMPILATIONS * pace.compiling
   if pace.step is None:
-    return f'{shown(to_compile + to_score)} to compile, score and dub, beside {steps} steps whose pace will be told'
+    rest = format_duration(to_compile + to_score)
+    return f'{rest} to compile, score and dub, plus {steps} steps, whose pace will be logged'
   to_train = steps * pace.step
-  return (
-    f'about {shown(to_compile + to_train + to_score)} from here: {shown(to_compile)} to compile, {shown(to_train)} for '
-    f'{steps} steps, {shown(to_score)} to score and dub'
+  total, compiling, training, scoring = map(
+    format_duration, (to_compile + to_train + to_score, to_compile, to_train, to_score)
   )
+  return f'about {total} from here: {compiling} to compile, {training} for {steps} steps, {scoring} to score and dub'
 
 
-def shown(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
+  """Returns a duration as h:mm:ss, rounded to seconds."""
   return str(timedelta(seconds=round(seconds)))
 
 
-def _timed(network: Pretrained, inputs: list[np.ndarray]) -> float:
+def _time_call(network: Pretrained, inputs: list[np.ndarray]) -> float:
   began = time.perf_counter()
   jax.block_until_ready(network(*inputs))
   return time.perf_counter() - began

@@ -1,4 +1,7 @@
-"""How a base is tuned: its own config, on the person's videos, for a short while, and most of the way back."""
+"""The recipe of tuning: the base's own config on the person's videos, a short run, and most of the way back again.
+
+The checkpoint that dubs lies between the base and what it was tuned to: see `interpolated`.
+"""
 
 import dataclasses
 import shutil
@@ -14,11 +17,13 @@ from lpips_jax.core.machine import available_cores
 from lpips_jax.pretrained import model_card
 
 STEPS = 400
-SHARE = 0.3  # of the way to what a base was tuned to: lips of one man, filmed for a minute, then moved about as his do
-RATE = 0.3  # of the learning rate that the base was trained with
-BATCH = 8  # windows a step at most, which a CPU can do
-WHOLE = 'model', 'perceptual', 'discriminator'  # parts of a config that belong together
-EVALUATIONS = 5  # in a run, and checkpoints
+# How far the checkpoint lies from the base towards the tuned weights: with a minute of one man's speech, the generated
+# lips then moved about as much as his do.
+TUNED_SHARE = 0.3
+LEARNING_RATE_SHARE = 0.3  # of the base's learning rate
+MAX_BATCH_SIZE = 8  # windows a step, which a CPU can do
+NEVER_MERGED = 'model', 'perceptual', 'discriminator'  # parts of a config whose values belong together
+EVALUATIONS = 5  # in a run, with a checkpoint each
 
 
 def read_base(checkpoint: str, sync_expert: str) -> ConfigDict:
@@ -26,39 +31,41 @@ def read_base(checkpoint: str, sync_expert: str) -> ConfigDict:
 
   Args:
     checkpoint: a generator's checkpoint directory, or one of its steps.
-    sync_expert: the expert to tune with; '' for the one that is kept with the base.
+    sync_expert: the expert to tune with; '' for the one kept beside the base.
 
   Raises:
-    UserError: it is no generator that can be tuned, or there is no expert.
+    UserError: the checkpoint is not a generator that can be tuned, or there is no expert.
   """
   directory = pretrained.find(checkpoint)
   config = pretrained.read_config(directory)
   if config.get('task') != 'generator':
-    raise UserError(f'--checkpoint={checkpoint} holds a {config.get("task")}, not a generator')
+    raise UserError(f'checkpoint={checkpoint} holds a {config.get("task")}, not a generator', 'checkpoint')
   if sync_expert:
     pretrained.load_expert(sync_expert)
   elif not (directory / pretrained.SYNC_EXPERT).is_dir():
-    raise UserError(f'--checkpoint={checkpoint} keeps no sync expert to tune with: give one with --sync_expert')
+    problem = 'keeps no sync expert to tune with: give one as sync_expert'
+    raise UserError(f'checkpoint={checkpoint} {problem}', 'checkpoint', 'sync_expert')
   return config
 
 
-def tuning(base: ConfigDict, defaults: ConfigDict, steps: int) -> ConfigDict:
-  """Returns the config that tunes a base for so many steps; data, start and expert are left to be named.
+def tuning_config(base: ConfigDict, defaults: ConfigDict, steps: int) -> ConfigDict:
+  """Returns the config of a tuning run; the caller fills in the data, init_from and the sync expert.
 
   Args:
-    base: its config; what it lacks, such as what a converted network was never trained with, is taken from
-    defaults: a config with every key that training reads.
-    steps: of the run.
+    base: the config of the base.
+    defaults: a config with every key that training reads, for those that `base` lacks, such as all that a converted
+      network was never trained with.
+    steps: the length of the run.
   """
-  config = _over(base, defaults)
+  config = _merged(base, defaults)
   config.seed = 0
   config.data.update(
-    batch_size=min(config.data.batch_size, BATCH),
+    batch_size=min(config.data.batch_size, MAX_BATCH_SIZE),
     windows=1,
-    eval_batches=min(config.data.eval_batches, BATCH),
+    eval_batches=min(config.data.eval_batches, MAX_BATCH_SIZE),
     workers=min(config.data.workers, available_cores() // 2),
   )
-  config.optimizer.learning_rate *= RATE
+  config.optimizer.learning_rate *= LEARNING_RATE_SHARE
   config.optimizer.update(cosine=True, warmup_steps=min(steps // 10, 50), scaling='none')
   config.losses.adversarial_start = min(config.losses.adversarial_start, steps // 4)
   for name, warmup in config.losses.warmup_steps.items():
@@ -69,40 +76,40 @@ def tuning(base: ConfigDict, defaults: ConfigDict, steps: int) -> ConfigDict:
   return config
 
 
-def part_way(base: pretrained.Pretrained, tuned: pretrained.Pretrained) -> pretrained.Pretrained:
-  """Returns the network that lies `SHARE` of the way from a base to what it was tuned to: weights and statistics.
+def interpolated(base: pretrained.Pretrained, tuned: pretrained.Pretrained) -> pretrained.Pretrained:
+  """Returns the network whose weights and statistics lie `TUNED_SHARE` of the way from the base to the tuned network.
 
-  Of a minute of video a network learns soon what the person looks like, and unlearns as soon to move the mouth: of most
-  of how lips look speech says nothing, and a mouth that hardly moves errs least. Between the two (Wortsman et al.,
-  arXiv 2109.01903) it looks more like the person, and moves about as far as they do.
+  From a minute of video a network soon learns what the person looks like, and as soon unlearns to move the mouth:
+  speech determines little of how lips look, and a mouth that hardly moves has the least error. Between the two networks
+  (Wortsman et al., arXiv 2109.01903) it looks more like the person, and moves about as far as they do.
   """
-  variables = jax.tree.map(lambda x, y: x + SHARE * (y - x), base.variables, tuned.variables)
+  variables = jax.tree.map(lambda x, y: x + TUNED_SHARE * (y - x), base.variables, tuned.variables)
   return dataclasses.replace(tuned, variables=variables)
 
 
-def keep_part_way(directory: Path, base: pretrained.Pretrained, tuning: Path) -> None:
-  """Writes `part_way` as a checkpoint directory, with the frozen networks of the run; whole or not at all.
+def save_interpolated(directory: Path, base: pretrained.Pretrained, tuning: Path) -> None:
+  """Writes the `interpolated` network as a checkpoint directory with the run's sync expert, complete or not at all.
 
   Args:
-    directory: is made, or replaced.
-    base: what the run started from.
+    directory: is created, or replaced.
+    base: the network that the run started from.
     tuning: the run's checkpoint directory.
   """
-  network = part_way(base, pretrained.load(tuning))
+  network = interpolated(base, pretrained.load_weights(tuning))
   shutil.rmtree(directory, ignore_errors=True)
-  with whole_directory(directory) as beside:
-    pretrained.save(beside, network)
-    model_card.write(beside, network.config, network.variables, network.step, None)
-    shutil.copytree(tuning / pretrained.SYNC_EXPERT, beside / pretrained.SYNC_EXPERT)
+  with whole_directory(directory) as part:
+    pretrained.save(part, network)
+    model_card.write(part, network.config, network.variables, network.step, None)
+    shutil.copytree(tuning / pretrained.SYNC_EXPERT, part / pretrained.SYNC_EXPERT)
 
 
-def _over(values: ConfigDict, defaults: ConfigDict) -> ConfigDict:
-  """The defaults with values in place of theirs; lists become the tuples that JSON has lost."""
+def _merged(values: ConfigDict, defaults: ConfigDict) -> ConfigDict:
+  """Returns the defaults, overridden by `values`; lists become tuples again, which JSON does not have."""
   merged = dict(defaults.items())
   for name, value in values.items():
     if isinstance(value, ConfigDict):
-      beneath = merged.get(name) if name not in WHOLE else None
-      merged[name] = _over(value, beneath if isinstance(beneath, ConfigDict) else ConfigDict())
+      default = merged.get(name) if name not in NEVER_MERGED else None
+      merged[name] = _merged(value, default if isinstance(default, ConfigDict) else ConfigDict())
     else:
       merged[name] = tuple(value) if isinstance(value, list) else value
   return ConfigDict(merged)

@@ -1,4 +1,4 @@
-"""What tuning was worth: base and tuned generator on what neither has seen, in one table."""
+"""The gain from tuning: base and tuned generator on the held-out part, in one table."""
 
 import dataclasses
 import json
@@ -8,46 +8,45 @@ from pathlib import Path
 
 import numpy as np
 
-from lpips_jax.core.files import alone_in, write_whole
+from lpips_jax.core.files import directory_lock, write_whole
 from lpips_jax.evaluation import scoring, summary, systems
-from lpips_jax.evaluation.candidates import Candidate
+from lpips_jax.evaluation.candidates import Candidate, MakeCandidate
+from lpips_jax.evaluation.protocols import Protocol
 from lpips_jax.evaluation.scorers import MEASURES, Scorers
-from lpips_jax.evaluation.scoring import Protocol, WorkItem
-from lpips_jax.evaluation.systems import MakeCandidate
+from lpips_jax.evaluation.scoring import WorkItem
 from lpips_jax.faces.mouth import mouth_opening
 
 BASE, TUNED = 'base', 'tuned'
-LEFT_OUT = 'untrained'  # rows that say nothing about tuning
 
 
 def score(protocol: Protocol, scorers: Scorers, size: int, output: Path) -> summary.Summary:
-  """Scores both generators; leaves metrics.json, metrics.md and clips.jsonl, and goes on where it was cut short.
+  """Scores both generators, and writes metrics.json, metrics.md and clips.jsonl; an interrupted run is resumed.
 
   Args:
-    protocol: of the held-out clips, with the generators `BASE` and `TUNED`.
-    judges: who judges.
-    size: of the crops, in pixels.
+    protocol: the held-out clips, with the generators `BASE` and `TUNED`.
+    scorers: the metric networks.
+    size: side of the crops, in pixels.
     output: the directory for the results.
   """
-  protocol = _narrowed(protocol)
+  protocol = _for_one_person(protocol)
   output.mkdir(parents=True, exist_ok=True)
-  with alone_in(output):
+  with directory_lock(output):
     score_cache = scoring.ScoreCache(output)
     keys = {
-      system: scoring.key_of(scorers=scorers.identity, size=size, system=rests_on, opening='seen')
-      for system, rests_on in protocol.systems.items()
+      system: scoring.key_of(scorers=scorers.cache_key, size=size, system=depends_on, opening='seen')
+      for system, depends_on in protocol.systems.items()
     }
-    scoring.score(protocol.entries, keys, scorers, score_cache)
-    rows = score_cache.rows(keys, [entry.name for entry in protocol.entries])
-    found = summary.summarise(list(keys), rows, score_cache, scorers.missing)
-    results = protocol.described | {'clips': len(protocol.entries)} | summary.as_json(found)
+    scoring.score_all(protocol.items, keys, scorers, score_cache)
+    scores = score_cache.select(keys, [item.name for item in protocol.items])
+    found = summary.summarise(list(keys), scores, score_cache, scorers.missing)
+    results = protocol.description | {'clips': len(protocol.items)} | summary.as_json(found)
     write_whole(output / 'metrics.json', json.dumps(results, indent=2) + '\n')
     write_whole(output / 'metrics.md', summary.markdown(found))
   return found
 
 
-def brief(found: summary.Summary) -> str:
-  """The measures that base and tuned generator have in common, side by side, a line each."""
+def as_lines(found: summary.Summary) -> str:
+  """Returns a line for each measure of both base and tuned generator, with their scores side by side."""
   base, tuned = found.systems[BASE], found.systems[TUNED]
   lines = [f'{"":26}{BASE:>10}{TUNED:>10}']
   for measure in found.measures:
@@ -56,24 +55,26 @@ def brief(found: summary.Summary) -> str:
   return '\n'.join(lines)
 
 
-def _narrowed(protocol: Protocol) -> Protocol:
-  """The same without rows of networks before training; mouths are compared with what is seen of the filmed one."""
-  rows = {row: rests_on for row, rests_on in protocol.systems.items() if LEFT_OUT not in row.split()}
-  entries = [WorkItem(entry.name, tuple(rows), _with_opening(entry)) for entry in protocol.entries]
-  return protocol._replace(entries=entries, systems=rows)
+def _for_one_person(protocol: Protocol) -> Protocol:
+  """Returns the protocol without untrained networks, and with mouth openings compared to those seen as filmed."""
+  kept = {name: key for name, key in protocol.systems.items() if systems.UNTRAINED not in name.split()}
+  items = [WorkItem(item.name, tuple(kept), _with_opening(item)) for item in protocol.items]
+  return protocol._replace(items=items, systems=kept)
 
 
-def _with_opening(entry: WorkItem) -> Callable[[], dict[str, MakeCandidate]]:
+def _with_opening(item: WorkItem) -> Callable[[], dict[str, MakeCandidate]]:
+  """Returns the item's `read`, with the opening seen in the filmed video for candidates that lack a true one."""
+
   def read() -> dict[str, MakeCandidate]:
-    makers = entry.read()
+    makers = item.read()
     seen = mouth_opening(makers[systems.FILMED]().frames)
-    return {row: partial(_beside, make, seen) for row, make in makers.items()}
+    return {system: partial(_make_with_opening, make, seen) for system, make in makers.items()}
 
   return read
 
 
-def _beside(make: MakeCandidate, opening: np.ndarray) -> Candidate:
-  """A take, judged by that opening if it should look as filmed and nobody knows the true one."""
+def _make_with_opening(make: MakeCandidate, opening: np.ndarray) -> Candidate:
+  """Makes a candidate, to be compared with that opening if it should look as filmed and has no true one."""
   candidate = make()
   if candidate.truth is None or candidate.mouth_opening is not None:
     return candidate

@@ -1,53 +1,59 @@
-"""Trained networks as jitted functions: `load(checkpoint)`."""
+"""Trained networks as jitted functions: `pretrained.load(checkpoint)`.
 
-from lpips_jax.pretrained.checkpoint import (
+A checkpoint directory is what evaluation, dubbing and other people's code use of a training run. It holds:
+
+  config.json        the config of the run
+  12000/, 14000/, …  one directory for each saved step, with the moving average of the network's weights
+  MODEL_CARD.md      where the weights come from, how good they are, and what they are meant for
+  sync_expert/       for a generator: the sync expert that it was trained with, itself a checkpoint directory
+  silent_generator/  for a generator trained with one: the frozen network that shuts the mouths of its references, in
+                     training and ever after; also a checkpoint directory
+
+Wherever a checkpoint is asked for, these are accepted: the directory, for its newest step (for a sync expert its best
+one); `DIR/12000`, for the step after 12,000 updates; `DIR/best`, for the best of the kept steps, by ranking for
+experts and by evaluated loss otherwise; and the run that holds the directory as `checkpoint`.
+"""
+
+from lpips_jax.pretrained.checkpoint_dir import (
   CONFIG_FILE,
-  DESCRIPTION,
-  SAFETENSORS,
   SILENT_GENERATOR,
-  STABLEHLO,
   SYNC_EXPERT,
-  VARIABLES,
-  Exported,
-  Pretrained,
-  best_first,
-  expert_of,
   find,
-  folded,
   has_steps,
   is_exported,
+  read_config,
+)
+from lpips_jax.pretrained.network import (
+  Exported,
+  Pretrained,
+  fingerprint_of,
+  folded,
   load,
   load_expert,
-  load_silent,
+  load_expert_of,
+  load_silent_generator,
   load_weights,
-  read_config,
   save,
-  variable_shapes,
-  with_fewer_multiplications,
+  with_winograd,
 )
 
 __all__ = [
   'CONFIG_FILE',
-  'DESCRIPTION',
-  'SAFETENSORS',
   'SILENT_GENERATOR',
-  'STABLEHLO',
   'SYNC_EXPERT',
-  'VARIABLES',
   'Exported',
   'Pretrained',
-  'best_first',
-  'expert_of',
   'find',
+  'fingerprint_of',
   'folded',
   'has_steps',
   'is_exported',
   'load',
   'load_expert',
-  'load_silent',
+  'load_expert_of',
+  'load_silent_generator',
   'load_weights',
   'read_config',
   'save',
-  'variable_shapes',
-  'with_fewer_multiplications',
+  'with_winograd',
 ]

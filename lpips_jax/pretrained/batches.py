@@ -1,4 +1,4 @@
-"""Networks applied to as many frames as a clip has, in batches of one size, on all devices of this process."""
+"""Networks applied to clips of any length, in batches of one size, on all devices of this process."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,37 +9,44 @@ import numpy as np
 
 from lpips_jax.audio.mel import mel_windows
 from lpips_jax.core.constants import FRAME_RATE, WINDOW_FRAMES
-from lpips_jax.layers.precision import in_full
+from lpips_jax.layers.precision import full_precision
 from lpips_jax.models.inputs import to_unit
-from lpips_jax.pretrained.devices import along_batch
+from lpips_jax.pretrained.devices import batch_sharding
 
-BATCH = 25  # frames or windows a call and device; the last call of a clip is filled up: each network compiles once
+BATCH_SIZE = 25  # frames or windows per call and device; a clip's last batch is padded, so each network compiles once
 
 
 def in_batches(network: Callable[..., Any], *inputs: np.ndarray) -> Any:
-  """Applies a network to n examples, some at a time; returns its arrays with n rows.
+  """Applies a network to n examples, batch by batch.
 
-  A network that `devices.on_all_devices` spread has its batches divided among them.
+  The batches of a network that `devices.on_all_devices` spread are divided among its devices.
+
+  Args:
+    network: a function of arrays with a leading batch dimension.
+    *inputs: its inputs, (n, ...) each.
+
+  Returns:
+    What the network returns, as NumPy arrays with n rows.
   """
-  sharding = along_batch(network)
-  size = BATCH * (1 if sharding is None else sharding.mesh.size)
+  sharding = batch_sharding(network)
+  size = BATCH_SIZE * (1 if sharding is None else sharding.mesh.size)
   n = len(inputs[0])
   results = []
   for first in range(0, n, size):
-    part = [x[first : first + size] for x in inputs]
-    filled = [np.concatenate([x, np.repeat(x[-1:], size - len(x), 0)]) for x in part]
+    batch = [x[first : first + size] for x in inputs]
+    padded = [np.concatenate([x, np.repeat(x[-1:], size - len(x), 0)]) for x in batch]
     if sharding is not None:
-      filled = jax.device_put(filled, sharding)
-    results.append(jax.device_get(network(*filled)))
+      padded = jax.device_put(padded, sharding)
+    results.append(jax.device_get(network(*padded)))
   return jax.tree.map(lambda *parts: np.concatenate(parts)[:n], *results)
 
 
-@in_full
+@full_precision
 def embeddings(expert: Callable[..., Any], frames: np.ndarray, mel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Embeddings of the windows that start at each frame but the last four: two arrays (t - 4, d).
+  """Returns a sync expert's embeddings of faces and of speech, (t - 4, d) each: one per window of five frames.
 
   Args:
-    expert: a sync expert.
+    expert: (frames (n, 5, h, w, 3), windows of speech (n, 80, 16)) -> two embeddings (n, d).
     frames: (t, h, w, 3) crops of the expert's size, uint8 or float in [0, 1].
     mel: (m, 80).
   """
@@ -49,9 +56,9 @@ def embeddings(expert: Callable[..., Any], frames: np.ndarray, mel: np.ndarray) 
 
 
 def at_size(frames: np.ndarray, size: int) -> np.ndarray:
-  """Crops (t, h, w, 3) -> (t, size, size, 3), of the same type: means of areas when they shrink, else cubic."""
+  """Resizes crops (t, h, w, 3) to (t, size, size, 3), of the same dtype: by area when they shrink, else bicubic."""
   if frames.shape[1:3] == (size, size):
     return frames
-  how = cv2.INTER_AREA if size < frames.shape[1] else cv2.INTER_CUBIC
-  resized = np.stack([cv2.resize(frame, (size, size), interpolation=how) for frame in frames])
+  interpolation = cv2.INTER_AREA if size < frames.shape[1] else cv2.INTER_CUBIC
+  resized = np.stack([cv2.resize(frame, (size, size), interpolation=interpolation) for frame in frames])
   return resized if resized.dtype == np.uint8 else np.clip(resized, 0, 1)

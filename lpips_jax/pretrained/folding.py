@@ -1,8 +1,8 @@
 """BatchNorm folded into the layers before it: the same function of an image, with less to compute.
 
-With running statistics BatchNorm is a scale and a shift of each channel. The scale goes into the kernel of the
-convolution, or dense layer, before; the shift is all that is left of BatchNorm. Which layer that is, is seen where the
-network is traced, and not told by names.
+With running statistics, BatchNorm is a scale and a shift per channel. The scale goes into the kernel of the preceding
+convolution or dense layer; only the shift remains of BatchNorm. Tracing the network finds the preceding layer, so that
+nothing depends on names.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,7 +21,13 @@ Path = tuple[str, ...]
 
 
 class Fold(NamedTuple):
-  """A BatchNorm, the layer whose output it is given, and what it adds to the variance."""
+  """A BatchNorm and the layer that takes its scale.
+
+  Attributes:
+    norm: the path of the BatchNorm.
+    layer: the path of the layer whose output it normalises.
+    epsilon: what it adds to the variance.
+  """
 
   norm: Path
   layer: Path
@@ -33,21 +39,21 @@ def fold(module: nn.Module, variables: Tree, *inputs: Any) -> dict[str, Any]:
 
   Args:
     module: the network.
-    variables: its `params` and `batch_stats`; of NumPy's arrays, or JAX's, as are then those returned. The former take
-      a tenth of the time, as nothing is compiled.
+    variables: its `params` and `batch_stats`, NumPy or JAX arrays; the result has the same kind. NumPy takes a tenth of
+      the time, as nothing is compiled.
     inputs: arrays that it could be called with, or their shapes.
 
   Raises:
-    UserError: there is a BatchNorm that no layer of its own comes right before: nothing could take its scale.
+    UserError: no layer of its own comes right before some BatchNorm, so that nothing could take its scale.
   """
-  folds = _folds(module, variables, inputs)
-  left = set(_norms_of(variables.get('batch_stats', {}))) - {fold.norm for fold in folds}
-  if left:
-    raise UserError(f'{_named(module, min(left))} cannot be folded: the network never calls it')
+  folds = _find_folds(module, variables, inputs)
+  unused = set(_paths_of_norms(variables.get('batch_stats', {}))) - {fold.norm for fold in folds}
+  if unused:
+    raise UserError(f'{_full_name(module, min(unused))} cannot be folded: the network never calls it')
   params = variables['params']
   for norm, layer, epsilon in folds:
     mean, var = (_at(variables['batch_stats'], norm)[name] for name in ('mean', 'var'))
-    scale = _at(params, norm)['scale'] / (var + epsilon) ** 0.5  # NumPy's arrays stay NumPy's
+    scale = _at(params, norm)['scale'] / (var + epsilon) ** 0.5  # NumPy arrays stay NumPy arrays
     shift = _at(params, norm)['bias'] - mean * scale
     scaled = {name: weights * scale for name, weights in _at(params, layer).items()}  # channels are the last axis
     params = _replaced(_replaced(params, layer, scaled), norm, {'bias': shift})
@@ -55,43 +61,44 @@ def fold(module: nn.Module, variables: Tree, *inputs: Any) -> dict[str, Any]:
 
 
 def apply(module: nn.Module, variables: Tree, *inputs: jax.Array, **options: Any) -> Any:
-  """`module.apply` with variables from `fold`, also with kernels from `winograd.transform_kernels`."""
-  with nn.intercept_methods(_shift_alone), nn.intercept_methods(winograd.instead):
+  """Calls `module.apply` with variables from `fold`, also with kernels from `winograd.transform_kernels`."""
+  with nn.intercept_methods(_only_shift), nn.intercept_methods(winograd.intercept):
     return module.apply(variables, *inputs, **options)
 
 
-def _folds(module: nn.Module, variables: Tree, inputs: tuple[Any, ...]) -> list[Fold]:
-  """What can be folded, as tracing the network shows; raises UserError where a BatchNorm cannot."""
-  made: list[tuple[Any, Path]] = []  # by layers with a kernel
+def _find_folds(module: nn.Module, variables: Tree, inputs: tuple[Any, ...]) -> list[Fold]:
+  """Traces the network and returns every BatchNorm with its layer; raises UserError for one that cannot be folded."""
+  outputs: list[tuple[Any, Path]] = []  # of layers with a kernel
   found: list[Fold] = []
 
-  def look(call: Callable[..., Any], given: tuple[Any, ...], options: dict[str, Any], context: Any) -> Any:
+  def record(call: Callable[..., Any], given: tuple[Any, ...], options: dict[str, Any], context: Any) -> Any:
     layer = context.module
     if context.method_name != '__call__':
       return call(*given, **options)
     if isinstance(layer, BatchNorm):
-      before = [path for output, path in made if output is given[0]]
+      before = [path for output, path in outputs if output is given[0]]
       if not before:
-        raise UserError(f'{_named(module, layer.path)} cannot be folded: no convolution comes right before it')
+        raise UserError(f'{_full_name(module, layer.path)} cannot be folded: no convolution comes right before it')
       found.append(Fold(layer.path, before[0], layer.epsilon))
     output = call(*given, **options)
     if layer.has_variable('params', 'kernel'):
-      made.append((output, layer.path))
+      outputs.append((output, layer.path))
     return output
 
   shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), (variables, inputs))
-  with nn.intercept_methods(look):
+  with nn.intercept_methods(record):
     jax.eval_shape(lambda variables, inputs: module.apply(variables, *inputs), *shapes)
-  layers = [path for _, path in made]
+  layers = [path for _, path in outputs]
   for fold in found:
     if layers.count(fold.layer) > 1:
-      raise UserError(f'{_named(module, fold.norm)} cannot be folded: the layer before it is used elsewhere, too')
+      raise UserError(f'{_full_name(module, fold.norm)} cannot be folded: the layer before it is used elsewhere, too')
   return found
 
 
-def _shift_alone(
+def _only_shift(
   call: Callable[..., Any], inputs: tuple[Any, ...], options: dict[str, Any], context: nn.module.InterceptorContext
 ) -> Any:
+  """For `nn.intercept_methods`: adds a BatchNorm's bias, all that `fold` has left of it."""
   if not isinstance(context.module, BatchNorm) or context.method_name != '__call__':
     return call(*inputs, **options)
   x = inputs[0]
@@ -99,11 +106,11 @@ def _shift_alone(
   return relu(y) if context.module.rectify else y
 
 
-def _norms_of(stats: Tree, above: Path = ()) -> list[Path]:
-  """The paths of all BatchNorms that have statistics."""
+def _paths_of_norms(stats: Tree, above: Path = ()) -> list[Path]:
+  """Returns the paths of all BatchNorms that have statistics."""
   if 'mean' in stats:
     return [above]
-  return [path for name, tree in stats.items() for path in _norms_of(tree, (*above, name))]
+  return [path for name, tree in stats.items() for path in _paths_of_norms(tree, (*above, name))]
 
 
 def _at(tree: Tree, path: Path) -> Any:
@@ -113,9 +120,9 @@ def _at(tree: Tree, path: Path) -> Any:
 
 
 def _replaced(tree: Tree, path: Path, branch: Tree) -> dict[str, Any]:
-  """A copy of the tree with another branch at a path."""
+  """Returns a copy of the tree with another branch at a path."""
   return {**tree, path[0]: _replaced(tree[path[0]], path[1:], branch)} if path else dict(branch)
 
 
-def _named(module: nn.Module, path: Path) -> str:
+def _full_name(module: nn.Module, path: Path) -> str:
   return f'{type(module).__name__}/{"/".join(path)}'

@@ -1,4 +1,4 @@
-"""The model card that lies in every checkpoint directory: what the weights are, whence, how good, and for what."""
+"""The model card in every checkpoint directory: what the weights are, their origin, how good they are, their use."""
 
 import re
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from ml_collections import ConfigDict
 from lpips_jax.core.files import write_whole
 
 FILE = 'MODEL_CARD.md'
-BBC = 'is licensed by the BBC, for research alone, to those who sign for it; weights made of it are bound by that.'
+BBC_TERMS = 'is licensed by the BBC for research only, to those who sign an agreement; it binds weights trained on it.'
 LICENCES = {  # of corpora, by the first part of config.data.name
   'talking_faces': 'The corpus is drawn from random numbers by this project (Apache 2.0) and shows nobody.',
-  'lrs2': f'LRS2 {BBC}',
-  'lrs3': 'LRS3 is made of TED talks under CC BY-NC-ND 4.0; its terms bind weights made of it.',
-  'lrw': f'LRW {BBC}',
+  'lrs2': f'LRS2 {BBC_TERMS}',
+  'lrs3': 'LRS3 consists of TED talks under CC BY-NC-ND 4.0; its terms bind weights trained on it.',
+  'lrw': f'LRW {BBC_TERMS}',
 }
-UNKNOWN_LICENCE = 'Whoever trained these weights knows what the videos may be used for; nothing is said here.'
-USE = """\
+UNKNOWN_LICENCE = 'Only whoever trained these weights knows what the videos may be used for.'
+INTENDED_USE = """\
 To give a person in a video a mouth that speaks other words: dubbing, correction, research. Only of people who agreed to
 those words, and labelled as synthetic wherever it is shown; see "Consent, and saying so" in the project's README. Not
 for passing a dubbed video off as a recording, and not for deciding whether a video is one."""
@@ -31,25 +31,25 @@ def write(
   """Writes the card of a network.
 
   Args:
-    directory: gets it.
-    config: of the run.
-    variables: the network's.
-    step: how many updates they have seen.
-    metrics: what an evaluation of this step found, if there was one.
-    note: where the weights are from, if not from training here; it stands in place of data and recipe.
+    directory: where `MODEL_CARD.md` is written.
+    config: the config of the run.
+    variables: the variables of the network.
+    step: the number of updates they have seen.
+    metrics: the evaluation of this step by name, if there was one.
+    note: where the weights come from, if not from training here; replaces the sections on data and recipe.
   """
   write_whole(directory / FILE, card(config, variables, step, metrics, note))
 
 
 def card(config: ConfigDict, variables: Any, step: int, metrics: Mapping[str, float] | None, note: str = '') -> str:
-  """The card's text; see `write`."""
+  """Returns the text of the card, in Markdown; see `write`."""
   parameters = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
   head = f'# {config.model.name}, {config.task}\n\n{parameters:,} parameters, after {step:,} updates.'
   sections = [head, *([note] if note else [_data(config), _recipe(config)])]
   if metrics:
     rows = '\n'.join(f'| {name} | {value:.4g} |' for name, value in metrics.items())
     sections.append(f'## Evaluation during training\n\n| measure | |\n|---|---:|\n{rows}')
-  sections.append(f'## Intended use\n\n{USE}')
+  sections.append(f'## Intended use\n\n{INTENDED_USE}')
   return '\n\n'.join(sections) + '\n'
 
 
@@ -64,9 +64,9 @@ def _recipe(config: ConfigDict) -> str:
     f'{name} {value:g}' for name, value in config.losses.items() if isinstance(value, int | float) and value
   )
   base = config.get('init_from')
-  begun = f'Begun from {base}, whose own card counts, too. ' if base else ''
+  origin = f'Fine-tuned from {base}, whose own card applies as well. ' if base else ''
   return (
-    f'## Recipe\n\n{begun}{config.steps:,} steps of {config.data.batch_size} examples, seed {config.seed}, '
+    f'## Recipe\n\n{origin}{config.steps:,} steps of {config.data.batch_size} examples, seed {config.seed}, '
     f'learning rate {config.optimizer.learning_rate:g}; losses: {losses}. `config.json` beside this has every value; '
-    '`train.py` with them makes these weights again.'
+    '`train.py` with them reproduces these weights.'
   )

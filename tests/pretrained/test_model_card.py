@@ -28,6 +28,6 @@ def test_terms_follow_the_corpus_and_the_origin(directory):
   mixed = model_card.card(config, nothing, 1, None)
   assert 'licensed by the BBC' in mixed and model_card.UNKNOWN_LICENCE in mixed and 'shows nobody' in mixed
   config.init_from = 'runs/base'
-  assert 'Begun from runs/base' in model_card.card(config, nothing, 1, None)
+  assert 'Fine-tuned from runs/base' in model_card.card(config, nothing, 1, None)
   text = model_card.card(config, nothing, 1, None, 'Found on a street.')
   assert 'Found on a street.' in text and 'Recipe' not in text and 'Evaluation' not in text

@@ -1,8 +1,9 @@
 """The released networks in PyTorch, written from their layer tables, with the released names of their tensors.
 
-Those that are measured against, too, are in `benchmarks.torch_reference.released`.
+Networks that benchmarks also compare with are in `benchmarks.torch_reference.released`.
 """
 
+import torch
 from torch import cat, nn, tensor
 from torch.nn import functional
 
@@ -92,9 +93,10 @@ class Basic(nn.Module):
 
 
 class Branches(nn.Module):
-  """Branches side by side: of each a list of (name, outputs, kernel, stride, padding), or what pools for it first.
+  """Branches side by side, each a pair of a pooling function or None, and a list of layers.
 
-  A branch that forks ends in a pair of layers, which both see what comes before.
+  A layer is (name, outputs, kernel, stride, padding). A branch that forks ends in a list of two layers, which both get
+  the output of the layer before.
   """
 
   def __init__(self, inputs, *branches):
@@ -239,7 +241,7 @@ class Inception(nn.Module):
 
 
 class Linear(nn.Module):
-  """lpips' weights of a map's channels: the second of two layers, of which the first is a dropout."""
+  """lpips' weights for the channels of a feature map: the second of two layers; the first is a dropout."""
 
   def __init__(self, channels):
     super().__init__()
@@ -264,3 +266,17 @@ def lpips(vgg, linear, x, y):
     a, b = (z / (z.pow(2).sum(1, keepdim=True).sqrt() + 1e-10) for z in (a, b))
     total = total + getattr(linear, f'lin{i}')((a - b) ** 2).mean((1, 2, 3))
   return total
+
+
+def save_released(network, path, prefix='', **beside):
+  """Saves a network with random weights and statistics in the format of the released files; returns it."""
+  torch.manual_seed(0)
+  for name, value in network.state_dict().items():
+    if name.endswith('running_mean'):
+      value.normal_(0, 0.1)
+    elif name.endswith('running_var'):
+      value.uniform_(0.5, 2)
+  network.eval()
+  state = {prefix + name: value for name, value in network.state_dict().items()}
+  torch.save({'state_dict': state, **beside} if beside else state, path)
+  return network
