@@ -24,7 +24,7 @@ from lpips_jax.faces.detect import DETECTORS
 from lpips_jax.media.video_writer import CODECS, CONTAINERS
 
 flags.DEFINE_string('face', None, 'A video or a still image of somebody.')
-flags.DEFINE_string('audio', None, 'What to say: a sound file, or a video whose sound is taken.')
+flags.DEFINE_string('audio', None, 'What to say: a sound file, or a video whose sound is used.')
 flags.DEFINE_string('output', None, f'The video to write, ending in {", ".join(CONTAINERS)}.')
 flags.DEFINE_string('checkpoint', None, 'A generator: the checkpoint directory that train.py wrote.')
 flags.DEFINE_boolean(

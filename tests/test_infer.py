@@ -1,5 +1,6 @@
-"""infer.py as a user meets it when something is wrong: one line on stderr, status 2, and nothing left behind."""
+"""infer.py as a user meets it: bad input is one line on stderr that names flags, and leaves nothing behind."""
 
+import json
 import os
 import subprocess
 import sys
@@ -16,13 +17,39 @@ from lpips_jax.media.video_reader import VideoInfo
 from lpips_jax.media.video_writer import write_video
 
 ROOT = Path(__file__).parents[1]
+ENVIRONMENT = os.environ | {'PYTHONPATH': str(ROOT)}
 
 
-def infer(directory, **options):
-  arguments = {'face': 'face.mp4', 'audio': 'speech.wav', 'output': 'out/dubbed.mp4', 'checkpoint': 'none'} | options
-  command = [sys.executable, ROOT / 'infer.py', *(f'--{key}={value}' for key, value in arguments.items())]
-  environment = os.environ | {'PYTHONPATH': str(ROOT)}
-  return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, timeout=300)
+FILES = {'face': 'face.mp4', 'audio': 'speech.wav', 'output': 'out/dubbed.mp4', 'checkpoint': 'none'}
+# Runs infer.py once for each list of flags, in processes forked from one that has imported it.
+FORKED = """
+import json
+import os
+import sys
+
+import infer
+from lpips_jax.core import cli
+
+runs = []
+for number, flags in enumerate(json.loads(sys.argv[1])):
+  runs.append(os.fork())
+  if not runs[-1]:
+    os.dup2(os.open(f'{number}.err', os.O_CREAT | os.O_WRONLY), 2)
+    sys.argv = ['infer.py', *flags]
+    cli.run(infer.main)
+    sys.exit(0)
+print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(run, 0)[1]) for run in runs]))
+"""
+
+
+def run_infer(directory, cases):
+  """Runs infer.py with each of the cases in place of some of `FILES`; returns exit statuses and lines of stderr."""
+  flags = [[f'--{name}={value}' for name, value in (FILES | case).items()] for case in cases]
+  command = [sys.executable, '-c', FORKED, json.dumps(flags)]
+  result = subprocess.run(command, cwd=directory, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
+  assert result.returncode == 0, result.stderr
+  statuses = json.loads(result.stdout.splitlines()[-1])
+  return [(status, (directory / f'{k}.err').read_text().splitlines()) for k, status in enumerate(statuses)]
 
 
 @pytest.fixture
@@ -62,16 +89,25 @@ def test_bad_input_is_one_line(directory):
     'must end in': {'output': 'out/dubbed.gif'},
     'File name too long': {'face': 'x' * 300},
     '12 channels': {'audio': 'many.wav'},
-    'four whole numbers': {'pads': '1,2,x,4'},
+    '--pads must be four whole numbers': {'pads': '1,2,x,4'},
+    '--sharpen must be from 0 to 4': {'sharpen': 9},
+    '--boxes, --face_index, --face_at and --all_faces each say whom to dub': {'face_index': 0, 'all_faces': True},
+    '--batch_size must be from 1 to 4096': {'batch_size': 0},
     'should be one of': {'length': 'long'},
+    'the video ends before 9 s, where --face_at looks for a face': {'face_at': '1,2,9'},
+    '64 x 48 pixels large': {'max_pixels': 100},
   }
-  with ThreadPoolExecutor(2) as pool:
-    results = list(pool.map(lambda options: infer(directory, **({'detector': 'cascade'} | options)), cases.values()))
-  for problem, result in zip(cases, results, strict=True):
-    assert result.returncode == 2, (problem, result.stderr)
-    assert result.stderr.startswith('infer.py: ') and problem in result.stderr
-    assert len(result.stderr.splitlines()) == 1, result.stderr
+  runs = run_infer(directory, [{'detector': 'cascade'} | case for case in cases.values()])
+  for problem, (status, lines) in zip(cases, runs, strict=True):
+    assert status == 2, (problem, lines)
+    assert len(lines) == 1 and lines[0].startswith('infer.py: ') and problem in lines[0], (problem, lines)
   assert list((directory / 'out').iterdir()) == []
+
+
+def test_a_file_that_is_missing_is_one_line(directory):
+  command = [sys.executable, ROOT / 'infer.py', *(f'--{name}={value}' for name, value in FILES.items()), '--face=gone']
+  result = subprocess.run(command, cwd=directory, env=ENVIRONMENT, capture_output=True, text=True)
+  assert (result.returncode, result.stderr) == (2, 'infer.py: gone does not exist\n')
 
 
 def test_help_names_the_flags(directory):
@@ -106,13 +142,13 @@ cli.run(infer.main)
 
 
 def test_several_processes_and_a_profile(directory):
-  """One dub is done once under srun; of a list, too, the profile is printed, whatever becomes of it."""
+  """Under srun one dub is made once; the profile is printed for a list, too, even if a job fails."""
   (directory / 'jobs.csv').write_text('face,audio,output\nface.mp4,speech.wav,a.mp4\nface.mp4,speech.wav,bad.mp4\n')
   one = ['--face=face.mp4', '--audio=speech.wav', '--output=one.mp4']
 
   def run(process, *arguments):
     command = [sys.executable, '-c', SCRIPT, '--checkpoint=none', '--profile', *arguments]
-    environment = os.environ | {'PYTHONPATH': str(ROOT), 'SLURM_STEP_NUM_TASKS': '2', 'SLURM_PROCID': str(process)}
+    environment = ENVIRONMENT | {'SLURM_STEP_NUM_TASKS': '2', 'SLURM_PROCID': str(process)}
     if process is None:
       del environment['SLURM_STEP_NUM_TASKS']
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True)

@@ -1,7 +1,7 @@
-"""Real people: dubs held to what a viewer would notice, size, rate, length, sound, the face, and all around it.
+"""Dubs and a corpus of real people, as whole flows, checked for all that a viewer would notice.
 
-The clips are named by LIPSYNC_REAL_MEDIA and the detector by LIPSYNC_YUNET. The generator has trained
-for two steps, which is the hard case: whatever it paints, the result must still show a face.
+LIPSYNC_REAL_MEDIA names the clips and LIPSYNC_YUNET the detector. The generator has trained for two steps, which is the
+hard case: whatever it paints, the result must still show a face.
 """
 
 import os
@@ -78,14 +78,18 @@ def test_noise_does_not_shake_the_box():
 
 
 def best_correlation(heard: np.ndarray, speech: np.ndarray, reach: int = 800) -> float:
-  """Of the two sounds, shifted against each other by at most 50 ms."""
+  """Returns the best correlation of two sounds that are shifted against each other by at most 50 ms."""
   middle = speech[reach : min(len(speech), len(heard)) - reach]
   shifted = (heard[shift : shift + len(middle)] for shift in range(0, 2 * reach, 4))
   return max(np.corrcoef(part, middle)[0, 1] for part in shifted)
 
 
 def compare(face: Path, output: Path) -> tuple[list[bool], list[float]]:
-  """Whether a face is found, for each frame; the PSNR outside the source's box grown by 10 %, for every fifth."""
+  """Compares a dub with its source.
+
+  Returns:
+    For each frame, whether a face is found in it; for every fifth, the PSNR outside the source's box grown by 10 %.
+  """
   find = make_detector('yunet')
   found, quality = [], []
   source = play_there_and_back(face, probe(face))

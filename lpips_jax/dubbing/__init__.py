@@ -2,13 +2,13 @@
 
 A frame passes through five steps, each in a thread of its own (`stages`), put together by `engine.Dubber`:
 
-  decode       media.playback   reads the frames of the face video, forwards, or forwards and backwards
-  find         boxes            takes the boxes of the faces from a file, or from a detector by way of `selection`,
-                                which follows people and decides who is dubbed
-  generate     compositing      cuts faces out (`cutout`), chooses their references, and passes them with the windows of
-                                `speech` to the network (`generator`)
-  composite    compositing      puts generated mouths into the frames, and shows each frame to `preview`
-  encode       media            writes the output with its sound track
+  decode      `media.playback` reads the frames of the face video, forwards, or forwards and backwards
+  find        `boxes` reads the faces' boxes from a file, or asks a detector; `selection` follows people, and decides
+              who is dubbed
+  generate    `compositing` cuts faces out (`cutout`), chooses their references, and gives them to the network
+              (`generator`) with the windows of the speech (`speech`)
+  composite   `compositing` puts the generated mouths into the frames, and shows them to `preview`
+  encode      `media.video_writer` writes the output with its sound track
 
 `lookahead` runs decode and find once before, where mouths at rest are to be shown: it finds one for each person.
 `options` are the choices of one dub, and `jobs` runs a list of dubs.

@@ -1,4 +1,4 @@
-"""Where the faces to be dubbed are, frame by frame: read from a file or found by a detector, and written to a file."""
+"""The boxes of the faces to be dubbed, frame by frame: read from a file, or found by a detector and written to one."""
 
 import itertools
 import json

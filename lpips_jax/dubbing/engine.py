@@ -108,12 +108,12 @@ class Dubber:
   def dub(self, face: PathLike, audio: PathLike, output: PathLike, options: Options | None = None) -> None:
     """Makes a video in which a face speaks.
 
-    The output has the face's size, colours and frame times, and the driving track as its sound. Where sound and picture
-    of `audio` start at different times, the speech keeps its distance from the first frame.
+    The output has the face's size, colours and frame times, and the driving track as its sound. If sound and picture of
+    `audio` start at different times, the speech keeps its distance from the first frame.
 
     Args:
       face: a video or a still image (which becomes a video of 25 frames a second).
-      audio: a sound file, or a video whose sound is taken.
+      audio: a sound file, or a video whose sound is used.
       output: the video to write.
       options: the defaults of `Options` if None.
 

@@ -24,7 +24,7 @@ MAX_CROPS = 48  # kept of one person; the mouth at rest is chosen from these
 FIRST_SPACING = 3  # frames between two kept crops, until there are too many
 ENOUGH_CROPS = 12  # with fewer, crops of others who look the same are used, too: the same person in another shot
 MAX_LENDERS = 16  # people, those seen longest, whose crops others may use
-SAME_LOOKS = 0.93  # likeness of two crops, from which they are taken to be of one person
+SAME_LOOKS = 0.93  # likeness of two crops, from which they count as one person's
 SAME_PERSON_IOU = 0.3  # with the box of the frame before
 OTHER_PERSON_CHANGE = 0.5  # from the crop before: one minus their correlation
 MISSING_SLACK = 0.02  # of the lower half of a face, beyond the least that is missing of it
@@ -37,7 +37,7 @@ class KnownPerson:
   Attributes:
     number: of the person.
     box: (5,), the latest.
-    meter: tells somebody else in the same place by the change of looks.
+    meter: measures the change of looks, which reveals another person in the same place.
     seen: in how many frames.
     spacing: frames between two kept crops.
     crops: (r, r, 3) uint8 each, from all over the time in sight.
@@ -72,7 +72,7 @@ class PersonMatcher:
     self._present: list[KnownPerson] = []
 
   def see(self, boxes: Sequence[np.ndarray], crops: Sequence[np.ndarray]) -> list[KnownPerson]:
-    """Takes the faces of the next frame, their boxes and crops (s, s, 3), and returns the person of each."""
+    """Returns the person of each face of the next frame, by their boxes, (5,), and crops, (s, s, 3) uint8."""
     people = []
     for box, crop in zip(boxes, crops, strict=True):
       person = self._same(box, crop)

@@ -8,7 +8,7 @@ from lpips_jax.faces.rotated_boxes import Box
 
 MAX_GAP_SECONDS = 0.5  # gaps in a track up to this length are bridged; longer ones are left alone
 MAX_ABSENCE_SECONDS = 1.0  # after this long without the face, somebody else is followed
-MIN_TRACK_SECONDS = 0.2  # shorter tracks are taken for false detections, and not dubbed
+MIN_TRACK_SECONDS = 0.2  # shorter tracks count as false detections, and are not dubbed
 SAME_FACE_IOU = 0.2  # least intersection over union with where the face was last seen
 # Standard deviations of the centred Gaussians, in seconds, chosen by eye: sizes change more slowly than places, so they
 # bear more smoothing.

@@ -35,8 +35,8 @@ def crop(frame: np.ndarray, box: Box, size: int, sampling: int = cv2.INTER_LINEA
 
   Args:
     frame: (H, W, 3) uint8.
-    box: (left, top, right, bottom) in pixels, floats, and the roll if it is turned. Where it reaches outside the frame,
-      the frame's edge is repeated.
+    box: (left, top, right, bottom) in pixels, floats, and the roll if it is turned. The frame's edge is repeated where
+      the box reaches outside the frame.
     size: side of the square in pixels.
     sampling: OpenCV's interpolation between pixels. Linear is exact to a tenth of a pixel; cubic keeps a face as sharp
       as it was filmed.

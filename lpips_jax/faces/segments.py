@@ -131,7 +131,7 @@ def _stretch(
 ) -> _Stretch:
   """Lays a grid of 25 frames a second over the time for which a person is seen and there is sound.
 
-  The grid begins with a frame of the source, and each of its points takes the frame that is nearest in time: at most
+  The grid begins with a frame of the source, and each of its points shows the frame that is nearest in time: at most
   half a source frame off, not off in the mean, and exact where the source has 25, 50 or 75 frames a second.
   """
   of_person = np.array([float(time) for time in times[person.first : person.first + len(person.boxes)]])

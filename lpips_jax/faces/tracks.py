@@ -156,7 +156,7 @@ def _bridged(frames: Sequence[int], before: int, after: int, gap: float) -> bool
 def _straight(frames: Sequence[int], boxes: Sequence[np.ndarray], first: int, last: int) -> np.ndarray:
   """Returns the boxes of all frames from first to last, (n, 5): between two detections on a straight line.
 
-  A roll that agrees with neither the one before nor the one after is taken for a wrong reading, and replaced.
+  A roll that agrees with neither the one before nor the one after counts as a wrong reading, and is replaced.
   """
   known = np.array(boxes, np.float64)
   rolls = known[:, 4].copy()

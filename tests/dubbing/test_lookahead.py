@@ -1,4 +1,4 @@
-"""A look ahead: people are told apart, and each is given a mouth at rest, wherever in the film it is."""
+"""A look ahead: people are distinguished, and each gets a mouth at rest, wherever in the film it is."""
 
 import cv2
 import numpy as np
@@ -8,7 +8,7 @@ from lpips_jax.dubbing.lookahead import MAX_CROPS, KnownPerson, PersonMatcher, m
 from lpips_jax.faces.cropping import crop
 
 
-def test_people_are_told_apart_by_place_and_by_looks():
+def test_people_are_distinguished_by_place_and_by_looks():
   rng = np.random.default_rng(0)
   one, other = (rng.integers(0, 256, (12, 12, 3), np.uint8).repeat(8, 0).repeat(8, 1) for _ in range(2))
   here, there = np.array([0.0, 0, 50, 50, 0]), np.array([200.0, 0, 250, 50, 0])

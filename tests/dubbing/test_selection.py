@@ -152,15 +152,15 @@ def test_only_the_person_pointed_at_is_dubbed(monkeypatch):
 
 
 def test_frames_are_held_back_for_a_bounded_time(monkeypatch):
-  taken = []
+  read = []
 
   def frames():
     for shown in video(200):
-      taken.append(shown.index)
+      read.append(shown.index)
       yield shown
 
   find = detector(monkeypatch, [[face(100, 100)]] * 200)
-  ahead = [taken[-1] - shown.index for shown, _ in follow(frames(), find, INFO, FollowOne())]
+  ahead = [read[-1] - shown.index for shown, _ in follow(frames(), find, INFO, FollowOne())]
   assert max(ahead) <= 1.5 * 25
 
 

@@ -1,4 +1,4 @@
-"""The frames of a dub, with a generator that paints what it is told: how many there are, and which mouths they show."""
+"""The frames of a dub: how many there are, which faces are dubbed in them, and how the mouths move."""
 
 import json
 from fractions import Fraction
@@ -57,7 +57,7 @@ def test_played_backwards_each_frame_keeps_its_own_boxes(media, tmp_path):
 
 
 def test_frames_without_a_face_pass_untouched(media):
-  write_boxes(media['boxes'], 12, without=(3, 4))  # nothing is said of the frames after the twelfth either
+  write_boxes(media['boxes'], 12, without=(3, 4))  # and no boxes for the frames after the twelfth
   model = Painter()
   dub(**media, checkpoint=model, length='video', batch_size=5)
   changed = [abs(frame[MOUTH].mean() - (60 + 4 * k)) > 20 for k, frame in enumerate(read_frames(media['output']))]

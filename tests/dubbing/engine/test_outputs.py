@@ -1,4 +1,4 @@
-"""What a dub leaves: its video, boxes, profile, and nothing half-written."""
+"""The outputs of a dub: its video, boxes and profile, and nothing half-written."""
 
 import contextlib
 import itertools

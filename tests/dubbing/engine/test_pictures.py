@@ -22,7 +22,7 @@ def write_source(path, form, n=8, size=(96, 120), edit=lambda stream: None, code
   """Writes a clip in a pixel format."""
   with av.open(str(path), 'w') as container:
     stream = container.add_stream(codec, rate=25, options=options or {'crf': '4'})
-    stream.height, stream.width, stream.pix_fmt = *size, form
+    (stream.height, stream.width), stream.pix_fmt = size, form
     edit(stream)
     for k in range(n):
       frame = av.VideoFrame.from_ndarray(textured(k, *size), format='rgb24').reformat(
@@ -136,9 +136,9 @@ def write_ramp(path, form='yuv420p10le', codec='libx265', options=None):
 
 @pytest.fixture
 def warnings(monkeypatch):
-  said = []
-  monkeypatch.setattr(logging, 'warning', lambda text, *values: said.append(text % values))
-  return said
+  logged = []
+  monkeypatch.setattr(logging, 'warning', lambda text, *values: logged.append(text % values))
+  return logged
 
 
 @pytest.mark.parametrize(
