@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_scored_and_bad_flags_are_one_line(trained_checkpoint, directory, tmp_path):
   command = [sys.executable, ROOT / 'evaluate.py', f'--checkpoint={trained_checkpoint}', f'--output={tmp_path}']
   command += ['--dataset=talking_faces/tiny', '--seed=5', f'--data_dir={directory / "data"}', '--leakage']

@@ -1,4 +1,4 @@
-"""What is scored: clips as they were filmed, and candidates, which somebody or a network made of a face and speech."""
+"""Clips as they were filmed, and candidates: the frames that a system, or anybody, made of a face and speech."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,6 +1,7 @@
 """The networks of an evaluation: the generators that are scored, and the sync expert that scores them."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from lpips_jax import pretrained
@@ -27,7 +28,7 @@ class Networks(NamedTuple):
 
 
 def load_networks(
-  checkpoints: Mapping[str, str], sync_expert: str | None = None, trust_stablehlo: bool = False
+  checkpoints: Mapping[str, str | Path], sync_expert: str | Path | None = None, trust_stablehlo: bool = False
 ) -> Networks:
   """Loads generators, or one sync expert, whose accuracy on filmed clips is then the result.
 
@@ -50,7 +51,7 @@ def load_networks(
   return Networks(networks, _load_expert(sync_expert, next(iter(checkpoints.values()), None)), image_size, step)
 
 
-def _load_expert(sync_expert: str | None, generator: str | None) -> Pretrained | UserError:
+def _load_expert(sync_expert: str | Path | None, generator: str | Path | None) -> Pretrained | UserError:
   if sync_expert:
     return pretrained.load_expert(sync_expert)
   if generator is None:

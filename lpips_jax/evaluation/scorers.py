@@ -21,7 +21,7 @@ from lpips_jax.models import SyncExpert
 from lpips_jax.models.inputs import lower_half, to_unit
 from lpips_jax.models.syncnet import IMAGE_SIZE as SYNCNET_SIZE
 from lpips_jax.perceptual.distance import Weights
-from lpips_jax.perceptual.weights import KINDS, PRETRAINED
+from lpips_jax.perceptual.weights import NAMED_SOURCES, PRETRAINED
 from lpips_jax.pretrained import Exported, Pretrained, fingerprint_of
 from lpips_jax.pretrained.batches import at_size, embeddings, in_batches
 from lpips_jax.pretrained.devices import on_all_devices
@@ -144,7 +144,7 @@ def perceptual_source(asked: str | None, generators: Sequence[Network]) -> dict[
   if asked:
     return {'source': asked}
   own = dict(generators[0].config.perceptual) if generators else {'source': PRETRAINED}
-  if own['source'] not in KINDS:
+  if own['source'] not in NAMED_SOURCES:
     logging.warning('LPIPS uses its released weights: pass perceptual=%s for those of the checkpoint', own['source'])
     return {'source': PRETRAINED}
   return own

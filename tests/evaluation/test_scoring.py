@@ -82,6 +82,15 @@ def test_what_cannot_be_scored_says_why_and_is_tried_again(tmp_path):
   assert all(not score.skipped for score in score_cache.select(KEYS, ['bad']))
 
 
+def test_reasons_name_the_flags_of_commands(tmp_path):
+  def too_large():
+    raise UserError('too large: raise max_pixels', 'max_pixels')
+
+  score_cache = ScoreCache(tmp_path)
+  score_all([WorkItem('bad', tuple(KEYS), too_large)], KEYS, Scorers(), score_cache, progress=False)
+  assert {score.skipped for score in score_cache.select(KEYS, ['bad'])} == {'too large: raise --max_pixels'}
+
+
 def test_nothing_scored_is_an_error(tmp_path):
   score_cache = ScoreCache(tmp_path)
   score_all([WorkItem('bad', tuple(KEYS), damaged)], KEYS, Scorers(), score_cache, progress=False)

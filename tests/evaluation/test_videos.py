@@ -70,3 +70,14 @@ def test_a_directory_without_videos(tmp_path):
     videos.find_videos(tmp_path / 'none')
   with pytest.raises(UserError, match='holds no video'):
     videos.find_videos(tmp_path)
+
+
+def test_a_problem_is_reported_without_the_name_of_the_video(tmp_path):
+  path = tmp_path / 'clip.mp4'
+
+  def make_detect():
+    raise UserError(f'{path} is larger than max_pixels', 'max_pixels')
+
+  with pytest.raises(UserError, match=r'^the video is larger than max_pixels') as caught:
+    videos.makers('ours', path, make_detect, 32)
+  assert caught.value.as_flags() == 'the video is larger than --max_pixels'
