@@ -104,6 +104,7 @@ def test_processes_share_what_a_single_one_would_read(corpus):
     data.train_batches(config, 0, 3)
 
 
+@pytest.mark.slow
 def test_batches_are_the_same_for_any_number_of_workers(varied):
   alone = data.train_batches(varied)
   expected = [next(alone) for _ in range(6)]
@@ -133,6 +134,7 @@ def test_processes_together_make_the_batches_of_one_with_two_windows_a_clip(vari
       np.testing.assert_array_equal(together, whole[name], err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('workers', [0, 2])
 def test_iterator_resumes_at_the_next_batch(workers, varied, tmp_path):
   varied.data.workers = workers

@@ -106,6 +106,7 @@ def test_processes_share_what_a_single_one_would_read(processes):
   assert [record for row in zip(*shares, strict=True) for record in row] == whole
 
 
+@pytest.mark.slow
 def test_batches_are_the_same_for_any_number_of_workers_and_go_on_exactly(config):
   alone = data.train_batches(config)
   expected = [next(alone) for _ in range(5)]

@@ -101,6 +101,7 @@ def prepared(archive, tmp_path_factory):
   return output
 
 
+@pytest.mark.slow
 def test_an_archive_can_be_prepared_built_and_trained_on(prepared, directory, tmp_path):
   rejected = dict(list(csv.reader((prepared / 'rejected.csv').read_text().splitlines()))[1:])
   assert {clip: reason.split(':')[0] for clip, reason in rejected.items()} == {
@@ -137,6 +138,7 @@ def test_an_archive_can_be_prepared_built_and_trained_on(prepared, directory, tm
   assert all(np.isfinite(value) for line in lines for value in line.values() if not isinstance(value, str))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_at_random_loses_nothing_and_repeats_nothing(archive, prepared, tmp_path):
   output = tmp_path / 'killed'
   options = f'--source={archive}', f'--output={output}', '--layout=lrs2', '--crop_size=48', '--min_frames=12'
@@ -185,6 +187,7 @@ def _alive(pid):
     return False
 
 
+@pytest.mark.slow
 def test_a_cluster_makes_the_same_clips(archive, prepared, tmp_path):
   result = preprocess(
     archive, tmp_path / 'out', '--layout=lrs2', '--crop_size=48', '--min_frames=12', '--beam_runner=DirectRunner'
