@@ -13,6 +13,7 @@ from tensorflow_datasets.scripts.cli import build
 
 from lpips_jax.core import cli
 from lpips_jax.core.errors import UserError
+from lpips_jax.core.files import expand_home
 
 NAME = 'python -m data_pipeline.build'
 
@@ -20,7 +21,7 @@ NAME = 'python -m data_pipeline.build'
 def main() -> None:
   parser = simple_parsing.ArgumentParser(NAME, description=build.Args.__doc__)
   parser.add_arguments(build.Args, 'build')
-  command = parser.parse_args([cli.expand_home(argument) for argument in sys.argv[1:]]).build
+  command = parser.parse_args([expand_home(argument) for argument in sys.argv[1:]]).build
   try:
     command.execute()
   except (UserError, OSError, AssertionError) as error:  # TFDS asserts that --manual_dir exists

@@ -10,7 +10,6 @@ import errno
 import io
 import logging as python_logging
 import os
-import re
 import signal
 import sys
 import threading
@@ -21,9 +20,9 @@ from typing import Any, NamedTuple, NoReturn
 from absl import flags, logging
 
 from lpips_jax.core.errors import UserError, first_line
+from lpips_jax.core.files import expand_home
 
 HELP = '--help', '-help', '-h', '--helpfull', '--helpshort'
-HOME_PATH = re.compile(r'(?:^|(?<=[=,]))~[^/,=]*(?=/|,|$)')
 FAILED, BAD_INPUT, BY_SIGNAL = 1, 2, 128  # exit statuses; to the last, as shells do, the signal's number is added
 
 
@@ -104,15 +103,6 @@ def require_flags(*names: str) -> None:
   missing = [f'--{name}' for name in names if flags.FLAGS[name].value in (None, '', [])]
   if missing:
     fail(f'missing {", ".join(missing)}: see --help')
-
-
-def expand_home(text: str) -> str:
-  """Replaces `~` at the beginning of a path by the home directory, which shells do not do in --face=~/me.mp4.
-
-  Args:
-    text: a path, paths between commas, or an argument such as --flag=PATH or --flag=NAME=PATH,….
-  """
-  return HOME_PATH.sub(lambda found: os.path.expanduser(found[0]), text)
 
 
 def fail(message: str) -> NoReturn:

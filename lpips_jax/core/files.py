@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import stat
 import tempfile
@@ -15,6 +16,7 @@ from lpips_jax.core.errors import UserError
 PathLike = str | os.PathLike[str]
 
 LOCK = '.lock'
+HOME_PATH = re.compile(r'(?:^|(?<=[=,]))~[^/,=]*(?=/|,|$)')  # `~` or `~name` at the beginning of a path
 MAX_NAME_PREFIX = 32  # characters of a file's name that begin the name of its unfinished part: names have a limit
 
 
@@ -143,3 +145,12 @@ def expand_user(path: PathLike) -> Path:
     return Path(path).expanduser()
   except RuntimeError as error:
     raise UserError(f'{path}: this user has no home directory: give the whole path') from error
+
+
+def expand_home(text: str) -> str:
+  """Replaces `~` at the beginning of a path by the home directory, which shells do not do in --face=~/me.mp4.
+
+  Args:
+    text: a path, paths between commas, or an argument such as --flag=PATH or --flag=NAME=PATH,….
+  """
+  return HOME_PATH.sub(lambda found: os.path.expanduser(found[0]), text)

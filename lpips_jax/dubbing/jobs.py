@@ -14,9 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lpips_jax.core import cli
 from lpips_jax.core.errors import UserError, first_line
-from lpips_jax.core.files import PathLike, write_whole
+from lpips_jax.core.files import PathLike, expand_home, write_whole
 from lpips_jax.dubbing.engine import Dubber
 from lpips_jax.dubbing.options import Options, from_text
 
@@ -152,7 +151,7 @@ def _decoded(content: bytes) -> str:
 
 
 def _parse_job(path: PathLike, line: int, columns: Sequence[str], values: Sequence[str]) -> Job:
-  given = {name: cli.expand_home(value) for name, value in zip(columns, values, strict=False) if value}
+  given = {name: expand_home(value) for name, value in zip(columns, values, strict=False) if value}
   missing = [column for column in FILE_COLUMNS if column not in given]
   if missing or any(values[len(columns) :]):
     problem = f'lacks a value of {", ".join(missing)}' if missing else 'has more values than columns'
