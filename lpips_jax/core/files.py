@@ -148,9 +148,9 @@ def expand_user(path: PathLike) -> Path:
 
 
 def expand_home(text: str) -> str:
-  """Replaces `~` at the beginning of a path by the home directory, which shells do not do in --face=~/me.mp4.
+  """Replaces `~` at the beginning of a path by the home directory, which shells do not do in NAME=~/me.mp4.
 
   Args:
-    text: a path, paths between commas, or an argument such as --flag=PATH or --flag=NAME=PATH,….
+    text: a path, paths between commas, or either of them after NAME=.
   """
   return HOME_PATH.sub(lambda found: os.path.expanduser(found[0]), text)
