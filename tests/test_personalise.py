@@ -24,6 +24,7 @@ def me(tmp_path):
   return write_mp4(tmp_path / 'me.mp4', [frame for turn in turns for frame in turn], np.tile(samples, 10))
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_it_leaves_a_checkpoint_that_dubs(me, trained_checkpoint, tmp_path):
   command = [sys.executable, ROOT / 'personalise.py', f'--video={me}', f'--checkpoint={trained_checkpoint}']
   command += [f'--workdir={tmp_path / "run"}', '--steps=4', '--detector=cascade']

@@ -34,7 +34,7 @@ MAX_MOMENTS = 8  # columns of the picture
 
 
 class Preview(NamedTuple):
-  """What there is to see of tuning.
+  """Videos and a picture that show the effect of tuning.
 
   Attributes:
     filmed, before, after: the end of the video, and its dubs by the base and by the tuned generator.

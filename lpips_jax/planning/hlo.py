@@ -2,7 +2,7 @@
 
 The text is parsed because JAX's own analyses do not answer what a plan asks. `compiled.cost_analysis()` gives sums for
 the whole program: the body of a loop counts once however often it runs, an operand counts whole where only a slice of
-it is read, and nothing is said of single kernels, of the padding of TPU tiles, or of collectives and which of them wait
+it is read, and they tell nothing about single kernels, the padding of TPU tiles, or collectives and which of them wait
 for each other. `compiled.memory_analysis()` gives the sizes of buffers, but no traffic. Profilers such as XProf need
 the device, and a run on it. What the analyses do give, `programs` takes from them: the sums, and the sizes of buffers.
 """

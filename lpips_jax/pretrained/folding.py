@@ -35,7 +35,7 @@ class Fold(NamedTuple):
 
 
 def fold(module: nn.Module, variables: Tree, *inputs: Any) -> dict[str, Any]:
-  """Returns a network's variables without BatchNorm, for `apply`: `params` alone, in float32.
+  """Returns a network's variables without BatchNorm, for `apply`: only `params`, in float32.
 
   Args:
     module: the network.

@@ -15,7 +15,7 @@ from lpips_jax.interop.convert import convert
 from lpips_jax.interop.export import export
 
 RNG = np.random.default_rng(0)
-ALONE = """
+STANDALONE = """
 import sys
 from pathlib import Path
 sys.modules['lpips_jax'] = None
@@ -52,6 +52,7 @@ def test_safetensors_and_orbax_come_back_as_they_were(fold, trained_checkpoint, 
   np.testing.assert_allclose(back(faces, mels), expected, atol=1e-5 if fold else 0)
 
 
+@pytest.mark.slow
 def test_stablehlo_runs_without_this_project(trained_checkpoint, tmp_path):
   export(trained_checkpoint, tmp_path / 'out', 'stablehlo', True)
   network, inputs = pretrained.load(trained_checkpoint), {}
@@ -59,7 +60,7 @@ def test_stablehlo_runs_without_this_project(trained_checkpoint, tmp_path):
     inputs[f'faces_{n}'], inputs[f'mels_{n}'] = examples(network.config, n)
   np.savez(tmp_path / 'inputs.npz', **inputs)
   files = [str(tmp_path / name) for name in ('out', 'inputs.npz', 'results.npz')]
-  subprocess.run([sys.executable, '-c', ALONE, *files], check=True, cwd=tmp_path, capture_output=True)
+  subprocess.run([sys.executable, '-c', STANDALONE, *files], check=True, cwd=tmp_path, capture_output=True)
   results, loaded = np.load(tmp_path / 'results.npz'), lpips_jax.load(tmp_path / 'out', trust_stablehlo=True)
   for k, n in enumerate((1, 7, 64)):
     expected = network(inputs[f'faces_{n}'], inputs[f'mels_{n}'])
@@ -73,7 +74,7 @@ def test_stablehlo_runs_without_this_project(trained_checkpoint, tmp_path):
   assert described['mel']['hop'] == 200 and described['lead'] == network.config.data.lead
 
 
-def test_nothing_is_overwritten_or_left(trained_checkpoint, tmp_path):
+def test_a_failed_export_overwrites_and_leaves_nothing(trained_checkpoint, tmp_path):
   (tmp_path / 'out').mkdir()
   with pytest.raises(UserError, match='is there already'):
     export(trained_checkpoint, tmp_path / 'out', 'orbax')

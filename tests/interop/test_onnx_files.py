@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from networks import random_network
 
+from lpips_jax import pretrained
 from lpips_jax.core.errors import UserError
 from lpips_jax.interop import onnx_files
-from lpips_jax.pretrained import folded
-
-INPUTS = 'faces', 'mels'
+from lpips_jax.interop.export import export
 
 
 def test_any_batch_runs(tmp_path):
@@ -18,8 +17,9 @@ def test_any_batch_runs(tmp_path):
   import onnxruntime
 
   network, rng = random_network('generator'), np.random.default_rng(0)
-  onnx_files.write(tmp_path / 'model.onnx', folded(network), INPUTS)
-  session = onnxruntime.InferenceSession(tmp_path / 'model.onnx')
+  pretrained.save(tmp_path / 'checkpoint', network)
+  export(tmp_path / 'checkpoint', tmp_path / 'out', 'onnx', fold=True)
+  session = onnxruntime.InferenceSession(tmp_path / 'out' / 'model.onnx')
   for n in (1, 7, 64):
     faces = rng.uniform(size=(n, 32, 32, 6)).astype(np.float32)
     mels = rng.uniform(-4, 4, (n, 80, 16)).astype(np.float32)

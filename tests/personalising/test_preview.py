@@ -22,7 +22,7 @@ def test_the_end_of_a_video_keeps_picture_and_sound_together(tmp_path):
   assert len(speech.load_speech(tmp_path / 'end.mp4')) == pytest.approx(20 * 640, abs=64)
 
 
-def test_the_end_of_a_video_in_which_the_picture_rests_has_as_many_frames_as_its_dub(tmp_path):
+def test_the_end_of_a_video_with_a_still_picture_has_as_many_frames_as_its_dub(tmp_path):
   frames = [np.full((32, 48, 3), 40 + 10 * k, np.uint8) for k in range(6)]
   path = write_mp4(tmp_path / 'v.mp4', frames, np.zeros(16000), times=[0, 1, 2, 20, 21, 22])
   preview.cut_end(path, 0.8, tmp_path / 'end.mp4')

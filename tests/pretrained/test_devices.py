@@ -1,4 +1,4 @@
-"""A network on both devices of every test finds what it finds on one."""
+"""A network on both devices of every test computes what it computes on one."""
 
 import jax
 import numpy as np
@@ -14,13 +14,13 @@ def generator():
   return random_network('generator')
 
 
-def test_all_devices_find_what_one_does(generator):
+def test_two_devices_compute_what_one_computes(generator):
   faces = np.random.default_rng(0).random((60, 32, 32, 6), np.float32)
   mels = np.zeros((60, 80, 16), np.float32)
   spread = on_all_devices(generator)
   assert batch_sharding(generator) is None and batch_sharding(spread).mesh.size == jax.local_device_count() == 2
-  alone, together = (batches.in_batches(network, faces, mels) for network in (generator, spread))
-  np.testing.assert_allclose(together, alone, atol=1e-5)
+  one_device, two_devices = (batches.in_batches(network, faces, mels) for network in (generator, spread))
+  np.testing.assert_allclose(two_devices, one_device, atol=1e-5)
   assert spread.fingerprint == generator.fingerprint
 
 

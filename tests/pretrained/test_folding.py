@@ -1,4 +1,4 @@
-"""BatchNorm folded into the layers before it changes nothing but the arithmetic, or is refused."""
+"""Folding BatchNorm into the layers before it changes only the arithmetic, or is refused."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def network(name):
 
 
 def drawn(module, inputs, rng):
-  """Variables whose every number matters: kernels that keep the size of their input, and positive numbers."""
+  """Returns random variables that all matter: kernels that keep the scale of their input, and positive numbers."""
 
   def draw(shape):
     if len(shape.shape) < 2:
@@ -96,8 +96,8 @@ def chain(*layers):
 
 @pytest.mark.parametrize('layer', [nn.Dense(5), nn.Dense(5, use_bias=False), nn.Conv(5, (3, 3))])
 @pytest.mark.parametrize('epsilon', [1e-5, 1e-3])
-def test_of_channels_that_hardly_vary(layer, epsilon):
-  """There epsilon counts, and the mean is far from 0."""
+def test_channels_that_hardly_vary_keep_their_values(layer, epsilon):
+  """Epsilon matters there, and the mean is far from 0."""
   module, x, variables = chain(layer, BatchNorm(epsilon=epsilon))
   [stats] = variables['batch_stats'].values()
   rng = np.random.default_rng(1)
@@ -114,9 +114,9 @@ def test_of_channels_that_hardly_vary(layer, epsilon):
     ([nn.Conv(5, (3, 3)), nn.relu, BatchNorm()], 'no convolution comes right before it'),
     ([nn.Conv(5, (3, 3)), BatchNorm(), BatchNorm()], 'no convolution comes right before it'),
   ],
-  ids=['first', 'after a rectifier', 'after another'],
+  ids=['first', 'after a ReLU', 'after another'],
 )
-def test_what_cannot_be_folded_is_refused(layers, why):
+def test_a_batch_norm_without_a_layer_before_it_is_refused(layers, why):
   module, x, variables = chain(*layers)
   with pytest.raises(UserError, match=f'BatchNorm.* cannot be folded: {why}'):
     folding.fold(module, variables, x)
@@ -131,13 +131,13 @@ class Twice(nn.Module):
     return BatchNorm()(layer(x), True) + layer(2 * x)
 
 
-def test_a_layer_that_is_used_elsewhere_keeps_its_scale():
+def test_a_layer_that_is_used_elsewhere_cannot_take_the_scale():
   module, x = Twice(), np.ones((2, 3), np.float32)
   with pytest.raises(UserError, match='the layer before it is used elsewhere'):
     folding.fold(module, module.init(jax.random.key(0), x), x)
 
 
-def test_statistics_that_nothing_uses_are_no_batch_norm_of_this_network():
+def test_statistics_that_the_network_never_uses_are_refused():
   module, x, variables = chain(nn.Conv(5, (3, 3)), BatchNorm())
   variables['batch_stats']['other'] = variables['batch_stats']['BatchNorm_0']
   with pytest.raises(UserError, match='Chain/other cannot be folded: the network never calls it'):

@@ -1,4 +1,4 @@
-"""The card beside every checkpoint."""
+"""Every checkpoint has a card with its data, recipe, terms and evaluation."""
 
 import jax
 from runs import tiny_config

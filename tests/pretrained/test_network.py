@@ -1,4 +1,4 @@
-"""A network with its weights is saved, loaded, told from others and made faster; programs run only where trusted."""
+"""A network with its weights is saved, loaded, identified and made faster; programs run only where trusted."""
 
 import dataclasses
 
