@@ -1,5 +1,6 @@
 """PyTorch's losses equal ours."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -29,6 +30,7 @@ def test_losses_of_pairs():
 def test_losses_of_adversaries():
   filmed, generated = uniform(5, low=-2, high=2), uniform(5, low=-2, high=2)
   theirs = torch.from_numpy(filmed), torch.from_numpy(generated)
+  filmed, generated = jnp.asarray(filmed), jnp.asarray(generated)
   for kind in ('bce', 'hinge'):
     expected = our_losses.discrimination(filmed, generated, kind), our_losses.adversarial(generated, kind)
     found = losses.discrimination(*theirs, kind), losses.adversarial(theirs[1], kind)
