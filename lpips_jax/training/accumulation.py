@@ -1,27 +1,28 @@
-"""What a step does with less memory: gradients in parts, and activations made twice instead of kept."""
+"""Less memory for a step: gradients accumulated over micro-batches, and activations recomputed instead of stored."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-Gradient = Callable[[Any, Any], tuple[Any, Any]]  # (BatchNorm statistics, batch) -> (statistics, means over the batch)
-KEPT = 'conv_general_dilated', 'dot_general', 'reduce_sum', 'reduce_max'
+Result = TypeVar('Result')
+Gradient = Callable[[Any, Any], tuple[Any, Result]]  # (BatchNorm statistics, batch) -> (statistics, means)
+STORED = 'conv_general_dilated', 'dot_general', 'reduce_sum', 'reduce_max'  # primitives
 
 
-def in_parts(gradient: Gradient, parts: int) -> Gradient:
-  """The same of a batch that is worked through in so many parts, one after the other, to hold the activations of one.
+def in_parts(gradient: Gradient[Result], parts: int) -> Gradient[Result]:
+  """Gradient accumulation: runs `gradient` on `parts` micro-batches, one after the other, and averages.
 
-  What is returned beside the statistics is averaged over the parts. Statistics are handed from part to part, so
-  BatchNorm normalises over a part, and a contrastive loss compares within one. The parts are interleaved: each is
-  spread over all devices as the batch is, and none of it moves.
+  Only the activations of one micro-batch are held at a time. The statistics are handed from one to the next, so
+  BatchNorm normalises over a micro-batch, and a contrastive loss compares within one. The micro-batches are
+  interleaved: each is spread over all devices as the batch is, and none of it moves.
   """
   if parts == 1:
     return gradient
 
-  def over_parts(batch_stats: Any, batch: Any) -> tuple[Any, Any]:
+  def over_parts(batch_stats: Any, batch: Any) -> tuple[Any, Result]:
     def add(carry: Any, part: Any) -> tuple[Any, None]:
       statistics, total = carry
       statistics, results = gradient(statistics, part)
@@ -36,10 +37,10 @@ def in_parts(gradient: Gradient, parts: int) -> Gradient:
   return over_parts
 
 
-def rematerialised(objective: Callable[..., Any]) -> Callable[..., Any]:
-  """The same function, whose gradient keeps the results of convolutions, products and sums, and makes the rest again.
+def rematerialised(loss: Callable[..., Result]) -> Callable[..., Result]:
+  """The same function, whose gradient stores the results of convolutions, products and sums, and recomputes the rest.
 
-  What is made again is cheap and touches one device alone: normalisation, gates, ReLUs, Fourier transforms. Sums are
-  kept because those of BatchNorm are over all devices.
+  What is recomputed is cheap and stays on one device: normalisation, gates, ReLUs, Fourier transforms. Sums are stored
+  because those of BatchNorm are over all devices.
   """
-  return jax.checkpoint(objective, policy=lambda primitive, *_, **__: primitive.name in KEPT)
+  return jax.checkpoint(loss, policy=lambda primitive, *_, **__: primitive.name in STORED)

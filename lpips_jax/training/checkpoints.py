@@ -17,7 +17,7 @@ from orbax.checkpoint import v1 as ocp
 from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.core.files import write_whole
 from lpips_jax.pretrained import model_card
-from lpips_jax.pretrained.checkpoint import (
+from lpips_jax.pretrained.checkpoint_dir import (
   CONFIG_FILE,
   SILENT_GENERATOR,
   SYNC_EXPERT,
@@ -26,11 +26,11 @@ from lpips_jax.pretrained.checkpoint import (
   has_steps,
   read_config,
 )
+from lpips_jax.training.config_schema import flatten
 from lpips_jax.training.state import TrainState
-from lpips_jax.training.validation import flat
 
-DELETED = '.deleted'  # of a step's name, while it is being deleted
-# Of a run that goes on: what changes how it is made and kept, where things are, and nothing of what comes out.
+DELETED = '.deleted'  # ending of a step's name while it is being deleted
+# Keys that a resumed run may change: they say how it is made and kept, and where things are, not what comes out.
 FREE_TO_CHANGE = ('log_every', 'eval_every', 'checkpoint_every', 'keep', 'keep_best', 'accumulate', 'remat')
 FREE_TO_CHANGE += ('data.data_dir', 'data.workers', 'init_from')
 FREE_TO_CHANGE += ('discriminator.dtype',)  # of runs of earlier versions, which had one
@@ -40,7 +40,11 @@ FREE_TO_CHANGE += ('discriminator.dtype',)  # of runs of earlier versions, which
 def open_run(directory: Path, config: ConfigDict) -> Iterator[ocp.training.Checkpointer]:
   """Opens a run's checkpoint directory, new or to be resumed.
 
-  What an attempt left that saved nothing does not count as a run.
+  An attempt that saved nothing does not count as a run.
+
+  Args:
+    directory: the run's checkpoint directory.
+    config: of the run; in a resumed run the networks that it began with take the place of those that this one names.
 
   Raises:
     UserError: the directory holds a run of another config.
@@ -49,7 +53,7 @@ def open_run(directory: Path, config: ConfigDict) -> Iterator[ocp.training.Check
   directory.mkdir(parents=True, exist_ok=True)
   config = config.copy_and_resolve_references()
   if has_steps(directory):
-    _go_on_with(read_config(directory), config, directory)
+    _continue_with(read_config(directory), config, directory)
   if jax.process_index() == 0:
     write_whole(directory / CONFIG_FILE, config.to_json_best_effort(indent=2))
     for left in directory.glob(f'*{DELETED}'):
@@ -63,25 +67,24 @@ def open_run(directory: Path, config: ConfigDict) -> Iterator[ocp.training.Check
   try:
     yield checkpointer
   except BaseException:
-    if jax.process_count() == 1:  # with others it would wait for them, who may not get there
-      with contextlib.suppress(Exception):  # of a save that was under way: it is not what ended the run
+    if jax.process_count() == 1:  # with others it would wait for them, and they may not get there
+      with contextlib.suppress(Exception):  # from a save that was under way: it is not what ended the run
         checkpointer.close()
     raise
   checkpointer.close()
 
 
 def keep_frozen(directory: Path, name: str, checkpoint: Path, step: int) -> None:
-  """Copies a step of a frozen network's checkpoint into the run's, in place of any there.
+  """Copies a step of a frozen network's checkpoint into the run's, which then needs no other directory.
 
-  The run then needs no other directory.
+  A copy that is there already is replaced. The new one is written beside it and renamed: a run killed meanwhile copies
+  again.
 
   Args:
     directory: the run's checkpoint directory.
-    name: what the copy is called there: `SYNC_EXPERT` or `SILENT_GENERATOR`.
+    name: of the copy there: `SYNC_EXPERT` or `SILENT_GENERATOR`.
     checkpoint: the network's checkpoint directory.
     step: the step of it.
-
-  Written beside and renamed: a run killed meanwhile copies again.
   """
   kept = directory.absolute() / name
   beside = kept.with_name(name + '.part')
@@ -105,11 +108,11 @@ def save(
 
   Args:
     checkpointer: from `open_run`.
-    config: of the run; of the steps saved before, `keep` stay, and `keep_best` that were evaluated best.
+    config: of the run. The last `keep` of the steps saved before stay, and the best `keep_best`.
     step: the number of updates made.
     state: after them.
     iterator: of the training data, after the batch of the last update.
-    metrics: of an evaluation of this very state, if there was one; they say which step is best.
+    metrics: of an evaluation of this very state, if there was one; they decide which step is best.
 
   Raises:
     UserError: this step, or the one before, could not be written.
@@ -117,22 +120,22 @@ def save(
   rest = state.replace(average=None)
   try:
     checkpointer.wait()
-    _delete_old(checkpointer, config)
+    _delete_old(checkpointer, config.keep, config.keep_best)
     saving = checkpointer.save_checkpointables_async(
       step, {'state': rest, VARIABLES: state.average, 'data': iterator}, metrics=metrics
     )
-    threading.Thread(target=_see_to_the_end, args=(saving,), daemon=True).start()
+    threading.Thread(target=_wait_for, args=(saving,), daemon=True).start()
     if jax.process_index() == 0:
       model_card.write(Path(checkpointer.directory), config, state.average, step, metrics)
   except Exception as error:
     raise _not_written(checkpointer, error) from error
 
 
-def finish(checkpointer: ocp.training.Checkpointer, config: ConfigDict) -> None:
-  """Waits until everything is written; raises UserError if something cannot be."""
+def finish(checkpointer: ocp.training.Checkpointer, keep: int, keep_best: int) -> None:
+  """Waits until everything is written, and deletes old steps as `save` does; raises UserError if a write fails."""
   try:
     checkpointer.wait()
-    _delete_old(checkpointer, config)
+    _delete_old(checkpointer, keep, keep_best)
   except Exception as error:
     raise _not_written(checkpointer, error) from error
 
@@ -140,8 +143,8 @@ def finish(checkpointer: ocp.training.Checkpointer, config: ConfigDict) -> None:
 def resume(checkpointer: ocp.training.Checkpointer, state: TrainState, iterator: Any) -> TrainState:
   """Returns the newest saved state and sets the iterator to its next batch; `state` itself when nothing is saved.
 
-  A step that cannot be read, for a disk may lose what was written, is renamed to `STEP.damaged`, and the one before it
-  is taken.
+  Disks may lose what was written: a step that cannot be read is renamed to `STEP.damaged`, and the one before it is
+  taken.
 
   Raises:
     UserError: none of the steps saved can be read.
@@ -162,22 +165,27 @@ def resume(checkpointer: ocp.training.Checkpointer, state: TrainState, iterator:
       _set_aside(checkpointer, damaged)
       return saved['state'].replace(average=saved[VARIABLES])
   if damaged:
-    raise UserError(f'no step saved in {checkpointer.directory} can be read: start anew with another --workdir')
+    raise UserError(
+      f'no step saved in {checkpointer.directory} can be read: start again with another workdir', 'workdir'
+    )
   return state
 
 
-def _see_to_the_end(saving: Any) -> None:
-  """Asks for a save's result, for until then Orbax keeps a thread for it, half a megabyte; `wait` tells of failures."""
+def _wait_for(saving: ocp.AsyncResponse[bool]) -> None:
+  """Asks for a save's result: until then Orbax keeps a thread for it, half a megabyte. `wait` reports failures."""
   with contextlib.suppress(Exception):
     saving.result()
 
 
-def _delete_old(checkpointer: ocp.training.Checkpointer, config: ConfigDict) -> None:
-  """Deletes all steps but the last and the best; renamed first, so that none is ever seen half deleted."""
+def _delete_old(checkpointer: ocp.training.Checkpointer, keep: int, keep_best: int) -> None:
+  """Deletes all steps but the last and the best; renames them first, so that none is ever seen half deleted."""
+  # Orbax's preservation policies could choose the steps, but then Orbax deletes them, file after file in place. Three
+  # runs of Orbax 0.12.8 were killed meanwhile: each left a directory without arrays, which Orbax listed as a step.
+  # `todelete_subdir`, which renames first, is not among the options of `ocp.training.Checkpointer`.
   if jax.process_index():
     return
   saved = [one.step for one in checkpointer.checkpoints]
-  kept = saved[-config.keep :] + best_first(checkpointer.checkpoints)[: config.keep_best]
+  kept = saved[-keep:] + best_first(checkpointer.checkpoints)[:keep_best]
   old = sorted(set(saved) - set(kept))
   for step in old:
     path = Path(checkpointer.directory) / str(step)
@@ -189,7 +197,7 @@ def _delete_old(checkpointer: ocp.training.Checkpointer, config: ConfigDict) -> 
 
 
 def _forget_damaged_metrics(directory: Path) -> None:
-  """A step whose metrics cannot be read is one that was not evaluated; Orbax would not list the others either."""
+  """Drops metrics that cannot be read: such a step counts as not evaluated. Orbax would not list the others either."""
   for path in directory.glob('[0-9]*/metrics/metrics'):
     try:
       json.loads(path.read_text())
@@ -217,33 +225,41 @@ def _not_written(checkpointer: ocp.training.Checkpointer, error: Exception) -> U
   )
 
 
-def _go_on_with(saved: ConfigDict, config: ConfigDict, directory: Path) -> None:
-  """Gives `config` what the run in `directory` keeps; raises UserError for changes that would change its result."""
+def _continue_with(saved: ConfigDict, config: ConfigDict, directory: Path) -> None:
+  """Gives `config` the networks that the run in `directory` began with; refuses changes of its result."""
   task = saved.get('task')
   if task != config.task:
-    raise UserError(f'{directory} holds a run of the task {task}, not {config.task}: use another --workdir')
+    raise UserError(f'{directory} holds a run of the task {task}, not {config.task}: use another workdir', 'workdir')
   for name in ('init_from', SYNC_EXPERT, SILENT_GENERATOR):
     if name not in config or (config[name] and name != 'init_from' and not (directory / name).is_dir()):
       continue
     if config[name] not in ('', saved.get(name, '')):
-      logging.warning('config.%s=%s is not looked at: the run goes on with what it began with', name, config[name])
+      logging.warning('config.%s=%s is ignored: the run continues with the one it began with', name, config[name])
     config[name] = saved.get(name, '')
-  old, new = (flat(c) for c in (saved, ConfigDict(json.loads(config.to_json_best_effort()))))
+  old, new = (flatten(c) for c in (saved, ConfigDict(json.loads(config.to_json_best_effort()))))
+  changed = _changes(old, new)
+  if not config.optimizer.cosine:
+    changed.pop('steps', None)
+  if changed.keys() == {'steps'}:
+    raise UserError(
+      f'{directory} holds a run of {saved.steps} steps, over which config.optimizer.cosine lowers its learning rate: '
+      f'give config.steps={saved.steps}, or another workdir, with config.init_from to start from this one',
+      'workdir',
+    )
+  if changed:
+    found = '; '.join(changed.values())
+    raise UserError(f'{directory} holds a run of another config ({found}): use another workdir', 'workdir')
+  if old.get('accumulate') != new.get('accumulate'):
+    logging.warning('config.accumulate=%s: BatchNorm now normalises over other parts of a batch', config.accumulate)
+
+
+def _changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, str]:
+  """The values that are not free to change, and did, each as a line by its key."""
   changed = {
     key: f'{key}: {old.get(key)} -> {new.get(key)}'
     for key in sorted(old.keys() | new.keys())
     if old.get(key) != new.get(key) and key not in FREE_TO_CHANGE
   }
-  if not config.optimizer.cosine:
-    changed.pop('steps', None)
   if 'random' not in (old.get('perceptual.source'), new.get('perceptual.source')):
     changed.pop('perceptual.source', None)  # the same weights, wherever they lie
-  if changed.keys() == {'steps'}:
-    raise UserError(
-      f'{directory} holds a run of {saved.steps} steps, over which config.optimizer.cosine lowers its learning rate: '
-      f'give --config.steps={saved.steps}, or another --workdir, with --config.init_from to start from this one'
-    )
-  if changed:
-    raise UserError(f'{directory} holds a run of another config ({"; ".join(changed.values())}): use another --workdir')
-  if old.get('accumulate') != new.get('accumulate'):
-    logging.warning('config.accumulate=%s: BatchNorm now normalises over other parts of a batch', config.accumulate)
+  return changed

@@ -13,13 +13,13 @@ import jax
 import numpy as np
 
 from lpips_jax import metrics
-from lpips_jax.audio.mel import MAX_VALUE
-from lpips_jax.core.constants import WINDOW_FRAMES
-from lpips_jax.evaluation import Clip, embeddings
+from lpips_jax.core.constants import MEL_MAX, WINDOW_FRAMES
+from lpips_jax.evaluation import Clip
 from lpips_jax.metrics.sync import MAX_SHIFT
+from lpips_jax.pretrained.batches import embeddings
 
 LAGS = range(-MAX_SHIFT, MAX_SHIFT + 1)  # video frames
-SILENT = 0.1 - MAX_VALUE  # mean of a mel spectrogram; digital silence is -MAX_VALUE
+SILENT = 0.1 - MEL_MAX  # mean of a mel spectrogram; digital silence is -MEL_MAX
 STILL = 0.3  # mean change from frame to frame, of 255; a filmed face that says nothing changes by more than 1
 TELLS = (
   0.6  # share of off-sync pairs of clips never seen that a useful expert ranks below the in-sync one; guessing: 0.5

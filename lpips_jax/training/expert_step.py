@@ -1,101 +1,151 @@
 """The sync expert's step and evaluation: pure functions of state and batch, to be jitted over a mesh.
 
 A batch holds k windows of each of b clips: `frames` (b, k, t, h, w, 3) uint8; `mel` (b, k, 80, 16); `start` (b, k),
-their first frames. Any window's speech serves the others as negative: those of its clip and those of all clips on all
-devices.
+their first frames. The speech of every window serves the others as a negative: those of its own clip, and those of all
+clips on all devices.
 """
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
 from einops import rearrange, repeat
+from ml_collections import ConfigDict
 
 from lpips_jax import losses
-from lpips_jax.layers.precision import in_full
+from lpips_jax.layers.precision import full_precision
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.inputs import to_unit
 from lpips_jax.training.accumulation import in_parts, rematerialised
-from lpips_jax.training.state import TrainState, Variables
-
-Batch = dict[str, jax.Array]
-Metrics = dict[str, jax.Array]
+from lpips_jax.training.state import Params, TrainState, Variables
+from lpips_jax.training.step import Batch, Evaluation, FrozenVariables, Metrics, Pictures, Step, StepSettings
 
 
-def make_step(model: SyncExpert, optimizer: optax.GradientTransformation, rate: optax.Schedule, config: Any) -> Any:
-  """Returns `step(state, batch, frozen) -> (state, metrics)`; nothing is frozen here, and `frozen` is empty.
+class StepValues(NamedTuple):
+  """Values of the expert's loss that change from step to step: the hardness of negatives, (), and a key for dropout."""
+
+  hardness: jax.Array
+  key: jax.Array
+
+
+class Measured(NamedTuple):
+  """By-products of the expert's loss: the BatchNorm statistics after the batch, and the metrics."""
+
+  batch_stats: Variables
+  metrics: Metrics
+
+
+Loss = Callable[[Params, Variables, Batch, StepValues], tuple[jax.Array, Measured]]
+
+
+def make_step(model: SyncExpert, config: ConfigDict, minimum_offset: int, settings: StepSettings) -> Step:
+  """Returns `step(state, batch, frozen_variables) -> (state, metrics)`; nothing is frozen, and the last is empty.
 
   Args:
     model: the expert.
-    optimizer, rate: see `lpips_jax.training.optimizer`.
-    config: a config such as configs/lrs2_sync_expert.py's.
+    config: `losses` of a config such as configs/lrs2_sync_expert.py's.
+    minimum_offset: video frames between windows of a clip that count as off sync.
+    settings: how gradients become an update.
   """
+  loss: Loss = partial(expert_loss, model, config, minimum_offset)
+  if settings.remat:
+    loss = rematerialised(loss)
 
-  def objective(params: Any, batch_stats: Any, hardness: jax.Array, key: Any, batch: Batch) -> tuple[jax.Array, Any]:
-    variables = {'params': params, 'batch_stats': batch_stats}
-    (faces, speech), new = model.apply(
-      variables, *_inputs(batch), train=True, mutable=['batch_stats'], rngs={'dropout': key}
-    )
-    metrics = _metrics(model, params, faces, speech, batch, config, hardness)
-    return metrics['loss'], (new['batch_stats'], metrics)
-
-  if config.remat:
-    objective = rematerialised(objective)
-
-  def step(state: TrainState, batch: Batch, frozen: Any) -> tuple[TrainState, Metrics]:
-    del frozen
-    key = jax.random.fold_in(jax.random.key(config.seed), state.step)
-    hardness = config.losses.hardness * jnp.minimum(1, state.step / max(config.losses.hardness_steps, 1))
-
-    def gradient(batch_stats: Any, batch: Batch) -> tuple[Any, tuple[Any, Metrics]]:
-      gradients, (batch_stats, metrics) = jax.grad(objective, has_aux=True)(
-        state.variables['params'], batch_stats, hardness, key, batch
-      )
-      return batch_stats, (gradients, metrics)
-
-    batch_stats, (gradients, metrics) = in_parts(gradient, config.accumulate)(state.variables['batch_stats'], batch)
-    metrics |= {'gradient_norm': optax.global_norm(gradients), 'learning_rate': rate(state.step)}
-    return state.updated(gradients, batch_stats, optimizer, config.average_decay), metrics
+  def step(state: TrainState, batch: Batch, frozen_variables: FrozenVariables) -> tuple[TrainState, Metrics]:
+    del frozen_variables
+    key = jax.random.fold_in(jax.random.key(settings.seed), state.step)
+    hardness = config.hardness * jnp.minimum(1, state.step / max(config.hardness_steps, 1))
+    of_batch = partial(gradients, loss, state.variables['params'], StepValues(hardness, key))
+    batch_stats, (gradient, metrics) = in_parts(of_batch, settings.accumulate)(state.variables['batch_stats'], batch)
+    metrics |= {'gradient_norm': optax.global_norm(gradient), 'learning_rate': settings.learning_rate(state.step)}
+    return state.updated(gradient, batch_stats, settings.optimizer, settings.average_decay), metrics
 
   return step
 
 
-def make_evaluation(model: SyncExpert, config: Any) -> Any:
-  """Returns `evaluate(variables, batch, frozen) -> (metrics, {})`, the second for pictures, of which there are none."""
+def make_evaluation(model: SyncExpert, config: ConfigDict, minimum_offset: int) -> Evaluation:
+  """Returns `evaluate(variables, batch, frozen_variables) -> (metrics, {})`; the second would hold pictures.
 
-  def evaluate(variables: Variables, batch: Batch, frozen: Any) -> tuple[Metrics, dict]:
-    del frozen
+  Arguments as for `make_step`.
+  """
+
+  def evaluate(variables: Variables, batch: Batch, frozen_variables: FrozenVariables) -> tuple[Metrics, Pictures]:
+    del frozen_variables
     faces, speech = model.apply(variables, *_inputs(batch))
-    return _metrics(model, variables['params'], faces, speech, batch, config), {}
+    return expert_metrics(model, config, minimum_offset, variables['params'], (faces, speech), batch), {}
 
   return evaluate
 
 
-def _metrics(
+def gradients(
+  loss: Loss, params: Params, values: StepValues, batch_stats: Variables, batch: Batch
+) -> tuple[Variables, tuple[Params, Metrics]]:
+  """Returns the BatchNorm statistics after a batch; and the gradient of its loss with the metrics."""
+  gradient, measured = jax.grad(loss, has_aux=True)(params, batch_stats, batch, values)
+  return measured.batch_stats, (gradient, measured.metrics)
+
+
+def expert_loss(
   model: SyncExpert,
-  params: Any,
-  faces: jax.Array,
-  speech: jax.Array,
+  config: ConfigDict,
+  minimum_offset: int,
+  params: Params,
+  batch_stats: Variables,
   batch: Batch,
-  config: Any,
+  values: StepValues,
+) -> tuple[jax.Array, Measured]:
+  """Returns the loss of the expert in training, (), and its by-products."""
+  embeddings, new = model.apply(
+    {'params': params, 'batch_stats': batch_stats},
+    *_inputs(batch),
+    train=True,
+    mutable=['batch_stats'],
+    rngs={'dropout': values.key},
+  )
+  metrics = expert_metrics(model, config, minimum_offset, params, embeddings, batch, values.hardness)
+  return metrics['loss'], Measured(new['batch_stats'], metrics)
+
+
+def expert_metrics(
+  model: SyncExpert,
+  config: ConfigDict,
+  minimum_offset: int,
+  params: Params,
+  embeddings: tuple[jax.Array, jax.Array],
+  batch: Batch,
   hardness: jax.Array | float = 0.0,
 ) -> Metrics:
-  """The expert's loss and what is reported of it, from embeddings (n, d) of all windows of the batch."""
+  """Returns the loss and the other metrics of a batch.
+
+  Args:
+    model, config, minimum_offset: see `make_step`.
+    params: the expert's.
+    embeddings: of faces and of speech, (n, d) each, of all windows of the batch.
+    batch: says which window is where in which clip.
+    hardness: how much more negatives that pass for in sync weigh in the loss; 0 weighs all alike.
+
+  Returns:
+    `loss`; `bce` and `contrastive`, unweighted; `accuracy`, the mean of the share of in-sync pairs accepted and of
+    off-sync pairs rejected; `ranking`, the share of off-sync pairs that are found less probable than the in-sync one.
+  """
+  faces, speech = embeddings
   clips, windows = batch['start'].shape
   clip = repeat(jnp.arange(clips), 'b -> (b k)', k=windows)
   start = batch['start'].reshape(-1)
-  logits = model.apply({'params': params}, in_full(jnp.matmul)(faces, speech.T), method=SyncExpert.logits)
-  pairs = logits, clip, start, config.minimum_offset
+  logits = model.apply({'params': params}, full_precision(jnp.matmul)(faces, speech.T), method=SyncExpert.logits)
+  pairs = logits, clip, start, minimum_offset
   bce = losses.balanced_bce(*pairs).mean()
-  nce = losses.contrastive(*pairs, config.losses.negatives)
+  nce = losses.contrastive(*pairs, config.negatives)
   hard = losses.balanced_bce(*pairs, hardness)
-  weight = losses.trust(logits, windows, config.losses.trust)
-  off_sync = (clip[:, None] == clip) & (jnp.abs(start[:, None] - start) >= config.minimum_offset)
+  weight = losses.trust(logits, windows, config.trust)
+  off_sync = (clip[:, None] == clip) & (jnp.abs(start[:, None] - start) >= minimum_offset)
   hits = jnp.mean(jnp.diagonal(logits) > 0)
   rejections = jnp.sum(off_sync & (logits <= 0)) / jnp.maximum(off_sync.sum(), 1)
   return {
-    'loss': (weight * (config.losses.contrastive * nce + config.losses.bce * hard)).mean(),
+    'loss': (weight * (config.contrastive * nce + config.bce * hard)).mean(),
     'bce': bce,
     'contrastive': nce.mean(),
     'accuracy': (hits + rejections) / 2,
@@ -104,6 +154,6 @@ def _metrics(
 
 
 def _inputs(batch: Batch) -> tuple[jax.Array, jax.Array]:
-  """All windows in a row."""
+  """Lays all windows in a row: frames (b * k, t, h, w, 3) in [0, 1] and mels (b * k, 80, 16)."""
   frames = rearrange(to_unit(batch['frames']), 'b k t h w c -> (b k) t h w c')
   return frames, rearrange(batch['mel'], 'b k m s -> (b k) m s')

@@ -79,7 +79,7 @@ def fail_together(ending: cli.Ending) -> None:
     return
   _only_once.acquire()
   culprit = _culprit()
-  cli.tell(culprit.ending if culprit else ending)
+  cli.report(culprit.ending if culprit else ending)
   if not _joined:
     with contextlib.suppress(UserError):
       join(*given, seconds=ANSWERING_A_FAILED_ONE)
@@ -147,7 +147,7 @@ def _watch() -> None:
   while not (culprit := _culprit()):
     time.sleep(WATCHING)
   _only_once.acquire()
-  cli.tell(culprit.ending)
+  cli.report(culprit.ending)
   _leave_together(culprit)
 
 
@@ -160,7 +160,7 @@ def _leave_together(culprit: _Culprit) -> NoReturn:
       while place.process == 0 and len(_ended()) < place.processes and time.monotonic() < deadline:
         time.sleep(WATCHING / 5)
       time.sleep(0 if place.process else WATCHING)
-  cli.leave(culprit.status)
+  cli.exit_at_once(culprit.status)
 
 
 def _culprit() -> _Culprit | None:

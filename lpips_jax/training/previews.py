@@ -1,71 +1,84 @@
-"""What an evaluation shows beside numbers: pictures and a video of a generator, the diagnosis of an expert's data."""
+"""Logs of an evaluation beside its numbers: pictures and a video of a generator, a diagnosis of an expert's data."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from ml_collections import ConfigDict
 
-from lpips_jax import models
 from lpips_jax.audio.mel import mel_windows
 from lpips_jax.core.constants import FRAME_RATE
-from lpips_jax.evaluation import Clip, in_batches
-from lpips_jax.evaluation.references import REFERENCES
+from lpips_jax.evaluation import Clip
+from lpips_jax.evaluation.references import references_of
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.inputs import generator_faces
-from lpips_jax.pretrained.checkpoint import Pretrained
+from lpips_jax.pretrained.batches import in_batches
+from lpips_jax.pretrained.network import Pretrained
 from lpips_jax.training.diagnosis import diagnose, picture, verdict
 from lpips_jax.training.logs import RunLog
-from lpips_jax.training.tasks import Frozen
+from lpips_jax.training.state import Variables
 
-LONGEST = 3 * FRAME_RATE  # frames of a video
-View = Callable[[RunLog, int, Any, dict[str, float], dict[str, np.ndarray], Sequence[Clip]], dict[str, float]]
+MAX_VIDEO_FRAMES = 3 * FRAME_RATE
+SAMPLE_ROWS = 'masked', 'reference', 'generated', 'target'
 
 
-def make_preview(config: ConfigDict, frozen: Frozen) -> View:
-  """Returns `view(log, step, variables, evaluated, pictures, clips)`, which logs what there is to see of a network, and
-  returns scalars that it has found.
+class Evaluated(NamedTuple):
+  """The result of an evaluation: means over its batches, and the pictures of its first batch, (n, h, w, 3) each."""
+
+  metrics: dict[str, float]
+  pictures: dict[str, np.ndarray]
+
+
+Preview = Callable[[RunLog, int, Variables, Evaluated, Sequence[Clip]], dict[str, float]]
+
+
+def make_preview(network: Pretrained) -> Preview:
+  """Returns `preview(log, step, variables, evaluated, clips)`, which logs what a network does, and returns scalars.
 
   It works on one device of this process, and compiles once.
 
   Args:
-    config: of the run.
-    frozen: the networks that it does not train.
+    network: that of the run, with or without variables: a generator or a sync expert.
   """
-  model = models.build(config.model)
-  apply = jax.jit(model.apply)
-  silent = Pretrained(config, frozen.silent, frozen.weights['silent'], 0) if frozen.silent else None
+  log_preview = _log_diagnosis if network.config.task == 'sync_expert' else _log_samples
 
-  def generator(log: RunLog, step: int, variables: Any, evaluated: dict, pictures: dict, clips: Sequence[Clip]) -> dict:
-    del evaluated
-    log.samples(step, [pictures[name] for name in ('masked', 'reference', 'generated', 'target')])
-    network = Pretrained(config, model, _on_one_device(variables), step, silent)
-    for clip in clips[:1]:
-      log.video(step, _beside_truth(network, clip, config), clip.audio)
-    return {}
+  def preview(
+    log: RunLog, step: int, variables: Variables, evaluated: Evaluated, clips: Sequence[Clip]
+  ) -> dict[str, float]:
+    current = dataclasses.replace(network, variables=_on_one_device(variables), step=step)
+    return log_preview(log, current, evaluated, clips)
 
-  def expert(log: RunLog, step: int, variables: Any, evaluated: dict, pictures: dict, clips: Sequence[Clip]) -> dict:
-    del pictures
-    here = _on_one_device(variables)
-    found = diagnose(
-      lambda *inputs: apply(here, *inputs),
-      lambda cosines: model.apply(here, cosines, method=SyncExpert.logits),
-      clips,
-      evaluated['ranking'],
-      lambda clip: clip.heard_by(config),
-    )
-    log.diagnosis(step, picture(found), verdict(found))
-    return {'known': float(found.known.mean())} | ({'shifted': found.shifted} if found.tells else {})
-
-  return expert if config.task == 'sync_expert' else generator
+  return preview
 
 
-def _beside_truth(network: Callable[..., Any], clip: Clip, config: ConfigDict) -> np.ndarray:
+def _log_samples(log: RunLog, generator: Pretrained, evaluated: Evaluated, clips: Sequence[Clip]) -> dict[str, float]:
+  """Logs a picture of some windows, and a video of the first clip; finds no scalars."""
+  log.samples(generator.step, [evaluated.pictures[name] for name in SAMPLE_ROWS])
+  for clip in clips[:1]:
+    log.video(generator.step, _beside_truth(generator, clip), clip.audio)
+  return {}
+
+
+def _log_diagnosis(log: RunLog, expert: Pretrained, evaluated: Evaluated, clips: Sequence[Clip]) -> dict[str, float]:
+  """Logs the diagnosis of the clips; returns the shares of them that are `known` and, if it tells, `shifted`."""
+  found = diagnose(
+    expert,
+    lambda cosines: expert.model.apply(expert.variables, cosines, method=SyncExpert.logits),
+    clips,
+    evaluated.metrics['ranking'],
+    lambda clip: clip.heard_by(expert.config),
+  )
+  log.diagnosis(expert.step, picture(found), verdict(found))
+  return {'known': float(found.known.mean())} | ({'shifted': found.shifted} if found.tells else {})
+
+
+def _beside_truth(generator: Pretrained, clip: Clip) -> np.ndarray:
   """The first seconds of a clip, generated to the left and as filmed to the right: (t, h, 2 w, 3) uint8."""
-  frames = clip.frames[:LONGEST]
-  faces = np.asarray(generator_faces(frames, REFERENCES[config.data.reference](frames)))
-  made = in_batches(network, faces, mel_windows(clip.heard_by(config), FRAME_RATE, len(faces), config.data.lead))
+  config, frames = generator.config, clip.frames[:MAX_VIDEO_FRAMES]
+  faces = np.asarray(generator_faces(frames, references_of(config, frames)))
+  speech = mel_windows(clip.heard_by(config), FRAME_RATE, len(faces), config.data.lead)
+  made = in_batches(generator, faces, speech)
   return np.concatenate([np.round(255 * made).astype(np.uint8), frames], 2)
 
 

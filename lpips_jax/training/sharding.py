@@ -1,22 +1,26 @@
 """One mesh, one axis: the batch is split over all devices of all hosts, everything else is on each of them."""
 
 import math
-from typing import Any
+from typing import TypeVar
 
 import jax
 import numpy as np
 from absl import logging
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.stages import Wrapped
 
 from lpips_jax.core.errors import UserError
+from lpips_jax.training.step import Task
+
+Tree = TypeVar('Tree')  # of arrays
 
 
 def make_mesh(batch_size: int, parts: int = 1) -> Mesh:
-  """Devices along the axis 'data': all of them, or in one process as many as both they and the batch divide into.
+  """Devices along the axis 'data': all of them; in a single process the most that divide both them and the batch.
 
   Args:
     batch_size: clips of a step.
-    parts: that a batch is worked through in, each on all devices.
+    parts: micro-batches of a step, each on all devices.
 
   Raises:
     UserError: there are several processes, and the batch does not divide among all their devices.
@@ -45,17 +49,17 @@ def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
   return {name: jax.make_array_from_process_local_data(along_batch(mesh), x) for name, x in batch.items()}
 
 
-def put_replicated(tree: Any, mesh: Mesh) -> Any:
+def put_replicated(tree: Tree, mesh: Mesh) -> Tree:
   """Puts a copy of every leaf, the same in all processes, on every device."""
   if jax.process_count() > 1:
-    tree = jax.tree.map(np.asarray, tree)  # an array that is bound to a device of ours cannot be put on others'
+    tree = jax.tree.map(np.asarray, tree)  # an array on a device of this process cannot be put on those of others
   return jax.device_put(tree, replicated(mesh))
 
 
-def jitted(task: Any, mesh: Mesh) -> tuple[Any, Any]:
+def jitted(task: Task, mesh: Mesh) -> tuple[Wrapped, Wrapped]:
   """Compiles a task's step and evaluation, when first called, to one program over all devices of the mesh.
 
-  State, frozen weights and results have a copy on each of them; the state's memory is used again.
+  State, frozen variables and results have a copy on each of them; the state's memory is used again.
   """
   copies, shares = replicated(mesh), along_batch(mesh)
   step = jax.jit(task.step, in_shardings=(copies, shares, copies), out_shardings=copies, donate_argnums=0)

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+Params = dict[str, Any]  # Linen's nested dict of arrays
 Variables = dict[str, Any]  # Linen's {'params': …, 'batch_stats': …}
 CLOSED = -1  # in place of the step at which the sync loss opened
 
@@ -15,29 +16,31 @@ CLOSED = -1  # in place of the step at which the sync loss opened
 class Adversary:
   """The discriminator in training: its parameters, and its optimiser's state."""
 
-  params: Any
+  params: Params
   optimizer: optax.OptState
 
   @classmethod
-  def create(cls, params: Any, optimizer: optax.GradientTransformation) -> Self:
+  def create(cls, params: Params, optimizer: optax.GradientTransformation) -> Self:
     return cls(params, optimizer.init(params))
 
   @jax.named_scope('optimizer')
-  def updated(self, gradients: Any, optimizer: optax.GradientTransformation) -> Self:
+  def updated(self, gradients: Params, optimizer: optax.GradientTransformation) -> 'Adversary':
     updates, optimizer_state = optimizer.update(gradients, self.optimizer, self.params)
     return Adversary(optax.apply_updates(self.params, updates), optimizer_state)
 
 
 @flax.struct.dataclass
 class TrainState:
-  """Attributes:
-  step: () int32, the number of updates made.
-  variables: the network being trained: parameters and BatchNorm statistics.
-  average: the exponential moving average of `variables`, which evaluation and dubbing use.
-  optimizer: the optimiser's state.
-  sync_opened: () int32: after how many updates the sync loss began to count, `CLOSED` before. It opens when the
-    evaluated sync loss falls below a threshold, and is saved like the rest, so that a resumed run does not close it.
-  adversary: the discriminator; None without the adversarial loss.
+  """The state of a run after some updates.
+
+  Attributes:
+    step: () int32, the number of updates made.
+    variables: the network being trained: parameters and BatchNorm statistics.
+    average: the exponential moving average of `variables`, which evaluation and dubbing use.
+    optimizer: the optimiser's state.
+    sync_opened: () int32: after how many updates the sync loss began to count, `CLOSED` before. It opens when the
+      evaluated sync loss falls below a threshold, and is saved like the rest, so that a resumed run does not close it.
+    adversary: the discriminator; None without the adversarial loss.
   """
 
   step: jax.Array
@@ -61,7 +64,9 @@ class TrainState:
     )
 
   @jax.named_scope('optimizer')
-  def updated(self, gradients: Any, batch_stats: Any, optimizer: optax.GradientTransformation, decay: float) -> Self:
+  def updated(
+    self, gradients: Params, batch_stats: Variables, optimizer: optax.GradientTransformation, decay: float
+  ) -> Self:
     """The state after one step down the gradients; the average forgets at `decay`, faster at the start of a run."""
     updates, optimizer_state = optimizer.update(gradients, self.optimizer, self.variables['params'])
     variables = {'params': optax.apply_updates(self.variables['params'], updates), 'batch_stats': batch_stats}
@@ -70,5 +75,5 @@ class TrainState:
     return self.replace(step=self.step + 1, variables=variables, average=average, optimizer=optimizer_state)
 
   def with_sync_opened(self) -> Self:
-    """The sync loss counts from this step on, or since it was opened before."""
+    """The state from which on the sync loss counts; unchanged if it was opened before."""
     return self.replace(sync_opened=jnp.where(self.sync_opened == CLOSED, self.step, self.sync_opened))

@@ -10,15 +10,22 @@ from ml_collections import ConfigDict
 from lpips_jax.core.constants import WINDOW_FRAMES
 from lpips_jax.planning import programs
 from lpips_jax.planning.programs import Program
-from lpips_jax.training import sharding, tasks
+from lpips_jax.training import sharding
+from lpips_jax.training.frozen import Frozen, frozen_shapes
+from lpips_jax.training.state import TrainState
+from lpips_jax.training.step import Task
+from lpips_jax.training.tasks import make_task
+
+Shapes = dict[str, jax.ShapeDtypeStruct]
+Arguments = tuple[TrainState, Shapes, dict[str, Any]]  # shapes of a step's state, batch and frozen variables
 
 
-def arguments(config: ConfigDict, frozen: tasks.Frozen | None = None) -> tuple[tasks.Task, tuple[Any, Any, Any]]:
-  """The task that a config asks for, and the shapes of state, batch and frozen weights that its step takes.
+def arguments(config: ConfigDict, frozen: Frozen | None = None) -> tuple[Task, Arguments]:
+  """Returns the task that a config asks for, and the shapes of state, batch and frozen variables that its step takes.
 
   Args:
-    config: has passed `checking.check_config`.
-    frozen: what `tasks.load_frozen` or `frozen_shapes` returned; the latter, if None.
+    config: has passed `validation.check_config`.
+    frozen: from `frozen.load_frozen` or `frozen.frozen_shapes`; the latter, if None.
 
   Raises:
     UserError: the config names an expert that is not there.
@@ -26,18 +33,29 @@ def arguments(config: ConfigDict, frozen: tasks.Frozen | None = None) -> tuple[t
   config = ConfigDict(config.to_dict())
   if config.task == 'generator':
     config.audio_encoder_from_expert = False  # the same shapes, without the values
-  frozen = frozen or tasks.frozen_shapes(config)
-  task = tasks.make_task(config, frozen)
-  weights = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), frozen.weights)
-  return task, (jax.eval_shape(task.init), batch_shapes(config), weights)
+  frozen = frozen or frozen_shapes(config)
+  task = make_task(config, frozen)
+  variables = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), frozen.variables)
+  windows = config.data.windows if config.task == 'sync_expert' else None
+  return task, (
+    jax.eval_shape(task.init),
+    batch_shapes(config.model.image_size, config.data.batch_size, windows),
+    variables,
+  )
 
 
-def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
-  """The batch of all devices that a step takes, as `generator_step` and `expert_step` say."""
-  size, lead = config.model.image_size, (config.data.batch_size,)
-  frames, mel = (WINDOW_FRAMES, size, size, 3), (80, 16)
-  if config.task == 'sync_expert':
-    lead += (config.data.windows,)
+def batch_shapes(image_size: int, batch_size: int, windows: int | None) -> Shapes:
+  """Returns the shapes of a batch of all devices, as `generator_step` and `expert_step` describe it.
+
+  Args:
+    image_size: side of the crops.
+    batch_size: windows of a generator's batch, clips of an expert's.
+    windows: of each clip of an expert's batch; None for a generator's.
+  """
+  lead: tuple[int, ...] = (batch_size,)
+  frames, mel = (WINDOW_FRAMES, image_size, image_size, 3), (80, 16)
+  if windows is not None:
+    lead += (windows,)
     shapes = {'frames': (*lead, *frames), 'mel': (*lead, *mel), 'start': lead}
   else:
     shapes = {'target': (*lead, *frames), 'reference': (*lead, *frames)}
@@ -47,25 +65,26 @@ def batch_shapes(config: ConfigDict) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def parameters(config: ConfigDict) -> dict[str, int]:
-  """How many numbers each network of a step has, by its name, and how many are `trained` together."""
-  _, (state, _, weights) = arguments(config)
+  """Returns the number of parameters of each network of a step, by its name, and of those `trained`, together."""
+  _, (state, _, variables) = arguments(config)
   counts = {config.task: _count(state.variables['params'])}
   if state.adversary:
     counts['discriminator'] = _count(state.adversary.params)
   trained = sum(counts.values())
-  if 'expert' in weights:
-    counts['frozen sync_expert'] = _count(weights['expert']['params'])
-  if 'silent' in weights:
-    counts['frozen silent_generator'] = _count(weights['silent']['params'])
-  if weights.get('lpips'):
-    counts['frozen lpips'] = _count(weights['lpips'])
+  if 'expert' in variables:
+    counts['frozen sync_expert'] = _count(variables['expert']['params'])
+  if 'silent' in variables:
+    counts['frozen silent_generator'] = _count(variables['silent']['params'])
+  if variables.get('lpips'):
+    counts['frozen lpips'] = _count(variables['lpips'])
   return counts | {'trained': trained}
 
 
-def count_flops(config: ConfigDict, frozen: tasks.Frozen | None = None) -> float | None:
-  """The floating-point operations of a step, on all devices together: each once; None in a process without CPU devices.
+def count_flops(config: ConfigDict, frozen: Frozen | None = None) -> float | None:
+  """Returns the floating-point operations of a step, on all devices together; None in a process without CPU devices.
 
-  Nothing that `remat` makes twice counts, and all parts of an accumulated batch do. Arguments as for `arguments`.
+  Each counts once, although `remat` makes some twice; all micro-batches of an accumulated batch count. Arguments as for
+  `arguments`.
   """
   config = ConfigDict(config.to_dict())
   config.update(accumulate=1, remat=False)
@@ -79,12 +98,12 @@ def count_flops(config: ConfigDict, frozen: tasks.Frozen | None = None) -> float
 
 
 def compile_step(config: ConfigDict, mesh: Mesh, level: str | None = None) -> Program:
-  """Compiles the step that `train.py` runs, for the devices of a mesh; needs them not.
+  """Compiles the step that `train.py` runs for the devices of a mesh, which need not be there.
 
   Args:
     config: has passed `validation.check_config`; its batch divides among the devices.
     mesh: from `topologies.mesh_of`.
-    level: how much the compiler does, 'O0' to 'O3'; None leaves it to the compiler, as training does.
+    level: how much the compiler optimises, 'O0' to 'O3'; None leaves it to the compiler, as training does.
 
   Raises:
     OutOfMemory: it does not fit.

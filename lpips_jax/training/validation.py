@@ -1,118 +1,83 @@
-"""Values that no run can have, told before anything is made for it."""
+"""Validates a config before anything expensive starts."""
 
-import functools
 import json
-import math
-from collections.abc import Iterator
-from operator import attrgetter
+from collections.abc import Iterable
+from functools import cache, partial
 from typing import Any
 
+import flax.linen as nn
 import jax
 from ml_collections import ConfigDict
 
 from lpips_jax import models
 from lpips_jax.audio.loudness import NORMALISED, level_of
 from lpips_jax.core.errors import UserError, first_line
-from lpips_jax.models.generator import FUSIONS, OUTPUTS, SPEECHES
-from lpips_jax.models.sync_expert import VIEWS
+from lpips_jax.models import SyncExpert
 from lpips_jax.models.wav2lip import IMAGE_SIZE
 from lpips_jax.perceptual.vgg import MIN_SIZE
-from lpips_jax.training.generator_step import SYNC_LOSSES
-from lpips_jax.training.optimizer import SCALING
+from lpips_jax.training.config_schema import NON_NEGATIVE, SCHEMA, TASKS, flatten
 
-TASKS = {'sync_expert': ('sync_expert',), 'generator': ('attn_wav2lip', 'wav2lip')}  # and their networks
-DTYPES = 'float32', 'bfloat16'
-SIGNED = ('data.lead',)  # all other numbers are 0 or more
-LEAST = dict.fromkeys(('steps', 'log_every', 'eval_every', 'checkpoint_every', 'keep', 'accumulate'), 1)
-LEAST |= dict.fromkeys(('data.batch_size', 'data.windows', 'data.eval_batches', 'optimizer.batch_size'), 1)
-LEAST |= dict.fromkeys(('minimum_offset', 'diagnosis_clips'), 1)
-POSITIVE = 'optimizer.learning_rate', 'optimizer.clip_norm', 'perceptual.width'
-# From 0 to 1:
-SHARES = 'data.shifted', *(f'data.augment.{name}' for name in ('flip', 'jpeg', 'silence', 'misheard', 'voice'))
-BELOW_1 = 'average_decay', 'optimizer.b1', 'optimizer.b2', 'data.augment.colour', 'data.augment.crop', 'model.dropout'
-MOST_STEPS = 2**31 - 1  # they are counted in int32
+MIN_IMAGE_SIZE = 16  # pixels
 
 
 def check_config(config: ConfigDict) -> None:
   """Raises UserError, which names the key, for values that no run can have."""
-  _check_choice(config, 'task', TASKS)
-  _check_choice(config, 'model.name', TASKS[config.task])
-  for name, value in _numbers(config):
-    _check_number(name, value)
+  _check_values(config)
+  _check_choice('model.name', config.model.name, TASKS[config.task])
   if level_of(config) != NORMALISED:
     raise UserError(f'config.data.level={level_of(config)!r}: speech is brought to one level, give {NORMALISED!r}')
-  _check_steps(config)
-  _check_losses(config)
-  _check_network(config, 'model')
+  _check_steps(config.steps, config.accumulate, config.data.batch_size, config.optimizer.warmup_steps)
+  if config.task == 'sync_expert':
+    _check_expert_losses(config.losses)
+  else:
+    _check_triplet(config.losses.triplet, config.model.image_size)
+    _check_silent_generator(config.silent_generator, config.model.get('output'))
+  _check_image_size(config.model)
+  _check_network('model', config.model)
   if config.task == 'generator' and config.losses.adversarial:
-    _check_choice(config, 'discriminator.name', ('discriminator',))
-    _check_network(config, 'discriminator')
+    _check_choice('discriminator.name', config.discriminator.name, ('discriminator',))
+    _check_network('discriminator', config.discriminator)
 
 
-def _check_number(name: str, value: float) -> None:
-  if not math.isfinite(value) or (value < 0 and name not in SIGNED):
-    _refuse(name, value, f'must be {"finite" if name in SIGNED else "0 or more, and finite"}')
-  if value < LEAST.get(name, -math.inf):
-    _refuse(name, value, f'must be at least {LEAST[name]}')
-  if name in POSITIVE and value == 0:
-    _refuse(name, value, 'must be more than 0')
-  if name in SHARES and value > 1:
-    _refuse(name, value, 'must be from 0 to 1')
-  if name in BELOW_1 and value >= 1:
-    _refuse(name, value, 'must be 0 or more, and less than 1')
+def _check_values(config: ConfigDict) -> None:
+  """Checks each value by itself; numbers that the schema does not have must be 0 or more."""
+  for name, value in flatten(config).items():
+    for part in value if isinstance(value, tuple) else (value,):
+      number = isinstance(part, int | float) and not isinstance(part, bool)
+      rule = SCHEMA.get(name, NON_NEGATIVE if number else None)
+      if rule and not rule.accepts(part):
+        raise UserError(f'config.{name}={part!r}{rule.problem}')
 
 
-def _check_steps(config: ConfigDict) -> None:
-  if config.steps > MOST_STEPS:
-    _refuse('steps', config.steps, f'must be at most {MOST_STEPS}')
-  if config.data.batch_size % config.accumulate:
+def _check_steps(steps: int, accumulate: int, batch_size: int, warmup_steps: int) -> None:
+  if batch_size % accumulate:
+    raise UserError(f'config.accumulate={accumulate} does not divide config.data.batch_size={batch_size}')
+  if warmup_steps >= steps:
     raise UserError(
-      f'config.accumulate={config.accumulate} does not divide config.data.batch_size={config.data.batch_size}'
+      f'config.optimizer.warmup_steps={warmup_steps} must be less than config.steps={steps}: a short run needs a short '
+      'warm-up'
     )
-  if config.optimizer.warmup_steps >= config.steps:
-    raise UserError(
-      f'config.optimizer.warmup_steps={config.optimizer.warmup_steps} must be less than config.steps={config.steps}: '
-      'a short run needs a short warm-up'
-    )
-  _check_choice(config, 'optimizer.scaling', SCALING)
 
 
-def _check_losses(config: ConfigDict) -> None:
-  if config.task == 'generator':
-    _check_choice(config, 'losses.adversarial_kind', ('bce', 'hinge'))
-    _check_choice(config, 'losses.sync_kind', SYNC_LOSSES)
-    _check_choice(config, 'data.reference', ('rest', 'elsewhere'))
-    if config.losses.triplet and config.model.image_size < 2 * MIN_SIZE:
-      raise UserError(
-        f'config.losses.triplet={config.losses.triplet} needs config.model.image_size={2 * MIN_SIZE} or more, of which '
-        'it sees the lower half'
-      )
-    if config.silent_generator and config.model.get('output') == 'warp':
-      raise UserError(
-        'config.silent_generator and config.model.output=warp exclude each other, as that moves the pixels of the '
-        'reference as it was filmed: give --config.model.output=change or image'
-      )
-    return
-  _check_choice(config, 'losses.negatives', ('batch', 'clip'))
-  if not config.losses.bce + config.losses.contrastive:
+def _check_expert_losses(losses: ConfigDict) -> None:
+  if not losses.bce + losses.contrastive:
     raise UserError('config.losses.bce and config.losses.contrastive are both 0: nothing would be learnt')
 
 
-def _check_network(config: ConfigDict, name: str) -> None:
-  network = config[name]
-  if network.name == 'sync_expert':
-    _check_choice(config, f'{name}.view', VIEWS)
-    _check_choice(config, f'{name}.speech', SPEECHES)
-  if network.name == 'attn_wav2lip':
-    _check_choice(config, f'{name}.fusion', FUSIONS)
-    _check_choice(config, f'{name}.speech', SPEECHES)
-    _check_choice(config, f'{name}.output', OUTPUTS)
-  if name == 'model':  # the discriminator computes in what this does
-    _check_choice(config, 'model.dtype', DTYPES)
-    _check_image_size(network)
-  problem = _problem_of_network(json.dumps(network.to_dict(), sort_keys=True))
-  if problem:
-    raise UserError(f'config.{name}: {problem}')
+def _check_triplet(coefficient: float, image_size: int) -> None:
+  if coefficient and image_size < 2 * MIN_SIZE:
+    raise UserError(
+      f'config.losses.triplet={coefficient} needs config.model.image_size={2 * MIN_SIZE} or more, as it sees the lower '
+      'half'
+    )
+
+
+def _check_silent_generator(silent_generator: str, output: str | None) -> None:
+  if silent_generator and output == 'warp':
+    raise UserError(
+      'config.silent_generator and config.model.output=warp exclude each other, as warping moves the pixels of the '
+      'reference as it was filmed: give config.model.output=change or image'
+    )
 
 
 def _check_image_size(model: ConfigDict) -> None:
@@ -120,48 +85,45 @@ def _check_image_size(model: ConfigDict) -> None:
     raise UserError(f'config.model.image_size={model.image_size}: Wav2Lip has {IMAGE_SIZE} and no other')
   widths = model.get('widths', (0,))
   multiple = 2 ** (len(widths) - 1) if isinstance(widths, tuple) and widths else 1
-  if model.image_size < 16 or model.image_size % multiple:
-    raise UserError(f'config.model.image_size={model.image_size} must be 16 or more and a multiple of {multiple}')
+  if model.image_size < MIN_IMAGE_SIZE or model.image_size % multiple:
+    raise UserError(
+      f'config.model.image_size={model.image_size} must be {MIN_IMAGE_SIZE} or more and a multiple of {multiple}'
+    )
 
 
-@functools.cache
+def _check_network(key: str, config: ConfigDict) -> None:
+  problem = _problem_of_network(json.dumps(config.to_dict(), sort_keys=True))
+  if problem:
+    raise UserError(f'config.{key}: {problem}')
+
+
+@cache
 def _problem_of_network(values: str) -> str | None:
-  """What is wrong with a network of these values, which are JSON: its shapes are tried, and nothing is computed."""
+  """The reason why no network can be built of these values, which are JSON; only shapes are computed."""
   config = ConfigDict(json.loads(values))
   try:
     network = models.build(config)
   except (ValueError, TypeError) as error:  # it has no such field
     return str(error)
+  inputs = models.example_inputs(config)
   try:
-    out, _ = jax.eval_shape(network.init_with_output, jax.random.key(0), *models.example_inputs(config))
-  except Exception as error:  # whatever widths that are none, or too few, come to
+    if isinstance(network, SyncExpert):
+      faces = _output_shape(network, inputs[0], method=SyncExpert.embed_faces)
+      speech = _output_shape(network, inputs[1], method=SyncExpert.embed_speech)
+      if faces != speech:
+        return f'face_widths and audio_widths must end alike, not with {faces[-1]} and {speech[-1]}'
+    else:
+      _output_shape(network, *inputs)
+  except Exception as error:  # whatever widths that are impossible, or too few, lead to
     return f'no {config.name} can be made of these values ({first_line(error)})'
-  if config.name == 'sync_expert' and out[0].shape != out[1].shape:
-    return f'face_widths and audio_widths must end alike, not with {out[0].shape[-1]} and {out[1].shape[-1]}'
   return None
 
 
-def _check_choice(config: ConfigDict, name: str, choices: Any) -> None:
-  value = attrgetter(name)(config)
+def _output_shape(network: nn.Module, *inputs: jax.ShapeDtypeStruct, **options: Any) -> tuple[int, ...]:
+  out, _ = jax.eval_shape(partial(network.init_with_output, **options), jax.random.key(0), *inputs)
+  return out.shape
+
+
+def _check_choice(name: str, value: str, choices: Iterable[str]) -> None:
   if value not in choices:
     raise UserError(f'config.{name}={value!r}: there are {", ".join(choices)}')
-
-
-def _refuse(name: str, value: float, rule: str) -> None:
-  raise UserError(f'config.{name}={value} {rule}')
-
-
-def flat(config: ConfigDict, prefix: str = '') -> dict[str, Any]:
-  """The values of a config by their names, with dots."""
-  values = {}
-  for key, value in config.items():
-    values |= flat(value, f'{prefix}{key}.') if isinstance(value, ConfigDict) else {prefix + key: value}
-  return values
-
-
-def _numbers(config: ConfigDict) -> Iterator[tuple[str, float]]:
-  """All numbers of a config with their names, every one of those in tuples."""
-  for name, value in flat(config).items():
-    for part in value if isinstance(value, tuple) else (value,):
-      if isinstance(part, int | float) and not isinstance(part, bool):
-        yield name, part

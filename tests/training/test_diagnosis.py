@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from lpips_jax.audio.mel import MAX_VALUE
+from lpips_jax.core.constants import MEL_MAX
 from lpips_jax.evaluation import Clip
 from lpips_jax.training import diagnosis
 from lpips_jax.training.diagnosis import diagnose, picture, verdict
@@ -49,7 +49,7 @@ def clip(number, shift=0, still=False, silent=False, frames=FRAMES):
   spoken = np.searchsorted([80 * k // 25 for k in range(count)], rows, 'right') - 1  # the frame that each row starts in
   mel = np.repeat((spoken + times[0] + shift)[:, None] / 100, 80, 1)
   if silent:
-    mel = np.full_like(mel, -MAX_VALUE)
+    mel = np.full_like(mel, -MEL_MAX)
   return Clip(str(number), 's', frames, mel.astype(np.float32))
 
 

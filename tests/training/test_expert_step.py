@@ -7,9 +7,8 @@ from ml_collections import ConfigDict
 
 from lpips_jax.training import expert_step
 
-CONFIG = ConfigDict(
-  {'minimum_offset': 3, 'losses': {'contrastive': 1.0, 'bce': 1.0, 'negatives': 'batch', 'hardness': 0.0, 'trust': 0.0}}
-)
+LOSSES = ConfigDict({'contrastive': 1.0, 'bce': 1.0, 'negatives': 'batch', 'hardness': 0.0, 'trust': 0.0})
+MINIMUM_OFFSET = 3
 WINDOWS = 4
 
 
@@ -23,8 +22,8 @@ class TenTimes:
 def measured(start):
   rng = np.random.default_rng(0)
   faces, speech = (x / np.linalg.norm(x, axis=-1, keepdims=True) for x in rng.standard_normal((2, start.size, 6)))
-  batch = {'start': start}
-  found = jax.jit(lambda: expert_step._metrics(TenTimes(), {}, faces, speech, batch, CONFIG))()
+  expert = TenTimes(), LOSSES, MINIMUM_OFFSET
+  found = jax.jit(lambda: expert_step.expert_metrics(*expert, {}, (faces, speech), {'start': start}))()
   return {name: float(value) for name, value in found.items()}, 10 * faces @ speech.T + 0.5
 
 
@@ -35,7 +34,7 @@ def test_accuracy_and_ranking():
   rejected, ranked = [], []
   for a in range(8):
     for b in range(8):
-      if a // WINDOWS == b // WINDOWS and abs(start.flat[a] - start.flat[b]) >= 3:
+      if a // WINDOWS == b // WINDOWS and abs(start.flat[a] - start.flat[b]) >= MINIMUM_OFFSET:
         rejected.append(logits[a, b] <= 0)
         ranked.append(logits[a, b] < logits[a, a])
   assert len(rejected) == 16

@@ -1,4 +1,4 @@
-"""What the generator's losses weigh, and who learns from the adversary."""
+"""The generator's step: how its losses are weighed, and what generator and discriminator learn from each other."""
 
 from functools import cache
 from pathlib import Path
@@ -14,9 +14,10 @@ from lpips_jax import losses, models, perceptual
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.initialise import init_variables
 from lpips_jax.training import generator_step
-from lpips_jax.training.generator_step import discrimination, loss_weights
+from lpips_jax.training.frozen import Frozen
+from lpips_jax.training.generator_step import discriminator_loss, loss_coefficients
 from lpips_jax.training.state import CLOSED
-from lpips_jax.training.tasks import Frozen, make_task
+from lpips_jax.training.tasks import make_task
 
 RNG = np.random.default_rng(0)
 BATCH = {
@@ -42,16 +43,16 @@ def gan_config(**of_losses: float) -> ConfigDict:
 def frozen() -> Frozen:
   of_expert = tiny_config('sync_expert', Path('unused')).model
   expert = models.build(of_expert)
-  weights = {'expert': init_variables(expert, of_expert, 0), 'lpips': perceptual.random_weights(0, 1 / 16)}
-  return Frozen(expert, weights)
+  variables = {'expert': init_variables(expert, of_expert, 0), 'lpips': perceptual.random_weights(0, 1 / 16)}
+  return Frozen(expert, variables)
 
 
 def steps(config: ConfigDict, count: int):
-  """The states before, between and after so many steps, and the metrics of each."""
+  """The states before, between and after some steps, and the metrics of each step."""
   task = make_task(config, frozen())
   step, states, metrics = jax.jit(task.step), [task.init()], []
   for _ in range(count):
-    state, of_step = step(states[-1], BATCH, frozen().weights)
+    state, of_step = step(states[-1], BATCH, frozen().variables)
     states.append(state)
     metrics.append({name: float(value) for name, value in of_step.items()})
   return states, metrics
@@ -75,7 +76,7 @@ def test_evaluation_is_of_each_window_alone_with_its_own_speech_over_whole_frame
   config = gan_config(adversarial=0.0)
   task, model = make_task(config, frozen()), models.build(config.model)
   variables = task.init().variables
-  metrics, _ = jax.jit(task.evaluate)(variables, BATCH, frozen().weights)
+  metrics, _ = jax.jit(task.evaluate)(variables, BATCH, frozen().variables)
   errors, squares, improbable = [], [], []
   for k in range(4):  # one by one: with BatchNorm's running statistics windows know nothing of each other
     target, reference = (np.float32(BATCH[name][k]) / 255 for name in ('target', 'reference'))
@@ -83,9 +84,9 @@ def test_evaluation_is_of_each_window_alone_with_its_own_speech_over_whole_frame
     generated = model.apply(variables, np.concatenate([masked, reference], -1), BATCH['mel'][k])
     errors.append(np.abs(generated - target).mean())
     squares += np.square(generated - target)[:, 16:].mean((1, 2, 3)).tolist()
-    expert, weights = frozen().expert, frozen().weights['expert']
-    faces, speech = expert.apply(weights, generated[None], BATCH['window_mel'][k, None])
-    logit = expert.apply(weights, (faces * speech).sum(), method=SyncExpert.logits)
+    expert, variables_of_expert = frozen().expert, frozen().variables['expert']
+    faces, speech = expert.apply(variables_of_expert, generated[None], BATCH['window_mel'][k, None])
+    logit = expert.apply(variables_of_expert, (faces * speech).sum(), method=SyncExpert.logits)
     improbable.append(np.log1p(np.exp(-float(logit))))
   np.testing.assert_allclose(metrics['reconstruction'], np.mean(errors), rtol=1e-4)
   np.testing.assert_allclose(metrics['lower_half_psnr'], np.mean(-10 * np.log10(squares)), rtol=1e-4)
@@ -99,8 +100,8 @@ def test_every_metric_is_one_number(sync_kind):
   config.losses.sync_kind = sync_kind
   task = make_task(config, frozen())
   state = jax.eval_shape(task.init)
-  _, trained = jax.eval_shape(task.step, state, BATCH, frozen().weights)
-  evaluated, _ = jax.eval_shape(task.evaluate, state.variables, BATCH, frozen().weights)
+  _, trained = jax.eval_shape(task.step, state, BATCH, frozen().variables)
+  evaluated, _ = jax.eval_shape(task.evaluate, state.variables, BATCH, frozen().variables)
   assert {'perceptual', 'triplet', 'loss'} <= trained.keys() & evaluated.keys()
   assert {name: value.shape for name, value in (trained | evaluated).items() if value.shape} == {}
 
@@ -109,7 +110,7 @@ def test_lpips_is_given_frames_from_minus_1_to_1(monkeypatch):
   config = gan_config(adversarial=0.0, perceptual=1.0)
   task = make_task(config, frozen())
   monkeypatch.setattr(generator_step, 'lpips', lambda x, y, weights, dtype: y.mean((1, 2, 3)))
-  metrics, _ = jax.jit(task.evaluate)(task.init().variables, BATCH, frozen().weights)
+  metrics, _ = jax.jit(task.evaluate)(task.init().variables, BATCH, frozen().variables)
   np.testing.assert_allclose(metrics['perceptual'], 2 * BATCH['target'].mean() / 255 - 1, rtol=1e-3)
 
 
@@ -117,18 +118,9 @@ def test_the_triplet_loss_is_given_lower_halves_from_minus_1_to_1(monkeypatch):
   task = make_task(gan_config(adversarial=0.0, triplet=1.0), frozen())
   monkeypatch.setattr(generator_step, 'features', lambda x, name, weights, dtype: x)
   monkeypatch.setattr(losses, 'adaptive_triplet', lambda x, y, z: y.mean((1, 2, 3)) + 10 * z.mean((1, 2, 3)))
-  metrics, _ = jax.jit(task.evaluate)(task.init().variables, BATCH, frozen().weights)
+  metrics, _ = jax.jit(task.evaluate)(task.init().variables, BATCH, frozen().variables)
   target, reference = (2 * BATCH[name][:, :, 16:].mean() / 255 - 1 for name in ('target', 'reference'))
   np.testing.assert_allclose(metrics['triplet'], target + 10 * reference, rtol=1e-3)
-
-
-def test_the_discriminator_computes_in_what_the_generator_does(monkeypatch):
-  config = gan_config()
-  config.model.dtype = 'bfloat16'
-  seen = []
-  monkeypatch.setattr(generator_step, 'make_step', lambda networks, *rest: seen.append(networks))
-  make_task(config, frozen())
-  assert seen[0].discriminator.dtype == seen[0].generator.dtype == jnp.bfloat16
 
 
 @pytest.mark.parametrize('speech', ['mel', 'phones'])
@@ -136,30 +128,31 @@ def test_an_expert_hears_what_it_was_trained_on(speech):
   config = gan_config(adversarial=0.0)
   of_expert = ConfigDict(tiny_config('sync_expert', Path('unused')).model.to_dict() | {'speech': speech})
   expert = models.build(of_expert)
-  weights = frozen().weights | {'expert': init_variables(expert, of_expert, 0)}
-  task = make_task(config, Frozen(expert, weights))
+  variables = frozen().variables | {'expert': init_variables(expert, of_expert, 0)}
+  task = make_task(config, Frozen(expert, variables))
   state, evaluate = task.init(), jax.jit(task.evaluate)
 
   def sync(**changes):
-    return float(evaluate(state.variables, BATCH | changes, weights)[0]['sync'])
+    return float(evaluate(state.variables, BATCH | changes, variables)[0]['sync'])
 
   other = RNG.standard_normal((4, 80, 16), np.float32)
   assert (sync(window_mel=other) != sync()) == (speech == 'mel')
   assert (sync(window_phones=other) != sync()) == (speech == 'phones')
 
 
-def test_weights_rise_and_wait_as_configured():
+def test_coefficients_rise_and_wait_as_configured():
   config = ConfigDict({'reconstruction': 1.0, 'lower_half': 0.0, 'perceptual': 2.0, 'sync': 0.5, 'adversarial': 0.1})
   config.update(sync_kind='log', triplet=0.0)
   config.update(adversarial_start=10, warmup_steps={'perceptual': 4, 'sync': 2, 'adversarial': 5})
 
-  def weights(step, opened=CLOSED):
-    return {name: round(float(w), 6) for name, w in loss_weights(config, jnp.array(step), jnp.array(opened)).items()}
+  def coefficients(step, opened=CLOSED):
+    found = loss_coefficients(config, jnp.array(step), jnp.array(opened))
+    return {name: round(float(coefficient), 6) for name, coefficient in found.items()}
 
-  assert weights(0) == {'reconstruction': 1.0, 'perceptual': 0.5, 'sync': 0.0, 'adversarial': 0.0}
-  assert weights(100)['sync'] == 0.0
-  assert weights(100, opened=100)['sync'] == 0.25 and weights(101, opened=100)['sync'] == 0.5
-  assert weights(9)['adversarial'] == 0.0 and weights(10)['adversarial'] == 0.02 and weights(99)['adversarial'] == 0.1
+  assert coefficients(0) == {'reconstruction': 1.0, 'perceptual': 0.5, 'sync': 0.0, 'adversarial': 0.0}
+  assert coefficients(100)['sync'] == 0.0
+  assert coefficients(100, opened=100)['sync'] == 0.25 and coefficients(101, opened=100)['sync'] == 0.5
+  assert [coefficients(step)['adversarial'] for step in (9, 10, 99)] == [0.0, 0.02, 0.1]
 
 
 def test_while_the_adversary_waits_only_the_discriminator_learns():
@@ -193,14 +186,16 @@ def test_r1_is_added_to_the_discriminators_loss():
   discriminator = models.build(config.discriminator)
   params = init_variables(discriminator, config.discriminator, 0, gain=5.0)['params']
   filmed, generated = np.random.default_rng(0).random((2, 3, 32, 32, 3), np.float32)
-  plain = discrimination(discriminator, params, filmed, generated, config.losses)
+
+  def loss():
+    return discriminator_loss(discriminator, config.losses, params, filmed, generated)
+
+  plain = loss()
   config.losses.r1 = 10.0
   slope = [jax.grad(lambda x: discriminator.apply({'params': params}, x[None])[0])(x) for x in filmed]
   expected = plain + 5.0 * np.mean([np.square(x).sum() for x in slope])
   assert expected > 1.01 * plain
-  np.testing.assert_allclose(
-    discrimination(discriminator, params, filmed, generated, config.losses), expected, rtol=1e-5
-  )
+  np.testing.assert_allclose(loss(), expected, rtol=1e-5)
 
 
 def test_wav2lip_trains_under_the_same_losses():
@@ -212,6 +207,6 @@ def test_wav2lip_trains_under_the_same_losses():
     for name, x in BATCH.items()
   }
   state = jax.eval_shape(task.init)
-  after, metrics = jax.eval_shape(task.step, state, batch, frozen().weights)
+  after, metrics = jax.eval_shape(task.step, state, batch, frozen().variables)
   assert jax.tree.structure(after) == jax.tree.structure(state)
   assert {'reconstruction', 'perceptual', 'sync', 'adversarial', 'loss'} <= metrics.keys()

@@ -1,4 +1,4 @@
-"""Mouths shut by a silent generator before another is shown them: in its step, and wherever its checkpoint is used."""
+"""The flow of a silent generator, which shuts the mouths that another one is shown: trained with, dubbed, exported."""
 
 import dataclasses
 import shutil
@@ -14,7 +14,9 @@ from lpips_jax import pretrained
 from lpips_jax.core.errors import UserError
 from lpips_jax.dubbing.generator import BatchedGenerator, made_fast
 from lpips_jax.interop.export import export
-from lpips_jax.training import checkpoints, step_program, tasks
+from lpips_jax.training import checkpoints, step_program
+from lpips_jax.training.frozen import load_frozen
+from lpips_jax.training.tasks import make_task
 
 RNG = np.random.default_rng(0)
 FACES = RNG.random((3, 32, 32, 6), np.float32)
@@ -75,8 +77,8 @@ def test_so_does_dubbing(checkpoint):
 def test_a_step_sees_what_the_silent_generator_makes(checkpoint, directory):
   config = silent_config(directory, '')
   config.silent_generator = 'gone'
-  frozen = tasks.load_frozen(config, checkpoint)
-  task, network = tasks.make_task(config, frozen), pretrained.load(checkpoint)
+  frozen = load_frozen(config, checkpoint)
+  task, network = make_task(config, frozen), pretrained.load(checkpoint)
   batch = {
     'target': RNG.integers(256, size=(2, 5, 32, 32, 3), dtype=np.uint8),
     'reference': RNG.integers(256, size=(2, 5, 32, 32, 3), dtype=np.uint8),
@@ -84,7 +86,7 @@ def test_a_step_sees_what_the_silent_generator_makes(checkpoint, directory):
     'window_mel': RNG.standard_normal((2, 80, 16), np.float32),
     'window_phones': RNG.standard_normal((2, 80, 16), np.float32),
   }
-  metrics, pictures = jax.jit(task.evaluate)(network.variables, batch, frozen.weights)
+  metrics, pictures = jax.jit(task.evaluate)(network.variables, batch, frozen.variables)
   rest = by_hand(network.silent, batch['reference'][:, 2].astype(np.float32) / 255)
   np.testing.assert_allclose(pictures['reference'], rest, atol=1e-5)
   faces = np.concatenate([pictures['masked'], batch['reference'][:, 2] / 255], -1)
@@ -128,12 +130,12 @@ def test_what_cannot_be_a_silent_generator_is_refused(checkpoint, trained_checkp
     (tmp_path / 'folded', 'has its BatchNorm folded away'),
   ):
     with pytest.raises(UserError, match=message):
-      tasks.load_frozen(silent_config(directory, given), workdir)
+      load_frozen(silent_config(directory, given), workdir)
   assert not (workdir / pretrained.SILENT_GENERATOR).exists()
   config = silent_config(directory, trained_checkpoint)
   config.model.image_size = 64
   with pytest.raises(UserError, match=r'makes faces of 32 pixels, and config\.model\.image_size=64'):
-    tasks.load_frozen(config, workdir)
+    load_frozen(config, workdir)
 
 
 def test_a_plan_counts_it(trained_checkpoint, directory):

@@ -1,4 +1,4 @@
-"""Values that no run can have, each named by its key."""
+"""Values that no run can have are refused, each named by its key."""
 
 import pytest
 from runs import tiny_config
@@ -16,7 +16,7 @@ NAN = float('nan')
     ('sync_expert', {'model.name': 'attn_wav2lip'}, "config.model.name='attn_wav2lip': there are sync_expert"),
     ('sync_expert', {'model.dtype': 'int32'}, "config.model.dtype='int32': there are float32, bfloat16"),
     ('sync_expert', {'seed': -1}, 'config.seed=-1 must be 0 or more, and finite'),
-    ('sync_expert', {'steps': 10**20}, 'config.steps=100000000000000000000 must be at most 2147483647'),
+    ('sync_expert', {'steps': 10**20}, 'config.steps=100000000000000000000 must be from 1 to 2147483647'),
     ('sync_expert', {'losses.trust': NAN}, 'config.losses.trust=nan must be 0 or more, and finite'),
     ('sync_expert', {'losses.bce': 0.0, 'losses.contrastive': 0.0}, 'are both 0: nothing would be learnt'),
     ('sync_expert', {'losses.negatives': 'all'}, "config.losses.negatives='all': there are batch, clip"),
@@ -37,7 +37,7 @@ NAN = float('nan')
     ('generator', {'model.widths': ()}, 'config.model: no attn_wav2lip can be made of these values'),
     ('generator', {'losses.sync_kind': 'logs'}, "config.losses.sync_kind='logs': there are log, stabilised"),
     ('generator', {'losses.triplet': 1.0, 'model.image_size': 16}, 'needs config.model.image_size=32 or more'),
-    ('generator', {'silent_generator': 'runs/silent'}, 'give --config.model.output=change or image'),
+    ('generator', {'silent_generator': 'runs/silent'}, 'give config.model.output=change or image'),
     (
       'generator',
       {'losses.adversarial': 1.0, 'discriminator.widths': (2,)},

@@ -1,4 +1,4 @@
-"""Starting from a trained network: what has its name and shape is taken, and the rest is told."""
+"""Starting from a trained network: arrays are taken by name and shape, and a line says what became of the others."""
 
 import shutil
 
@@ -11,7 +11,8 @@ from runs import run, tiny_config
 
 from lpips_jax import pretrained
 from lpips_jax.core.errors import UserError
-from lpips_jax.training import tasks
+from lpips_jax.training.frozen import load_frozen
+from lpips_jax.training.tasks import make_task
 from lpips_jax.training.warm_start import find_start, start_from, take_by_name
 
 
@@ -24,17 +25,21 @@ def test_arrays_are_taken_by_name_and_shape():
   variables, found = take_by_name(own, base)
   assert found.taken == [('params', 'a', 'kernel')]
   assert found.unfit == {('params', 'b', 'kernel'): ((6,), (4,))}
-  assert (found.left, found.missing) == ([('params', 'd', 'kernel')], [('params', 'c', 'kernel')])
+  assert (found.left_out, found.missing) == ([('params', 'd', 'kernel')], [('params', 'c', 'kernel')])
   np.testing.assert_array_equal(variables['params']['a']['kernel'], np.full((2, 3), 5.0))
   np.testing.assert_array_equal(variables['params']['b']['kernel'], np.ones(4))
   jax.tree.map(lambda x: x.delete(), base)  # as donation would
   assert float(variables['params']['a']['kernel'].sum()) == 30
 
 
+def start_of(config, checkpoint):
+  return find_start(config.init_from, config.task, checkpoint)
+
+
 def first_state(config, workdir):
-  """What the run's first step would change."""
-  start = find_start(config, workdir / 'checkpoint')
-  return tasks.make_task(config, tasks.load_frozen(config, workdir / 'checkpoint'), start).init()
+  """The state before the run's first step."""
+  checkpoint = workdir / 'checkpoint'
+  return make_task(config, load_frozen(config, checkpoint), start_of(config, checkpoint)).init()
 
 
 @pytest.fixture
@@ -61,7 +66,8 @@ def test_a_run_starts_at_step_0_with_the_average_of_its_base_and_its_expert(
   assert all(not np.any(x) for x in jax.tree.leaves(state.optimizer))
   assert (workdir / 'checkpoint' / 'sync_expert' / 'config.json').exists()
   count = len(jax.tree.leaves(base.variables))
-  assert capsys.readouterr().out == f'starting from {trained_checkpoint}, step 2: {count} of {count} arrays are its\n'
+  taken = f'{count} of {count} arrays come from it'
+  assert capsys.readouterr().out == f'starting from {trained_checkpoint}, step 2: {taken}\n'
 
 
 def test_an_expert_starts_from_an_expert_of_another_image_size(directory, workdir, capsys):
@@ -74,8 +80,9 @@ def test_an_expert_starts_from_an_expert_of_another_image_size(directory, workdi
   assert 0 < len(own) - len(same) < 4
   for path in same:
     np.testing.assert_array_equal(own[path], base[path])
-  told = capsys.readouterr().out
-  assert f'{len(own) - len(same)} of another shape begin anew: face' in told and len(told.splitlines()) == 1
+  line = capsys.readouterr().out
+  assert len(line.splitlines()) == 1
+  assert f'{len(own) - len(same)} of another shape start from random numbers: face' in line
 
 
 def test_another_width_keeps_what_fits_and_asks_the_expert_for_the_rest(config, directory, workdir, capsys):
@@ -83,8 +90,8 @@ def test_another_width_keeps_what_fits_and_asks_the_expert_for_the_rest(config, 
   state = first_state(config, workdir)
   base = pretrained.load(config.init_from).variables['params']['audio_encoder']
   jax.tree.map(np.testing.assert_array_equal, state.variables['params']['audio_encoder'], base)  # the base's wins
-  told = capsys.readouterr().out
-  assert ' of another shape begin anew: ' in told and len(told.splitlines()) == 1
+  line = capsys.readouterr().out
+  assert ' of another shape start from random numbers: ' in line and len(line.splitlines()) == 1
 
 
 def test_what_cannot_be_a_start_is_one_line(config, directory, trained_checkpoint, tmp_path):
@@ -93,13 +100,13 @@ def test_what_cannot_be_a_start_is_one_line(config, directory, trained_checkpoin
   own = {'params': {'audio_encoder': {'kernel': jnp.zeros(7)}}}
   with pytest.raises(UserError, match='holds a sync_expert, not a generator'):
     config.init_from = str(directory / 'sync_expert')
-    find_start(config, tmp_path)
+    start_of(config, tmp_path)
   with pytest.raises(UserError, match='does not exist'):
     config.init_from = str(tmp_path / 'nowhere')
-    find_start(config, tmp_path)
+    start_of(config, tmp_path)
   config.init_from = str(trained_checkpoint)
   with pytest.raises(UserError, match=r'none of its \d+ arrays fits this network'):
-    start_from(own, find_start(config, tmp_path))
+    start_from(own, start_of(config, tmp_path))
 
 
 def test_a_resumed_run_does_without_its_base(config, trained_checkpoint, tmp_path, capsys):

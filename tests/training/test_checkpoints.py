@@ -1,6 +1,7 @@
-"""Saves: which steps are kept, and what a run leaves when it is killed, told to end, or finds the disk full."""
+"""Checkpoints of a run: what is kept, what may change on resuming, and what a kill, SIGTERM or a full disk leaves."""
 
 import contextlib
+import json
 import os
 import resource
 import shutil
@@ -11,19 +12,22 @@ import time
 import jax
 import numpy as np
 import pytest
-from runs import PowerCut, cut_after, run, tiny_config
+from runs import PowerCut, cut_after, no_data, run, tiny_config
 
 from lpips_jax import pretrained
 from lpips_jax.core.errors import UserError
 from lpips_jax.pretrained import model_card
 from lpips_jax.training import checkpoints, loop, sharding
+from lpips_jax.training.loop import train
+from lpips_jax.training.state import TrainState
 
 
 def test_the_last_and_the_best_are_kept(directory, tmp_path, monkeypatch):
   config = tiny_config('sync_expert', directory)
   config.update(steps=4, checkpoint_every=1, eval_every=1, keep=1)
   found = iter([(3.0, 0.6), (2.0, 0.8), (1.0, 0.7), (4.0, 0.5)])  # an expert is as good as it ranks, whatever its loss
-  monkeypatch.setattr(loop, '_evaluated', lambda *_: (_[2], dict(zip(('loss', 'ranking'), next(found), strict=True))))
+  names = 'loss', 'ranking'
+  monkeypatch.setattr(loop, '_evaluate', lambda _, n, state: (state, dict(zip(names, next(found), strict=True))))
   run(config, tmp_path / 'run')
   kept = sorted(int(child.name) for child in (tmp_path / 'run' / 'checkpoint').iterdir() if child.name.isdigit())
   assert kept == [2, 4]
@@ -129,8 +133,8 @@ def test_a_full_disk_is_one_line_and_the_last_good_checkpoint_stays(directory, t
   run(config, tmp_path / 'run')
   config.steps = 4
   room = half_of_the_largest_file(tmp_path / 'run' / 'checkpoint' / '2')
-  told = pytest.raises(UserError, match='last whole one is step 2: make room')
-  with full_disk_from_the_first_save_on(monkeypatch, room), told:
+  refused = pytest.raises(UserError, match='last whole one is step 2: make room')
+  with full_disk_from_the_first_save_on(monkeypatch, room), refused:
     run(config, tmp_path / 'run')
   assert pretrained.load(tmp_path / 'run').step == 2
   assert int(run(config, tmp_path / 'run').step) == 4
@@ -143,3 +147,114 @@ def test_a_save_that_fails_does_not_hide_what_ended_the_run(directory, tmp_path,
   with full_disk_from_the_first_save_on(monkeypatch, room), pytest.raises(PowerCut):
     cut_after(monkeypatch, 2)
     run(config, tmp_path / 'run')
+
+
+def test_average_is_what_is_loaded(directory, tmp_path):
+  config = tiny_config('sync_expert', directory)
+  state = run(config, tmp_path / 'run')
+  loaded = pretrained.load(tmp_path / 'run').variables
+  for a, b in zip(jax.tree.leaves(state.average), jax.tree.leaves(loaded), strict=True):
+    np.testing.assert_array_equal(a, b)
+  differs = [
+    not np.array_equal(a, b)
+    for a, b in zip(jax.tree.leaves(state.average), jax.tree.leaves(state.variables), strict=True)
+  ]
+  assert any(differs)
+  assert isinstance(state, TrainState)
+
+
+def test_another_config_is_refused(trained_checkpoint, directory):
+  config = tiny_config('generator', directory)
+  config.optimizer.learning_rate = 0.5
+  with pytest.raises(UserError, match=r'optimizer\.learning_rate: 0\.003 -> 0\.5'):
+    run(config, trained_checkpoint.parent)
+  with pytest.raises(UserError, match='holds a run of the task generator, not sync_expert'):
+    train(tiny_config('sync_expert', directory), trained_checkpoint.parent, no_data)
+
+
+def test_an_attempt_that_saved_nothing_is_not_in_the_way(trained_checkpoint, directory, tmp_path):
+  config = tiny_config('generator', directory)
+  with pytest.raises(RuntimeError, match='no data'):
+    train(config, tmp_path / 'run', no_data)
+  config.optimizer.learning_rate = 0.5
+  config.sync_expert = str(trained_checkpoint)
+  with pytest.raises(UserError, match='holds a generator, not a sync_expert'):
+    train(config, tmp_path / 'run', no_data)
+  config.sync_expert = ''  # the expert that the first attempt kept is still there
+  with pytest.raises(RuntimeError, match='no data'):
+    train(config, tmp_path / 'run', no_data)
+
+
+def accepted(config, workdir):
+  """Asserts that a run may continue with these values."""
+  with pytest.raises(RuntimeError, match='no data'):
+    train(config, workdir, no_data)
+
+
+@pytest.fixture
+def moved(trained_checkpoint, tmp_path):
+  """A run of a generator, elsewhere."""
+  return shutil.copytree(trained_checkpoint.parent, tmp_path / 'moved')
+
+
+def test_a_run_keeps_the_expert_it_began_with(moved, directory, caplog):
+  config = tiny_config('generator', directory)
+  config.sync_expert = ''
+  accepted(config, moved)
+  assert 'is ignored' not in caplog.text
+  config.sync_expert = str(directory / 'another')
+  accepted(config, moved)
+  assert f'config.sync_expert={directory / "another"} is ignored' in caplog.text
+  assert pretrained.read_config(moved / 'checkpoint').sync_expert == str(directory / 'sync_expert' / 'checkpoint')
+  shutil.rmtree(moved / 'checkpoint' / 'sync_expert')
+  with pytest.raises(UserError, match=r'sync_expert: .* -> .*another'):
+    train(config, moved, no_data)
+
+
+def test_what_leaves_the_result_as_it_is_may_change(moved, directory, caplog):
+  config = tiny_config('generator', directory)
+  config.data.update(data_dir='/elsewhere', workers=3)
+  config.update(remat=True, init_from='/gone', keep=7, steps=99)
+  accepted(config, moved)
+  assert 'BatchNorm' not in caplog.text
+  config.accumulate = 2
+  accepted(config, moved)
+  assert 'config.accumulate=2: BatchNorm now normalises over other parts' in caplog.text
+  kept = pretrained.read_config(moved / 'checkpoint')
+  assert (kept.data.data_dir, kept.data.workers, kept.keep) == ('/elsewhere', 3, 7)
+
+
+def test_steps_that_the_learning_rate_depends_on_may_not_change(moved, directory):
+  config = tiny_config('generator', directory)
+  config.optimizer.cosine = True
+  path = moved / 'checkpoint' / 'config.json'
+  path.write_text(config.to_json_best_effort())
+  accepted(config, moved)
+  config.steps = 3
+  with pytest.raises(UserError, match=r'run of 2 steps, over which config.optimizer.cosine .* config.steps=2'):
+    train(config, moved, no_data)
+
+
+def test_damaged_logs_and_metrics_are_not_in_the_way(directory, tmp_path):
+  config = tiny_config('sync_expert', directory)
+  run(config, tmp_path / 'run')
+  (tmp_path / 'run' / 'checkpoint' / '2' / 'metrics' / 'metrics').write_text('')
+  with (tmp_path / 'run' / 'metrics.jsonl').open('ab') as log:
+    log.write(b'\xff\xfe{"step": "a"}\n{"step": 9')
+  config.steps = 3
+  assert int(run(config, tmp_path / 'run').step) == 3
+  lines = [json.loads(line) for line in (tmp_path / 'run' / 'metrics.jsonl').read_text().splitlines()]
+  assert [line['step'] for line in lines if line['kind'] == 'train'] == [1, 2, 3]
+
+
+def test_a_damaged_checkpoint_is_named(trained_checkpoint, tmp_path):
+  for name, damage in {
+    'no_weights': lambda copy: shutil.rmtree(copy / '2' / 'model'),
+    'no_model': lambda copy: (copy / 'config.json').write_text('{}'),
+    'no_config': lambda copy: (copy / 'config.json').write_text('[]'),
+  }.items():
+    copy = tmp_path / name
+    shutil.copytree(trained_checkpoint, copy)
+    damage(copy)
+    with pytest.raises(UserError, match=f'{name}.*(damaged or incomplete|cannot be read)'):
+      pretrained.load(copy)

@@ -1,0 +1,53 @@
+"""The form that training steps have, whichever network they train, and what all of them are given."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import optax
+
+from lpips_jax.training.state import TrainState, Variables
+
+Batch = dict[str, jax.Array]
+Metrics = dict[str, jax.Array]  # () each
+Pictures = dict[str, jax.Array]  # (n, h, w, 3) in [0, 1] each
+FrozenVariables = dict[str, Any]  # of networks that are used and not trained, by name
+Step = Callable[[TrainState, Batch, FrozenVariables], tuple[TrainState, Metrics]]
+Evaluation = Callable[[Variables, Batch, FrozenVariables], tuple[Metrics, Pictures]]
+
+
+@dataclass(frozen=True)
+class StepSettings:
+  """How a step computes gradients and updates the state, whatever its losses are.
+
+  Attributes:
+    optimizer: updates every network that is trained; each has its own state of it.
+    learning_rate: the rate by step, which `optimizer` already has: it is reported.
+    average_decay: how much of the moving average stays at each step.
+    accumulate: micro-batches that a batch is worked through in, to save memory.
+    remat: whether cheap activations are computed twice instead of stored, to save memory.
+    seed: of whatever a step draws.
+  """
+
+  optimizer: optax.GradientTransformation
+  learning_rate: optax.Schedule
+  average_decay: float
+  accumulate: int = 1
+  remat: bool = False
+  seed: int = 0
+
+
+@dataclass(frozen=True)
+class Task:
+  """A network to train.
+
+  Attributes:
+    init: makes the state before the first step.
+    step: (state, batch, frozen variables) -> (state, metrics).
+    evaluate: (variables, batch, frozen variables) -> (metrics, pictures by name).
+  """
+
+  init: Callable[[], TrainState]
+  step: Step
+  evaluate: Evaluation
