@@ -26,10 +26,13 @@ from lpips_jax.media.speech import load_speech
 from lpips_jax.media.video_reader import probe, read_frames
 from lpips_jax.media.ycbcr import Planes, to_rgb
 
-pytestmark = pytest.mark.skipif(
-  not {'LIPSYNC_REAL_MEDIA', 'LIPSYNC_YUNET'} <= set(os.environ),
-  reason='LIPSYNC_REAL_MEDIA and LIPSYNC_YUNET do not name the clips and the detector',
-)
+pytestmark = [
+  pytest.mark.slow,  # real films are what these tests are about
+  pytest.mark.skipif(
+    not {'LIPSYNC_REAL_MEDIA', 'LIPSYNC_YUNET'} <= set(os.environ),
+    reason='LIPSYNC_REAL_MEDIA and LIPSYNC_YUNET do not name the clips and the detector',
+  ),
+]
 
 
 @pytest.mark.parametrize(
