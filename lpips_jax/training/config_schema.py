@@ -151,7 +151,7 @@ SCHEMA: dict[str, Rule] = {
 
 def flatten(config: ConfigDict, prefix: str = '') -> dict[str, Any]:
   """Returns the values of a config by their names, with dots."""
-  values = {}
+  values: dict[str, Any] = {}
   for key, value in config.items():
     values |= flatten(value, f'{prefix}{key}.') if isinstance(value, ConfigDict) else {prefix + key: value}
   return values

@@ -17,11 +17,12 @@ from ml_collections import ConfigDict
 
 from lpips_jax import losses
 from lpips_jax.layers.precision import full_precision
+from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.inputs import to_unit
 from lpips_jax.training.accumulation import in_parts, rematerialised
 from lpips_jax.training.state import Params, TrainState, Variables
-from lpips_jax.training.step import Batch, Evaluation, FrozenVariables, Metrics, Pictures, Step, StepSettings
+from lpips_jax.training.step import Batch, Evaluation, FrozenVariables, Metrics, Pictures, Step, StepSettings, apply
 
 
 class StepValues(NamedTuple):
@@ -74,7 +75,7 @@ def make_evaluation(model: SyncExpert, config: ConfigDict, minimum_offset: int) 
 
   def evaluate(variables: Variables, batch: Batch, frozen_variables: FrozenVariables) -> tuple[Metrics, Pictures]:
     del frozen_variables
-    faces, speech = model.apply(variables, *_inputs(batch))
+    faces, speech = apply(model, variables, *_inputs(batch))
     return expert_metrics(model, config, minimum_offset, variables['params'], (faces, speech), batch), {}
 
   return evaluate
@@ -98,7 +99,8 @@ def expert_loss(
   values: StepValues,
 ) -> tuple[jax.Array, Measured]:
   """Returns the loss of the expert in training, (), and its by-products."""
-  embeddings, new = model.apply(
+  embeddings, new = apply(
+    model,
     {'params': params, 'batch_stats': batch_stats},
     *_inputs(batch),
     train=True,
@@ -135,7 +137,7 @@ def expert_metrics(
   clips, windows = batch['start'].shape
   clip = repeat(jnp.arange(clips), 'b -> (b k)', k=windows)
   start = batch['start'].reshape(-1)
-  logits = model.apply({'params': params}, full_precision(jnp.matmul)(faces, speech.T), method=SyncExpert.logits)
+  logits = apply(model, {'params': params}, full_precision(jnp.matmul)(faces, speech.T), method=SyncExpert.logits)
   pairs = logits, clip, start, minimum_offset
   bce = losses.balanced_bce(*pairs).mean()
   nce = losses.contrastive(*pairs, config.negatives)
@@ -153,7 +155,7 @@ def expert_metrics(
   }
 
 
-def _inputs(batch: Batch) -> tuple[jax.Array, jax.Array]:
+def _inputs(batch: Batch) -> tuple[AnyArray, AnyArray]:
   """Lays all windows in a row: frames (b * k, t, h, w, 3) in [0, 1] and mels (b * k, 80, 16)."""
   frames = rearrange(to_unit(batch['frames']), 'b k t h w c -> (b k) t h w c')
   return frames, rearrange(batch['mel'], 'b k m s -> (b k) m s')

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,8 @@ from lpips_jax.models import SyncExpert
 from lpips_jax.training.checkpoints import keep_frozen
 from lpips_jax.training.state import Variables
 from lpips_jax.training.step import FrozenVariables
+
+Module = TypeVar('Module', bound=nn.Module)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +50,8 @@ def load_frozen(config: ConfigDict, checkpoint: Path) -> Frozen:
   dtype = config.model.dtype
   expert = _load_expert(_named_expert(config.sync_expert, config.get('init_from', '')), checkpoint)
   lpips = perceptual.load_weights(**config.perceptual) if _sees_features(config.losses) else None
-  frozen = Frozen(_computing_in(dtype, expert.model), {'expert': expert.variables, 'lpips': lpips})
+  module = cast(SyncExpert, expert.model)  # `load_expert` accepts no other
+  frozen = Frozen(_computing_in(dtype, module), {'expert': expert.variables, 'lpips': lpips})
   if not config.silent_generator:
     return frozen
   load = pretrained.load_silent_generator
@@ -71,7 +75,8 @@ def frozen_shapes(config: ConfigDict) -> Frozen:
   if _sees_features(config.losses):
     lpips = perceptual.random_weights(0, config.perceptual.width)
     lpips = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), lpips)
-  frozen = Frozen(_computing_in(dtype, expert), {'expert': variables, 'lpips': lpips})
+  module = cast(SyncExpert, expert)  # of a config that names one
+  frozen = Frozen(_computing_in(dtype, module), {'expert': variables, 'lpips': lpips})
   if not config.silent_generator:
     return frozen
   of_silent = pretrained.read_config(pretrained.find(config.silent_generator)).model
@@ -84,7 +89,7 @@ def _sees_features(losses: ConfigDict) -> bool:
   return bool(losses.perceptual or losses.triplet)
 
 
-def _computing_in(dtype: str, model: nn.Module) -> nn.Module:
+def _computing_in(dtype: str, model: Module) -> Module:
   """The same module, computing in what the network that is trained computes in."""
   return model.clone(dtype=jnp.dtype(dtype))
 

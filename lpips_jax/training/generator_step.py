@@ -10,9 +10,9 @@ schema, the logs and the model card then know it.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import flax.linen as nn
 import jax
@@ -23,16 +23,18 @@ from ml_collections import ConfigDict
 
 from lpips_jax import losses
 from lpips_jax.core.constants import WINDOW_FRAMES
+from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models import Discriminator, SyncExpert
 from lpips_jax.models.inputs import generator_faces, lower_half, to_unit
 from lpips_jax.models.silence import shut_mouths
 from lpips_jax.perceptual import features, lpips
 from lpips_jax.training.accumulation import in_parts, rematerialised
 from lpips_jax.training.state import CLOSED, Params, TrainState, Variables
-from lpips_jax.training.step import Batch, Evaluation, FrozenVariables, Metrics, Pictures, Step, StepSettings
+from lpips_jax.training.step import Batch, Evaluation, FrozenVariables, Metrics, Pictures, Step, StepSettings, apply
 
 COEFFICIENTS = 'reconstruction', 'lower_half', 'perceptual', 'triplet', 'adversarial', 'sync'  # keys of config.losses
 SYNC_LOSSES = {'log': 'sync', 'stabilised': 'stabilised_sync'}  # the term that `losses.sync` scales, by `sync_kind`
+Coefficients = dict[str, jax.Array | float]  # () each, by the name of the loss term
 SAMPLED_WINDOWS = 8  # in the sample picture
 TRIPLET_FEATURES = 'relu3_3'  # of VGG, of lower halves
 
@@ -63,7 +65,7 @@ class Fixed(NamedTuple):
     discriminator: its parameters; None without the adversarial loss.
   """
 
-  coefficients: Metrics
+  coefficients: Coefficients
   frozen_variables: FrozenVariables
   discriminator: Params | None
 
@@ -127,7 +129,7 @@ def make_step(networks: Networks, config: ConfigDict, settings: StepSettings) ->
       'gradient_norm': optax.global_norm(found.generator),
       'learning_rate': settings.learning_rate(state.step),
     }
-    if state.adversary:
+    if state.adversary and found.discriminator:
       metrics['discriminator_gradient_norm'] = optax.global_norm(found.discriminator)
       state = state.replace(adversary=state.adversary.updated(found.discriminator, settings.optimizer))
     return state.updated(found.generator, batch_stats, settings.optimizer, settings.average_decay), metrics
@@ -148,12 +150,12 @@ def make_evaluation(networks: Networks, config: ConfigDict) -> Evaluation:
   def evaluate(variables: Variables, batch: Batch, frozen_variables: FrozenVariables) -> tuple[Metrics, Pictures]:
     batch = _with_references_shut(networks.silent, batch, frozen_variables)
     faces, mels = _inputs(batch)
-    generated = networks.generator.apply(variables, faces, mels).reshape(batch['target'].shape)
+    generated = apply(networks.generator, variables, faces, mels).reshape(batch['target'].shape)
     metrics = loss_terms(networks, config, generated, batch, frozen_variables)
     error = losses.squared_error(lower_half(generated), lower_half(to_unit(batch['target'])))
     psnr = -10 * jnp.log10(jnp.maximum(error, 1e-10)).mean()
-    full = _full_coefficients(config)
-    loss = sum(coefficient * metrics[name] for name, coefficient in full.items() if name in metrics)
+    counted = {name: full for name, full in _full_coefficients(config).items() if name in metrics}
+    loss = _weighted_sum(counted, metrics)
     return metrics | {'loss': loss, 'lower_half_psnr': psnr}, _pictures(batch, generated)
 
   return evaluate
@@ -186,14 +188,18 @@ def generator_loss(
   networks: Networks, config: ConfigDict, params: Params, batch_stats: Variables, batch: Batch, fixed: Fixed
 ) -> tuple[jax.Array, Generated]:
   """Returns the weighted sum of the generator's losses on a batch, (), and its by-products."""
-  frames, new = networks.generator.apply(
-    {'params': params, 'batch_stats': batch_stats}, *_inputs(batch), train=True, mutable=['batch_stats']
+  frames, new = apply(
+    networks.generator,
+    {'params': params, 'batch_stats': batch_stats},
+    *_inputs(batch),
+    train=True,
+    mutable=['batch_stats'],
   )
   terms = loss_terms(networks, config, frames.reshape(batch['target'].shape), batch, fixed.frozen_variables)
   if networks.discriminator:
-    logits = networks.discriminator.apply({'params': fixed.discriminator}, frames)
+    logits = apply(networks.discriminator, {'params': fixed.discriminator}, frames)
     terms['adversarial'] = losses.adversarial(logits, config.adversarial_kind).mean()
-  loss = sum(coefficient * terms[name] for name, coefficient in fixed.coefficients.items())
+  loss = _weighted_sum(fixed.coefficients, terms)
   return loss, Generated(new['batch_stats'], terms | {'loss': loss}, frames)
 
 
@@ -215,13 +221,13 @@ def loss_terms(
   target, reference = to_unit(batch['target']), to_unit(batch['reference'])
   # The expert keeps its running statistics: those of this batch would let the generator game it.
   heard = batch['window_phones' if expert.speech == 'phones' else 'window_mel']
-  speech = expert.apply(frozen_variables['expert'], heard, method=SyncExpert.embed_speech)
+  speech = apply(expert, frozen_variables['expert'], heard, method=SyncExpert.embed_speech)
 
-  def cosine(frames: jax.Array) -> jax.Array:
-    return jnp.sum(expert.apply(frozen_variables['expert'], frames, method=SyncExpert.embed_faces) * speech, -1)
+  def cosine(frames: AnyArray) -> jax.Array:
+    return jnp.sum(apply(expert, frozen_variables['expert'], frames, method=SyncExpert.embed_faces) * speech, -1)
 
   in_sync = cosine(generated)
-  logits = expert.apply(frozen_variables['expert'], in_sync, method=SyncExpert.logits)
+  logits = apply(expert, frozen_variables['expert'], in_sync, method=SyncExpert.logits)
   terms = {
     'reconstruction': losses.reconstruction(generated, target).mean(),
     'lower_half': losses.squared_error(lower_half(generated), lower_half(target)).mean(),
@@ -234,12 +240,12 @@ def loss_terms(
     terms['perceptual'] = lpips(x, y, frozen_variables['lpips'], dtype).mean()
   if config.triplet:
     mouths = (_for_vgg(lower_half(frames)) for frames in (generated, target, reference))
-    maps = (features(x, TRIPLET_FEATURES, frozen_variables['lpips'], dtype) for x in mouths)
-    terms['triplet'] = losses.adaptive_triplet(*maps).mean()
+    x, y, z = (features(mouth, TRIPLET_FEATURES, frozen_variables['lpips'], dtype) for mouth in mouths)
+    terms['triplet'] = losses.adaptive_triplet(x, y, z).mean()
   return terms
 
 
-def loss_coefficients(config: ConfigDict, step: jax.Array, sync_opened: jax.Array) -> Metrics:
+def loss_coefficients(config: ConfigDict, step: jax.Array, sync_opened: jax.Array) -> Coefficients:
   """Returns the coefficient of each loss at a step, () each; losses whose coefficient is always 0 are left out.
 
   Args:
@@ -274,10 +280,10 @@ def discriminator_loss(
   """
   # Stacked, so that its gradients are reduced across devices once, and in pairs, so that no frame changes its device.
   pairs = jnp.stack([filmed, generated], 1)
-  logits = discriminator.apply({'params': params}, pairs.reshape(-1, *filmed.shape[1:])).reshape(-1, 2)
+  logits = apply(discriminator, {'params': params}, pairs.reshape(-1, *filmed.shape[1:])).reshape(-1, 2)
   loss = losses.discrimination(logits[:, 0], logits[:, 1], config.adversarial_kind).mean()
   if config.r1:
-    slope = jax.grad(lambda frames: discriminator.apply({'params': params}, frames).sum())(filmed)
+    slope = jax.grad(lambda frames: apply(discriminator, {'params': params}, frames).sum())(filmed)
     loss += config.r1 / 2 * losses.r1(slope).mean()
   return loss
 
@@ -291,6 +297,11 @@ def _loss_functions(networks: Networks, config: ConfigDict, remat: bool) -> Loss
   return LossFunctions(rematerialised(of_generator), of_discriminator and rematerialised(of_discriminator))
 
 
+def _weighted_sum(coefficients: Mapping[str, jax.Array | float], terms: Metrics) -> jax.Array:
+  total = sum(coefficient * terms[name] for name, coefficient in coefficients.items())
+  return cast(jax.Array, total)  # no int: there is a coefficient
+
+
 def _full_coefficients(config: ConfigDict) -> dict[str, float]:
   """The coefficient of each loss once it has fully risen, by the name of its term."""
   return {SYNC_LOSSES[config.sync_kind] if name == 'sync' else name: config[name] for name in COEFFICIENTS}
@@ -301,11 +312,11 @@ def _with_references_shut(silent: nn.Module | None, batch: Batch, frozen_variabl
   if silent is None:
     return batch
   frames = rearrange(batch['reference'], 'b t h w c -> (b t) h w c')
-  rest = shut_mouths(silent, partial(silent.apply, frozen_variables['silent']), frames)
-  return batch | {'reference': jax.lax.stop_gradient(rest).reshape(batch['reference'].shape)}
+  rest = shut_mouths(silent, partial(apply, silent, frozen_variables['silent']), frames)
+  return batch | {'reference': jnp.reshape(jax.lax.stop_gradient(rest), batch['reference'].shape)}
 
 
-def _for_vgg(frames: jax.Array) -> jax.Array:
+def _for_vgg(frames: AnyArray) -> AnyArray:
   """Lays all frames in a row, (b * t, h, w, 3), in [-1, 1]."""
   return 2 * rearrange(frames, 'b t h w c -> (b t) h w c') - 1
 
@@ -318,7 +329,7 @@ def _pictures(batch: Batch, generated: jax.Array) -> Pictures:
   return {'masked': masked, 'reference': reference, 'generated': generated[shown], 'target': target}
 
 
-def _inputs(batch: Batch) -> tuple[jax.Array, jax.Array]:
+def _inputs(batch: Batch) -> tuple[AnyArray, AnyArray]:
   """Lays all frames in a row: faces (b * t, h, w, 6) in [0, 1] and mels (b * t, 80, 16)."""
   faces = generator_faces(batch['target'], batch['reference'])
   return rearrange(faces, 'b t h w c -> (b t) h w c'), rearrange(batch['mel'], 'b t m s -> (b t) m s')

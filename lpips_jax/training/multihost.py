@@ -1,6 +1,6 @@
-"""Several processes that train as one: started by themselves on a TPU pod or by SLURM, else by flags.
+"""Several processes that train as one: on a TPU pod and under SLURM they find each other, elsewhere by flags.
 
-python train.py … --coordinator=host0:1234 --processes=2 --process=0     # and so on, one command a process
+  python train.py … --coordinator=host0:1234 --processes=2 --process=0     # and so on, one command per process
 
 Each waits for the others in every step, so when one fails they all end. JAX is imported where it is used: commands
 check their flags before they wait for it.
@@ -23,23 +23,23 @@ from lpips_jax.core import cli
 from lpips_jax.core.errors import UserError
 
 FLAGS = 'coordinator', 'processes', 'process'
-ANSWERING_A_FAILED_ONE = 60  # seconds that one which fails before it has joined tries to tell the others
-LEAVING = 6.0  # seconds within which the others leave the first process, which they speak through
-WATCHING = 0.5  # seconds between two looks at whether another process has failed
-ENDED = 'lpips_jax/ended/'  # and the process: what those that fail, or end because of it, leave with the first one
+LATE_JOIN_SECONDS = 60  # for which a process that fails before it has joined tries to report to the others
+LEAVE_SECONDS = 6.0  # within which the others leave the first process, through which they communicate
+POLL_SECONDS = 0.5  # between two looks at whether another process has failed
+ENDED = 'lpips_jax/ended/'  # prefix of the keys, one per ended process, under which its reason is left with the first
 
 
 def join(
   coordinator: str | None = None, processes: int | None = None, process: int | None = None, seconds: int | None = None
 ) -> None:
-  """Makes this process one of several, if there are several; to be called before anything else of JAX.
+  """Makes this process one of several, if there are several; must be called before anything else of JAX.
 
   Without arguments JAX itself finds the others under SLURM, where a step has several tasks, and on TPU hosts. From then
-  on this process ends, with a line that says so, when another one does `fail_together`.
+  on this process ends, with a line that says so, when another one calls `fail_together`.
 
   Args:
-    coordinator: host:port of the first process; any free port of it.
-    processes: how many there are.
+    coordinator: host:port of the first process, with any port that is free there.
+    processes: the number of processes.
     process: the index of this one, from 0.
     seconds: how long to wait for the others; five minutes by default.
 
@@ -48,47 +48,47 @@ def join(
   """
   import jax
 
-  given = [coordinator, processes, process]
-  options = {'initialization_timeout': seconds} if seconds else {}
+  options: dict[str, Any] = {'initialization_timeout': seconds} if seconds else {}
   try:
-    if None not in given:
+    if coordinator is not None and processes is not None and process is not None:
       if ':' not in coordinator:
-        raise UserError(f'--coordinator={coordinator} names no port: give HOST:PORT')
+        raise UserError(f'coordinator={coordinator} names no port: give HOST:PORT', 'coordinator')
       jax.distributed.initialize(coordinator, processes, process, **options)
-    elif given != [None] * 3:
-      raise UserError('--coordinator, --processes and --process belong together: give all three')
+    elif (coordinator, processes, process) != (None, None, None):
+      raise UserError('coordinator, processes and process belong together: give all three', *FLAGS)
     elif _found_by_jax():
       jax.distributed.initialize(**options)
   except (RuntimeError, ValueError) as error:
     problem = str(error).strip().partition('\n')[0]
     raise UserError(f'the processes do not find each other: {problem}') from error
-  place = _place()
-  if place and place.processes > 1:
-    _joined.append(place)
+  membership = _membership()
+  if membership and membership.processes > 1:
+    _joined.append(membership)
     threading.Thread(target=_watch, daemon=True).start()
 
 
 def fail_together(ending: cli.Ending) -> None:
   """Ends this process, which has failed, and the others with it; does nothing in a process that is alone.
 
-  It could not end otherwise: JAX's end waits for the others, and they for a step. What has failed before it joined the
-  others does so now, to tell them; what goes wrong after another has failed is no more than what follows from that.
+  It could not end otherwise: JAX's end waits for the others, and they wait for a step. A process that fails before it
+  has joined the others does so now, to report to them. A failure after that of another process is taken for its
+  consequence.
   """
   given = _given_flags()
-  if not _joined and given == [None] * 3 and not _found_by_jax():
+  if not _joined and given == (None, None, None) and not _found_by_jax():
     return
   _only_once.acquire()
   culprit = _culprit()
   cli.report(culprit.ending if culprit else ending)
   if not _joined:
     with contextlib.suppress(UserError):
-      join(*given, seconds=ANSWERING_A_FAILED_ONE)
+      join(*given, seconds=LATE_JOIN_SECONDS)
   _leave_together(culprit or _Culprit(_joined[0].process if _joined else 0, ending.status))
 
 
 @contextlib.contextmanager
 def first_process_first() -> Iterator[None]:
-  """What is within is done by the first process, then by the others: they find what it has made."""
+  """Runs the body in the first process, then in the others, so that they find its files."""
   import jax
   from jax.experimental import multihost_utils
 
@@ -101,9 +101,9 @@ def first_process_first() -> Iterator[None]:
 
 @contextlib.contextmanager
 def preemption() -> Iterator[Callable[[int], bool]]:
-  """Yields a function that says, given the step, whether SIGTERM has come: to any of the processes, told to all alike.
+  """Yields a function of the step: whether SIGTERM has reached any of the processes; all get the same answer.
 
-  Schedulers send it some seconds before they take the machine away.
+  Schedulers send SIGTERM some seconds before they take the machine away.
   """
   import jax
   from jax.experimental import multihost_utils
@@ -111,18 +111,18 @@ def preemption() -> Iterator[Callable[[int], bool]]:
   if jax.process_count() > 1:  # JAX's own handler, which lets them agree on a step
     yield multihost_utils.reached_preemption_sync_point
     return
-  came = []
-  before = signal.signal(signal.SIGTERM, lambda *_: came.append(True))
+  received = []
+  before = signal.signal(signal.SIGTERM, lambda *_: received.append(True))
   try:
-    yield lambda step: bool(came)
+    yield lambda step: bool(received)
   finally:
     signal.signal(signal.SIGTERM, before)
 
 
-class _Place(NamedTuple):
-  """Where this process is among the others."""
+class _Membership(NamedTuple):
+  """This process among the others."""
 
-  client: Any  # what speaks to the first one
+  client: Any  # of the key-value store of the first process
   process: int
   processes: int
 
@@ -138,33 +138,33 @@ class _Culprit(NamedTuple):
     return cli.Ending(f'ended, as another process failed: process {self.process} says why', self.status)
 
 
-_joined: list[_Place] = []  # one, once the others were found
-_only_once = threading.Lock()  # one thread ends this process, and says why
+_joined: list[_Membership] = []  # one, once the others were found
+_only_once = threading.Lock()  # held by the one thread that ends this process and reports why
 
 
 def _watch() -> None:
   """Ends this process once another has failed."""
   while not (culprit := _culprit()):
-    time.sleep(WATCHING)
+    time.sleep(POLL_SECONDS)
   _only_once.acquire()
   cli.report(culprit.ending)
   _leave_together(culprit)
 
 
 def _leave_together(culprit: _Culprit) -> NoReturn:
-  """Leaves at once, the first process last: JAX ends the others in its own way, with a crash, once that is gone."""
-  for place in _joined:
-    with contextlib.suppress(Exception):  # if the first is gone, nothing can be told
-      place.client.key_value_set(f'{ENDED}{place.process}', f'{culprit.process} {culprit.status}', allow_overwrite=True)
-      deadline = time.monotonic() + LEAVING
-      while place.process == 0 and len(_ended()) < place.processes and time.monotonic() < deadline:
-        time.sleep(WATCHING / 5)
-      time.sleep(0 if place.process else WATCHING)
+  """Leaves at once, the first process last: once that is gone, JAX ends the others in its own way, with a crash."""
+  for own in _joined:
+    with contextlib.suppress(Exception):  # if the first is gone, nothing can be reported
+      own.client.key_value_set(f'{ENDED}{own.process}', f'{culprit.process} {culprit.status}', allow_overwrite=True)
+      deadline = time.monotonic() + LEAVE_SECONDS
+      while own.process == 0 and len(_ended()) < own.processes and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS / 5)
+      time.sleep(0 if own.process else POLL_SECONDS)
   cli.exit_at_once(culprit.status)
 
 
 def _culprit() -> _Culprit | None:
-  """Whose failure the others follow; None as long as all is well, or nothing can be known as JAX is ending."""
+  """The process whose failure ends the others; None while all is well, or when JAX is ending and cannot be asked."""
   try:
     return next(iter(_ended()), None)
   except Exception:
@@ -172,28 +172,29 @@ def _culprit() -> _Culprit | None:
 
 
 def _ended() -> list[_Culprit]:
-  """What each process that has ended has told of why."""
-  told = [value for place in _joined for _, value in place.client.key_value_dir_get(ENDED)]
-  return [_Culprit(*map(int, value.split())) for value in told]
+  """The culprit that each ended process has left."""
+  left = [value for own in _joined for _, value in own.client.key_value_dir_get(ENDED)]
+  return [_Culprit(*map(int, value.split())) for value in left]
 
 
-def _place() -> _Place | None:
-  """JAX shows this to nobody, but Orbax uses it, too; `jax.process_index` would wait for the devices of all."""
+def _membership() -> _Membership | None:
+  """Reads JAX's private state, as Orbax does: `jax.process_index` would wait for the devices of all processes."""
   from jax._src import distributed
 
   state = distributed.global_state
-  return _Place(state.client, state.process_id, state.num_processes) if state.client else None
+  return _Membership(state.client, state.process_id, state.num_processes) if state.client else None
 
 
-def _given_flags() -> list[Any]:
-  """The flags of `join`, read for themselves: something else in the command line may be wrong."""
+def _given_flags() -> tuple[str | None, int | None, int | None]:
+  """The flags of `join`, read apart from the others: something else in the command line may be wrong."""
   own = flags.FlagValues()
   for name in FLAGS:
     own[name] = flags.FLAGS[name]
   own.set_gnu_getopt(True)
   with contextlib.suppress(flags.Error):
     own(sys.argv, known_only=True)
-  return [own[name].value for name in FLAGS]
+  coordinator, processes, process = (own[name].value for name in FLAGS)
+  return coordinator, processes, process
 
 
 def _found_by_jax() -> bool:
@@ -202,7 +203,7 @@ def _found_by_jax() -> bool:
 
 
 def _slurm_tasks() -> int:
-  """How many tasks this step of a SLURM job has; 1 in a shell of an allocation, where none was started by srun."""
+  """The number of tasks of this step of a SLURM job; 1 in a shell of an allocation, where srun has started none."""
   return int(os.environ.get('SLURM_STEP_NUM_TASKS', '1'))
 
 

@@ -1,10 +1,10 @@
-"""What a training step needs of the devices it is meant for, before any is rented: memory, arithmetic, traffic.
+"""Plans a training step for devices before any is rented: the memory, arithmetic and traffic that it needs.
 
   python -m lpips_jax.training.plan --config=configs/lrs2.py --topology=v5e:4x4 --batch_per_chip=4 --output=plan.json
 
-Compiles the step that train.py would run, sharded over the topology's chips, on a machine that has none of them. It
+Compiles the step that train.py would run, sharded over the topology's chips, on a machine that has none of them. This
 takes minutes at full size, and needs the compiler: pip install -e '.[tpu]', or '.[cuda]' for topologies such as h200:8,
-of GPUs in one machine. Without --topology it is compiled for the devices of this machine. Nothing is run, and no
+GPUs in one machine. Without --topology the step is compiled for the devices of this machine. Nothing is run, and no
 weights or data are read.
 """
 
@@ -20,11 +20,11 @@ from lpips_jax.planning import environment
 
 config_flags.DEFINE_config_file('config', None, 'What to train: a file of configs/.', lock_config=True)
 flags.DEFINE_string('topology', 'local', "TPUs and their grid, such as v5e:4x4, GPUs, such as h200:8, or 'local'.")
-flags.DEFINE_integer('batch_per_chip', None, 'Sets config.data.batch_size to so many a chip.', lower_bound=1)
+flags.DEFINE_integer('batch_per_chip', None, 'Sets config.data.batch_size to this many per chip.', lower_bound=1)
 flags.DEFINE_boolean('largest', True, 'Finds the largest batch that fits, which takes a second compilation.')
-flags.DEFINE_boolean('verify', False, 'Compiles at that batch, too, to see that it fits.')
+flags.DEFINE_boolean('verify', False, 'Compiles at that batch as well, to see that it fits.')
 flags.DEFINE_enum(
-  'level', None, ['O0', 'O1', 'O2', 'O3'], 'How much the compiler does; without it, what it does for train.py.'
+  'level', None, ['O0', 'O1', 'O2', 'O3'], 'How much the compiler optimises; by default as for train.py.'
 )
 flags.DEFINE_string('output', None, 'Writes the figures there as JSON, too.')
 flags.DEFINE_string('hlo', None, 'Writes the optimised program there, as text.')
@@ -34,7 +34,7 @@ def main() -> None:
   cli.require_flags('config')
   config, topology = flags.FLAGS.config, flags.FLAGS.topology
   for written in (flags.FLAGS.output, flags.FLAGS.hlo):
-    if written and not Path(written).parent.is_dir():  # told now, not after minutes
+    if written and not Path(written).parent.is_dir():  # reported now, not after minutes
       cli.fail(f'{written}: there is no such directory')
   if topology != 'local':
     environment.set_for_absent_devices()
@@ -48,7 +48,7 @@ def main() -> None:
   if flags.FLAGS.batch_per_chip:
     config.data.batch_size = flags.FLAGS.batch_per_chip * mesh.devices.size
   check_config(config)
-  _check_batch(config, mesh.devices.size)
+  _check_batch(config.data.batch_size, config.accumulate, mesh.devices.size)
 
   program = step_program.compile_step(config, mesh, flags.FLAGS.level)
   if flags.FLAGS.hlo:
@@ -69,14 +69,13 @@ def main() -> None:
     write_whole(Path(flags.FLAGS.output), json.dumps(figures, indent=2) + '\n')
 
 
-def _check_batch(config: ConfigDict, chips: int) -> None:
-  """Raises UserError unless every chip gets as many examples of every part."""
-  batch, parts = config.data.batch_size, config.accumulate
-  if batch % (chips * parts):
-    nearest = -(-batch // (chips * parts)) * chips * parts
+def _check_batch(batch_size: int, parts: int, chips: int) -> None:
+  """Raises UserError unless every chip gets equally many examples of every micro-batch."""
+  if batch_size % (chips * parts):
+    nearest = -(-batch_size // (chips * parts)) * chips * parts
     in_parts = f' in {parts} parts' if parts > 1 else ''
     cli.fail(
-      f'config.data.batch_size={batch} does not divide among {chips} devices{in_parts}: '
+      f'config.data.batch_size={batch_size} does not divide among {chips} devices{in_parts}: '
       f'give --config.data.batch_size={nearest} or --batch_per_chip={nearest // chips}'
     )
 

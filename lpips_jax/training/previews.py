@@ -18,6 +18,7 @@ from lpips_jax.pretrained.network import Pretrained
 from lpips_jax.training.diagnosis import diagnose, picture, verdict
 from lpips_jax.training.logs import RunLog
 from lpips_jax.training.state import Variables
+from lpips_jax.training.step import apply
 
 MAX_VIDEO_FRAMES = 3 * FRAME_RATE
 SAMPLE_ROWS = 'masked', 'reference', 'generated', 'target'
@@ -64,7 +65,7 @@ def _log_diagnosis(log: RunLog, expert: Pretrained, evaluated: Evaluated, clips:
   """Logs the diagnosis of the clips; returns the shares of them that are `known` and, if it tells, `shifted`."""
   found = diagnose(
     expert,
-    lambda cosines: expert.model.apply(expert.variables, cosines, method=SyncExpert.logits),
+    lambda cosines: apply(expert.model, expert.variables, cosines, method=SyncExpert.logits),
     clips,
     evaluated.metrics['ranking'],
     lambda clip: clip.heard_by(expert.config),

@@ -1,8 +1,8 @@
-"""Draws a training run as one page to look at: its curves, its samples, what its expert was found to be, its config.
+"""Draws a training run as one page: its curves, its samples, the diagnosis of its expert, its config.
 
   python -m lpips_jax.training.report runs/generator --output=generator.html
 
-The run may still be in progress. Without --output the page is WORKDIR/report.html.
+The run may still be in progress. By default the page is WORKDIR/report.html.
 """
 
 import json
@@ -23,29 +23,29 @@ from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import write_whole
 
 TRAIN, EVAL = 'train', 'eval'  # kinds of lines
-OPEN, DAMAGED = 'sync_open', 'damaged_records'  # scalars that are said in words
+OPEN, DAMAGED = 'sync_open', 'damaged_records'  # scalars that are stated in words
 PACE = 'steps_per_second', 'frames_per_second', 'tflops', 'peak_share'
-DIGITS = 5  # significant ones of a scalar
-WIDTH, THUMBNAIL = 960, 312  # of pictures as shown, in pixels: the page is as wide as the one, or three of the other
-ENLARGED = 3  # at most so many times, since little is to be seen of small faces
-EARLIER = 12  # thumbnails at most, lest the page grow with the run
-LOSSLESS_BYTES, VIDEO_BYTES = 600_000, 5_000_000  # files up to this size are embedded as they are
-FEW = 30  # points of a curve: each is marked, and nothing is smoothed
-COLUMNS = 400  # of a curve of many points
-SMOOTHED = 1 / 20  # of a curve, over which it is averaged
-MOST_STEPS, MOST = 2**31, 3.5e38  # a run counts in int32, and in float32: what is more is damaged
-LOG_SPAN = 100  # from how many times the least value on the scale is logarithmic
+SIGNIFICANT_DIGITS = 5  # of a scalar
+PAGE_WIDTH, THUMBNAIL_WIDTH = 960, 312  # pixels; the page is as wide as a large picture, or three thumbnails
+MAX_ENLARGEMENT = 3  # of pictures, as little can be seen of small faces
+MAX_THUMBNAILS = 12  # so that the page does not grow with the run
+MAX_LOSSLESS_BYTES, MAX_VIDEO_BYTES = 600_000, 5_000_000  # files up to these sizes are embedded as they are
+MAX_MARKED_POINTS = 30  # of a curve: up to here each point is marked, and nothing is smoothed
+BAND_COLUMNS = 400  # of a curve of more points
+SMOOTHED_SHARE = 1 / 20  # of a curve, over which it is averaged
+STEP_LIMIT, MAX_SCALAR = 2**31, 3.5e38  # runs count in int32 and compute in float32: larger numbers are damaged
+LOG_SPAN = 100  # ratio of the largest to the least value above which the scale is logarithmic
 
 
 @dataclass(frozen=True, eq=False)
 class RunRecord:
-  """What a run has left so far.
+  """The files that a run has left so far.
 
   Attributes:
     workdir: its directory.
     config: its config, nested, or None if there is none that can be read.
-    curves: of each scalar, in the order in which they came up, for 'train' and 'eval' its values by step.
-    left_out: how many lines of metrics.jsonl could not be used, but for a last one that was cut off.
+    curves: for each scalar, in the order of appearance, its values by step, for 'train' and for 'eval'.
+    left_out: the number of lines of metrics.jsonl that could not be used, without a last one that was cut off.
     samples, videos, diagnoses: files named by step, in the order of steps.
   """
 
@@ -67,19 +67,19 @@ class RunRecord:
 
   @property
   def steps(self) -> str:
-    """How many steps were made, as far as logged, of those asked for."""
+    """The number of steps made, as far as logged, and of those asked for."""
     made = max(step for kinds in self.curves.values() for values in kinds.values() for step in values)
     asked = (self.config or {}).get('steps')
     return f'{made:,}' + (f' of {asked:,}' if isinstance(asked, int) else '')
 
   @property
   def opened(self) -> int | None:
-    """The first logged step with the sync loss in the loss; None if there was none yet."""
+    """The first logged step at which the sync loss counted; None if there was none yet."""
     return next((step for step, value in sorted(self._trained(OPEN).items()) if value > 0), None)
 
   @property
   def damaged(self) -> int:
-    """How often a damaged record was left out, at least: the log counts anew, from nothing, when a run goes on."""
+    """How often a damaged record was left out, at least: when a run is resumed, the log counts from 0 again."""
     counts = self._trained(DAMAGED)
     steps = sorted({step for kinds in self.curves.values() for step in kinds.get(TRAIN, {})})
     series = [counts.get(step, 0) for step in steps] + [0]
@@ -107,16 +107,16 @@ def main() -> None:
 
 
 def read_run(workdir: Path) -> RunRecord:
-  """Reads what train.py has left in its --workdir so far; pictures and videos are listed, not read.
+  """Reads the files that a run has left in its directory so far; pictures and videos are listed, not read.
 
   Raises:
     UserError: the directory is not there, or nothing was logged in it.
   """
   if not workdir.is_dir():
-    raise UserError(f'{workdir} is not there: give the --workdir of a training run')
+    raise UserError(f'{workdir} is not there: give the workdir of a training run', 'workdir')
   log = workdir / 'metrics.jsonl'
   if not log.is_file():
-    raise UserError(f'{workdir} has no {log.name}: give the --workdir of a run that train.py has begun')
+    raise UserError(f'{workdir} has no {log.name}: give the workdir of a run that train.py has started', 'workdir')
   curves, left_out = _read_curves(log.read_text(encoding='utf-8', errors='replace'))
   if not curves:
     raise UserError(f'{log} has no scalars yet: wait until the run has made its first config.log_every steps')
@@ -132,7 +132,7 @@ def read_run(workdir: Path) -> RunRecord:
 
 
 def write_page(path: Path, run: RunRecord) -> None:
-  """Writes a run as a page that needs no other file; it depends on nothing but the run."""
+  """Writes a run as a page that needs no other file, and depends on nothing but the run."""
   write_whole(path, html.page(run.title, _sections(run)))
 
 
@@ -140,7 +140,7 @@ def write_page(path: Path, run: RunRecord) -> None:
 
 
 def _read_curves(text: str) -> tuple[dict[str, dict[str, dict[int, float]]], int]:
-  """Returns the curves and how many lines were left out. What is said twice of a step holds as it was said last."""
+  """Returns the curves and the number of lines left out. Where a step has a scalar twice, the later one holds."""
   curves: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
   left_out = 0
   for line in text.splitlines(keepends=True):
@@ -159,14 +159,14 @@ def _read_line(line: str) -> tuple[int, str, dict[str, float]]:
     step, kind = entry.pop('step'), entry.pop('kind')
   except (ValueError, KeyError, AttributeError, TypeError):
     return 0, '', {}
-  if not isinstance(step, int) or not 0 <= step < MOST_STEPS or kind not in (TRAIN, EVAL):
+  if not isinstance(step, int) or not 0 <= step < STEP_LIMIT or kind not in (TRAIN, EVAL):
     return 0, '', {}
   return step, kind, {name: float(value) for name, value in entry.items() if _is_scalar(value)}
 
 
 def _is_scalar(value: object) -> bool:
-  """Whether a run may have logged it; what is not finite it may."""
-  return isinstance(value, int | float) and not MOST < abs(value) < math.inf
+  """Whether a run may have logged a value; it may log values that are not finite."""
+  return isinstance(value, int | float) and not MAX_SCALAR < abs(value) < math.inf
 
 
 def _read_config(path: Path) -> dict[str, Any] | None:
@@ -191,7 +191,7 @@ def _step(path: Path) -> int:
 def _sections(run: RunRecord) -> Iterator[html.Section]:
   yield 'Summary', [_facts(run), _values(run)]
   names = [name for name in run.curves if name not in (OPEN, DAMAGED, *PACE)]
-  names.sort(key=lambda name: name != 'loss')  # that is what most look for first
+  names.sort(key=lambda name: name != 'loss')  # most readers look for that first
   yield 'Curves', [html.Paragraph(_legend(run), quiet=True), html.Gallery([_curve(name, run) for name in names])]
   paces = [name for name in PACE if name in run.curves]
   if paces:
@@ -216,18 +216,18 @@ def _facts(run: RunRecord) -> html.Table:
 
 
 def _values(run: RunRecord) -> html.Table:
-  """A table of every scalar's last values, and of the least and the greatest of all its evaluations."""
+  """A table of every scalar's last values, and of the least and the greatest value of its evaluations."""
   rows = []
   for name, kinds in run.curves.items():
     if name in (OPEN, DAMAGED):
       continue
     last = [values[max(values)] if values else None for values in (kinds.get(TRAIN), kinds.get(EVAL))]
     found = sorted((value, step) for step, value in kinds.get(EVAL, {}).items() if math.isfinite(value))
-    # Which of the two is the best is known to those who know the scalar. Of equal ones the first counts.
+    # Readers who know the scalar know which of the two is the best. Of equal ones the first counts.
     greatest = min(found, key=lambda pair: (-pair[0], pair[1]), default=(None, None))
     rows.append((name, *last, *(found[0] if found else (None, None)), *greatest))
   head = '', 'train, last', 'eval, last', 'eval, least', 'at step', 'eval, greatest', 'at step'
-  return html.Table(rows, head, DIGITS)
+  return html.Table(rows, head, SIGNIFICANT_DIGITS)
 
 
 def _legend(run: RunRecord) -> str:
@@ -259,7 +259,7 @@ def _curve(name: str, run: RunRecord) -> html.Block:
     if TRAIN in curves:
       _draw_training(axes, *curves[TRAIN])
     if EVAL in curves:
-      marker = 'o' if len(curves[EVAL][0]) <= FEW else ''
+      marker = 'o' if len(curves[EVAL][0]) <= MAX_MARKED_POINTS else ''
       axes.plot(*curves[EVAL], color=html.SECOND, linewidth=1.5, marker=marker, markersize=3, zorder=3)
     if run.opened is not None:
       axes.axvline(run.opened, color=html.INK, linestyle='--', linewidth=0.8)
@@ -270,11 +270,11 @@ def _curve(name: str, run: RunRecord) -> html.Block:
 
 
 def _draw_training(axes: Any, steps: np.ndarray, values: np.ndarray) -> None:
-  """Draws (n,) values: as they are, or of each of many stretches the least and the greatest, and a moving average."""
-  if len(steps) <= FEW:
+  """Draws (n,) values: few as they are; many as a band of the least and greatest per column, and a moving average."""
+  if len(steps) <= MAX_MARKED_POINTS:
     axes.plot(steps, values, color=html.ACCENT, linewidth=1.5, marker='.')
     return
-  places = np.unique(np.linspace(0, len(steps), COLUMNS, endpoint=False).astype(int))
+  places = np.unique(np.linspace(0, len(steps), BAND_COLUMNS, endpoint=False).astype(int))
   least, greatest = (pick.reduceat(values, places) for pick in (np.minimum, np.maximum))
   axes.fill_between(steps[places], least, greatest, color=html.ACCENT, alpha=0.3, linewidth=0.8)
   counts = np.diff(places, append=len(steps))
@@ -283,33 +283,33 @@ def _draw_training(axes: Any, steps: np.ndarray, values: np.ndarray) -> None:
 
 
 def _smoothed(values: np.ndarray) -> np.ndarray:
-  """(n,) -> (n,): each the mean of as many on either side, of fewer towards the ends, which stay where they are."""
-  places, reach = range(len(values)), math.ceil(len(values) * SMOOTHED / 2)
+  """Moving average, (n,) -> (n,), over as many values on either side: fewer towards the ends, which do not move."""
+  places, reach = range(len(values)), math.ceil(len(values) * SMOOTHED_SHARE / 2)
   reaches = [min(reach, k, len(values) - 1 - k) for k in places]
   return np.array([values[k - near : k + near + 1].mean() for k, near in zip(places, reaches, strict=True)])
 
 
 def _finite(values: dict[int, float]) -> tuple[np.ndarray, np.ndarray]:
-  """Returns steps (n,) and values (n,), those that are finite, in the order of steps."""
+  """Returns the finite values, (n,), and their steps, (n,), in the order of steps."""
   points = np.array(sorted(values.items()), np.float64).reshape(-1, 2)
   return tuple(points[np.isfinite(points[:, 1])].T)
 
 
 def _span(run: RunRecord) -> tuple[int, int]:
-  """The first and the last step of all curves, so that all plots have one scale."""
+  """The first and the last step of all curves: all plots have the same scale."""
   steps = [step for kinds in run.curves.values() for values in kinds.values() for step in values]
   return min(steps), max(steps)
 
 
 def _pictures(paths: Sequence[Path]) -> list[html.Block]:
-  """The last picture large, then some of those before, evenly spread, the first among them."""
+  """The last picture, large, then thumbnails of earlier ones, evenly spread from the first on."""
   *before, last = paths
-  chosen = np.linspace(0, len(before) - 1, min(EARLIER, len(before))).round().astype(int)
-  return [_picture(last, WIDTH), html.Gallery([_picture(before[k], THUMBNAIL) for k in chosen])]
+  chosen = np.linspace(0, len(before) - 1, min(MAX_THUMBNAILS, len(before))).round().astype(int)
+  return [_picture(last, PAGE_WIDTH), html.Gallery([_picture(before[k], THUMBNAIL_WIDTH) for k in chosen])]
 
 
 def _picture(path: Path, width: int) -> html.Block:
-  """A picture at most this wide, with its step and, if there is a text beside it, its first line."""
+  """A picture of at most this width, with its step and, if there is a text beside it, its first line."""
   verdict = path.with_suffix('.txt')
   lines = verdict.read_text(encoding='utf-8', errors='replace').splitlines() if verdict.is_file() else []
   caption = ': '.join([f'step {_step(path):,}', *lines[:1]])
@@ -317,17 +317,17 @@ def _picture(path: Path, width: int) -> html.Block:
   pixels = cv2.imdecode(np.frombuffer(coded, np.uint8), cv2.IMREAD_COLOR) if coded else None
   if pixels is None:
     return html.Paragraph(f'{caption} ({path.parent.name}/{path.name} cannot be read)')
-  pixels, large = pixels[..., ::-1], width == WIDTH
+  pixels, large = pixels[..., ::-1], width == PAGE_WIDTH
   if not large and pixels.shape[1] > width:
     height = max(1, round(width * pixels.shape[0] / pixels.shape[1]))
     pixels = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA)
-  shown = min(width, pixels.shape[1] * (ENLARGED if large else 1))
-  return html.Figure(html.Image(pixels, caption, large and len(coded) <= LOSSLESS_BYTES, shown), caption)
+  shown = min(width, pixels.shape[1] * (MAX_ENLARGEMENT if large else 1))
+  return html.Figure(html.Image(pixels, caption, large and len(coded) <= MAX_LOSSLESS_BYTES, shown), caption)
 
 
 def _video(path: Path) -> html.Block:
   name, size = f'{path.parent.name}/{path.name}', path.stat().st_size
-  if size > VIDEO_BYTES:
+  if size > MAX_VIDEO_BYTES:
     return html.Paragraph(f'step {_step(path):,}: {name} is too large for this page, {size / 1e6:.1f} MB')
   caption = f'step {_step(path):,}'
   return html.Figure(html.Video(path.read_bytes(), caption), caption)

@@ -1,4 +1,4 @@
-"""One mesh, one axis: the batch is split over all devices of all hosts, everything else is on each of them."""
+"""Data parallelism on a mesh of one axis: the batch is split over all devices of all hosts, all else is copied."""
 
 import math
 from typing import TypeVar
@@ -45,7 +45,7 @@ def along_batch(mesh: Mesh) -> NamedSharding:
 
 
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-  """Makes global arrays of this process's share of a batch (leading dimension: examples); does not wait for them."""
+  """Makes global arrays of this process's share of a batch, whose first axis is examples; does not wait for them."""
   return {name: jax.make_array_from_process_local_data(along_batch(mesh), x) for name, x in batch.items()}
 
 

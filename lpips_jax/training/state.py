@@ -2,18 +2,17 @@
 
 from typing import Any, Self
 
-import flax
 import jax
 import jax.numpy as jnp
 import optax
+from flax import struct
 
 Params = dict[str, Any]  # Linen's nested dict of arrays
 Variables = dict[str, Any]  # Linen's {'params': …, 'batch_stats': …}
 CLOSED = -1  # in place of the step at which the sync loss opened
 
 
-@flax.struct.dataclass
-class Adversary:
+class Adversary(struct.PyTreeNode):
   """The discriminator in training: its parameters, and its optimiser's state."""
 
   params: Params
@@ -29,8 +28,7 @@ class Adversary:
     return Adversary(optax.apply_updates(self.params, updates), optimizer_state)
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(struct.PyTreeNode):
   """The state of a run after some updates.
 
   Attributes:
@@ -70,8 +68,8 @@ class TrainState:
     """The state after one step down the gradients; the average forgets at `decay`, faster at the start of a run."""
     updates, optimizer_state = optimizer.update(gradients, self.optimizer, self.variables['params'])
     variables = {'params': optax.apply_updates(self.variables['params'], updates), 'batch_stats': batch_stats}
-    decay = jnp.minimum(decay, (1 + self.step) / (10 + self.step))
-    average = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, self.average, variables)
+    kept = jnp.minimum(decay, (1 + self.step) / (10 + self.step))
+    average = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, self.average, variables)
     return self.replace(step=self.step + 1, variables=variables, average=average, optimizer=optimizer_state)
 
   def with_sync_opened(self) -> Self:

@@ -4,14 +4,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import flax.linen as nn
 import jax
 import optax
 
+from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.training.state import TrainState, Variables
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]  # () each
-Pictures = dict[str, jax.Array]  # (n, h, w, 3) in [0, 1] each
+Pictures = dict[str, AnyArray]  # (n, h, w, 3) in [0, 1] each
 FrozenVariables = dict[str, Any]  # of networks that are used and not trained, by name
 Step = Callable[[TrainState, Batch, FrozenVariables], tuple[TrainState, Metrics]]
 Evaluation = Callable[[Variables, Batch, FrozenVariables], tuple[Metrics, Pictures]]
@@ -51,3 +53,8 @@ class Task:
   init: Callable[[], TrainState]
   step: Step
   evaluate: Evaluation
+
+
+def apply(module: nn.Module, variables: Variables, *inputs: AnyArray, **options: Any) -> Any:
+  """Calls `module.apply`, whose declared type is a union over all that `options` may make it return."""
+  return module.apply(variables, *inputs, **options)

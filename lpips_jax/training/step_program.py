@@ -94,7 +94,8 @@ def count_flops(config: ConfigDict, frozen: Frozen | None = None) -> float | Non
   except RuntimeError:
     return None
   with jax.default_device(cpu):
-    return jax.jit(task.step).lower(*shapes).cost_analysis()['flops']
+    counted = jax.jit(task.step).lower(*shapes).cost_analysis()
+  return counted['flops'] if counted else None
 
 
 def compile_step(config: ConfigDict, mesh: Mesh, level: str | None = None) -> Program:

@@ -1,12 +1,14 @@
 """The tasks that a config can ask for: how to make the state of each, and its step."""
 
+from typing import cast
+
 import jax
 import jax.numpy as jnp
-from flax import linen as nn
 from ml_collections import ConfigDict
 
 from lpips_jax import models
 from lpips_jax.core.errors import UserError
+from lpips_jax.models import Discriminator, SyncExpert
 from lpips_jax.models.initialise import init_variables
 from lpips_jax.training import expert_step, generator_step, warm_start
 from lpips_jax.training.frozen import Frozen
@@ -35,14 +37,18 @@ def make_task(config: ConfigDict, frozen: Frozen, start: Start = FRESH) -> Task:
   def first_variables() -> Variables:
     return _first_variables(init_variables(model, config.model, config.seed), start, from_expert)
 
-  if config.task == 'sync_expert':
+  if isinstance(model, SyncExpert):
     return Task(
       init=lambda: TrainState.create(first_variables(), optimizer),
       step=expert_step.make_step(model, config.losses, config.minimum_offset, settings),
       evaluate=expert_step.make_evaluation(model, config.losses, config.minimum_offset),
     )
 
-  discriminator = _discriminator(config.discriminator, model) if config.losses.adversarial else None
+  if frozen.expert is None:
+    raise ValueError('a generator is trained with a frozen expert')
+  discriminator = (
+    _discriminator(config.discriminator, jnp.dtype(config.model.dtype)) if config.losses.adversarial else None
+  )
   networks = generator_step.Networks(model, frozen.expert, discriminator, frozen.silent)
 
   def init() -> TrainState:
@@ -59,9 +65,10 @@ def make_task(config: ConfigDict, frozen: Frozen, start: Start = FRESH) -> Task:
   )
 
 
-def _discriminator(config: ConfigDict, generator: nn.Module) -> nn.Module:
+def _discriminator(config: ConfigDict, dtype: str) -> Discriminator:
   """The discriminator of a config, computing in what the generator computes in."""
-  return models.build(config).clone(dtype=generator.dtype)
+  discriminator = cast(Discriminator, models.build(config))  # `validation` accepts no other
+  return discriminator.clone(dtype=jnp.dtype(dtype))
 
 
 def _first_variables(variables: Variables, start: Start, expert: Variables | None) -> Variables:

@@ -1,4 +1,4 @@
-"""The page of a training run: it says what was logged, of whatever a run has left, and is the same every time."""
+"""The page of a training run: it shows everything that was logged, whatever the run has left, and is reproducible."""
 
 import base64
 import json
@@ -219,7 +219,7 @@ def test_the_last_video_unless_it_is_large(tmp_path, monkeypatch):
     (workdir / 'samples' / f'{step:07d}.mp4').write_bytes(b'video %d' % step)
   coded = base64.b64encode(b'video 6000').decode()
   assert re.findall(r'<video[^>]* src="data:video/mp4;base64,(.*?)"', page(workdir)) == [coded]
-  monkeypatch.setattr(report, 'VIDEO_BYTES', 9)
+  monkeypatch.setattr(report, 'MAX_VIDEO_BYTES', 9)
   html = page(workdir)
   assert '<video' not in html and 'samples/0006000.mp4 is too large' in html
 
