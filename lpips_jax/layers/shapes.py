@@ -1,15 +1,18 @@
-"""Sizes and paddings of convolutions."""
+"""Sizes and paddings of convolutions, and the arrays that functions take."""
 
-import jax.numpy as jnp
+import jax
+import numpy as np
 
-Dtype = jnp.dtype
+AnyArray = jax.Array | np.ndarray  # tracers are instances of jax.Array
 Size = int | tuple[int, int]
 
 
 def pair(size: Size) -> tuple[int, int]:
+  """Returns (rows, columns) of a size that may be one number for both."""
   return (size, size) if isinstance(size, int) else size
 
 
 def symmetric(padding: Size) -> tuple[tuple[int, int], tuple[int, int]]:
+  """Returns explicit padding, as much before as after, of rows and of columns."""
   rows, columns = pair(padding)
   return (rows, rows), (columns, columns)

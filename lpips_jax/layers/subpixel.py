@@ -7,12 +7,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from einops import rearrange
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
-from lpips_jax.layers.shapes import Dtype, symmetric
+from lpips_jax.layers.shapes import symmetric
 
 
 class SubpixelConv(nn.Module):
-  """A convolution of stride 1 without bias for very few channels: (n, h, w, c) -> (n, h, w, features).
+  """`nn.Conv(features, (kernel, kernel), padding=kernel // 2, use_bias=False)` for very few channels.
 
   Blocks of `block` x `block` pixels (fewer where the sides do not divide) become channels, and the square kernel, of
   odd side, is spread out to act on them. That is more arithmetic, but with up to 16 times the channels convolutions run
@@ -23,10 +25,10 @@ class SubpixelConv(nn.Module):
   features: int
   kernel: int
   block: int = 4
-  dtype: Dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: Float[Array, 'n h w c']) -> Float[Array, 'n h w {self.features}']:
     shape = (self.kernel, self.kernel, x.shape[-1], self.features)
     kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
     x, kernel = nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype)
@@ -42,7 +44,7 @@ class SubpixelConv(nn.Module):
 
 
 def _spread_taps(kernel: int, size: int) -> np.ndarray:
-  """(blocks, output pixel, input pixel, tap): 1 where that tap takes an input pixel of that block to the output one."""
+  """(block, output pixel, input pixel, tap): 1 where the tap leads from that block's input pixel to the output one."""
   radius = kernel // 2
   reach = -(-radius // size)
   block, output, source, tap = np.ix_(range(-reach, reach + 1), range(size), range(size), range(-radius, radius + 1))

@@ -1,4 +1,4 @@
-"""Transposed convolution, in the way that suits the device: GPUs and TPUs have kernels for it, CPUs have none."""
+"""Transposed convolution in the way that suits the device: GPUs and TPUs have kernels for it, CPUs have none."""
 
 from functools import partial
 
@@ -7,53 +7,55 @@ import jax
 import jax.numpy as jnp
 from einops import rearrange
 from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 _LAYOUT = 'NHWC', 'HWIO', 'NHWC'
 
 
 class TransposedConv(nn.Module):
-  """PyTorch's ConvTranspose2d(3, stride=2, padding=1, output_padding=1) without bias.
+  """`nn.ConvTranspose(features, (3, 3), (2, 2), padding=((1, 2), (1, 2)), use_bias=False)`: doubles both sides.
 
-  (n, h, w, c) -> (n, 2h, 2w, features). The kernel, (3, 3, c, features), is `nn.ConvTranspose`'s: PyTorch's, turned by
-  180 degrees.
+  It is PyTorch's ConvTranspose2d(3, stride=2, padding=1, output_padding=1) without bias, whose kernel is that of Flax,
+  (3, 3, c, features), rotated by 180 degrees.
   """
 
   features: int
-  dtype: jnp.dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
+  def __call__(self, x: Float[Array, 'n h w c']) -> Float[Array, 'n 2*h 2*w {self.features}']:
     shape = (3, 3, x.shape[-1], self.features)
     kernel = self.param('kernel', nn.initializers.lecun_normal(), shape)
     return transposed_conv(*nn.dtypes.promote_dtype(x, kernel, dtype=self.dtype))
 
 
 @jax.custom_vjp
-def transposed_conv(x: jax.Array, kernel: jax.Array) -> jax.Array:
-  """(n, h, w, c), (3, 3, c, features) -> (n, 2h, 2w, features)."""
+def transposed_conv(x: Float[Array, 'n h w c'], kernel: Float[Array, '3 3 c f']) -> Float[Array, 'n 2*h 2*w f']:
+  """The convolution itself, of the kernel that Flax has."""
   return lax.platform_dependent(x, kernel, cpu=by_four_convs, default=by_gradient)
 
 
-def _forward(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+def _transposed_conv_fwd(x: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
   return transposed_conv(x, kernel), (x, kernel)
 
 
-def _backward(kept: tuple[jax.Array, jax.Array], gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-  return lax.platform_dependent(*kept, gradient, cpu=gradients_by_four_convs, default=gradients_by_gradient)
+def _transposed_conv_bwd(residuals: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
+  return lax.platform_dependent(*residuals, gradient, cpu=gradients_by_four_convs, default=gradients_by_gradient)
 
 
-transposed_conv.defvjp(_forward, _backward)
+transposed_conv.defvjp(_transposed_conv_fwd, _transposed_conv_bwd)
 
 
-def by_four_convs(x: jax.Array, kernel: jax.Array) -> jax.Array:
-  """Each input pixel gives a 2x2 block of output pixels, of which each sees other taps.
+def by_four_convs(x: Float[Array, 'n h w c'], kernel: Float[Array, '3 3 c f']) -> Float[Array, 'n 2*h 2*w f']:
+  """Convolves four times at the size of the input, once for each pixel of the 2x2 blocks that input pixels become.
 
-  The middle ones in even rows and columns, the outer ones, on it and on the next pixel, in odd ones. A CPU would stuff
-  the input with zeros for `by_gradient`, and multiply them.
+  Each pixel of a block sees other taps: the middle ones in even rows and columns; the outer ones, on this input pixel
+  and the next, in odd ones. For `by_gradient` a CPU would stuff the input with zeros, and multiply them.
   """
   even, odd = (slice(1, 2), (0, 0)), (slice(0, 3, 2), (0, 1))  # taps, and the padding that they need
 
-  def pixels(rows: tuple[slice, tuple[int, int]], columns: tuple[slice, tuple[int, int]]) -> jax.Array:
+  def pixels(rows: tuple[slice, tuple[int, int]], columns: tuple[slice, tuple[int, int]]) -> Array:
     taps = kernel[rows[0], columns[0]]
     return lax.conv_general_dilated(x, taps, (1, 1), (rows[1], columns[1]), dimension_numbers=_LAYOUT)
 
@@ -61,32 +63,36 @@ def by_four_convs(x: jax.Array, kernel: jax.Array) -> jax.Array:
   return rearrange(y, 'n h p w q f -> n (h p) (w q) f')
 
 
-def gradients_by_four_convs(x: jax.Array, kernel: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """Those of `x` and `kernel`."""
+def gradients_by_four_convs(
+  x: Float[Array, 'n h w c'], kernel: Float[Array, '3 3 c f'], gradient: Float[Array, 'n h2 w2 f']
+) -> tuple[Float[Array, 'n h w c'], Float[Array, '3 3 c f']]:
+  """Returns the gradients of `x` and `kernel`."""
   return jax.vjp(by_four_convs, x, kernel)[1](gradient)
 
 
-def by_gradient(x: jax.Array, kernel: jax.Array) -> jax.Array:
-  """The gradient of a convolution of stride 2."""
-  # Behind a barrier: it is by a kernel's being turned that XLA sees a gradient, and uses cuDNN's kernel for it.
-  kernel = lax.optimization_barrier(_turned(kernel))
+def by_gradient(x: Float[Array, 'n h w c'], kernel: Float[Array, '3 3 c f']) -> Float[Array, 'n 2*h 2*w f']:
+  """Transposes a convolution of stride 2, which is to say, takes its gradient."""
+  # Behind a barrier: XLA recognises a gradient by the rotated kernel, and uses cuDNN's kernel for it.
+  kernel = lax.optimization_barrier(_rotated(kernel))
   y = jax.ShapeDtypeStruct((x.shape[0], 2 * x.shape[1], 2 * x.shape[2], kernel.shape[2]), x.dtype)
-  [of_y] = jax.linear_transpose(partial(_strided_conv, kernel=kernel), y)(x)
-  return of_y
+  [grad_y] = jax.linear_transpose(partial(_strided_conv, kernel=kernel), y)(x)
+  return grad_y
 
 
-def gradients_by_gradient(x: jax.Array, kernel: jax.Array, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-  """Those of `x` and `kernel`; JAX's own gradient of a kernel is of a form for which XLA has nothing but loops."""
-  of_x, pull = jax.vjp(partial(_strided_conv, gradient), _turned(kernel))
-  [of_turned] = pull(x)
-  return of_x, _turned(of_turned)
+def gradients_by_gradient(
+  x: Float[Array, 'n h w c'], kernel: Float[Array, '3 3 c f'], gradient: Float[Array, 'n h2 w2 f']
+) -> tuple[Float[Array, 'n h w c'], Float[Array, '3 3 c f']]:
+  """Returns the gradients of `x` and `kernel`; JAX's own of a kernel has a form for which XLA has nothing but loops."""
+  grad_x, pull = jax.vjp(partial(_strided_conv, gradient), _rotated(kernel))
+  [grad_rotated] = pull(x)
+  return grad_x, _rotated(grad_rotated)
 
 
-def _strided_conv(y: jax.Array, kernel: jax.Array) -> jax.Array:
+def _strided_conv(y: Array, kernel: Array) -> Array:
   """(n, 2h, 2w, features) -> (n, h, w, c)."""
   return lax.conv_general_dilated(y, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=_LAYOUT)
 
 
-def _turned(kernel: jax.Array) -> jax.Array:
+def _rotated(kernel: Array) -> Array:
   """By 180 degrees, inputs and outputs exchanged."""
   return kernel[::-1, ::-1].swapaxes(2, 3)

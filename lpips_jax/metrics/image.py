@@ -1,6 +1,7 @@
 """PSNR and SSIM, equal to scikit-image's, for batches of images."""
 
 import numpy as np
+from jaxtyping import Float, Real
 from scipy.ndimage import uniform_filter
 
 # Wang et al. (IEEE TIP 13:4, 2004) with scikit-image's default of a uniform window.
@@ -9,15 +10,15 @@ SSIM_C1 = 0.01**2
 SSIM_C2 = 0.03**2
 
 
-def psnr(images: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def psnr(images: Real[np.ndarray, 'n h w c'], truth: Real[np.ndarray, 'n h w c']) -> Float[np.ndarray, ' n']:
   """Returns the peak signal-to-noise ratio of each image, as `peak_signal_noise_ratio(data_range=1)` does.
 
   Args:
-    images: (n, h, w, 3) float in [0, 1], or uint8.
+    images: float in [0, 1], or uint8.
     truth: images of the same shape, of either type.
 
   Returns:
-    (n,) float64 in dB; infinite for equal images.
+    float64 in dB; infinite for equal images.
 
   Raises:
     ValueError: the images differ in shape, or are integers other than uint8.
@@ -28,17 +29,17 @@ def psnr(images: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return -10 * np.log10(error)
 
 
-def ssim(images: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def ssim(images: Real[np.ndarray, 'n h w c'], truth: Real[np.ndarray, 'n h w c']) -> Float[np.ndarray, ' n']:
   """Returns the structural similarity of each image, as `structural_similarity(channel_axis=-1, data_range=1)` does.
 
   Means over 7x7 pixels, unbiased covariances, no windows across the border, the mean over places and channels.
 
   Args:
-    images: (n, h, w, 3) float in [0, 1], or uint8; h, w >= 7.
+    images: float in [0, 1], or uint8; h, w >= 7.
     truth: images of the same shape, of either type.
 
   Returns:
-    (n,) float64 in [-1, 1], 1 for equal images.
+    float64 in [-1, 1], 1 for equal images.
 
   Raises:
     ValueError: the images differ in shape, are integers other than uint8, or are smaller than the window.
@@ -57,7 +58,7 @@ def ssim(images: np.ndarray, truth: np.ndarray) -> np.ndarray:
 
 
 def _as_float(*batches: np.ndarray) -> tuple[np.ndarray, ...]:
-  """Converts before anything is subtracted: uint8 differences wrap, which has inflated published PSNRs."""
+  """Converts images before they are subtracted: differences of uint8 wrap, which has inflated published PSNRs."""
   batches = tuple(np.asarray(batch) for batch in batches)
   if any(batch.ndim != 4 or batch.shape != batches[0].shape for batch in batches):
     raise ValueError(f'expected batches of one shape (n, h, w, c), not {" and ".join(str(b.shape) for b in batches)}')
@@ -73,6 +74,6 @@ def _to_unit_range(batch: np.ndarray) -> np.ndarray:
 
 
 def _window_mean(x: np.ndarray) -> np.ndarray:
-  """Means over every window that lies within the image: (n, h, w, c) -> (n, h - 6, w - 6, c)."""
+  """Returns the mean of every window that lies within the image: (n, h, w, c) -> (n, h - 6, w - 6, c)."""
   border = SSIM_WINDOW // 2
   return uniform_filter(x, (1, SSIM_WINDOW, SSIM_WINDOW, 1))[:, border:-border, border:-border]

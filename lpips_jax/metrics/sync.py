@@ -1,25 +1,28 @@
-"""How well lips and speech agree, judged by the embeddings of a sync expert.
+"""Agreement of lips and speech, measured by the embeddings of a sync expert.
 
 `sync_scores` follows the definition of LSE-D, LSE-C and offset (Chung and Zisserman, "Out of time", ACCV-W 2016), with
-the embeddings of any expert: numbers compare only among clips that one expert has scored.
+the embeddings of any expert: numbers are comparable only among clips that one expert has scored.
 """
 
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 MAX_SHIFT = 15  # video frames either way
 
 
 class SyncScores(NamedTuple):
-  """What the distances between shifted faces and speech say about a clip."""
+  """Scores of a clip, from the distances between faces and shifted speech."""
 
   distance: float  # at the best shift; lower is better
   confidence: float  # by how much the best shift beats the median one; higher is better
   offset: int  # video frames by which the sound is ahead of the picture
 
 
-def sync_scores(face: np.ndarray, audio: np.ndarray, max_shift: int = MAX_SHIFT) -> SyncScores:
+def sync_scores(
+  face: Float[np.ndarray, 't d'], audio: Float[np.ndarray, 't d'], max_shift: int = MAX_SHIFT
+) -> SyncScores:
   """Returns distance (as LSE-D), confidence (as LSE-C) and offset of one clip.
 
   The offset is max_shift minus the index of the smallest distance. It is positive where the sound is ahead of the
@@ -27,8 +30,8 @@ def sync_scores(face: np.ndarray, audio: np.ndarray, max_shift: int = MAX_SHIFT)
   negative where the sound is late, and 0 in sync.
 
   Args:
-    face: (t, d) embeddings of the windows that start at each video frame.
-    audio: (t, d) embeddings of the speech of the same windows.
+    face: embeddings of the windows that start at each video frame.
+    audio: embeddings of the speech of the same windows.
     max_shift: frames by which speech is shifted, either way.
 
   Raises:
@@ -39,16 +42,18 @@ def sync_scores(face: np.ndarray, audio: np.ndarray, max_shift: int = MAX_SHIFT)
   return SyncScores(float(means[best]), float(np.median(means) - means[best]), max_shift - best)
 
 
-def distances(face: np.ndarray, audio: np.ndarray, max_shift: int = MAX_SHIFT) -> np.ndarray:
+def distances(
+  face: Float[np.ndarray, 't d'], audio: Float[np.ndarray, 't d'], max_shift: int = MAX_SHIFT
+) -> Float[np.ndarray, ' 2*{max_shift}+1']:
   """Returns the mean Euclidean distance between faces and speech for each shift of the speech.
 
   Args:
-    face: (t, d) embeddings of the windows that start at each video frame.
-    audio: (t, d) embeddings of the speech of the same windows; zeros stand for those before and after.
+    face: embeddings of the windows that start at each video frame.
+    audio: embeddings of the speech of the same windows; zeros stand for those before and after.
     max_shift: frames by which speech is shifted, either way.
 
   Returns:
-    (2 max_shift + 1,) float64; element s compares face k with speech k + s - max_shift.
+    float64; element s compares face k with speech k + s - max_shift.
 
   Raises:
     ValueError: the two are not of one shape (t >= 1, d).
@@ -61,13 +66,13 @@ def distances(face: np.ndarray, audio: np.ndarray, max_shift: int = MAX_SHIFT) -
   return np.array([np.linalg.norm(face - padded[s : s + len(face)], axis=1).mean() for s in shifts])
 
 
-def sync_accuracy(similarity: np.ndarray, threshold: float, minimum_offset: int = 3) -> dict[str, float]:
+def sync_accuracy(similarity: Float[np.ndarray, 'w w'], threshold: float, minimum_offset: int = 3) -> dict[str, float]:
   """Returns how well an expert tells the in-sync windows of one clip from its off-sync ones.
 
   Args:
-    similarity: (w, w); element (i, j) says how well the face window that starts at frame i fits the speech that starts
-      at frame j: any number that grows with it, such as a cosine or the probability of being in sync.
-    threshold: pairs above it are taken to be in sync; 0.5 for probabilities.
+    similarity: element (i, j) says how well the face window that starts at frame i fits the speech that starts at frame
+      j: any number that grows with it, such as a cosine or the probability of being in sync.
+    threshold: pairs above it are predicted to be in sync; 0.5 for probabilities.
     minimum_offset: frames by which a pair must be apart to count as off-sync; nearer ones count as neither.
 
   Returns:

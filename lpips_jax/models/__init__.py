@@ -1,11 +1,13 @@
-"""Flax modules, and nothing else: they know of no files, devices or losses."""
+"""Flax modules, and nothing else: they know of no files, devices or losses.
+
+A new network is a module with a static method `example_inputs`, an entry in `MODELS` and a config.
+"""
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from lpips_jax.core.constants import WINDOW_FRAMES
 from lpips_jax.models.discriminator import Discriminator
 from lpips_jax.models.generator import Generator
 from lpips_jax.models.inception import Inception
@@ -13,7 +15,8 @@ from lpips_jax.models.sync_expert import SyncExpert
 from lpips_jax.models.syncnet import SyncNet
 from lpips_jax.models.wav2lip import Wav2Lip
 
-MODELS = {
+Network = Discriminator | Generator | Inception | SyncExpert | SyncNet | Wav2Lip
+MODELS: dict[str, type[Network]] = {
   'attn_wav2lip': Generator,
   'wav2lip': Wav2Lip,
   'sync_expert': SyncExpert,
@@ -24,13 +27,15 @@ MODELS = {
 
 
 def build(config: ConfigDict) -> nn.Module:
-  """Returns the module of a model config: `name` chooses it, the rest are its fields, `dtype` what it computes in.
+  """Returns the module that a model config describes.
 
-  `float32` says how numbers are kept and added up; in which precision they are multiplied, see `lpips_jax.layers.precision`.
+  Args:
+    config: `name`, a key of `MODELS`; `image_size`; `dtype`, what the network computes in; the module's other fields.
+      With `float32` numbers are kept and added up in float32; for their products see `lpips_jax.layers.precision`.
 
   Raises:
     ValueError: there is no model of that name.
-    TypeError: it has no such field.
+    TypeError: the module has no such field.
   """
   fields = {key: value for key, value in config.items() if key not in ('name', 'image_size')}
   fields = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}  # as from JSON
@@ -43,10 +48,5 @@ def build(config: ConfigDict) -> nn.Module:
 
 
 def example_inputs(config: ConfigDict) -> tuple[jax.ShapeDtypeStruct, ...]:
-  """Returns the shapes of one example of what the module of a model config is called with: images, and mels if any."""
-  size = config.image_size
-  image, images = (1, size, size, 3), (1, WINDOW_FRAMES, size, size, 3)
-  mel, mfcc = (1, 80, 16), (1, 13, 20)
-  shapes = {'sync_expert': (images, mel), 'syncnet': (images, mfcc), 'discriminator': (image,), 'inception': (image,)}
-  generator = (1, size, size, 6), mel
-  return tuple(jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes.get(config.name, generator))
+  """Returns the shapes of one example of the inputs that the module of a model config is called with."""
+  return MODELS[config.name].example_inputs(config.image_size)

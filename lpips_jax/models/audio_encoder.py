@@ -1,39 +1,47 @@
-"""The speech encoders: of mel windows, which the generator, the sync expert and Wav2Lip share, and of phones."""
+"""Speech encoders: of mel windows, which the generator, the sync expert and Wav2Lip share, and of phones."""
 
 from collections.abc import Sequence
 from functools import partial
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
-from lpips_jax.layers.shapes import Dtype
+from lpips_jax.layers.shapes import AnyArray, Size
 from lpips_jax.models.blocks import ConvBlock
 
-STRIDES = (1, (3, 1), 3, (3, 2))  # 80x16 -> 80x16 -> 27x16 -> 9x6 -> 3x3
+STRIDES: tuple[Size, ...] = (1, (3, 1), 3, (3, 2))  # 80x16 -> 80x16 -> 27x16 -> 9x6 -> 3x3
 
 
 class AudioEncoder(nn.Module):
-  """A mel window to a vector: (n, 80, 16) -> (n, widths[-1]) >= 0, or of any sign without the last ReLU.
+  """A mel window to a vector, >= 0, or of any sign without the last ReLU.
 
   Wav2Lip's layer table: one convolution and `residuals[i]` residual blocks at each of the four scales, then a 3x3
   convolution over what is left and a 1x1.
+
+  Attributes:
+    widths: channels at the four scales, and of the vector.
+    residuals: residual blocks at the four scales.
+    last_relu: the last layer ends in a ReLU.
+    dropout: share of the features before the last layer that are dropped in training.
+    dtype: what convolutions compute in.
   """
 
   widths: Sequence[int] = (32, 64, 128, 256, 512)
   residuals: Sequence[int] = (2, 2, 2, 2)
   last_relu: bool = True
-  dropout: float = 0.0  # share of the features before the last layer that are dropped in training
-  dtype: Dtype = jnp.float32
+  dropout: float = 0.0
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, mels: jax.Array, train: bool) -> jax.Array:
-    x = mels[..., None].astype(self.dtype)
+  def __call__(self, mels: Float[AnyArray, 'n 80 16'], train: bool) -> Float[Array, 'n {self.widths[-1]}']:
+    x = jnp.asarray(mels[..., None], self.dtype)  # 80x16 x 1
     for level, (width, stride, residuals) in enumerate(zip(self.widths[:-1], STRIDES, self.residuals, strict=True)):
       x = ConvBlock(width, 3, stride, dtype=self.dtype, name=f'down_{level}')(x, train)
       for i in range(residuals):
         x = ConvBlock(width, residual=True, dtype=self.dtype, name=f'residual_{level}_{i}')(x, train)
-    x = ConvBlock(self.widths[-1], padding=0, dtype=self.dtype, name='collapse')(x, train)
+    x = ConvBlock(self.widths[-1], padding=0, dtype=self.dtype, name='collapse')(x, train)  # 3x3 -> 1x1
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
     if self.last_relu:
       return ConvBlock(self.widths[-1], 1, padding=0, dtype=self.dtype, name='head')(x, train)[..., 0, 0, :]
@@ -41,25 +49,27 @@ class AudioEncoder(nn.Module):
 
 
 class PhoneEncoder(nn.Module):
-  """A window of a phone track to a vector: (n, 80, 16) -> (n, width), >= 0 unless `last_relu` is off.
+  """A window of a phone track to a vector, >= 0 unless `last_relu` is off; fields as those of `AudioEncoder`.
 
-  Convolutions along time alone: neighbouring rows are phones that have nothing to do with each other.
+  Convolutions run along time alone: neighbouring rows are phones that have nothing to do with each other.
   """
 
   width: int = 512
   last_relu: bool = True
   dropout: float = 0.0
-  dtype: Dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, phones: jax.Array, train: bool) -> jax.Array:
-    x = phones.swapaxes(-1, -2)[..., None, :].astype(self.dtype)  # time is the height of a map one pixel wide
+  def __call__(self, phones: Float[AnyArray, 'n 80 16'], train: bool) -> Float[Array, 'n {self.width}']:
+    x = jnp.asarray(phones.swapaxes(-1, -2)[..., None, :], self.dtype)  # 16x1 x 80: time is the height
     along_time = partial(ConvBlock, self.width, (3, 1), padding=(1, 0), dtype=self.dtype)
     x = along_time(name='stem')(x, train)
-    for level in range(2):
+    for level in range(2):  # 8x1, 4x1
       x = along_time(stride=(2, 1), name=f'down_{level}')(x, train)
       x = along_time(residual=True, name=f'residual_{level}')(x, train)
-    x = ConvBlock(self.width, x.shape[-3:-1], padding=0, dtype=self.dtype, name='collapse')(x, train)[..., 0, 0, :]
+    x = ConvBlock(self.width, (x.shape[-3], x.shape[-2]), padding=0, dtype=self.dtype, name='collapse')(x, train)[
+      ..., 0, 0, :
+    ]
     if self.last_relu:
       return x
     x = nn.Dropout(self.dropout, deterministic=not train)(x)

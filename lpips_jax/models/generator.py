@@ -1,7 +1,7 @@
 """The LPIPS-AttnWav2Lip generator: a U-Net of residual CBAM blocks into which speech is injected by alignment modules.
 
-arXiv 2602.00189. Fewer levels than Wav2Lip, so that the speech, injected at the bottleneck and again at every decoder
-level below full size, does not fade on its way up.
+arXiv 2602.00189. It has fewer levels than Wav2Lip, and speech enters at the bottleneck and again at every decoder level
+below full size, so that it does not fade on its way up.
 """
 
 from collections.abc import Sequence
@@ -10,16 +10,19 @@ from functools import partial
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from lpips_jax.layers.precision import at_least_float32
-from lpips_jax.layers.shapes import Dtype
+from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models.alignment import ConcatFusion, SemanticAlignment
 from lpips_jax.models.audio_encoder import AudioEncoder, PhoneEncoder
 from lpips_jax.models.blocks import ConvBlock, UpBlock
 from lpips_jax.models.cbam import ResidualCBAM
-from lpips_jax.models.warping import PARTS, compose, parts_of
+from lpips_jax.models.inputs import example, mel_example
+from lpips_jax.models.warping import PART_CHANNELS, compose, parts_of
 
-SPEECHES = 'mel', 'phones'
+SPEECH_KINDS = 'mel', 'phones'
 OUTPUTS = 'image', 'change', 'warp'
 FUSIONS = {'adain': SemanticAlignment, 'concat': ConcatFusion, 'bottleneck': ConcatFusion}
 
@@ -30,17 +33,18 @@ class Generator(nn.Module):
   Attributes:
     widths: channels at full size, then at each halving; image sides must be multiples of 2 ** (len(widths) - 1).
     stem_kernel: side of the first convolution's kernel, at full size.
-    blocks: residual blocks a level, in the encoder and in the decoder.
+    blocks: residual blocks of a level, in the encoder and in the decoder.
     bottleneck: fusion modules at the bottleneck.
     audio_widths: channels of the speech encoder; the last is the size of the speech code.
     audio_residuals: its residual blocks at each of four scales.
     attention: CBAM in the residual blocks; False is the paper's ablation.
     fusion: how speech enters: 'adain' (semantic alignment), 'concat' (in the same places), or 'bottleneck'
       (concatenation at the bottleneck alone).
-    speech: what speech comes as: 'mel' windows, or windows of a 'phones' track (`audio.phones`).
-    output: how the face is made: 'image' is painted whole, as the paper has it; 'change' begins as the target's upper
-      half over the reference's lower half, and what is learnt is the change to it; 'warp' moves the pixels of that, and
-      paints only what it does not show (`models.warping`).
+    speech: 'mel' windows, or windows of a track of 'phones' (`audio.phones`).
+    output: how the face is made. 'image' paints it whole, as in the paper. 'change' starts from the target's upper half
+      over the reference's lower half and learns the change to it. 'warp' moves the pixels of that image, and paints
+      only what they do not show (`models.warping`).
+    dtype: what convolutions compute in.
   """
 
   widths: Sequence[int] = (32, 64, 128, 256, 512)
@@ -53,66 +57,77 @@ class Generator(nn.Module):
   fusion: str = 'adain'
   speech: str = 'mel'
   output: str = 'image'
-  dtype: Dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, faces: jax.Array, mels: jax.Array, train: bool = False, parts: bool = False) -> jax.Array:
-    """With `parts`, of a network that warps, what `models.warping.parts_of` returns in place of the image."""
-    speech = self._speech_encoder()(mels, train)
+  def __call__(
+    self,
+    faces: Float[AnyArray, 'n h w 6'],
+    mels: Float[AnyArray, 'n 80 16'],
+    train: bool = False,
+    parts: bool = False,
+  ) -> Float[Array, 'n h w out']:
+    """Returns images; with `parts`, if the network warps, what `models.warping.parts_of` returns instead."""
+    z = self._speech_encoder()(mels, train)  # (n, 512): shapes here and below are those of the defaults at 96 pixels
 
     edge = partial(ConvBlock, self.widths[0], dtype=self.dtype)
     stem = edge(self.stem_kernel, padding=self.stem_kernel // 2, name='stem')
-    x = stem(faces.astype(self.dtype), train)
+    x = stem(jnp.asarray(faces, self.dtype), train)  # 96² x 32
     skips = [x]
-    for level, width in enumerate(self.widths[1:], 1):
+    for level, width in enumerate(self.widths[1:], 1):  # 48² x 64, 24² x 128, 12² x 256, 6² x 512
       x = ConvBlock(width, stride=2, dtype=self.dtype, name=f'down_{level}')(x, train)
       x = self._residual_blocks(x, f'encoder_{level}', train)
       skips.append(x)
 
     x = skips.pop()
     for i in range(self.bottleneck):
-      x = self._fuse(x, speech, f'bottleneck_{i}', train)
+      x = self._fuse(x, z, f'bottleneck_{i}', train)  # 6² x 512
 
     # At full size the width of the level below is kept, and no speech enters any more.
-    decoder_widths = (*self.widths[-2:0:-1], self.widths[1])
+    decoder_widths = (*self.widths[-2:0:-1], self.widths[1])  # 256, 128, 64, 64
     for level, width in zip(range(len(skips), 0, -1), decoder_widths, strict=True):
       x = UpBlock(width, dtype=self.dtype, name=f'up_{level}')(x, train)
       x = self._residual_blocks(x, f'decoder_{level}', train)
       if level > 1 and self.fusion != 'bottleneck':
-        x = self._fuse(x, speech, f'fusion_{level}', train)
-      x = jnp.concatenate([x, skips.pop()], -1)
+        x = self._fuse(x, z, f'fusion_{level}', train)
+      x = jnp.concatenate([x, skips.pop()], -1)  # 12² x 512, 24² x 256, 48² x 128, 96² x 96
 
-    x = edge(name='head')(x, train)
+    x = edge(name='head')(x, train)  # 96² x 32
     if self.output == 'image':
-      return nn.sigmoid(at_least_float32(nn.Conv(3, (1, 1), dtype=self.dtype, name='to_rgb')(x)))
-    change = self.param('change', nn.initializers.zeros, (x.shape[-1], PARTS if self.output == 'warp' else 3))
+      return nn.sigmoid(at_least_float32(nn.Conv(3, (1, 1), dtype=self.dtype, name='to_rgb')(x)))  # 96² x 3
+    change = self.param('change', nn.initializers.zeros, (x.shape[-1], PART_CHANNELS if self.output == 'warp' else 3))
     change = at_least_float32(x) @ change
     if self.output == 'change':
-      return nn.sigmoid(_logit(_pasted(faces)) + change)
+      return nn.sigmoid(_logit(_reference_below_target(faces)) + change)
     described = parts_of(change)
-    return described if parts else compose(described, _pasted(faces))
+    return described if parts else compose(described, _reference_below_target(faces))
+
+  @staticmethod
+  def example_inputs(image_size: int) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """The shapes of one example: a face and a window of speech."""
+    return example(image_size, image_size, 6), mel_example()
 
   def _speech_encoder(self) -> nn.Module:
     if self.speech == 'phones':
       return PhoneEncoder(self.audio_widths[-1], dtype=self.dtype, name='audio_encoder')
     return AudioEncoder(self.audio_widths, self.audio_residuals, dtype=self.dtype, name='audio_encoder')
 
-  def _residual_blocks(self, x: jax.Array, name: str, train: bool) -> jax.Array:
+  def _residual_blocks(self, x: Array, name: str, train: bool) -> Array:
     for i in range(self.blocks):
       x = ResidualCBAM(self.attention, dtype=self.dtype, name=f'{name}_{i}')(x, train)
     return x
 
-  def _fuse(self, x: jax.Array, speech: jax.Array, name: str, train: bool) -> jax.Array:
-    return FUSIONS[self.fusion](dtype=self.dtype, name=name)(x, speech, train)
+  def _fuse(self, x: Array, z: Array, name: str, train: bool) -> Array:
+    return FUSIONS[self.fusion](dtype=self.dtype, name=name)(x, z, train)
 
 
-def _pasted(faces: jax.Array) -> jax.Array:
+def _reference_below_target(faces: AnyArray) -> Array:
   """The target's upper half over the reference's lower half: (n, h, w, 6) -> (n, h, w, 3)."""
   middle = faces.shape[-3] // 2
   return jnp.concatenate([faces[..., :middle, :, :3], faces[..., middle:, :, 3:]], -3)
 
 
-def _logit(p: jax.Array) -> jax.Array:
+def _logit(p: Array) -> Array:
   """The inverse of the sigmoid, clipped where its slope would make black and white pixels hard to change."""
   p = jnp.clip(p, 0.02, 0.98)
   return jnp.log(p) - jnp.log1p(-p)

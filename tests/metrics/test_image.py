@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
+from annotations import unchecked
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from lpips_jax.metrics import lower_half, psnr, ssim
+from lpips_jax.metrics import psnr, ssim
 
 
 def images(seed, size=(20, 31)):
@@ -54,7 +55,7 @@ def test_float32_images_are_measured_in_float64():
 @pytest.mark.parametrize('metric', [psnr, ssim])
 def test_images_that_do_not_fit_are_refused(metric):
   noisy, truth = images(4)
-  with pytest.raises(ValueError, match='one shape'):
+  with unchecked(), pytest.raises(ValueError, match='one shape'):
     metric(noisy, truth[:1])
   with pytest.raises(ValueError, match='int64'):
     metric((255 * noisy).astype(np.int64), truth)
@@ -63,8 +64,3 @@ def test_images_that_do_not_fit_are_refused(metric):
 def test_ssim_needs_a_window():
   with pytest.raises(ValueError, match='at least 7 x 7'):
     ssim(np.zeros((1, 6, 9, 3)), np.zeros((1, 6, 9, 3)))
-
-
-def test_lower_half_keeps_the_middle_row_of_an_odd_image():
-  rows = np.broadcast_to(np.arange(5.0).reshape(1, 5, 1, 1), (2, 5, 4, 3))
-  np.testing.assert_array_equal(lower_half(rows)[0, :, 0, 0], [2, 3, 4])

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import python_speech_features as theirs
+from annotations import unchecked
 
 from lpips_jax.metrics.mfcc import mfcc
 
@@ -27,6 +28,6 @@ def test_frames_and_energy():
 
 
 @pytest.mark.parametrize('samples', [np.zeros(0), np.zeros((2, 100))])
-def test_what_is_no_sound(samples):
-  with pytest.raises(ValueError, match='one-channel'):
+def test_arrays_that_are_no_sound_are_refused(samples):
+  with unchecked(), pytest.raises(ValueError, match='one-channel'):
     mfcc(samples)

@@ -1,4 +1,7 @@
+"""Weights of LPIPS: files that fit, that are damaged, or that are others', and lpips-j with a hub that is not there."""
+
 import hashlib
+import sys
 import warnings
 
 import h5py
@@ -62,10 +65,15 @@ def images(seed):
   return np.random.default_rng(seed).uniform(-1, 1, (2, 32, 32, 3)).astype(np.float32)
 
 
-def test_matches_lpips_j_on_the_same_files(h5_files, directory, monkeypatch):
+def lpips_j():
   with warnings.catch_warnings():
     warnings.simplefilter('ignore')
-    import lpips_j.lpips as oracle
+    import lpips_j.lpips
+  return lpips_j.lpips
+
+
+def test_matches_lpips_j_on_the_same_files(h5_files, directory, monkeypatch):
+  oracle = lpips_j()
   monkeypatch.setattr(oracle, 'hf_hub_download', lambda repo_id, filename: str(h5_files / filename))
   x, y = images(0), images(1)
   expected, _ = oracle.LPIPS().init_with_output(jax.random.key(0), x, y)
@@ -99,8 +107,8 @@ def test_torch_files_give_the_same_weights(synthetic, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('name', TORCH_FILES)
-def test_torch_files_that_are_others_are_not_even_opened(name, tmp_path):
-  """Their digests are public: whatever else bears their names is refused before it is parsed, and without PyTorch."""
+def test_other_files_of_their_names_are_not_even_opened(name, tmp_path):
+  """Their digests are public: other files of their names are refused before they are parsed, and without PyTorch."""
   for each in TORCH_FILES:
     (tmp_path / each).write_bytes(b'something else')
   with pytest.raises(UserError, match='is damaged, or another file'):
@@ -133,8 +141,12 @@ def test_linear_weights_of_others_are_refused_whatever_file_they_are_in(director
     load_weights(str(directory))
 
 
-def test_the_hubs_cache_is_used_and_checked_against_its_own_digests(h5_files, tmp_path, monkeypatch):
-  """The hub keeps a large file under its SHA-256, a small one under Git's SHA-1, and links the readable name to it."""
+@pytest.fixture
+def hub(h5_files, tmp_path, monkeypatch):
+  """A hub's cache, and all that is asked of it.
+
+  The hub keeps a large file under its SHA-256, a small one under Git's SHA-1, and links the readable name to it.
+  """
   asked = []
 
   def download(repo_id, filename, revision, **_):
@@ -148,9 +160,34 @@ def test_the_hubs_cache_is_used_and_checked_against_its_own_digests(h5_files, tm
     (tmp_path / name).symlink_to(tmp_path / digest.hexdigest())
   monkeypatch.setattr(module, 'DEFAULT_DIRECTORY', tmp_path / 'nothing')
   monkeypatch.setattr(huggingface_hub, 'hf_hub_download', download)
+  return asked
+
+
+def test_lpips_j_opens_its_files_at_the_pinned_revision(hub, synthetic, tmp_path, monkeypatch):
+  oracle = lpips_j()
+  monkeypatch.setattr(oracle, 'hf_hub_download', lambda **_: pytest.fail('lpips-j downloads what it likes'))
+  opened = []
+  monkeypatch.setattr(oracle.h5py, 'File', lambda path, *mode, file=h5py.File: opened.append(path) or file(path, *mode))
+  jax.tree.map(np.testing.assert_array_equal, load_weights(), synthetic)
+  assert hub == [(HUB_REPOSITORY, name, HUB_REVISIONS.get(name)) for name in HUB_FILES]
+  assert sorted(opened) == sorted(str(tmp_path / name) for name in HUB_FILES)
+  with pytest.raises(pytest.fail.Exception, match='what it likes'):  # it is left as it was
+    oracle.LPIPS().bind({}).lins  # noqa: B018
+
+
+def test_lpips_j_is_imported_only_where_no_files_are_at_hand(hub, synthetic, tmp_path, monkeypatch):
+  monkeypatch.setitem(sys.modules, 'lpips_j', None)
+  (tmp_path / 'own').mkdir()
+  module.write_weights(tmp_path / 'own', synthetic)
+  load_weights(str(tmp_path / 'own'))
+  with pytest.raises(UserError, match=r'lpips-j.* cannot be imported .*: install it again, or put vgg16_weights\.h5'):
+    load_weights()
+
+
+def test_the_hubs_cache_is_used_and_checked_against_its_own_digests(hub, tmp_path):
   load_weights()
   assert not list(tmp_path.glob('*.sha256'))
-  assert asked == [(HUB_REPOSITORY, name, HUB_REVISIONS.get(name)) for name in HUB_FILES]
+  assert hub == [(HUB_REPOSITORY, name, HUB_REVISIONS.get(name)) for name in HUB_FILES]
   assert len(HUB_REVISIONS[HUB_FILES[0]]) == 40  # a commit, not a branch that moves
   for name in HUB_FILES:
     blob = (tmp_path / name).resolve()

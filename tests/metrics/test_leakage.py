@@ -1,7 +1,8 @@
-"""What lips owe to the reference, in numbers."""
+"""Measures of identity leakage, beside SciPy and for mouths whose leakage is known."""
 
 import numpy as np
 import pytest
+from annotations import unchecked
 from scipy.stats import median_abs_deviation
 
 from lpips_jax.metrics.leakage import discrepancy, open_share, rest_deviation
@@ -14,9 +15,9 @@ def test_discrepancy_is_between_means():
   assert discrepancy(matched, mismatched) == pytest.approx(matched.mean() - mismatched.mean())
   assert discrepancy(mismatched, matched) == discrepancy(matched, mismatched)
   # Clips that differ to both sides are no leakage.
-  assert discrepancy([1.0, 3.0], [3.0, 1.0]) == 0
+  assert discrepancy(np.array([1.0, 3.0]), np.array([3.0, 1.0])) == 0
   for bad in ([], []), ([1.0], [1.0, 2.0]):
-    with pytest.raises(ValueError, match='same clips'):
+    with unchecked(), pytest.raises(ValueError, match='same clips'):
       discrepancy(*bad)
 
 
