@@ -4,7 +4,7 @@
   python train.py --config=configs/lrs2.py --workdir=runs/lrs2 --config.sync_expert=runs/expert/checkpoint
 
 Any value of the config can be given as a flag (--config.data.batch_size=32). A run in --workdir is resumed. On a TPU
-pod and under SLURM the processes find each other; elsewhere say --coordinator, --processes and --process to each.
+pod and under SLURM the processes find each other; elsewhere give each --coordinator, --processes and --process.
 """
 
 import signal
@@ -17,10 +17,10 @@ from ml_collections import ConfigDict, config_flags
 from lpips_jax.core import cli
 from lpips_jax.training import multihost
 
-config_flags.DEFINE_config_file('config', None, 'What to train: a file of configs/.', lock_config=True)
+config_flags.DEFINE_config_file('config', None, 'Config of the run: a file of configs/.', lock_config=True)
 flags.DEFINE_string('workdir', None, 'Where checkpoints, logs and samples go.')
 flags.DEFINE_string('coordinator', None, 'host:port of the first of several processes.')
-flags.DEFINE_integer('processes', None, 'How many processes train together.', lower_bound=1)
+flags.DEFINE_integer('processes', None, 'Number of processes that train together.', lower_bound=1)
 flags.DEFINE_integer('process', None, 'The index of this one, from 0.', lower_bound=0)
 
 
@@ -29,7 +29,7 @@ def main() -> None:
   cli.require_flags('config', 'workdir')
   config, workdir = flags.FLAGS.config, Path(flags.FLAGS.workdir)
 
-  import jax  # here, so that bad flags are told at once, and data workers start fast
+  import jax  # here, so that bad flags are reported at once, and data workers start fast
 
   from data_pipeline import input as data
   from lpips_jax.training.loop import TrainData, train

@@ -14,10 +14,18 @@ def get_config() -> ConfigDict:
   config.task = 'generator'
   config.seed = 0
   config.sync_expert = ''  # the checkpoint directory of a trained expert; copied into this run's
-  config.init_from = ''  # a checkpoint directory, whose weights and statistics are taken by name
-  config.silent_generator = ''  # of configs/silent.py, its checkpoint directory: shuts the mouths of references
-  config.audio_encoder_from_expert = False  # begin with its speech encoder; needs the same audio_* values
+  config.init_from = ''  # a checkpoint directory to start from: its weights and statistics are taken by name
+  config.silent_generator = ''  # checkpoint directory of a configs/silent.py run, which shuts the mouths of references
+  config.audio_encoder_from_expert = False  # start with its speech encoder; needs the same audio_* values
 
+  _set_networks(config)
+  _set_losses(config)
+  _set_data(config)
+  _set_training(config)
+  return config
+
+
+def _set_networks(config: ConfigDict) -> None:
   config.model = ConfigDict()
   config.model.name = 'attn_wav2lip'
   config.model.image_size = 96
@@ -29,13 +37,13 @@ def get_config() -> ConfigDict:
   config.model.audio_residuals = (2, 2, 2, 1)
   config.model.attention = True
   config.model.fusion = 'adain'
-  config.model.speech = 'mel'  # or 'phones', which a recogniser hears: see lpips_jax/audio/phones.py
+  config.model.speech = 'mel'  # or 'phones', from a recogniser: see lpips_jax/audio/phones.py
   config.model.output = 'image'  # or 'change' or 'warp': see lpips_jax/models/generator.py
-  config.model.dtype = 'float32'  # what networks compute in; 'bfloat16' suits TPUs and newer GPUs
+  config.model.dtype = 'float32'  # of activations; 'bfloat16' suits TPUs and newer GPUs
 
   config.discriminator = ConfigDict()  # Wav2Lip's; used when losses.adversarial is not 0
   config.discriminator.name = 'discriminator'
-  config.discriminator.image_size = 96  # crops of another size are resized to it; at 192 it sees more, and is larger
+  config.discriminator.image_size = 96  # crops are resized to it; at 192 it sees more, and is larger
   config.discriminator.widths = (32, 64, 128, 256, 512, 512, 512)
 
   config.perceptual = ConfigDict()
@@ -43,20 +51,24 @@ def get_config() -> ConfigDict:
   config.perceptual.width = 1.0
   config.perceptual.seed = 0
 
+
+def _set_losses(config: ConfigDict) -> None:
   config.losses = ConfigDict()
   config.losses.reconstruction = 1.0
-  config.losses.lower_half = 0.0  # weight of the lower half's squared error; the paper has none
+  config.losses.lower_half = 0.0  # coefficient of the lower half's squared error; the paper has none
   config.losses.perceptual = 1.0
   config.losses.sync = 0.03
   config.losses.sync_kind = 'log'  # or 'stabilised': as much in sync as the true mouth, and no more
   config.losses.sync_gate = 0.75  # the sync loss counts once its value on the evaluation split is below this
-  config.losses.triplet = 0.0  # weight of mouths nearer to the true ones than to the reference's
+  config.losses.triplet = 0.0  # coefficient of mouths being nearer to the true ones than to the reference's
   config.losses.adversarial = 0.0
   config.losses.adversarial_kind = 'bce'  # or 'hinge'
-  config.losses.adversarial_start = 0  # the step from which the generator feels it; the discriminator trains before
-  config.losses.r1 = 0.0  # of the discriminator's slope at filmed frames; 0 for none
-  config.losses.warmup_steps = ConfigDict({'perceptual': 0, 'sync': 0, 'adversarial': 0})  # weights rise from zero
+  config.losses.adversarial_start = 0  # the step from which it counts; the discriminator trains before
+  config.losses.r1 = 0.0  # penalty on the discriminator's slope at filmed frames; 0 for none
+  config.losses.warmup_steps = ConfigDict({'perceptual': 0, 'sync': 0, 'adversarial': 0})  # coefficients rise from 0
 
+
+def _set_data(config: ConfigDict) -> None:
   config.data = ConfigDict()
   config.data.name = 'lrs2'
   config.data.data_dir = '~/tensorflow_datasets'
@@ -64,20 +76,21 @@ def get_config() -> ConfigDict:
   config.data.split = 'train'
   config.data.eval_split = 'val'
   config.data.batch_size = 64  # windows of five frames, over all devices
-  config.data.windows = 2  # of each clip that is read: reading one costs nearly as much as decoding a window
-  config.data.lead = 2.0  # the speech window starts two frames before its frame: it is centred on it
+  config.data.windows = 2  # per clip that is read: reading one costs nearly as much as decoding a window
+  config.data.lead = 2.0  # frames by which a speech window starts before its frame: it is centred on it
   config.data.eval_batches = 8
   config.data.workers = 8  # processes that decode; 0 for none
-  config.data.augment = ConfigDict(
-    {'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0}
-  )  # data_pipeline/image_augment.py
+  # Of pictures: data_pipeline/image_augment.py.
+  config.data.augment = ConfigDict({'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0})
   config.data.reference = 'rest'  # a mouth nearly shut, in the pose of the target; or another window, 'elsewhere'
-  config.data.augment.misheard = 0.0  # share of phones taken for others, where speech comes as phones
-  config.data.augment.voice = 0.0  # how much voices may change, where it comes as a mel: data_pipeline/audio_augment.py
-  config.data.augment.silence = 0.05  # share of targets without speech, whose mouths are shut
+  config.data.augment.misheard = 0.0  # share of phones replaced by others, for model.speech = 'phones'
+  config.data.augment.voice = 0.0  # change of voices, for 'mel': data_pipeline/audio_augment.py
+  config.data.augment.silence = 0.05  # share of targets without speech, with their mouths shut
 
+
+def _set_training(config: ConfigDict) -> None:
   config.optimizer = ConfigDict()
-  config.optimizer.learning_rate = 1e-4  # of a batch of so many:
+  config.optimizer.learning_rate = 1e-4  # for a batch of this size:
   config.optimizer.batch_size = 64
   config.optimizer.scaling = 'none'  # or 'linear' or 'sqrt': how the rate grows with data.batch_size
   config.optimizer.b1 = 0.9
@@ -87,13 +100,12 @@ def get_config() -> ConfigDict:
   config.optimizer.cosine = False
   config.optimizer.clip_norm = 1.0
   config.average_decay = 0.999
-  config.accumulate = 1  # parts that a batch is worked through in, to save memory
-  config.remat = False  # what is cheap is made twice instead of kept, to save memory
+  config.accumulate = 1  # micro-batches per batch, to save memory
+  config.remat = False  # recompute cheap activations instead of storing them, to save memory
 
   config.steps = 300_000
   config.log_every = 100
   config.eval_every = 3_000
   config.checkpoint_every = 3_000
   config.keep = 3  # the last checkpoints
-  config.keep_best = 1  # and those of the least evaluated loss
-  return config
+  config.keep_best = 1  # and those with the least evaluated loss

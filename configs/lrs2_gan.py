@@ -3,7 +3,7 @@
   python train.py --config=configs/lrs2_gan.py --workdir=runs/lrs2_gan --config.data.data_dir=DIR \
     --config.sync_expert=runs/lrs2_sync_expert/checkpoint
 
-Weight and Adam's moments are Wav2Lip's (arXiv 2008.10010). The paper itself has no adversary.
+The coefficient and Adam's decay rates are Wav2Lip's (arXiv 2008.10010). The paper itself has no adversary.
 """
 
 from ml_collections import ConfigDict

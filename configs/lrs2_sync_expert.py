@@ -1,4 +1,4 @@
-"""The sync expert on LRS2, at Wav2Lip's full width, trained so that its loss leaves ln 2, that of guessing.
+"""The sync expert on LRS2, at Wav2Lip's full width, trained so that its loss leaves ln 2, the loss of guessing.
 
   python train.py --config=configs/lrs2_sync_expert.py --workdir=runs/lrs2_sync_expert --config.data.data_dir=DIR
 
@@ -14,8 +14,16 @@ def get_config() -> ConfigDict:
   config = ConfigDict()
   config.task = 'sync_expert'
   config.seed = 0
-  config.init_from = ''  # a checkpoint directory, whose weights and statistics are taken by name
+  config.init_from = ''  # a checkpoint directory to start from: its weights and statistics are taken by name
 
+  _set_network(config)
+  _set_losses(config)
+  _set_data(config)
+  _set_training(config)
+  return config
+
+
+def _set_network(config: ConfigDict) -> None:
   config.model = ConfigDict()
   config.model.name = 'sync_expert'
   config.model.image_size = 96  # side of the crops; the expert sees the lower half
@@ -28,18 +36,22 @@ def get_config() -> ConfigDict:
   config.model.speech = 'mel'  # or 'phones', which are alike for all voices
   config.model.view = 'lower_half'  # or 'mouth'
   config.model.dropout = 0.0
-  config.model.dtype = 'float32'  # what it computes in; 'bfloat16' suits TPUs and newer GPUs
+  config.model.dtype = 'float32'  # of activations; 'bfloat16' suits TPUs and newer GPUs
 
+
+def _set_losses(config: ConfigDict) -> None:
   config.losses = ConfigDict()
   config.losses.contrastive = 1.0
-  config.losses.negatives = 'batch'  # or 'clip': windows of other clips, told by their voices, are left out
+  config.losses.negatives = 'batch'  # or 'clip': no windows of other clips, which voices give away
   config.losses.bce = 1.0
-  config.losses.hardness = 1.0  # how much more the BCE weighs negatives that pass for in sync, in the end
-  config.losses.hardness_steps = 10_000  # over which that grows from nothing
-  config.losses.trust = 1.0  # how much less clips count that it takes to be out of sync; 0: no less
+  config.losses.hardness = 1.0  # extra weight, in the end, of negatives in the BCE that pass for in sync
+  config.losses.hardness_steps = 10_000  # over which that grows from 0
+  config.losses.trust = 1.0  # how much less clips count that seem out of sync; 0: no less
   config.minimum_offset = 3  # video frames between windows that count as off sync
-  config.diagnosis_clips = 64  # whose offsets each evaluation looks at
+  config.diagnosis_clips = 64  # whose offsets each evaluation estimates
 
+
+def _set_data(config: ConfigDict) -> None:
   config.data = ConfigDict()
   config.data.name = 'lrs2'
   config.data.data_dir = '~/tensorflow_datasets'
@@ -47,20 +59,19 @@ def get_config() -> ConfigDict:
   config.data.split = 'train'
   config.data.eval_split = 'val'
   config.data.batch_size = 64  # clips, over all devices
-  config.data.windows = 4  # of each clip
+  config.data.windows = 4  # per clip
   config.data.eval_batches = 16
   config.data.workers = 8  # processes that decode; 0 for none
-  config.data.shifted = 0.0  # share of the clips trained on whose sound is moved: see data_pipeline/misaligned.py
-  config.data.augment = ConfigDict(
-    {'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0}
-  )  # data_pipeline/image_augment.py
-  config.data.augment.voice = (
-    0.0  # how much voices may change, where they come as a mel: data_pipeline/audio_augment.py
-  )
-  config.data.augment.misheard = 0.0  # share of the phones taken for others, where they come as phones
+  config.data.shifted = 0.0  # share of training clips with shifted sound: data_pipeline/misaligned.py
+  # Of pictures: data_pipeline/image_augment.py.
+  config.data.augment = ConfigDict({'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0})
+  config.data.augment.voice = 0.0  # change of voices, for model.speech = 'mel': data_pipeline/audio_augment.py
+  config.data.augment.misheard = 0.0  # share of phones replaced by others, for 'phones'
 
+
+def _set_training(config: ConfigDict) -> None:
   config.optimizer = ConfigDict()
-  config.optimizer.learning_rate = 3e-4  # of a batch of so many:
+  config.optimizer.learning_rate = 3e-4  # for a batch of this size:
   config.optimizer.batch_size = 64
   config.optimizer.scaling = 'none'  # or 'linear' or 'sqrt': how the rate grows with data.batch_size
   config.optimizer.b1 = 0.9
@@ -70,13 +81,12 @@ def get_config() -> ConfigDict:
   config.optimizer.cosine = True
   config.optimizer.clip_norm = 1.0
   config.average_decay = 0.999
-  config.accumulate = 1  # parts that a batch is worked through in, to save memory
-  config.remat = False  # what is cheap is made twice instead of kept, to save memory
+  config.accumulate = 1  # micro-batches per batch, to save memory
+  config.remat = False  # recompute cheap activations instead of storing them, to save memory
 
   config.steps = 200_000
   config.log_every = 100
   config.eval_every = 2_000
   config.checkpoint_every = 2_000
   config.keep = 3  # the last checkpoints
-  config.keep_best = 1  # and those of the least evaluated loss
-  return config
+  config.keep_best = 1  # and those with the best evaluated ranking

@@ -1,4 +1,4 @@
-"""Real faces and voices, few of them: videos of one's own, beside the embedded corpus, on two CPU cores or a GPU.
+"""Real faces and voices, few of them: your own videos beside the embedded corpus, on two CPU cores or a GPU.
 
   python -m data_pipeline.preprocess --source=VIDEOS --output=PREPARED --layout=folder
   python -m data_pipeline.build data_pipeline/corpora/folder --manual_dir=PREPARED --data_dir=runs/data
@@ -6,8 +6,8 @@
   python train.py --config=configs/real.py:generator --workdir=runs/real \
     --config.sync_expert=runs/real_expert/checkpoint
 
-The generator hears phones, which are the same for voices that it never heard, is shown a mouth at rest, and moves its
-pixels in place of painting them: what it has to learn of few faces is where lips go, not what skin looks like.
+The generator hears phones, which are the same for voices that it never heard. It is shown a mouth at rest, and moves
+its pixels instead of painting them: from few faces it has to learn where lips go, not how skin looks.
 """
 
 from ml_collections import ConfigDict
@@ -49,11 +49,11 @@ def _sync_expert(config: ConfigDict) -> ConfigDict:
 
 def _generator(config: ConfigDict) -> ConfigDict:
   config.model.widths = (16, 32, 64, 128)
-  config.data.augment.misheard = 0.05  # a recogniser mishears real voices enough by itself
+  config.data.augment.misheard = 0.05  # a recogniser mishears real voices often enough by itself
   config.data.batch_size = 4
   config.optimizer.learning_rate = 2e-3
   config.average_decay = 0.995
-  config.losses.sync = 0.0  # of few faces no expert learns enough to teach
+  config.losses.sync = 0.0  # from few faces no expert learns enough to teach
   config.steps = 3_000
   config.log_every = 50
   config.eval_every = 500

@@ -6,8 +6,8 @@
     --config.sync_expert=runs/lrs2_sync_expert/checkpoint --config.silent_generator=runs/silent/checkpoint \
     --config.data.reference=elsewhere --config.losses.sync_kind=stabilised
 
-The expert only tells how it goes. The second run keeps a copy of the silent generator, which then shuts the mouth of
-every reference, also when its checkpoint dubs.
+The first run uses the expert only to report a sync loss. The second keeps a copy of the silent generator, which then
+shuts the mouth of every reference, also when its checkpoint dubs.
 """
 
 from ml_collections import ConfigDict
@@ -21,7 +21,7 @@ def get_config() -> ConfigDict:
 
 def shutting(config: ConfigDict) -> ConfigDict:
   """A generator's config turned into one that learns to shut mouths."""
-  config.losses.sync = 0.0  # which would have it move lips
+  config.losses.sync = 0.0  # this loss would move its lips
   config.data.augment.silence = 0.2
-  config.data.reference = 'elsewhere'  # mouths as open as they come, of which it sees none with 'rest'
+  config.data.reference = 'elsewhere'  # mouths as open as they come; 'rest' shows it none
   return config

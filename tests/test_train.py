@@ -1,4 +1,4 @@
-"""train.py as a user meets it: trains, and says in one line what is wrong with its flags."""
+"""The flow of train.py: bad flags are reported in one line, and leave nothing."""
 
 import subprocess
 import sys

@@ -40,7 +40,7 @@ def in_parts(gradient: Gradient[Result], parts: int) -> Gradient[Result]:
 def rematerialised(loss: Callable[..., Result]) -> Callable[..., Result]:
   """The same function, whose gradient stores the results of convolutions, products and sums, and recomputes the rest.
 
-  What is recomputed is cheap and stays on one device: normalisation, gates, ReLUs, Fourier transforms. Sums are stored
-  because those of BatchNorm are over all devices.
+  The rest is cheap and stays on one device: normalisation, gates, ReLUs, Fourier transforms. Sums are stored because
+  those of BatchNorm are over all devices.
   """
   return jax.checkpoint(loss, policy=lambda primitive, *_, **__: primitive.name in STORED)

@@ -143,8 +143,7 @@ def finish(checkpointer: ocp.training.Checkpointer, keep: int, keep_best: int) -
 def resume(checkpointer: ocp.training.Checkpointer, state: TrainState, iterator: Any) -> TrainState:
   """Returns the newest saved state and sets the iterator to its next batch; `state` itself when nothing is saved.
 
-  Disks may lose what was written: a step that cannot be read is renamed to `STEP.damaged`, and the one before it is
-  taken.
+  Disks lose files: a step that cannot be read is renamed to `STEP.damaged`, and the one before it is taken.
 
   Raises:
     UserError: none of the steps saved can be read.

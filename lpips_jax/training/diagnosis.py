@@ -70,7 +70,7 @@ class Diagnosis:
 
   @property
   def tells(self) -> bool:
-    """Whether the expert is good enough for its offsets to mean anything.
+    """True if the expert is good enough for its offsets to mean anything.
 
     Its ranking means nothing where all clips are shifted alike, as no pair is then in sync. But a shift that they share
     can be believed: had the expert learnt the clips by heart, it would find none.

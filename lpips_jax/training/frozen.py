@@ -61,7 +61,7 @@ def load_frozen(config: ConfigDict, checkpoint: Path) -> Frozen:
 
 
 def frozen_shapes(config: ConfigDict) -> Frozen:
-  """The shapes of what `load_frozen` loads, without weights; the expert is of full width if the config names none."""
+  """Returns the shapes of the networks that `load_frozen` loads; without a named expert, of one of full width."""
   if config.task == 'sync_expert':
     return Frozen()
   dtype = config.model.dtype
@@ -90,7 +90,7 @@ def _sees_features(losses: ConfigDict) -> bool:
 
 
 def _computing_in(dtype: str, model: Module) -> Module:
-  """The same module, computing in what the network that is trained computes in."""
+  """The same module, computing in `dtype`, that of the network in training."""
   return model.clone(dtype=jnp.dtype(dtype))
 
 

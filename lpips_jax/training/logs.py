@@ -85,7 +85,7 @@ class RunLog:
   def __exit__(self, problem: type[BaseException] | None, *_: object) -> None:
     self._bar.close()
     for file in self._lines, self._board:
-      # Closing tries once more what could not be written: then the first failure is the one to report.
+      # Closing repeats a write that failed: then the first failure is the one to report.
       with contextlib.suppress(OSError) if problem else contextlib.nullcontext():
         file.close()
 

@@ -198,7 +198,7 @@ def _given_flags() -> tuple[str | None, int | None, int | None]:
 
 
 def _found_by_jax() -> bool:
-  """Whether JAX finds other processes by itself."""
+  """True if JAX finds other processes by itself."""
   return _slurm_tasks() > 1 or _on_tpu_host()
 
 
@@ -208,7 +208,7 @@ def _slurm_tasks() -> int:
 
 
 def _on_tpu_host() -> bool:
-  """Whether this is a host of a TPU slice, and JAX is to use it."""
+  """True on a host of a TPU slice which JAX is to use."""
   chips = glob('/dev/accel*') + glob('/dev/vfio/[0-9]*')
   platforms = os.environ.get('JAX_PLATFORMS', 'tpu')
   return bool(chips) and find_spec('libtpu') is not None and 'tpu' in platforms

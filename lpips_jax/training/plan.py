@@ -18,7 +18,7 @@ from lpips_jax.core import cli
 from lpips_jax.core.files import write_whole
 from lpips_jax.planning import environment
 
-config_flags.DEFINE_config_file('config', None, 'What to train: a file of configs/.', lock_config=True)
+config_flags.DEFINE_config_file('config', None, 'Config of the run: a file of configs/.', lock_config=True)
 flags.DEFINE_string('topology', 'local', "TPUs and their grid, such as v5e:4x4, GPUs, such as h200:8, or 'local'.")
 flags.DEFINE_integer('batch_per_chip', None, 'Sets config.data.batch_size to this many per chip.', lower_bound=1)
 flags.DEFINE_boolean('largest', True, 'Finds the largest batch that fits, which takes a second compilation.')

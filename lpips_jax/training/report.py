@@ -79,7 +79,7 @@ class RunRecord:
 
   @property
   def damaged(self) -> int:
-    """How often a damaged record was left out, at least: when a run is resumed, the log counts from 0 again."""
+    """The least number of damaged records left out: when a run is resumed, the log counts from 0 again."""
     counts = self._trained(DAMAGED)
     steps = sorted({step for kinds in self.curves.values() for step in kinds.get(TRAIN, {})})
     series = [counts.get(step, 0) for step in steps] + [0]
@@ -165,7 +165,7 @@ def _read_line(line: str) -> tuple[int, str, dict[str, float]]:
 
 
 def _is_scalar(value: object) -> bool:
-  """Whether a run may have logged a value; it may log values that are not finite."""
+  """True for values that a run may have logged, those that are not finite among them."""
   return isinstance(value, int | float) and not MAX_SCALAR < abs(value) < math.inf
 
 

@@ -21,7 +21,7 @@ Evaluation = Callable[[Variables, Batch, FrozenVariables], tuple[Metrics, Pictur
 
 @dataclass(frozen=True)
 class StepSettings:
-  """How a step computes gradients and updates the state, whatever its losses are.
+  """The settings of a step that do not depend on its losses: how gradients are computed, and how they update the state.
 
   Attributes:
     optimizer: updates every network that is trained; each has its own state of it.

@@ -37,7 +37,7 @@ class Matched(NamedTuple):
 
 @dataclass(frozen=True)
 class Start:
-  """How a run starts.
+  """The start of a run: new, from a trained network, or from a step of its own.
 
   Attributes:
     name: `config.init_from`, if it starts from there.
@@ -111,7 +111,7 @@ def start_from(own: Variables, start: Start) -> tuple[Variables, Matched]:
 
 
 def has_audio_encoder(matched: Matched) -> bool:
-  """Whether all weights of the speech encoder were taken, so that it need not come from the expert."""
+  """Returns True if all weights of the speech encoder were taken, so that it need not come from the expert."""
   lacking = [*matched.unfit, *matched.missing]
   return not any(AUDIO_ENCODER in path for path in lacking) and any(AUDIO_ENCODER in path for path in matched.taken)
 

@@ -19,9 +19,9 @@ from lpips_jax.core.errors import UserError
 from lpips_jax.training import multihost, sharding
 from lpips_jax.training.loop import TrainData, train
 
-flags.DEFINE_string('directory', None, 'What the tests share.')
+flags.DEFINE_string('directory', None, 'Directory that the tests share.')
 flags.DEFINE_string('coordinator', None, 'host:port of the first process.')
-flags.DEFINE_integer('processes', 2, 'How many there are.')
+flags.DEFINE_integer('processes', 2, 'Number of processes.')
 flags.DEFINE_integer('process', None, 'The index of this one.')
 
 PREEMPTED_AT = 6
@@ -60,7 +60,7 @@ def open_data(config) -> TrainData:
 
 
 def preempt_the_second_process() -> None:
-  """SIGTERM to all of its processes, as schedulers send it, once it has put the batch of a step."""
+  """Sends SIGTERM to all of its processes, as schedulers do, once it has put the batch of a step on devices."""
   put_batch, put = sharding.put_batch, []
 
   def preempted(batch, mesh):

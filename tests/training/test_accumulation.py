@@ -1,4 +1,4 @@
-"""Gradients in parts and activations made twice: the same numbers as without."""
+"""Gradients over micro-batches and recomputed activations: the same numbers as without."""
 
 import jax
 import jax.numpy as jnp
@@ -21,15 +21,15 @@ def gradient(count, batch):
 
 
 @pytest.mark.parametrize('parts', [1, 2, 4])
-def test_a_mean_over_parts_is_that_of_the_whole(parts):
+def test_the_mean_over_micro_batches_is_that_of_the_batch(parts):
   whole, (slope, metrics) = gradient(0, BATCH)
   count, (slope_of_parts, metrics_of_parts) = jax.jit(in_parts(gradient, parts))(0, BATCH)
-  assert (whole, int(count)) == (1, parts)  # what BatchNorm's statistics go through
+  assert (whole, int(count)) == (1, parts)  # BatchNorm's statistics go through each
   np.testing.assert_allclose(slope_of_parts, slope, rtol=1e-5)
   np.testing.assert_allclose(metrics_of_parts['loss'], metrics['loss'], rtol=1e-5)
 
 
-def test_what_is_made_twice_gives_the_same_gradient_and_is_not_kept():
+def test_recomputed_activations_give_the_same_gradient_and_are_not_stored():
   kernel = jnp.array(RNG.standard_normal((3, 3, 2, 2)), jnp.float32)
 
   def objective(kernel, x):

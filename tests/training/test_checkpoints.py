@@ -108,7 +108,7 @@ def test_sigterm_saves_and_the_same_command_goes_on(directory, tmp_path, monkeyp
 
 @contextlib.contextmanager
 def full_disk_from_the_first_save_on(monkeypatch, room):
-  """No file may grow above so many bytes."""
+  """Lets no file grow above `room` bytes."""
   before = resource.getrlimit(resource.RLIMIT_FSIZE)
   save = checkpoints.save
 
@@ -149,7 +149,7 @@ def test_a_save_that_fails_does_not_hide_what_ended_the_run(directory, tmp_path,
     run(config, tmp_path / 'run')
 
 
-def test_average_is_what_is_loaded(directory, tmp_path):
+def test_the_average_is_loaded(directory, tmp_path):
   config = tiny_config('sync_expert', directory)
   state = run(config, tmp_path / 'run')
   loaded = pretrained.load(tmp_path / 'run').variables
@@ -211,7 +211,7 @@ def test_a_run_keeps_the_expert_it_began_with(moved, directory, caplog):
     train(config, moved, no_data)
 
 
-def test_what_leaves_the_result_as_it_is_may_change(moved, directory, caplog):
+def test_keys_that_leave_the_result_as_it_is_may_change(moved, directory, caplog):
   config = tiny_config('generator', directory)
   config.data.update(data_dir='/elsewhere', workers=3)
   config.update(remat=True, init_from='/gone', keep=7, steps=99)

@@ -42,7 +42,7 @@ def test_accuracy_and_ranking():
   assert found['ranking'] == pytest.approx(np.mean(ranked))
 
 
-def test_clips_too_short_to_be_off_sync_are_measured_all_the_same():
+def test_clips_too_short_to_have_off_sync_pairs_are_measured_as_well():
   found, logits = measured(np.array([[0, 1, 2, 2], [0, 0, 1, 1]]))
   assert found['accuracy'] == pytest.approx(np.mean(np.diagonal(logits) > 0) / 2) and found['ranking'] == 0
   assert all(np.isfinite(value) for value in found.values())

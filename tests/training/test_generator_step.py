@@ -15,7 +15,7 @@ from lpips_jax.models import SyncExpert
 from lpips_jax.models.initialise import init_variables
 from lpips_jax.training import generator_step
 from lpips_jax.training.frozen import Frozen
-from lpips_jax.training.generator_step import discriminator_loss, loss_coefficients
+from lpips_jax.training.generator_step import COEFFICIENTS, discriminator_loss, loss_coefficients
 from lpips_jax.training.state import CLOSED
 from lpips_jax.training.tasks import make_task
 
@@ -141,8 +141,8 @@ def test_an_expert_hears_what_it_was_trained_on(speech):
 
 
 def test_coefficients_rise_and_wait_as_configured():
-  config = ConfigDict({'reconstruction': 1.0, 'lower_half': 0.0, 'perceptual': 2.0, 'sync': 0.5, 'adversarial': 0.1})
-  config.update(sync_kind='log', triplet=0.0)
+  config = ConfigDict(dict.fromkeys(COEFFICIENTS, 0.0))
+  config.update(reconstruction=1.0, perceptual=2.0, sync=0.5, adversarial=0.1, sync_kind='log')
   config.update(adversarial_start=10, warmup_steps={'perceptual': 4, 'sync': 2, 'adversarial': 5})
 
   def coefficients(step, opened=CLOSED):
@@ -170,7 +170,7 @@ def test_then_both_learn_from_each_other():
   assert metrics[0]['gradient_norm'] == 0 < metrics[0]['discriminator_gradient_norm']  # each its own, while one waits
 
 
-def test_in_parts_and_made_twice_a_step_is_much_the_same():
+def test_accumulated_and_rematerialised_a_step_is_much_the_same():
   _, plain = duel()
   config = duel_config()
   config.remat = True

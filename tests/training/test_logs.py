@@ -1,3 +1,5 @@
+"""The logs of a run: TensorBoard's files, and errors on a full disk that name the file."""
+
 import resource
 import struct
 
@@ -9,7 +11,7 @@ from lpips_jax.training.logs import RunLog
 
 
 def events(directory):
-  """What is in TensorBoard's files, in the order written."""
+  """The events in TensorBoard's files, in the order written."""
   found = []
   for path in sorted(directory.iterdir()):
     data = path.read_bytes()

@@ -55,9 +55,9 @@ def test_training_moves_every_parameter(directory, tmp_path):
   assert not still
 
 
-def test_checkpoint_stands_alone(trained_checkpoint, directory, tmp_path, caplog):
+def test_a_checkpoint_stands_alone(trained_checkpoint, directory, tmp_path, caplog):
   generator = pretrained.load(trained_checkpoint)
-  assert 'metadata' not in caplog.text  # Orbax would warn of what it cannot describe, such as the state of the data
+  assert 'metadata' not in caplog.text  # Orbax would warn that it cannot describe the state of the data
   assert generator.step == 2 and generator.config.task == 'generator'
   faces = np.random.default_rng(0).random((2, 32, 32, 6), np.float32)
   out = np.asarray(generator(faces, np.zeros((2, 80, 16), np.float32)))
@@ -74,7 +74,7 @@ def test_a_file_is_no_workdir(directory, tmp_path):
     train(tiny_config('sync_expert', directory), tmp_path / 'run', no_data)
 
 
-def test_the_average_is_what_is_evaluated_and_shown(directory, tmp_path):
+def test_the_average_is_evaluated_and_shown(directory, tmp_path):
   config, seen = tiny_config('sync_expert', directory), []
 
   def evaluate(variables, batch, frozen_variables):

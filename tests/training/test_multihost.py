@@ -1,4 +1,4 @@
-"""How processes find each other."""
+"""Processes that train together find each other, or say why not."""
 
 import jax
 import pytest
@@ -9,7 +9,7 @@ from lpips_jax.training import multihost
 
 @pytest.fixture
 def joined(monkeypatch):
-  """What jax.distributed was started with."""
+  """The arguments of each start of jax.distributed."""
   calls = []
   monkeypatch.setattr(jax.distributed, 'initialize', lambda *arguments: calls.append(arguments))
   monkeypatch.setattr(multihost, 'glob', lambda pattern: [])
@@ -22,12 +22,12 @@ def test_a_process_alone_joins_nobody(joined):
   assert joined == []
 
 
-def test_flags_say_where(joined):
+def test_arguments_name_the_others(joined):
   multihost.join('host0:1234', 2, 1)
   assert joined == [('host0:1234', 2, 1)]
 
 
-def test_all_three_flags_or_none(joined):
+def test_all_three_arguments_or_none(joined):
   with pytest.raises(UserError, match='belong together'):
     multihost.join('host0:1234', 2)
 

@@ -1,4 +1,4 @@
-"""The learning rate of a step, and what the optimiser does to which parameters."""
+"""The learning rate of a step, weight decay of kernels alone, and clipping of gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -13,14 +13,14 @@ CONFIG = {'learning_rate': 1e-3, 'batch_size': 64, 'warmup_steps': 10}
 
 
 @pytest.mark.parametrize(('scaling', 'factor'), [('none', 1), ('sqrt', 2), ('linear', 4)])
-def test_grows_with_the_batch_as_asked(scaling, factor):
+def test_the_rate_grows_with_the_batch_as_configured(scaling, factor):
   rate = learning_rate(ConfigDict(CONFIG | {'scaling': scaling, 'cosine': False}), 256, 100)
   np.testing.assert_allclose(
     [rate(0), rate(5), rate(10), rate(99)], [0, 5e-4 * factor, *[1e-3 * factor] * 2], rtol=1e-6
   )
 
 
-def test_rises_and_falls_to_a_fiftieth():
+def test_the_rate_rises_and_falls_to_a_fiftieth():
   rate = learning_rate(ConfigDict(CONFIG | {'scaling': 'none', 'cosine': True}), 64, 100)
   found = [rate(step) for step in (0, 5, 10, 55, 100)]
   np.testing.assert_allclose(found, [0, 5e-4, 1e-3, 5.1e-4, 2e-5], rtol=1e-5)
@@ -35,7 +35,7 @@ PARAMS = {
 
 
 def updates(config, *gradients):
-  """What is added to the parameters after the last of these gradients, all parameters having that one."""
+  """The update of the parameters after the last of these gradients, each the same for all parameters."""
   optimizer = make_optimizer(config, optax.constant_schedule(0.5))
   state = optimizer.init(PARAMS)
   for value in gradients:
@@ -52,7 +52,7 @@ def test_kernels_decay_and_biases_and_scales_do_not():
 
 
 def test_gradients_are_clipped_by_the_norm_of_all_of_them():
-  """Adam does not see how long a gradient is, but how much longer than the last."""
+  """Adam ignores the norm of a gradient, but not how much longer it is than the last."""
   count = sum(x.size for x in jax.tree.leaves(PARAMS))
   short, long = 0.5 / np.sqrt(count), 50 / np.sqrt(count)
   bias = lambda *gradients: float(updates(ADAM, *gradients)['log_scale'])  # noqa: E731

@@ -21,7 +21,7 @@ from lpips_jax.training.tasks import make_task
 RNG = np.random.default_rng(0)
 FACES = RNG.random((3, 32, 32, 6), np.float32)
 PHONES = RNG.random((3, 80, 16), np.float32)
-SILENCE = np.zeros((80, 16), np.float32)  # as a recogniser has it: the phone of silence, and no loudness
+SILENCE = np.zeros((80, 16), np.float32)  # as a recogniser finds it: the phone of silence, and no loudness
 SILENCE[0] = 1
 
 
@@ -35,7 +35,7 @@ def silent_config(directory, silent):
 
 
 def by_hand(silent, references):
-  """What a generator makes of a masked frame, the frame itself, and silence."""
+  """The output of a generator for a masked frame, the frame itself, and silence."""
   masked = references.copy()
   masked[:, 16:] = 0
   faces = np.concatenate([masked, references], -1)
@@ -44,7 +44,7 @@ def by_hand(silent, references):
 
 @pytest.fixture(scope='module')
 def checkpoint(trained_checkpoint, directory, tmp_path_factory):
-  """Of a run that had a silent generator, which is gone."""
+  """The checkpoint of a run that had a silent generator, whose own checkpoint is gone."""
   given = tmp_path_factory.mktemp('silent') / 'checkpoint'
   shutil.copytree(trained_checkpoint, given)
   workdir = tmp_path_factory.mktemp('main')
@@ -99,7 +99,7 @@ def test_a_step_sees_what_the_silent_generator_makes(checkpoint, directory):
   assert np.isfinite(metrics['sync']) and metrics['stabilised_sync'] > 0
 
 
-def test_a_run_goes_on_without_being_told_again(checkpoint, directory, tmp_path):
+def test_a_resumed_run_keeps_its_silent_generator(checkpoint, directory, tmp_path):
   shutil.copytree(checkpoint, tmp_path / 'checkpoint')
   with checkpoints.open_run(tmp_path / 'checkpoint', silent_config(directory, '')):
     pass
@@ -120,7 +120,7 @@ def test_not_exported_without(form, checkpoint, tmp_path):
   assert not (tmp_path / 'out').exists()
 
 
-def test_what_cannot_be_a_silent_generator_is_refused(checkpoint, trained_checkpoint, directory, tmp_path):
+def test_unusable_silent_generators_are_refused(checkpoint, trained_checkpoint, directory, tmp_path):
   workdir = tmp_path / 'run' / 'checkpoint'
   workdir.mkdir(parents=True)
   export(trained_checkpoint, tmp_path / 'folded', 'orbax', True)

@@ -1,4 +1,4 @@
-"""Two processes that train as one save, evaluate, go on, are preempted, and fail together."""
+"""The flow of two processes that train as one: they save, evaluate, resume, are preempted, and fail together."""
 
 import json
 import os
@@ -14,11 +14,11 @@ from benchmarks.commands import free_port
 from data_pipeline import input as data
 from lpips_jax import pretrained
 
-LONGEST = 3000  # seconds, of a machine with much else to do
+TIMEOUT_SECONDS = 3000  # on a busy machine
 
 
 def both(*lines: list) -> list[tuple[int, str, str]]:
-  """Runs a command in each of two processes that share a coordinator: their exit statuses and what they said."""
+  """Runs a command in each of two processes that share a coordinator; returns exit statuses, stdout and stderr."""
   coordinator = f'--coordinator=localhost:{free_port()}'
   environment = os.environ | {'PYTHONPATH': f'{ROOT}:{ROOT / "tests"}', 'JAX_NUM_CPU_DEVICES': '1'}
   started = [
@@ -33,15 +33,15 @@ def both(*lines: list) -> list[tuple[int, str, str]]:
     for k, line in enumerate(lines)
   ]
   try:
-    said = [process.communicate(timeout=LONGEST) for process in started]
+    printed = [process.communicate(timeout=TIMEOUT_SECONDS) for process in started]
   finally:
     for process in started:
       process.kill()
-  return [(process.returncode, *texts) for process, texts in zip(started, said, strict=True)]
+  return [(process.returncode, *texts) for process, texts in zip(started, printed, strict=True)]
 
 
 def test_two_train_as_one(directory, tmp_path):
-  """One test, since its processes compile for as long as all else that is asked of them takes."""
+  """One test, as its processes take as long to compile as for all the rest."""
   data.train_batches(tiny_config('sync_expert', directory))  # the corpus is there
   line = [ROOT / 'tests' / 'support' / 'pair.py', f'--directory={directory}']
   ends, workdir = both(line, line), directory / 'run'
@@ -85,9 +85,9 @@ def one_process_goes_on_with_what_two_have_saved(workdir, directory):
 
 
 def when_one_fails_both_end_and_say_so_in_a_line_each(ends):
-  # JAX's C++ may have told of the SIGTERM before.
-  said = [(status, [line for line in err.splitlines() if line.startswith('pair.py')]) for status, _, err in ends]
-  assert said == [
+  # JAX's C++ may have reported the SIGTERM before.
+  lines = [(status, [line for line in err.splitlines() if line.startswith('pair.py')]) for status, _, err in ends]
+  assert lines == [
     (2, ['pair.py: the first process has failed']),
     (2, ['pair.py: ended, as another process failed: process 0 says why']),
   ]

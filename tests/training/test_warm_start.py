@@ -94,7 +94,7 @@ def test_another_width_keeps_what_fits_and_asks_the_expert_for_the_rest(config, 
   assert ' of another shape start from random numbers: ' in line and len(line.splitlines()) == 1
 
 
-def test_what_cannot_be_a_start_is_one_line(config, directory, trained_checkpoint, tmp_path):
+def test_unusable_bases_are_one_line(config, directory, trained_checkpoint, tmp_path):
   config.model.update(audio_widths=(6, 6, 6, 6, 6), widths=(6, 6), attention=False)
   config.audio_encoder_from_expert = False
   own = {'params': {'audio_encoder': {'kernel': jnp.zeros(7)}}}
