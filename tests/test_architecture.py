@@ -24,7 +24,13 @@ FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MOST_ROOMS = 22
 LONGEST_FILE, LONGEST_FUNCTION, LONGEST_LINE = 400, 60, 120
 README_WORDS = 1000
-FLOWS = {'test_architecture.py', 'test_annotations.py', 'test_real_media.py', 'training/test_two_processes.py'}  # tests of more than one module
+FLOWS = {
+  'test_architecture.py',
+  'test_annotations.py',
+  'test_real_media.py',
+  'training/test_silent.py',
+  'training/test_two_processes.py',
+}  # tests of more than one module
 
 
 def sources() -> dict[str, Path]:

@@ -4,7 +4,6 @@ Only commands import this module; libraries raise `core.errors.UserError`.
 """
 
 import ast
-import contextlib
 import copy
 import errno
 import io
@@ -15,30 +14,15 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from types import FrameType
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from absl import flags, logging
 
+from lpips_jax.core.endings import BAD_INPUT, BY_SIGNAL, FAILED, Ending, exit_at_once, report
 from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.core.files import expand_home
 
 HELP = '--help', '-help', '-h', '--helpfull', '--helpshort'
-FAILED, BAD_INPUT, BY_SIGNAL = 1, 2, 128  # exit statuses; to the last, as shells do, the signal's number is added
-
-
-class Ending(NamedTuple):
-  """The end of a command that fails.
-
-  Attributes:
-    line: printed on stderr; None for a traceback.
-    status: exit status.
-    at_once: whether to skip the interpreter's own end, which has crashed while devices were at work, and fails without
-      stdout.
-  """
-
-  line: str | None
-  status: int
-  at_once: bool = False
 
 
 def run(main: Callable[[], None], *positional: str, fail_together: Callable[[Ending], None] | None = None) -> None:
@@ -80,22 +64,6 @@ def run(main: Callable[[], None], *positional: str, fail_together: Callable[[End
     sys.exit(ending.status)
   finally:
     _end_undisturbed()
-
-
-def report(ending: Ending) -> None:
-  """Prints the error that is being handled on stderr: its line, or the traceback of a bug."""
-  if ending.line is None:
-    sys.excepthook(*sys.exc_info())
-  else:
-    print(f'{os.path.basename(sys.argv[0])}: {" ".join(ending.line.split())}', file=sys.stderr)
-
-
-def exit_at_once(status: int) -> NoReturn:
-  """Ends this process without the interpreter's own end: see `Ending`."""
-  with contextlib.suppress(OSError):
-    sys.stdout.flush()
-  sys.stderr.flush()
-  os._exit(status)
 
 
 def require_flags(*names: str) -> None:

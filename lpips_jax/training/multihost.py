@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, NoReturn
 
 from absl import flags
 
-from lpips_jax.core import cli
+from lpips_jax.core.endings import Ending, exit_at_once, report
 from lpips_jax.core.errors import UserError
 
 FLAGS = 'coordinator', 'processes', 'process'
@@ -67,7 +67,7 @@ def join(
     threading.Thread(target=_watch, daemon=True).start()
 
 
-def fail_together(ending: cli.Ending) -> None:
+def fail_together(ending: Ending) -> None:
   """Ends this process, which has failed, and the others with it; does nothing in a process that is alone.
 
   It could not end otherwise: JAX's end waits for the others, and they wait for a step. A process that fails before it
@@ -79,7 +79,7 @@ def fail_together(ending: cli.Ending) -> None:
     return
   _only_once.acquire()
   culprit = _culprit()
-  cli.report(culprit.ending if culprit else ending)
+  report(culprit.ending if culprit else ending)
   if not _joined:
     with contextlib.suppress(UserError):
       join(*given, seconds=LATE_JOIN_SECONDS)
@@ -134,8 +134,8 @@ class _Culprit(NamedTuple):
   status: int
 
   @property
-  def ending(self) -> cli.Ending:
-    return cli.Ending(f'ended, as another process failed: process {self.process} says why', self.status)
+  def ending(self) -> Ending:
+    return Ending(f'ended, as another process failed: process {self.process} says why', self.status)
 
 
 _joined: list[_Membership] = []  # one, once the others were found
@@ -147,7 +147,7 @@ def _watch() -> None:
   while not (culprit := _culprit()):
     time.sleep(POLL_SECONDS)
   _only_once.acquire()
-  cli.report(culprit.ending)
+  report(culprit.ending)
   _leave_together(culprit)
 
 
@@ -160,7 +160,7 @@ def _leave_together(culprit: _Culprit) -> NoReturn:
       while own.process == 0 and len(_ended()) < own.processes and time.monotonic() < deadline:
         time.sleep(POLL_SECONDS / 5)
       time.sleep(0 if own.process else POLL_SECONDS)
-  cli.exit_at_once(culprit.status)
+  exit_at_once(culprit.status)
 
 
 def _culprit() -> _Culprit | None:

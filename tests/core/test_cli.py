@@ -15,6 +15,7 @@ from absl import logging as absl_logging
 from ml_collections import config_flags
 
 from lpips_jax.core import cli
+from lpips_jax.core.endings import Ending
 from lpips_jax.core.errors import UserError, first_line
 
 ROOT = str(Path(__file__).parents[2])
@@ -208,9 +209,9 @@ def test_signals_while_the_interpreter_ends_are_ignored(tmp_path):
 @pytest.mark.parametrize(
   ('error', 'ending'),
   [
-    (UserError('bad'), cli.Ending('bad', 2)),
-    (ZeroDivisionError(), cli.Ending(None, 1)),
-    (KeyboardInterrupt(), cli.Ending('interrupted', 130, at_once=True)),
+    (UserError('bad'), Ending('bad', 2)),
+    (ZeroDivisionError(), Ending(None, 1)),
+    (KeyboardInterrupt(), Ending('interrupted', 130, at_once=True)),
   ],
 )
 def test_a_failure_reaches_fail_together_before_anything_is_printed(command, capsys, error, ending):
