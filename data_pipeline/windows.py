@@ -211,7 +211,7 @@ _shut_frames: dict[tuple[str, int, int, int], np.ndarray] = {}  # by clip and si
 
 
 def _shut_frames_of(record: Record, image_size: int) -> np.ndarray:
-  """Returns the `rest.shut_frames` of a clip. They are cached: finding them takes longer than making an example."""
+  """Returns the frames of a clip whose mouth is shut. They are cached: finding them takes longer than an example."""
   jpegs = record['frames']
   clip = text(record['id']), len(jpegs), crc32(jpegs[0]), image_size
   if clip not in _shut_frames:

@@ -1,4 +1,4 @@
-"""The layouts in which corpora are distributed: their clips, speakers and splits."""
+"""Corpus layouts, as their owners distribute them: clips, and the speakers of train, val and test."""
 
 import hashlib
 import os
@@ -35,8 +35,8 @@ class RawClip:
 def find_clips(layout: str, source: Path) -> tuple[list[RawClip], list[tuple[str, str]]]:
   """Finds the clips of a corpus.
 
-  Splits share no clip, and none shares a speaker with 'val' or 'test': where the lists of the corpus do, the clip is
-  left out of the earlier split.
+  No clip is in two splits, and no speaker of 'val' or 'test' is in another split ('pretrain' and 'train' may share
+  speakers). Where the lists of the corpus overlap, the clip is left out of the earlier split.
 
   Args:
     layout: 'lrs2', 'lrs3', 'lrw', 'folder' or 'wav2lip'.

@@ -1,7 +1,8 @@
 """The one mel spectrogram of the project, and the one rule that gives a video frame its window of it.
 
-Preprocessing, training, evaluation and dubbing all call these two functions, so that no two of them can disagree
-by a frame. The numbers are Wav2Lip's, so that its released weights see the input they were trained on.
+Preparation, training and evaluation call `melspectrogram` and `mel_windows`; dubbing calls `chunked_mel` and
+`mel_windows_at`, which do the same arithmetic for long sound and any frame times. So no two of them disagree by a
+frame. The numbers are Wav2Lip's, so that its released weights see the input they were trained on.
 """
 
 from collections.abc import Iterator, Sequence

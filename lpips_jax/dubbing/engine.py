@@ -184,7 +184,7 @@ class Dubber:
     if options.boxes is not None:
       return GivenBoxes(options.boxes, options.pads, info)
     find = self._detector(options)
-    return FoundBoxes(face, info, find, _choice(face, info, find, options), options)
+    return FoundBoxes(face, info, find, selection.chosen_by(options, face, info, find), options)
 
   def _detector(self, options: Options) -> Detect:
     key = options.detector, options.detector_model
@@ -224,16 +224,6 @@ def _check_outputs(output: PathLike, options: Options, inputs: Sequence[PathLike
   for path in outputs:
     if Path(path).exists() and any(Path(given).exists() and Path(path).samefile(given) for given in inputs):
       raise UserError(f'the output {os.fspath(path)} is one of the inputs: choose another name')
-
-
-def _choice(face: PathLike, info: VideoInfo, find: Detect, options: Options) -> selection.Choose:
-  """Returns what decides who is dubbed."""
-  if options.all_faces:
-    return selection.everybody
-  if options.face_at is not None:
-    x, y, seconds = options.face_at
-    return selection.person_at(play(face, info), find, info, x, y, seconds)
-  return selection.FollowOne(options.face_index)
 
 
 def _until(frames: Iterable[PlayedFrame], end: Fraction | None) -> Iterator[PlayedFrame]:

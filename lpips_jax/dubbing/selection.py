@@ -1,4 +1,7 @@
-"""Selection of the faces to be dubbed: people are followed as a video plays, about a second and a half behind it."""
+"""Selection of the faces to be dubbed: people are followed as a video plays, about a second and a half behind it.
+
+A rule of selection is a `Choose`; `chosen_by` picks the one that the options of a dub ask for.
+"""
 
 import bisect
 from collections import deque
@@ -9,12 +12,14 @@ from typing import NamedTuple
 import numpy as np
 
 from lpips_jax.core.errors import UserError
+from lpips_jax.core.files import PathLike
+from lpips_jax.dubbing.options import Options
 from lpips_jax.faces import detect, rotated_boxes, shots
 from lpips_jax.faces.boxes import MAX_ABSENCE_SECONDS, MIN_TRACK_SECONDS, prominence
 from lpips_jax.faces.scan import DETECTION_STRIDE, scan_frames
 from lpips_jax.faces.tracks import FaceTracker, GrowingTrack, settling_frames
 from lpips_jax.media import ycbcr
-from lpips_jax.media.playback import PlayedFrame
+from lpips_jax.media.playback import PlayedFrame, play
 from lpips_jax.media.video_reader import VideoInfo
 
 MAX_DELAYED_BYTES = 512 << 20  # of the frames that are held back
@@ -78,6 +83,26 @@ def follow(
       yield waiting.popleft(), _chosen_boxes(now, number, tracks, rate, frame_size, choose)
   for now in range(number + 1 - len(waiting), number + 1):
     yield waiting.popleft(), _chosen_boxes(now, number, tracks, rate, frame_size, choose)
+
+
+def chosen_by(options: Options, face: PathLike, info: VideoInfo, find: detect.Detect) -> Choose:
+  """Returns the rule that the options of a dub ask for; by default the most prominent person is dubbed.
+
+  Args:
+    options: `all_faces`, `face_at` or `face_index`.
+    face: the video, which `face_at` looks into.
+    info: from `probe`, about the video.
+    find: the face detector.
+
+  Raises:
+    UserError: there is no face at `face_at`.
+  """
+  if options.all_faces:
+    return everybody
+  if options.face_at is not None:
+    x, y, seconds = options.face_at
+    return person_at(play(face, info), find, info, x, y, seconds)
+  return FollowOne(options.face_index)
 
 
 class FollowOne:

@@ -36,7 +36,7 @@ class Measure(NamedTuple):
   """A column of the table.
 
   Attributes:
-    title: its head.
+    title: the column heading.
     higher_is_better: None if neither direction is better.
   """
 

@@ -1,4 +1,4 @@
-"""A face out of a frame and back into it: the crop that networks see, and the paste that nobody should see.
+"""Cropping a face out of a frame for networks, and pasting it back so that nobody sees the seam.
 
 A box is (left, top, right, bottom) in pixels, floats, right and bottom exclusive; pixel (0, 0) covers [0, 1) x [0, 1).
 Boxes follow YuNet's convention: from below the hairline to the chin. They are not squared, so a crop may be stretched.
@@ -13,7 +13,7 @@ import numpy as np
 from lpips_jax.faces import rotated_boxes
 from lpips_jax.faces.rotated_boxes import Box
 
-# The mask of the paste is a rounded square, in fractions of the box: from the middle of the nose to the chin and from
+# The mask of the paste is a superellipse, in fractions of the box: from the middle of the nose to the chin and from
 # cheek to cheek, inside the box, so that nothing outside it changes whatever the generator does. The numbers were
 # chosen by eye.
 MASK_CENTRE = 0.5, 0.73
@@ -59,10 +59,12 @@ def crop(frame: np.ndarray, box: Box, size: int, sampling: int = cv2.INTER_LINEA
 
 
 def paste(frame: np.ndarray, box: Box, face: np.ndarray) -> np.ndarray:
-  """Returns a frame with the lower half of a generated face pasted into a box; see `change`.
+  """Returns a frame with the lower half of a generated face pasted into a box.
+
+  Dubbing adds `change` to the frame itself, in the codec's own samples.
 
   Returns:
-    (H, W, 3) uint8, a new array, identical to `frame` outside the box and in the upper 45 % of it.
+    (H, W, 3) uint8, a new array, identical to `frame` outside the box and above `CHANGED_FROM` of its height.
   """
   original = crop(frame, box, face.shape[0])
   return np.clip(np.rint(frame + change(frame, box, face, original)), 0, 255).astype(np.uint8)
@@ -81,7 +83,7 @@ def change(frame: np.ndarray, box: Box, face: np.ndarray, original: np.ndarray, 
     sharpen: strength of unsharp masking; 0 leaves the face as it is.
 
   Returns:
-    (H, W, 3) float32, 0 outside the box and in the upper 45 % of it.
+    (H, W, 3) float32, 0 outside the box and above `CHANGED_FROM` of its height.
 
   Raises:
     ValueError: the box is empty or not finite.

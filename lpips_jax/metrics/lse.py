@@ -20,6 +20,9 @@ def lse(
 ) -> SyncScores:
   """Returns LSE-D (`distance`), LSE-C (`confidence`) and the offset of one face track.
 
+  The distance of lips and speech is averaged over the track for each shift of -15 to 15 frames. LSE-D is the least of
+  these means, LSE-C their median minus the least (`metrics.sync`). `evaluation.scorers` puts both into the table.
+
   Args:
     syncnet: (frames (n, 5, h, w, 3) RGB in [0, 255], MFCCs (n, 13, 20)) -> two embeddings (n, d).
     frames: RGB at 25 fps, of the size that SyncNet sees, 224 pixels.

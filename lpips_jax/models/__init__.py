@@ -1,6 +1,7 @@
 """Flax modules, and nothing else: they know of no files, devices or losses.
 
-A new network is a module with a static method `example_inputs`, an entry in `MODELS` and a config.
+A new network is a module with a static method `example_inputs`, an entry in `MODELS` and, if it is trained, in
+`NETWORKS_OF_TASK`, and a config.
 """
 
 import flax.linen as nn
@@ -23,6 +24,10 @@ MODELS: dict[str, type[Network]] = {
   'discriminator': Discriminator,
   'syncnet': SyncNet,
   'inception': Inception,
+}
+NETWORKS_OF_TASK = {  # the `model.name`s that each `config.task` trains
+  'sync_expert': ('sync_expert',),
+  'generator': ('attn_wav2lip', 'wav2lip'),
 }
 
 

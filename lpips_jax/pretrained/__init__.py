@@ -1,9 +1,10 @@
 """Trained networks as jitted functions: `pretrained.load(checkpoint)`.
 
-A checkpoint directory is what evaluation, dubbing and other people's code use of a training run. It holds:
+A checkpoint directory is the part of a training run that evaluation, dubbing and other code use. It holds:
 
   config.json        the config of the run
-  12000/, 14000/, …  one directory for each saved step, with the moving average of the network's weights
+  12000/, 14000/, …  one directory for each saved step: `model`, the moving average of the weights, which `load` reads,
+                     and in a training run the state and the position in the data, to resume from
   MODEL_CARD.md      where the weights come from, how good they are, and what they are meant for
   sync_expert/       for a generator: the sync expert that it was trained with, itself a checkpoint directory
   silent_generator/  for a generator trained with one: the frozen network that shuts the mouths of its references, in

@@ -119,7 +119,7 @@ def fingerprint_of(tree: Any, *others: str) -> str:
 
 
 def load(checkpoint: str | Path, trust_stablehlo: bool = False) -> Pretrained | Exported:
-  """Loads a step of a checkpoint directory, or exported StableHLO.
+  """Loads the newest step of a checkpoint directory (of a sync expert the best), a given step, or exported StableHLO.
 
   Args:
     checkpoint: the directory, one of its steps, the run that holds it, or a directory with StableHLO.

@@ -253,11 +253,14 @@ def _continue_with(saved: ConfigDict, config: ConfigDict, directory: Path) -> No
 
 
 def _changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, str]:
-  """The values that are not free to change, and did, each as a line by its key."""
+  """The values that are not free to change, and did, each as a line by its key.
+
+  A key that the older run lacks was off in it: a run resumes with a newer release, which knows more keys.
+  """
   changed = {
     key: f'{key}: {old.get(key)} -> {new.get(key)}'
     for key in sorted(old.keys() | new.keys())
-    if old.get(key) != new.get(key) and key not in FREE_TO_CHANGE
+    if old.get(key) != new.get(key) and key not in FREE_TO_CHANGE and not (key not in old and not new[key])
   }
   if 'random' not in (old.get('perceptual.source'), new.get('perceptual.source')):
     changed.pop('perceptual.source', None)  # the same weights, wherever they lie

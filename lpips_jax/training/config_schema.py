@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from lpips_jax.audio.loudness import LEVELS
+from lpips_jax.models import NETWORKS_OF_TASK
 from lpips_jax.models.generator import FUSIONS, OUTPUTS, SPEECH_KINDS
 from lpips_jax.models.sync_expert import VIEWS
 from lpips_jax.training.generator_step import COEFFICIENTS, SYNC_LOSSES
 from lpips_jax.training.optimizer import SCALING
 
-TASKS = {'sync_expert': ('sync_expert',), 'generator': ('attn_wav2lip', 'wav2lip')}  # and the networks of each
 MAX_STEPS = 2**31 - 1  # steps are counted in int32
 
 
@@ -56,14 +56,14 @@ BELOW_1 = numbers(lambda x: 0 <= x < 1, ' must be 0 or more, and less than 1')
 STEPS = numbers(lambda x: 1 <= x <= MAX_STEPS, f' must be from 1 to {MAX_STEPS}')
 
 SCHEMA: dict[str, Rule] = {
-  'task': one_of(TASKS),
+  'task': one_of(NETWORKS_OF_TASK),
   'seed': NON_NEGATIVE,  # of parameters, shuffling and augmentation
   'sync_expert': TEXT,  # a checkpoint directory
   'init_from': TEXT,  # a checkpoint directory
   'silent_generator': TEXT,  # a checkpoint directory
   'audio_encoder_from_expert': FLAG,
   # ---- networks; `validation` tries whether one can be built of these values
-  'model.name': TEXT,  # a network of the task: see TASKS
+  'model.name': TEXT,  # one of NETWORKS_OF_TASK
   'model.image_size': NON_NEGATIVE,  # pixels, side of the crops
   'model.widths': NON_NEGATIVE,  # channels of the generator, by resolution
   'model.stem_kernel': NON_NEGATIVE,  # pixels, side of the first kernel

@@ -33,7 +33,7 @@ from lpips_jax.training.state import CLOSED, Params, TrainState, Variables
 from lpips_jax.training.step import Batch, Evaluation, FrozenVariables, Metrics, Pictures, Step, StepSettings, apply
 
 COEFFICIENTS = 'reconstruction', 'lower_half', 'perceptual', 'triplet', 'adversarial', 'sync'  # keys of config.losses
-SYNC_LOSSES = {'log': 'sync', 'stabilised': 'stabilised_sync'}  # the term that `losses.sync` scales, by `sync_kind`
+SYNC_LOSSES = {'log': 'sync', 'stabilised': 'stabilised_sync'}  # the term that config.losses.sync weighs, by .sync_kind
 Coefficients = dict[str, jax.Array | float]  # () each, by the name of the loss term
 SAMPLED_WINDOWS = 8  # in the sample picture
 TRIPLET_FEATURES = 'relu3_3'  # of VGG, of lower halves

@@ -54,7 +54,7 @@ class TrainData:
 def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], TrainData]) -> TrainState:
   """Trains for `config.steps` steps, resuming what `workdir` holds, and returns the final state.
 
-  SIGTERM ends it early: the state is saved, and returned.
+  SIGTERM ends it early, after the current step: the state is saved and returned (`multihost.preemption`).
 
   Args:
     config: see configs/lrs2.py.

@@ -101,7 +101,7 @@ def first_process_first() -> Iterator[None]:
 
 @contextlib.contextmanager
 def preemption() -> Iterator[Callable[[int], bool]]:
-  """Yields a function of the step: whether SIGTERM has reached any of the processes; all get the same answer.
+  """Yields a function that says, at a step, whether any process has received SIGTERM; all get the same answer.
 
   Schedulers send SIGTERM some seconds before they take the machine away.
   """

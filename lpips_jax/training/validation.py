@@ -15,7 +15,7 @@ from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.wav2lip import IMAGE_SIZE
 from lpips_jax.perceptual.vgg import MIN_SIZE
-from lpips_jax.training.config_schema import NON_NEGATIVE, SCHEMA, TASKS, flatten
+from lpips_jax.training.config_schema import NON_NEGATIVE, SCHEMA, flatten
 
 MIN_IMAGE_SIZE = 16  # pixels
 
@@ -23,7 +23,7 @@ MIN_IMAGE_SIZE = 16  # pixels
 def check_config(config: ConfigDict) -> None:
   """Raises UserError, which names the key, for values that no run can have."""
   _check_values(config)
-  _check_choice('model.name', config.model.name, TASKS[config.task])
+  _check_choice('model.name', config.model.name, models.NETWORKS_OF_TASK[config.task])
   if level_of(config) != NORMALISED:
     raise UserError(f'config.data.level={level_of(config)!r}: speech is brought to one level, give {NORMALISED!r}')
   _check_steps(config.steps, config.accumulate, config.data.batch_size, config.optimizer.warmup_steps)
