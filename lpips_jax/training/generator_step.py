@@ -32,7 +32,14 @@ from lpips_jax.training.accumulation import in_parts, rematerialised
 from lpips_jax.training.state import CLOSED, Params, TrainState, Variables
 from lpips_jax.training.step import Batch, Evaluation, FrozenVariables, Metrics, Pictures, Step, StepSettings, apply
 
-COEFFICIENTS = 'reconstruction', 'lower_half', 'perceptual', 'triplet', 'adversarial', 'sync'  # keys of config.losses
+COEFFICIENTS = (  # keys of config.losses, each named as its loss term
+  'reconstruction',
+  'lower_half',
+  'perceptual',
+  'triplet',
+  'adversarial',
+  'sync',
+)
 SYNC_LOSSES = {'log': 'sync', 'stabilised': 'stabilised_sync'}  # the term that config.losses.sync weighs, by .sync_kind
 Coefficients = dict[str, jax.Array | float]  # () each, by the name of the loss term
 SAMPLED_WINDOWS = 8  # in the sample picture
@@ -208,7 +215,7 @@ def loss_terms(
 ) -> Metrics:
   """Returns the generator's losses without their coefficients, () each, all but the adversarial one.
 
-  Terms whose coefficient is 0 are left out where they cost much.
+  A term whose coefficient is 0 is left out, unless it costs next to nothing and every log should have it.
 
   Args:
     networks: the expert hears the speech; losses through VGG compute in what the generator computes in.

@@ -96,13 +96,14 @@ def test_evaluation_is_of_each_window_alone_with_its_own_speech_over_whole_frame
 
 @pytest.mark.parametrize('sync_kind', ['log', 'stabilised'])
 def test_every_metric_is_one_number(sync_kind):
-  config = gan_config(perceptual=1.0, triplet=0.5, r1=1.0, lower_half=0.2)
+  config = gan_config(r1=1.0, **dict.fromkeys(generator_step.COEFFICIENTS, 0.5))
   config.losses.sync_kind = sync_kind
   task = make_task(config, frozen())
   state = jax.eval_shape(task.init)
   _, trained = jax.eval_shape(task.step, state, BATCH, frozen().variables)
   evaluated, _ = jax.eval_shape(task.evaluate, state.variables, BATCH, frozen().variables)
-  assert {'perceptual', 'triplet', 'loss'} <= trained.keys() & evaluated.keys()
+  assert {'loss', *generator_step.COEFFICIENTS} <= trained.keys()  # a coefficient without a term would do nothing
+  assert {'loss', *generator_step.COEFFICIENTS} - {'adversarial'} <= evaluated.keys()
   assert {name: value.shape for name, value in (trained | evaluated).items() if value.shape} == {}
 
 
