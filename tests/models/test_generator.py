@@ -31,7 +31,8 @@ def test_has_as_many_parameters_as_the_method_says():
 @pytest.mark.parametrize('ablation', [{}, {'attention': False}, {'fusion': 'concat'}, {'fusion': 'bottleneck'}])
 def test_output_shape(size, ablation):
   shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in ((2, size, size, 6), (2, 80, 16))]
-  out, _ = jax.eval_shape(lambda *x: Generator(**ablation).init_with_output(jax.random.key(0), *x), *shapes)
+  module = Generator(blocks=1, bottleneck=1, audio_residuals=(0,) * 4, **ablation)
+  out, _ = jax.eval_shape(lambda *x: module.init_with_output(jax.random.key(0), *x), *shapes)
   assert out.shape == (2, size, size, 3)
 
 
@@ -49,7 +50,7 @@ def test_computes_in_its_dtype_and_returns_float32(dtype):
 
 
 def test_a_generator_that_warps_and_hears_phones():
-  model = Generator(**SMALL, output='warp', speech='phones')
+  model = Generator(**SMALL, fusion='bottleneck', output='warp', speech='phones')
   faces = jax.random.uniform(jax.random.key(0), (2, 16, 16, 6))
   speech = jax.random.uniform(jax.random.key(1), (2, 80, 16))
   variables = jax.jit(model.init)(jax.random.key(2), faces, speech)
