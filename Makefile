@@ -9,16 +9,19 @@ PIP := $(VENV)/bin/pip --quiet --disable-pip-version-check
 TORCH := torch==2.13.0
 LIBTPU := "from importlib.metadata import requires; print(*[r.split(';')[0] for r in requires('jax') if 'libtpu' in r])"
 
-.PHONY: help demo test lint mutants
+.PHONY: help demo test test-all lint mutants
 
 help:  ## lists the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "make %-8s %s\n", $$1, $$2 }'
 
 demo: $(STAMP)  ## trains a small model on the embedded corpus and dubs a held-out face
 	$(VENV)/bin/python demo.py --output=runs/demo
 
 # Two at a time: a compiler keeps one core busy, and most of a test is compiling.
-test: $(TESTABLE)  ## runs the tests
+test: $(TESTABLE)  ## runs the tests, all but the slow ones
+	$(VENV)/bin/python -m pytest --numprocesses=2 --dist=worksteal -m 'not slow'
+
+test-all: $(TESTABLE)  ## runs all tests, as CI does
 	$(VENV)/bin/python -m pytest --numprocesses=2 --dist=worksteal
 
 lint: $(LINTABLE)  ## checks style and types

@@ -196,6 +196,7 @@ def test_a_cluster_makes_the_same_clips(archive, prepared, tmp_path):
   assert contents(tmp_path / 'out') == contents(prepared)
 
 
+@pytest.mark.slow
 def test_bad_input_gives_one_line_and_leaves_no_files(archive, prepared, tmp_path, directory):
   (tmp_path / 'full').mkdir()
   (tmp_path / 'full' / 'notes.txt').touch()

@@ -47,6 +47,7 @@ def test_syncnet_sees_its_own_square():
   assert crop[0, 112].tolist() == [20, 20, 7] and crop[-1, -1].tolist() == [47, 75, 7]
 
 
+@pytest.mark.slow
 def test_ready_videos_in_one_table(filmed, speakers, directory, summarised, tmp_path):
   made = tmp_path / 'made'
   frames, sound = speakers[0]

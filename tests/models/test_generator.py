@@ -49,6 +49,7 @@ def test_computes_in_its_dtype_and_returns_float32(dtype):
   assert convolutions and all(line.endswith(f'x{short}') for line in convolutions)
 
 
+@pytest.mark.slow
 def test_a_generator_that_warps_and_hears_phones():
   model = Generator(**SMALL, fusion='bottleneck', output='warp', speech='phones')
   faces = jax.random.uniform(jax.random.key(0), (2, 16, 16, 6))

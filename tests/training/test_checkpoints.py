@@ -38,6 +38,7 @@ def test_the_last_and_the_best_are_kept(directory, tmp_path, monkeypatch):
     pretrained.load(tmp_path / 'run' / 'checkpoint' / '3')
 
 
+@pytest.mark.slow
 def test_saves_leave_no_threads(directory, tmp_path):
   config = tiny_config('sync_expert', directory)
   config.update(steps=6, checkpoint_every=1)
@@ -83,6 +84,7 @@ def test_a_checkpoint_that_cannot_be_read_is_set_aside_for_the_one_before(direct
     np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_the_same_command_goes_on(directory, tmp_path, monkeypatch):
   config = tiny_config('sync_expert', directory)
   config.update(steps=6, checkpoint_every=6, eval_every=6)
@@ -128,6 +130,7 @@ def half_of_the_largest_file(directory):
   return max(path.stat().st_size for path in directory.rglob('*') if path.is_file()) // 2
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_the_last_good_checkpoint_stays(directory, tmp_path, monkeypatch):
   config = tiny_config('sync_expert', directory)
   run(config, tmp_path / 'run')

@@ -72,6 +72,7 @@ def moved(before, after) -> list[bool]:
   return [not np.array_equal(a, b) for a, b in zip(jax.tree.leaves(before), jax.tree.leaves(after), strict=True)]
 
 
+@pytest.mark.slow
 def test_evaluation_is_of_each_window_alone_with_its_own_speech_over_whole_frames():
   config = gan_config(adversarial=0.0)
   task, model = make_task(config, frozen()), models.build(config.model)
@@ -156,6 +157,7 @@ def test_coefficients_rise_and_wait_as_configured():
   assert [coefficients(step)['adversarial'] for step in (9, 10, 99)] == [0.0, 0.02, 0.1]
 
 
+@pytest.mark.slow
 def test_while_the_adversary_waits_only_the_discriminator_learns():
   (before, _, after, *_), _ = duel()
   assert not any(moved(before.variables['params'], after.variables['params']))
@@ -171,6 +173,7 @@ def test_then_both_learn_from_each_other():
   assert metrics[0]['gradient_norm'] == 0 < metrics[0]['discriminator_gradient_norm']  # each its own, while one waits
 
 
+@pytest.mark.slow
 def test_accumulated_and_rematerialised_a_step_is_much_the_same():
   _, plain = duel()
   config = duel_config()
@@ -182,6 +185,7 @@ def test_accumulated_and_rematerialised_a_step_is_much_the_same():
     np.testing.assert_allclose(plain[0][name], parts[0][name], rtol=0.05)
 
 
+@pytest.mark.slow
 def test_r1_is_added_to_the_discriminators_loss():
   config = gan_config()
   discriminator = models.build(config.discriminator)

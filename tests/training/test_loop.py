@@ -20,6 +20,7 @@ from lpips_jax.training.loop import train
 from lpips_jax.training.state import CLOSED
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('task', ['sync_expert', 'generator'])
 def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(task, directory, tmp_path, monkeypatch):
   config = tiny_config(task, directory)
@@ -41,6 +42,7 @@ def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(task, directory, t
   assert [line['step'] for line in lines if line['kind'] == 'train'] == [1, 2, 3, 4]
 
 
+@pytest.mark.slow
 def test_training_moves_every_parameter(directory, tmp_path):
   config = tiny_config('generator', directory)
   config.update(eval_every=1, steps=3)

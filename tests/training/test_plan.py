@@ -38,6 +38,7 @@ def test_a_step_that_cannot_be_planned_is_one_line(flag, message):
   assert (failed.returncode, failed.stdout, failed.stderr) == (2, '', f'plan.py: {message}\n')
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not HAS_COMPILER, reason="no libtpu: pip install -e '.[tpu]'")
 def test_a_plan_for_tpus_that_are_not_there(directory, tmp_path):
   """The method with fewer channels, without VGG16 and the adversary."""

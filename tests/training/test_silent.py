@@ -54,6 +54,7 @@ def checkpoint(trained_checkpoint, directory, tmp_path_factory):
   return workdir / 'checkpoint'
 
 
+@pytest.mark.slow
 def test_a_checkpoint_shuts_the_mouth_that_it_is_shown(checkpoint, trained_checkpoint):
   network, silent = lpips_jax.load(checkpoint), pretrained.load(trained_checkpoint)
   rest = by_hand(silent, FACES[..., 3:])
@@ -64,6 +65,7 @@ def test_a_checkpoint_shuts_the_mouth_that_it_is_shown(checkpoint, trained_check
   assert network.fingerprint != dataclasses.replace(network, silent=None).fingerprint
 
 
+@pytest.mark.slow
 def test_so_does_dubbing(checkpoint):
   network = lpips_jax.load(checkpoint)
   np.testing.assert_allclose(made_fast(network, 'float32')(FACES, PHONES), network(FACES, PHONES), atol=1e-4)
@@ -74,6 +76,7 @@ def test_so_does_dubbing(checkpoint):
   np.testing.assert_allclose(made, network(faces, PHONES[:1]), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_step_sees_what_the_silent_generator_makes(checkpoint, directory):
   config = silent_config(directory, '')
   config.silent_generator = 'gone'

@@ -7,6 +7,7 @@ import sys
 
 import jax
 import numpy as np
+import pytest
 from pair import PREEMPTED_AT
 from runs import ROOT, run, tiny_config
 
@@ -40,6 +41,7 @@ def both(*lines: list) -> list[tuple[int, str, str]]:
   return [(process.returncode, *texts) for process, texts in zip(started, printed, strict=True)]
 
 
+@pytest.mark.slow
 def test_two_train_as_one(directory, tmp_path):
   """One test, as its processes take as long to compile as for all the rest."""
   data.train_batches(tiny_config('sync_expert', directory))  # the corpus is there

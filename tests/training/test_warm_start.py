@@ -109,6 +109,7 @@ def test_unusable_bases_are_one_line(config, directory, trained_checkpoint, tmp_
     start_from(own, start_of(config, tmp_path))
 
 
+@pytest.mark.slow
 def test_a_resumed_run_does_without_its_base(config, trained_checkpoint, tmp_path, capsys):
   base = shutil.copytree(trained_checkpoint, tmp_path / 'base')
   config.update(init_from=str(base), steps=1)
