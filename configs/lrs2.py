@@ -59,7 +59,7 @@ def _set_losses(config: ConfigDict) -> None:
   config.losses.perceptual = 1.0
   config.losses.sync = 0.03
   config.losses.sync_kind = 'log'  # or 'stabilised': as much in sync as the true mouth, and no more
-  config.losses.sync_gate = 0.75  # the sync loss counts once its value on the evaluation split is below this
+  config.losses.sync_gate = 0.75  # the sync loss counts once the evaluated -log p falls below this, whatever the kind
   config.losses.triplet = 0.0  # coefficient of mouths being nearer to the true ones than to the reference's
   config.losses.adversarial = 0.0
   config.losses.adversarial_kind = 'bce'  # or 'hinge'

@@ -81,7 +81,7 @@ def adaptive_triplet(
 
 
 def adversarial(generated: Float[AnyArray, '*b'], kind: str) -> Float[Array, '*b']:
-  """The generator's loss: it pays for frames that the discriminator does not believe to be filmed.
+  """The generator's loss: penalises generated frames that the discriminator recognises as generated.
 
   Args:
     generated: the discriminator's log-odds of generated frames.
@@ -92,7 +92,7 @@ def adversarial(generated: Float[AnyArray, '*b'], kind: str) -> Float[Array, '*b
 
 
 def discrimination(filmed: Float[AnyArray, '*b'], generated: Float[AnyArray, '*b'], kind: str) -> Float[Array, '*b']:
-  """The discriminator's loss, which grows as it takes filmed and generated frames for one another; from its log-odds.
+  """The discriminator's loss, from its log-odds: it grows as real and generated frames are confused.
 
   'bce' is 2 ln 2, 'hinge' 2, as long as it can tell nothing.
   """
@@ -168,7 +168,7 @@ def balanced_bce(
 def trust(logits: Float[AnyArray, 'n n'], windows: int, exponent: float) -> Float[Array, ' n']:
   """Weights of windows: the more a clip seems to be in sync, the more it counts, so that misaligned clips are let go.
 
-  An expert learns what most clips have in common long before it learns by heart how far each is off: meanwhile its
+  An expert learns what most clips have in common long before it memorises how far each is off: meanwhile its
   scores tell good clips from misaligned ones (self-paced learning, Kumar et al., NIPS 2010, with soft weights).
 
   Args:

@@ -65,7 +65,7 @@ class FaceGenerator:
     self.batch_size = self.part_size = batch_size
     self.image_size = config.model.image_size
     self.lead = Fraction(config.data.lead) / FRAME_RATE
-    self.level = level_of(config)
+    self.level = level_of(config.model, config.get('data'))
     self.speech, self.reference = config.model.speech, reference_of(config)
     self._generate, self._recipe = generate, recipe
     threads = CONCURRENT_BATCHES[recipe.device]

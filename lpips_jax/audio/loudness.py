@@ -59,14 +59,18 @@ def levelled(samples: Sound) -> Sound:
   return mapped(lambda piece: ((piece.astype(np.float64) - measured.offset) * gain).astype(np.float32), samples)
 
 
-def level_of(config: Any) -> str:
-  """Returns the level of speech that the network of a config expects: `config.data.level`, by default `AS_IS`.
+def level_of(model: Any, data: Any) -> str:
+  """Returns the level of speech that a network expects: `config.data.level`, by default `AS_IS`.
 
   A network that hears phones expects `NORMALISED`, at which they are recognised.
+
+  Args:
+    model: `config.model`.
+    data: `config.data`, or None.
   """
-  if getattr(config.model, 'speech', 'mel') == 'phones':
+  if getattr(model, 'speech', 'mel') == 'phones':
     return NORMALISED
-  return getattr(getattr(config, 'data', None), 'level', AS_IS)
+  return getattr(data, 'level', AS_IS)
 
 
 def at_level(samples: Sound, level: str) -> Sound:

@@ -74,7 +74,7 @@ class BatchedGenerator:
     self.part_size = -(-batch_size // (parts * devices)) * devices
     self.image_size = network.config.model.image_size
     self.lead = Fraction(network.config.data.lead) / FRAME_RATE
-    self.level = level_of(network.config)
+    self.level = level_of(network.config.model, network.config.get('data'))
     self.speech = network.config.model.get('speech', 'mel')
     self.reference = reference_of(network.config)
     self._apply: Callable[..., Any] = network

@@ -39,7 +39,7 @@ class VisibleFace(NamedTuple):
   prominence: float
 
 
-# From the number of a frame and the faces visible in it to those of them that are dubbed.
+# Given a frame's number and the faces visible in it, returns the faces to dub.
 Choose = Callable[[int, list[VisibleFace]], list[VisibleFace]]
 
 

@@ -103,5 +103,5 @@ def _heard_by(config: ConfigDict, mel: np.ndarray, audio: np.ndarray | None, pho
         raise ValueError('a network that hears phones needs the phones, or the sound to recognise them in')
       phones = recognise_phones(audio / 32768)
     return phone_track(phones, mel)
-  level = level_of(config)
+  level = level_of(config.model, config.get('data'))
   return mel if level == NORMALISED or audio is None else mel_of(audio, level)

@@ -27,22 +27,22 @@ def rest(frames: np.ndarray) -> np.ndarray:
 REFERENCES: dict[str, Callable[[np.ndarray], np.ndarray]] = {'current': current, 'elsewhere': elsewhere, 'rest': rest}
 
 
-def reference_of(config: ConfigDict) -> str:
-  """Returns the name, in `REFERENCES`, of the references that the generator of a config was trained with."""
-  return config.data.get('reference', 'elsewhere')
+def reference_of(data: ConfigDict) -> str:
+  """Returns the name, in `REFERENCES`, of the references that the generator of a `config.data` was trained with."""
+  return data.get('reference', 'elsewhere')
 
 
-def references_of(config: ConfigDict, frames: np.ndarray) -> np.ndarray:
+def references_of(data: ConfigDict, frames: np.ndarray) -> np.ndarray:
   """Returns references of the kind that the generator of a config was trained with.
 
   Args:
-    config: the config of the generator's run.
+    data: `config.data` of the generator's run.
     frames: (t, h, w, 3) uint8, of one clip.
 
   Returns:
     (t, h, w, 3) uint8, one for each frame.
   """
-  return REFERENCES[reference_of(config)](frames)
+  return REFERENCES[reference_of(data)](frames)
 
 
 def leaking_faces(frames: np.ndarray, reference: str) -> np.ndarray:

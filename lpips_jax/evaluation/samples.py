@@ -43,7 +43,7 @@ def picture_rows(
   for clip, number in zip(clips, numbers, strict=True):
     k = (37 * number) % len(clip.frames)  # a different place in each clip
     target = clip.frames[k : k + 1]
-    references = [references_of(generator.config, clip.frames)[k : k + 1] for generator in generators.values()]
+    references = [references_of(generator.config.data, clip.frames)[k : k + 1] for generator in generators.values()]
     inputs = np.asarray(generator_faces(target, references[0]))
     generated = [
       _generated_frame(generator, target, reference, clip.heard_by(generator.config), k)

@@ -162,7 +162,7 @@ def _systems_of(generator: Pretrained | Exported) -> Sequence[str]:
 
 
 def _generator_candidates(clip: Clip, other: Clip | None, generator: Pretrained | Exported) -> dict[str, MakeCandidate]:
-  references, reference = references_of(generator.config, clip.frames), reference_of(generator.config)
+  references, reference = references_of(generator.config.data, clip.frames), reference_of(generator.config.data)
   dub = cache(generator_dub(clip, references, generator))
   by_setup = candidates_by_setup(clip, other, reference, dub)
   rebuilt = dataclasses.replace(_as_filmed(clip), reference=leaking_faces(clip.frames, reference), filmed=False)

@@ -104,7 +104,7 @@ def describe(network: pretrained.Pretrained) -> dict[str, Any]:
     'window': f'{constants.MEL_WINDOW} mel frames from floor({constants.MEL_RATE} (k - lead) / frame rate) on '
     'belong to frame k',
     'lead': config.get('data', {}).get('lead', 0),
-    'speech': _SPEECH[level_of(config)],
+    'speech': _SPEECH[level_of(config.model, config.get('data'))],
     'config': json.loads(config.to_json_best_effort()),
   }
 

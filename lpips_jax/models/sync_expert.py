@@ -38,7 +38,7 @@ class SyncExpert(nn.Module):
     contrastive: embeddings of any sign whose cosine goes through a learnt scale and bias before it is a probability.
       Otherwise they end in a ReLU, and the cosine, then in [0, 1], is the probability itself, as in Wav2Lip.
     view: 'lower_half' of the crops, as in Wav2Lip, or 'mouth', which is less than half of that: few faces teach more
-      when there is no background to learn by heart.
+      when there is no background to memorise.
     dropout: share of the features before the last layers that are dropped in training, under the key `dropout`.
     dtype: what convolutions compute in.
   """

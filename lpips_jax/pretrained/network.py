@@ -220,7 +220,7 @@ def _read_checkpoint(checkpoint: str | Path) -> Pretrained:
   config = checkpoint_dir.read_config(directory)
   try:
     model = models.build(config.model)
-    # The newest step of an expert may have learnt its clips by heart.
+    # The newest step of an expert may have overfitted its clips.
     variables, step = checkpoint_dir.read_variables(directory, wanted, config.get('task') == 'sync_expert')
     silent = load_weights(directory / SILENT_GENERATOR) if config.get(SILENT_GENERATOR) else None
   except UserError:

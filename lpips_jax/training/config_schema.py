@@ -27,7 +27,7 @@ class Rule(NamedTuple):
 
   Attributes:
     accepts: whether a value fulfils it.
-    problem: the end of a sentence that begins with the key and a value which does not.
+    problem: the rest of the error line, after the key and the rejected value.
   """
 
   accepts: Callable[[Any], bool]

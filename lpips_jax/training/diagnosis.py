@@ -73,7 +73,7 @@ class Diagnosis:
     """True if the expert is good enough for its offsets to mean anything.
 
     Its ranking means nothing where all clips are shifted alike, as no pair is then in sync. But a shift that they share
-    can be believed: had the expert learnt the clips by heart, it would find none.
+    can be believed: had the expert memorised the clips, it would find none.
     """
     return float(self.known.mean()) >= MIN_KNOWN and (self.ranking >= USEFUL_RANKING or self.usual != 0)
 

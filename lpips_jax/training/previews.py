@@ -77,7 +77,7 @@ def _log_diagnosis(log: RunLog, expert: Pretrained, evaluated: Evaluated, clips:
 def _beside_truth(generator: Pretrained, clip: Clip) -> np.ndarray:
   """The first seconds of a clip, generated to the left and as filmed to the right: (t, h, 2 w, 3) uint8."""
   config, frames = generator.config, clip.frames[:MAX_VIDEO_FRAMES]
-  faces = np.asarray(generator_faces(frames, references_of(config, frames)))
+  faces = np.asarray(generator_faces(frames, references_of(config.data, frames)))
   speech = mel_windows(clip.heard_by(config), FRAME_RATE, len(faces), config.data.lead)
   made = in_batches(generator, faces, speech)
   return np.concatenate([np.round(255 * made).astype(np.uint8), frames], 2)

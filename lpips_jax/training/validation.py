@@ -24,8 +24,9 @@ def check_config(config: ConfigDict) -> None:
   """Raises UserError, which names the key, for values that no run can have."""
   _check_values(config)
   _check_choice('model.name', config.model.name, models.NETWORKS_OF_TASK[config.task])
-  if level_of(config) != NORMALISED:
-    raise UserError(f'config.data.level={level_of(config)!r}: speech is brought to one level, give {NORMALISED!r}')
+  level = level_of(config.model, config.data)
+  if level != NORMALISED:
+    raise UserError(f'config.data.level={level!r}: speech is brought to one level, give {NORMALISED!r}')
   _check_steps(config.steps, config.accumulate, config.data.batch_size, config.optimizer.warmup_steps)
   if config.task == 'sync_expert':
     _check_expert_losses(config.losses)

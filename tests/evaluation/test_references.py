@@ -27,8 +27,8 @@ def test_each_kind_of_reference_is_what_it_says(frames):
 @pytest.mark.parametrize('data, name', [({'reference': 'rest'}, 'rest'), ({}, 'elsewhere')])
 def test_a_generator_is_shown_what_it_was_trained_with(frames, data, name):
   config = ConfigDict({'data': data})
-  assert references.reference_of(config) == name
-  np.testing.assert_array_equal(references.references_of(config, frames), references.REFERENCES[name](frames))
+  assert references.reference_of(config.data) == name
+  np.testing.assert_array_equal(references.references_of(config.data, frames), references.REFERENCES[name](frames))
 
 
 def test_a_mouth_at_rest_leaves_no_trace_so_the_filmed_one_is_compared(frames):
