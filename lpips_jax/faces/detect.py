@@ -137,6 +137,8 @@ def _yunet(file: Path, longest_side: int) -> Detect:
 
 
 def _cascade(longest_side: int) -> Detect:
+  if not hasattr(cv2, 'CascadeClassifier'):
+    raise UserError('OpenCV 5 has no cascade: name the file of YuNet with detector_model', 'detector_model')
   cascades = cv2.data.haarcascades  # type: ignore[attr-defined]  # which OpenCV's stubs leave out
   classifier = cv2.CascadeClassifier(cascades + CASCADE_FILE)
   edges = np.array(CASCADE_EDGES)

@@ -153,3 +153,9 @@ def test_a_downloaded_detector_can_be_read_by_others_and_leaves_nothing_else(tmp
   monkeypatch.setattr(os, 'fsync', full)
   detect._download(tmp_path / 'cache' / 'again.onnx')
   assert [path.name for path in (tmp_path / 'cache').iterdir()] == ['yunet.onnx']
+
+
+def test_an_opencv_without_a_cascade_asks_for_yunet(monkeypatch):
+  monkeypatch.delattr(detect.cv2, 'CascadeClassifier')
+  with pytest.raises(UserError, match='OpenCV 5 has no cascade: name the file of YuNet with detector_model'):
+    detect.make_detector('cascade')
