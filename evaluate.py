@@ -1,4 +1,4 @@
-"""Scores checkpoints and ready videos, beside controls that say what the figures are worth.
+"""Scores checkpoints and ready videos, beside controls that give the figures a scale.
 
 Clips of a corpus, rebuilt from masked frames:
   python evaluate.py --checkpoint=runs/demo/checkpoint --dataset=talking_faces/quickstart --output=runs/eval

@@ -1,4 +1,4 @@
-"""Evaluation of lip sync: systems beside controls that say what their figures are worth.
+"""Evaluation of lip sync: systems beside controls that give their figures a scale.
 
 `candidates` defines what is scored. `systems` makes candidates of clips whose truth is known, `videos` and `pairs` make
 them of files, and each of the three leads to a protocol: a list of work. `scorers` scores one candidate, `scoring` all

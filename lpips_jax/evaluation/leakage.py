@@ -1,6 +1,6 @@
 """The table of leakage: how much of the reference's lips comes through, by dubber and by kind of reference.
 
-See `lpips_jax.metrics.leakage` for the measures. Two controls beside the generators say what the figures are worth:
+See `lpips_jax.metrics.leakage` for the measures. Two controls beside the generators give the figures a scale:
   copy_reference: the lower half of the reference, whatever the speech: nothing but leakage;
   oracle: the true face, whatever the reference: no leakage. Only corpora that draw their speakers have it.
 """

@@ -1,4 +1,4 @@
-"""Systems that rebuild a filmed clip: generators, and the controls that say what their figures are worth.
+"""Systems that rebuild a filmed clip: generators, and the controls that give their figures a scale.
 
 A generator rebuilds the clip from its masked frames, speech, and references of the kind that it was trained with: the
 clip's mouth at rest, or a frame from elsewhere in the clip:

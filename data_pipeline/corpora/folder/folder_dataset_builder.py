@@ -1,4 +1,4 @@
-"""The TFDS builder of one's own videos."""
+"""The TFDS builder of your own videos."""
 
 from data_pipeline.corpora.prepared import PreparedBuilder
 
