@@ -2,7 +2,10 @@
 
 import ast
 import re
+import sys
+import tomllib
 from collections import defaultdict
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -154,3 +157,27 @@ def test_documents_name_what_is_there():
       assert module in SOURCES, f'{document.name}: {module}'
     for link in re.findall(r'\]\((?!http)([^)#]+)', text):
       assert (document.parent / link).exists(), f'{document.name}: {link}'
+
+
+def normalised(name: str) -> str:
+  return re.sub(r'[-_.]+', '-', re.match(r'[\w.-]+', name)[0]).lower()
+
+
+def test_dependencies_are_what_the_packages_import():
+  """A dependency that no module imports says in a comment what needs it."""
+  text = (ROOT / 'pyproject.toml').read_text()
+  project = tomllib.loads(text)['project']
+  needed = {normalised(line) for line in project['dependencies']}
+  optional = {normalised(line) for lines in project['optional-dependencies'].values() for line in lines}
+  packages = metadata.packages_distributions()
+  shipped = [path for module, path in SOURCES.items() if module.split('.')[0] in ('lpips_jax', 'data_pipeline')]
+  nodes = [node for path in shipped for node in ast.walk(ast.parse(path.read_text()))]
+  modules = {name.name for node in nodes if isinstance(node, ast.Import) for name in node.names}
+  modules |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+  imported = set()
+  for module in {module.split('.')[0] for module in modules} - sys.stdlib_module_names - set(ROOMS):
+    found = {normalised(name) for name in packages.get(module, [])}  # several share `google`
+    assert not found or found & (needed | optional), module
+    imported |= found
+  unused = {line.strip() for line in text.splitlines() if line.startswith('  "') and '  #' not in line}
+  assert not {name for name in needed - imported if any(line.startswith(f'"{name}') for line in unused)}
