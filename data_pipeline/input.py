@@ -69,8 +69,8 @@ def clips_to_watch(config: ConfigDict) -> list[Clip]:
   """Returns the clips that are monitored in training.
 
   For a sync expert these are `config.diagnosis_clips` of its training split, for a generator one of the evaluation
-  split. A mixture gives some of each corpus, beginning with the one of
-  the greatest weight. Damaged records are replaced by others.
+  split. A mixture gives some of each corpus, beginning with the one of the greatest weight. Damaged records are
+  replaced by others.
 
   Raises:
     UserError: all records are damaged.

@@ -14,7 +14,7 @@ from benchmarks.torch_reference.recipes import Recipe
 from benchmarks.torch_reference.steps import generator_faces, images
 from lpips_jax.audio.loudness import level_of
 from lpips_jax.core.constants import FRAME_RATE
-from lpips_jax.dubbing.options import reference_of
+from lpips_jax.dubbing.options import default_reference
 
 CONCURRENT_BATCHES = {'cpu': 1, 'cuda': 2}  # on a GPU one batch is copied while another is computed
 FOLDABLE = ('0', '1'), ('conv', 'norm'), ('reduce', 'norm')  # names of a convolution and the BatchNorm after it
@@ -66,7 +66,7 @@ class FaceGenerator:
     self.image_size = config.model.image_size
     self.lead = Fraction(config.data.lead) / FRAME_RATE
     self.level = level_of(config.model, config.get('data'))
-    self.speech, self.reference = config.model.speech, reference_of(config)
+    self.speech, self.reference = config.model.speech, default_reference(config.data)
     self._generate, self._recipe = generate, recipe
     threads = CONCURRENT_BATCHES[recipe.device]
     # Flushing denormal numbers is a setting of each thread.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
-from lpips_jax.core.errors import UserError
+from lpips_jax.core.errors import UserError, check_choice
 
 SPLITS = 'pretrain', 'train', 'val', 'test'  # a clip or speaker in two of them stays in the later one
 VIDEO_SUFFIXES = '.mp4', '.mov', '.m4v', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.mts', '.wmv', '.flv'
@@ -48,8 +48,7 @@ def find_clips(layout: str, source: Path) -> tuple[list[RawClip], list[tuple[str
   Raises:
     UserError: there is no such layout or directory, or the directory holds no clip in that layout.
   """
-  if layout not in LAYOUTS:
-    raise UserError(f'layout must be one of {", ".join(LAYOUTS)}, not {layout!r}', 'layout')
+  check_choice('layout', layout, LAYOUTS)
   if not source.is_dir():
     raise UserError(f'{source} is not a directory')
   found = sorted(LAYOUTS[layout](source), key=lambda clip: (clip.id, SPLITS.index(clip.split)))

@@ -1,6 +1,7 @@
 """UserError, for bad input, and other libraries' errors in one line."""
 
 import re
+from collections.abc import Iterable
 
 MAX_CHARACTERS = 200  # of another library's error
 
@@ -25,6 +26,13 @@ class UserError(Exception):
       if not found:
         line = f'{line} (--{option})'
     return line
+
+
+def check_choice(option: str, value: object, choices: Iterable[str]) -> None:
+  """Raises UserError unless the value of an argument is one of its choices."""
+  names = list(choices)
+  if value not in names:
+    raise UserError(f'{option} must be one of {", ".join(names)}, not {value!r}', option)
 
 
 def first_line(error: BaseException) -> str:

@@ -17,7 +17,7 @@ from absl import logging
 
 from lpips_jax.audio import loudness
 from lpips_jax.core.constants import SAMPLE_RATE
-from lpips_jax.core.errors import UserError
+from lpips_jax.core.errors import UserError, check_choice
 from lpips_jax.core.files import PathLike
 from lpips_jax.core.progress import progress_bar
 from lpips_jax.dubbing import selection
@@ -75,8 +75,7 @@ class Dubber:
   ) -> None:
     if not 1 <= batch_size <= MAX_BATCH_SIZE:
       raise UserError(f'batch_size must be from 1 to {MAX_BATCH_SIZE}, not {batch_size}', 'batch_size')
-    if precision not in PRECISIONS:
-      raise UserError(f'precision must be one of {", ".join(PRECISIONS)}, not {precision!r}', 'precision')
+    check_choice('precision', precision, PRECISIONS)
     self.times: dict[str, StageTimes] = {}
     self.seconds = self.all_seconds = 0.0
     self.all_times: dict[str, StageTimes] = {}

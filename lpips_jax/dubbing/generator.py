@@ -18,7 +18,7 @@ from lpips_jax.core.constants import FRAME_RATE
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import PathLike
 from lpips_jax.core.machine import available_cores
-from lpips_jax.dubbing.options import reference_of
+from lpips_jax.dubbing.options import default_reference
 from lpips_jax.models import example_inputs
 from lpips_jax.models.inputs import generator_faces
 from lpips_jax.pretrained.devices import batch_sharding, on_all_devices
@@ -76,7 +76,7 @@ class BatchedGenerator:
     self.lead = Fraction(network.config.data.lead) / FRAME_RATE
     self.level = level_of(network.config.model, network.config.get('data'))
     self.speech = network.config.model.get('speech', 'mel')
-    self.reference = reference_of(network.config)
+    self.reference = default_reference(network.config.data)
     self._apply: Callable[..., Any] = network
     if isinstance(network, pretrained.Pretrained) and network.config.model.get('output') == 'warp':
       self._apply = network.parts

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from lpips_jax.core.errors import UserError
+from lpips_jax.core.errors import UserError, check_choice
 from lpips_jax.core.files import PathLike
 from lpips_jax.faces.detect import DETECTORS
 
@@ -69,9 +69,9 @@ class Options:
 
   def __post_init__(self) -> None:
     for name, choices in (('detector', DETECTORS), ('length', LENGTHS), ('silence', SILENCES)):
-      _check_choice(name, getattr(self, name), choices)
+      check_choice(name, getattr(self, name), choices)
     if self.reference is not None:
-      _check_choice('reference', self.reference, REFERENCES)
+      check_choice('reference', self.reference, REFERENCES)
     if len(self.pads) != 4:
       given = ','.join(map(str, self.pads))
       raise UserError(f'pads must be four numbers of pixels, top,bottom,left,right, not {given}', 'pads')
@@ -113,14 +113,9 @@ def from_text(texts: Mapping[str, str]) -> dict[str, Any]:
   return values
 
 
-def reference_of(config: 'ConfigDict') -> str:
-  """Returns the one of `REFERENCES` that a generator was trained with; without one in its config, Wav2Lip's 'frame'."""
-  return 'rest' if config.data.get('reference') == 'rest' else 'frame'
-
-
-def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
-  if value not in choices:
-    raise UserError(f'{name} must be one of {", ".join(choices)}, not {value!r}', name)
+def default_reference(data: 'ConfigDict') -> str:
+  """Returns the one of `REFERENCES` that the generator of a `config.data` was trained with; Wav2Lip's is 'frame'."""
+  return 'rest' if data.get('reference') == 'rest' else 'frame'
 
 
 def _numbers(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:

@@ -46,7 +46,7 @@ class Column(NamedTuple):
 
   Attributes:
     key: its name in results.
-    title: its head.
+    title: the column heading.
     measure: the measure of candidates that it averages.
     setups: the candidates: those of one setup for the mean, of two for the discrepancy between them.
     higher_is_better: None if neither direction is better.

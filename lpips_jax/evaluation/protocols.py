@@ -12,7 +12,7 @@ from lpips_jax.core.files import directory_lock, write_whole
 from lpips_jax.evaluation import leakage, report, summary
 from lpips_jax.evaluation.leakage import LeakageRow
 from lpips_jax.evaluation.scorers import Scorers
-from lpips_jax.evaluation.scoring import ScoreCache, WorkItem, key_of, score_all
+from lpips_jax.evaluation.scoring import Score, ScoreCache, WorkItem, key_of, score_all
 
 
 class Protocol(NamedTuple):
@@ -36,6 +36,20 @@ class Protocol(NamedTuple):
   leakage_systems: Mapping[str, Any] = {}
 
 
+class Scored(NamedTuple):
+  """The scores of a protocol.
+
+  Attributes:
+    summary: their means, by system.
+    scores: all of them.
+    clips: the number of clips.
+  """
+
+  summary: summary.Summary
+  scores: list[Score]
+  clips: int
+
+
 def evaluate(protocol: Protocol, scorers: Scorers, image_size: int, step: int | None, output: Path) -> str:
   """Scores every candidate of a protocol, and writes the results; resumes where it was cut short.
 
@@ -54,17 +68,9 @@ def evaluate(protocol: Protocol, scorers: Scorers, image_size: int, step: int | 
   """
   output.mkdir(parents=True, exist_ok=True)
   with directory_lock(output):
-    score_cache = ScoreCache(output)
-    keys = {
-      system: key_of(scorers=scorers.cache_key, size=image_size, system=depends_on)
-      for system, depends_on in [*protocol.systems.items(), *protocol.leakage_systems.items()]
-    }
-    score_all(protocol.items, keys, scorers, score_cache)
-    clips = list(dict.fromkeys(item.name for item in protocol.items))
-    scores = score_cache.select(keys, clips)
-    found = summary.summarise(list(protocol.systems), scores, score_cache, scorers.missing)
+    found, scores, clips = score(protocol, scorers, output, size=image_size)
     leaked = leakage.tabulate(protocol.leakage_rows, scores) if protocol.leakage_rows else None
-    description = protocol.description | {'clips': len(clips), 'step': step}
+    description = protocol.description | {'clips': clips, 'step': step}
     results = description | summary.flat_means(found) | summary.as_json(found)
     text = summary.markdown(found)
     if leaked is not None:
@@ -75,3 +81,27 @@ def evaluate(protocol: Protocol, scorers: Scorers, image_size: int, step: int | 
     samples = {output / name: caption for name, caption in protocol.write_samples(output).items()}
     write_whole(output / 'page.html', report.page(found, scores, description, samples, leaked))
   return text
+
+
+def score(protocol: Protocol, scorers: Scorers, output: Path, **conditions: Any) -> Scored:
+  """Scores every candidate of a protocol that has no scores in a directory yet, and sums up all of them.
+
+  Args:
+    protocol: lists the candidates.
+    scorers: score them.
+    output: the directory, which the caller has locked.
+    conditions: everything else that scores depend on, as values that JSON can hold.
+
+  Raises:
+    UserError: nothing could be scored.
+  """
+  score_cache = ScoreCache(output)
+  keys = {
+    system: key_of(scorers=scorers.cache_key, system=depends_on, **conditions)
+    for system, depends_on in [*protocol.systems.items(), *protocol.leakage_systems.items()]
+  }
+  score_all(protocol.items, keys, scorers, score_cache)
+  clips = list(dict.fromkeys(item.name for item in protocol.items))
+  scores = score_cache.select(keys, clips)
+  found = summary.summarise(list(protocol.systems), scores, score_cache, scorers.missing)
+  return Scored(found, scores, len(clips))

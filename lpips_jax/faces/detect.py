@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from absl import logging
 
-from lpips_jax.core.errors import UserError
+from lpips_jax.core.errors import UserError, check_choice
 from lpips_jax.core.files import PathLike, user_cache, write_whole
 from lpips_jax.faces import rotated_boxes, tilt
 from lpips_jax.faces.boxes import SAME_FACE_IOU, overlap
@@ -95,8 +95,7 @@ def choose_detector(kind: str, model: PathLike | None = None) -> tuple[str, Path
   Raises:
     UserError: there is no such detector, or its file is not available.
   """
-  if kind not in DETECTORS:
-    raise UserError(f'detector must be one of {", ".join(DETECTORS)}, not {kind!r}', 'detector')
+  check_choice('detector', kind, DETECTORS)
   if kind == 'cascade':
     return kind, None
   file = _yunet_file(model)

@@ -1,7 +1,7 @@
 """Twins of JAX's and Flax's own operations, with gradients written by hand so that training takes less time and memory.
 
 Each equals its counterpart to rounding, in value and gradient (`tests/layers`): swap the import and nothing else
-changes.
+changes. Only where several elements hold a maximum do `amax` and `max_pool` share the gradient out otherwise.
 
   activations     relu, leaky_relu   nn.relu, nn.leaky_relu
   fourier         rfft2, irfft2      jnp.fft.rfft2, irfft2 with norm='ortho'; real and imaginary parts are channels

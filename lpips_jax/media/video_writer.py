@@ -14,7 +14,7 @@ from absl import logging
 from av.video.reformatter import ColorRange
 
 from lpips_jax.core.constants import FRAME_RATE
-from lpips_jax.core.errors import UserError
+from lpips_jax.core.errors import UserError, check_choice
 from lpips_jax.core.files import PathLike, check_replaceable, whole_file
 from lpips_jax.media.containers import open_media, reason
 from lpips_jax.media.soundtrack import SoundTrack
@@ -155,8 +155,8 @@ def check_output(path: PathLike, codec: str | None = None, crf: int | None = Non
   if path.suffix.lower() not in CONTAINERS:
     *others, last = CONTAINERS
     raise UserError(f'the output {path} must end in {", ".join(others)} or {last}')
-  if codec is not None and codec not in CODECS:
-    raise UserError(f'codec must be one of {", ".join(CODECS)}, not {codec!r}', 'codec')
+  if codec is not None:
+    check_choice('codec', codec, CODECS)
   if path.suffix.lower() == '.webm' and codec not in (None, *WEBM_CODECS):
     raise UserError(f'{codec} cannot be in a .webm: choose another suffix, or codec={WEBM_CODEC}', 'codec')
   codec = codec or default_codec(path)

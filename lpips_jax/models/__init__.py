@@ -1,6 +1,6 @@
 """Flax modules, and nothing else: they know of no files, devices or losses.
 
-A new network is a module with a static method `example_inputs`, an entry in `MODELS` and, if it is trained, in
+A new network is a module with a static method `example_inputs`, an entry in `Network`, `MODELS` and, if trained, in
 `NETWORKS_OF_TASK`, and a config. A generator is called with `(faces, speech, train)` and keeps `batch_stats`; an expert
 is a `SyncExpert`.
 """

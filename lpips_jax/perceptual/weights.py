@@ -16,7 +16,7 @@ from absl import logging
 
 from lpips_jax.core import torch_files
 from lpips_jax.core.errors import UserError, first_line
-from lpips_jax.core.files import expand_user
+from lpips_jax.core.files import expand_user, whole_file
 from lpips_jax.perceptual.distance import Weights
 from lpips_jax.perceptual.vgg import BLOCKS, FEATURES, layer_shapes
 
@@ -245,9 +245,8 @@ def _check_digest(path: Path) -> None:
     if record.read_text().split()[:1] != [digest]:
       raise UserError(f'{path} has changed since its first use; if you replaced it, delete {record}')
   elif os.access(path.parent, os.W_OK):
-    partial = record.with_name(f'{record.name}.{os.getpid()}.part')
-    partial.write_text(f'{digest}  {path.name}\n')
-    os.replace(partial, record)
+    with whole_file(record) as part:
+      part.write_text(f'{digest}  {path.name}\n')
 
 
 def _git_digest(path: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from lpips_jax.core.files import directory_lock, write_whole
-from lpips_jax.evaluation import scoring, summary, systems
+from lpips_jax.evaluation import protocols, summary, systems
 from lpips_jax.evaluation.candidates import Candidate, MakeCandidate
 from lpips_jax.evaluation.protocols import Protocol
 from lpips_jax.evaluation.scorers import MEASURES, Scorers
@@ -31,15 +31,8 @@ def score(protocol: Protocol, scorers: Scorers, size: int, output: Path) -> summ
   protocol = _for_one_person(protocol)
   output.mkdir(parents=True, exist_ok=True)
   with directory_lock(output):
-    score_cache = scoring.ScoreCache(output)
-    keys = {
-      system: scoring.key_of(scorers=scorers.cache_key, size=size, system=depends_on, opening='seen')
-      for system, depends_on in protocol.systems.items()
-    }
-    scoring.score_all(protocol.items, keys, scorers, score_cache)
-    scores = score_cache.select(keys, [item.name for item in protocol.items])
-    found = summary.summarise(list(keys), scores, score_cache, scorers.missing)
-    results = protocol.description | {'clips': len(protocol.items)} | summary.as_json(found)
+    found, _, clips = protocols.score(protocol, scorers, output, size=size, opening='seen')
+    results = protocol.description | {'clips': clips} | summary.as_json(found)
     write_whole(output / 'metrics.json', json.dumps(results, indent=2) + '\n')
     write_whole(output / 'metrics.md', summary.markdown(found))
   return found

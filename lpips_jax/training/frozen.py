@@ -51,13 +51,13 @@ def load_frozen(config: ConfigDict, checkpoint: Path) -> Frozen:
   expert = _load_expert(_named_expert(config.sync_expert, config.get('init_from', '')), checkpoint)
   lpips = perceptual.load_weights(**config.perceptual) if _sees_features(config.losses) else None
   module = cast(SyncExpert, expert.model)  # `load_expert` accepts no other
-  frozen = Frozen(_computing_in(dtype, module), {'expert': expert.variables, 'lpips': lpips})
+  frozen = Frozen(computing_in(dtype, module), {'expert': expert.variables, 'lpips': lpips})
   if not config.silent_generator:
     return frozen
   load = pretrained.load_silent_generator
   silent = _load_kept(config.silent_generator, checkpoint, pretrained.SILENT_GENERATOR, load)
   _check_size(config.silent_generator, silent.config.model, config.model)
-  return _with_silent(frozen, _computing_in(dtype, silent.model), silent.variables)
+  return _with_silent(frozen, computing_in(dtype, silent.model), silent.variables)
 
 
 def frozen_shapes(config: ConfigDict) -> Frozen:
@@ -76,21 +76,21 @@ def frozen_shapes(config: ConfigDict) -> Frozen:
     lpips = perceptual.random_weights(0, config.perceptual.width)
     lpips = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), lpips)
   module = cast(SyncExpert, expert)  # of a config that names one
-  frozen = Frozen(_computing_in(dtype, module), {'expert': variables, 'lpips': lpips})
+  frozen = Frozen(computing_in(dtype, module), {'expert': variables, 'lpips': lpips})
   if not config.silent_generator:
     return frozen
   of_silent = pretrained.read_config(pretrained.find(config.silent_generator)).model
   _check_size(config.silent_generator, of_silent, config.model)
   silent, variables = _module_and_shapes(of_silent)
-  return _with_silent(frozen, _computing_in(dtype, silent), variables)
+  return _with_silent(frozen, computing_in(dtype, silent), variables)
 
 
 def _sees_features(losses: ConfigDict) -> bool:
   return bool(losses.perceptual or losses.triplet)
 
 
-def _computing_in(dtype: str, model: Module) -> Module:
-  """The same module, computing in `dtype`, that of the network in training."""
+def computing_in(dtype: str, model: Module) -> Module:
+  """Returns the same module, computing in `dtype`, that of the network in training."""
   return model.clone(dtype=jnp.dtype(dtype))
 
 

@@ -11,6 +11,7 @@ from lpips_jax.audio.mel import mel_windows
 from lpips_jax.core.constants import FRAME_RATE
 from lpips_jax.evaluation import Clip
 from lpips_jax.evaluation.references import references_of
+from lpips_jax.media.pictures import to_uint8
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.inputs import generator_faces
 from lpips_jax.pretrained.batches import in_batches
@@ -80,7 +81,7 @@ def _beside_truth(generator: Pretrained, clip: Clip) -> np.ndarray:
   faces = np.asarray(generator_faces(frames, references_of(config.data, frames)))
   speech = mel_windows(clip.heard_by(config), FRAME_RATE, len(faces), config.data.lead)
   made = in_batches(generator, faces, speech)
-  return np.concatenate([np.round(255 * made).astype(np.uint8), frames], 2)
+  return np.concatenate([to_uint8(made), frames], 2)
 
 
 def _on_one_device(variables: Any) -> Any:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from lpips_jax.core.constants import WINDOW_FRAMES
+from lpips_jax.core.constants import MEL_BANDS, MEL_WINDOW, WINDOW_FRAMES
 from lpips_jax.planning import programs
 from lpips_jax.planning.programs import Program
 from lpips_jax.training import sharding
@@ -53,7 +53,7 @@ def batch_shapes(image_size: int, batch_size: int, windows: int | None) -> Shape
     windows: of each clip of an expert's batch; None for a generator's.
   """
   lead: tuple[int, ...] = (batch_size,)
-  frames, mel = (WINDOW_FRAMES, image_size, image_size, 3), (80, 16)
+  frames, mel = (WINDOW_FRAMES, image_size, image_size, 3), (MEL_BANDS, MEL_WINDOW)
   if windows is not None:
     lead += (windows,)
     shapes = {'frames': (*lead, *frames), 'mel': (*lead, *mel), 'start': lead}

@@ -11,7 +11,7 @@ from lpips_jax.core.errors import UserError
 from lpips_jax.models import Discriminator, SyncExpert
 from lpips_jax.models.initialise import init_variables
 from lpips_jax.training import expert_step, generator_step, warm_start
-from lpips_jax.training.frozen import Frozen
+from lpips_jax.training.frozen import Frozen, computing_in
 from lpips_jax.training.optimizer import learning_rate, make_optimizer
 from lpips_jax.training.state import Adversary, TrainState, Variables
 from lpips_jax.training.step import StepSettings, Task
@@ -46,9 +46,10 @@ def make_task(config: ConfigDict, frozen: Frozen, start: Start = FRESH) -> Task:
 
   if frozen.expert is None:
     raise ValueError('a generator is trained with a frozen expert')
-  discriminator = (
-    _discriminator(config.discriminator, jnp.dtype(config.model.dtype)) if config.losses.adversarial else None
-  )
+  discriminator = None
+  if config.losses.adversarial:
+    built = cast(Discriminator, models.build(config.discriminator))  # `validation` accepts no other
+    discriminator = computing_in(config.model.dtype, built)
   networks = generator_step.Networks(model, frozen.expert, discriminator, frozen.silent)
 
   def init() -> TrainState:
@@ -63,12 +64,6 @@ def make_task(config: ConfigDict, frozen: Frozen, start: Start = FRESH) -> Task:
     step=generator_step.make_step(networks, config.losses, settings),
     evaluate=generator_step.make_evaluation(networks, config.losses),
   )
-
-
-def _discriminator(config: ConfigDict, dtype: str) -> Discriminator:
-  """The discriminator of a config, computing in what the generator computes in."""
-  discriminator = cast(Discriminator, models.build(config))  # `validation` accepts no other
-  return discriminator.clone(dtype=jnp.dtype(dtype))
 
 
 def _first_variables(variables: Variables, start: Start, expert: Variables | None) -> Variables:

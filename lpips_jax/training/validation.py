@@ -1,7 +1,6 @@
 """Validates a config before anything expensive starts."""
 
 import json
-from collections.abc import Iterable
 from functools import cache, partial
 from typing import Any
 
@@ -15,7 +14,7 @@ from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.wav2lip import IMAGE_SIZE
 from lpips_jax.perceptual.vgg import MIN_SIZE
-from lpips_jax.training.config_schema import NON_NEGATIVE, SCHEMA, flatten
+from lpips_jax.training.config_schema import NON_NEGATIVE, SCHEMA, Rule, flatten, one_of
 
 MIN_IMAGE_SIZE = 16  # pixels
 
@@ -23,7 +22,7 @@ MIN_IMAGE_SIZE = 16  # pixels
 def check_config(config: ConfigDict) -> None:
   """Raises UserError, which names the key, for values that no run can have."""
   _check_values(config)
-  _check_choice('model.name', config.model.name, models.NETWORKS_OF_TASK[config.task])
+  _check_value('model.name', config.model.name, one_of(models.NETWORKS_OF_TASK[config.task]))
   level = level_of(config.model, config.data)
   if level != NORMALISED:
     raise UserError(f'config.data.level={level!r}: speech is brought to one level, give {NORMALISED!r}')
@@ -36,7 +35,7 @@ def check_config(config: ConfigDict) -> None:
   _check_image_size(config.model)
   _check_network('model', config.model)
   if config.task == 'generator' and config.losses.adversarial:
-    _check_choice('discriminator.name', config.discriminator.name, ('discriminator',))
+    _check_value('discriminator.name', config.discriminator.name, one_of(('discriminator',)))
     _check_network('discriminator', config.discriminator)
 
 
@@ -46,8 +45,8 @@ def _check_values(config: ConfigDict) -> None:
     for part in value if isinstance(value, tuple) else (value,):
       number = isinstance(part, int | float) and not isinstance(part, bool)
       rule = SCHEMA.get(name, NON_NEGATIVE if number else None)
-      if rule and not rule.accepts(part):
-        raise UserError(f'config.{name}={part!r}{rule.problem}')
+      if rule:
+        _check_value(name, part, rule)
 
 
 def _check_steps(steps: int, accumulate: int, batch_size: int, warmup_steps: int) -> None:
@@ -125,6 +124,6 @@ def _output_shape(network: nn.Module, *inputs: jax.ShapeDtypeStruct, **options: 
   return out.shape
 
 
-def _check_choice(name: str, value: str, choices: Iterable[str]) -> None:
-  if value not in choices:
-    raise UserError(f'config.{name}={value!r}: there are {", ".join(choices)}')
+def _check_value(name: str, value: Any, rule: Rule) -> None:
+  if not rule.accepts(value):
+    raise UserError(f'config.{name}={value!r}{rule.problem}')

@@ -18,7 +18,7 @@ def rows(html):
 
 
 def data(html, media_type):
-  """What data URLs hold."""
+  """Returns the contents of data URLs."""
   return [base64.b64decode(coded) for coded in re.findall(rf'src="data:{media_type};base64,(.*?)"', html)]
 
 

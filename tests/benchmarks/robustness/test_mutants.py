@@ -3,22 +3,12 @@
 import json
 
 import pytest
+from mutated_source import SOURCE
 
 from benchmarks.robustness import mutants
 from benchmarks.robustness.mutations import all_mutants
 from lpips_jax.core.errors import UserError
 
-SOURCE = '''"""Says 1 + 1."""
-
-LIMIT: int = 3
-
-
-def clipped(x: float, low: float = -1.0) -> float:
-  """Not below."""
-  if x < low and x != 0:
-    raise ValueError(f'{x + 1}')
-  é = 'ü'; return max(x, float(low)) + pow(LIMIT, 1)  # the accents take two bytes each
-'''
 TEST = """from tree import clipped
 
 

@@ -2,19 +2,9 @@
 
 import ast
 
+from mutated_source import SOURCE
+
 from benchmarks.robustness import mutations
-
-SOURCE = '''"""Says 1 + 1."""
-
-LIMIT: int = 3
-
-
-def clipped(x: float, low: float = -1.0) -> float:
-  """Not below."""
-  if x < low and x != 0:
-    raise ValueError(f'{x + 1}')
-  é = 'ü'; return max(x, float(low)) + pow(LIMIT, 1)  # the accents take two bytes each
-'''
 
 
 def test_every_mutant_changes_one_place_and_is_still_python():
