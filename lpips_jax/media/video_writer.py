@@ -3,7 +3,7 @@
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast
@@ -65,6 +65,18 @@ TEN_BIT_CODEC = 'hevc'  # players can show it; hardly any can show h264 of 10 bi
 WEBM_CODECS = 'vp9', 'av1', 'av1_nvenc'
 
 
+class FileMarks(NamedTuple):
+  """Marks of a file that is written, such as of its provenance.
+
+  Attributes:
+    tags: by name, for the container; MP4 and QuickTime keep the usual ones alone, such as `comment`.
+    seal: called once with the finished file, before it gets its name, and FFmpeg's name of its container.
+  """
+
+  tags: Mapping[str, str]
+  seal: Callable[[Path, str], None]
+
+
 class Write(Protocol):
   """Writes a frame, `Planes` or (h, w, 3) uint8 RGB, at a time in seconds; by default a frame after the last."""
 
@@ -80,6 +92,7 @@ def write_video(
   delay: Fraction = Fraction(0),
   codec: str | None = None,
   crf: int | None = None,
+  marks: FileMarks | None = None,
 ) -> Iterator[Write]:
   """Opens a video for writing; it appears under its name once it is complete.
 
@@ -96,6 +109,7 @@ def write_video(
     codec: one of `CODECS`; by default h264, hevc for samples of 10 bits, and vp9 in a .webm. Where a codec has no more
       than 8 bits here, samples of 10 bits are reduced with a warning.
     crf: constant quality: less is better and larger. Each codec has its own scale and default.
+    marks: what the file says about itself, which changes no packet of picture or sound.
 
   Yields:
     A function that writes one frame; see `Write`.
@@ -111,6 +125,7 @@ def write_video(
     with _errors_named(path):
       output = av.open(f'file:{part}', 'w', format=container, options=MUXING[container])
       stack.callback(_close, output)
+      output.metadata.update(marks.tags if marks else {})
       picture = _add_picture(output, info, codec or default_codec(path, info.colours.depth), crf)
       track = None
       if sound is not None:
@@ -127,9 +142,17 @@ def write_video(
       if track is not None:
         track.finish(None if whole_sound else frames.end)
       output.close()
+      if marks is not None:
+        marks.seal(part, container)
 
 
-def write_clip(path: Path, frames: Iterable[np.ndarray], size: tuple[int, int], speech: np.ndarray | None) -> None:
+def write_clip(
+  path: Path,
+  frames: Iterable[np.ndarray],
+  size: tuple[int, int],
+  speech: np.ndarray | None,
+  marks: FileMarks | None = None,
+) -> None:
   """Writes an mp4 of frames (h, w, 3) uint8, of size (h, w), at 25 a second, with speech (s,) int16 at 16 kHz."""
   height, width = size
   with tempfile.TemporaryDirectory() as directory:
@@ -137,7 +160,7 @@ def write_clip(path: Path, frames: Iterable[np.ndarray], size: tuple[int, int], 
     if speech is not None:
       sound = Path(directory) / 'speech.wav'
       write_speech(sound, speech)
-    with write_video(path, VideoInfo(width, height, Fraction(FRAME_RATE)), sound) as write:
+    with write_video(path, VideoInfo(width, height, Fraction(FRAME_RATE)), sound, marks=marks) as write:
       for frame in frames:
         write(frame)
 
