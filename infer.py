@@ -18,10 +18,12 @@ from lpips_jax.core.jax_environment import keep_compiled_programs, share_acceler
 from lpips_jax.core.machine import return_freed_memory
 from lpips_jax.dubbing.engine import DEFAULT_BATCH_SIZE, PRECISIONS, Dubber
 from lpips_jax.dubbing.jobs import dub_all
-from lpips_jax.dubbing.options import LENGTHS, REFERENCES, SILENCES, Options, from_text
+from lpips_jax.dubbing.options import LABELS, LENGTHS, REFERENCES, SILENCES, Options, from_text
 from lpips_jax.dubbing.stages import profile_table
 from lpips_jax.faces.detect import DETECTORS
 from lpips_jax.media.video_writer import CODECS, CONTAINERS
+
+LISTS = 'pads', 'face_at', 'face_part', 'audio_part', 'only'  # flags with numbers between commas
 
 flags.DEFINE_string('face', None, 'A video or a still image of somebody.')
 flags.DEFINE_string('audio', None, 'What to say: a sound file, or a video whose sound is used.')
@@ -32,6 +34,9 @@ flags.DEFINE_boolean(
 )
 flags.DEFINE_string('jobs', None, 'A CSV file with the columns face, audio, output, and any of the flags of one dub.')
 
+flags.DEFINE_string('face_part', None, 'The part of the face video that is used, in seconds: begin,end.')
+flags.DEFINE_string('audio_part', None, 'The part of the speech that is used, in seconds: begin,end.')
+flags.DEFINE_string('only', None, 'The part of the dub that is made, in seconds: begin,end; to try it out.')
 flags.DEFINE_enum(
   'length', 'audio', LENGTHS, 'Length of the output; a video shorter than the audio plays there and back.'
 )
@@ -53,6 +58,10 @@ flags.DEFINE_string(
 flags.DEFINE_string('save_boxes', None, 'A file to write the boxes to that were used, for --boxes of a second run.')
 flags.DEFINE_string('pads', '0,0,0,0', 'Pixels by which boxes grow: top,bottom,left,right.')
 flags.DEFINE_float('sharpen', 0.0, 'How much to sharpen generated faces; 1 is a lot.')
+flags.DEFINE_enum('label', 'none', LABELS, 'corner writes "AI MODIFIED" into the picture.')
+flags.DEFINE_bool('no_marks', False, 'Leave out the marks of provenance: that a network changed the video.')
+flags.DEFINE_string('c2pa_cert', None, 'A PEM file, a certificate and its chain: signs the output, an .mp4 or .mov.')
+flags.DEFINE_string('c2pa_key', None, "A PEM file, the certificate's private key.")
 flags.DEFINE_string('preview', None, 'A second video to write: source, generated face and result, side by side.')
 flags.DEFINE_enum('codec', None, list(CODECS), 'By default h264, and vp9 in a .webm.')
 flags.DEFINE_integer('crf', None, "Constant quality, less is better; by default the codec's own.")
@@ -76,7 +85,7 @@ def main() -> None:
   return_freed_memory()
   options: dict[str, Any] = {field.name: given[field.name].value for field in dataclasses.fields(Options)}
   network = given.checkpoint, given.batch_size, given.precision, True, given.trust_stablehlo
-  options |= from_text({name: str(given[name].value) for name in ('pads', 'face_at') if given[name].value is not None})
+  options |= from_text({name: str(given[name].value) for name in LISTS if given[name].value is not None})
   if given.jobs is not None:
     cli.require_flags('checkpoint')
     if given.face or given.audio or given.output:

@@ -97,6 +97,21 @@ def shifted(sound: Sound, before: int, after: int = 0) -> ChunkedArray:
   return ChunkedArray(make, len(sound) + before + after)
 
 
+def part(sound: Sound, first: int, end: int | None = None) -> ChunkedArray:
+  """Returns samples first..end-1 of a sound, all from `first` on by default; at least one of them exists."""
+  end = len(sound) if end is None else min(end, len(sound))
+
+  def make() -> Iterator[np.ndarray]:
+    left = end - first
+    for chunk in shifted(sound, -first).chunks():
+      yield chunk[:left]
+      left -= len(chunk)
+      if left <= 0:
+        return
+
+  return ChunkedArray(make, end - first)
+
+
 def _silence(samples: int) -> Iterator[np.ndarray]:
   for first in range(0, samples, CHUNK_SIZE):
     yield np.zeros(min(CHUNK_SIZE, samples - first), np.float32)

@@ -1,4 +1,4 @@
-"""UserError, for bad input, and other libraries' errors in one line."""
+"""UserError, for bad input, Cancelled, and other libraries' errors in one line."""
 
 import re
 from collections.abc import Iterable
@@ -26,6 +26,10 @@ class UserError(Exception):
       if not found:
         line = f'{line} (--{option})'
     return line
+
+
+class Cancelled(Exception):
+  """Ends work that was cancelled; everything that it had begun is gone."""
 
 
 def check_choice(option: str, value: object, choices: Iterable[str]) -> None:

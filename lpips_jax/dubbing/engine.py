@@ -5,34 +5,32 @@ the length of the video, and the whole is as fast as its slowest step.
 """
 
 import contextlib
-import os
+import dataclasses
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from absl import logging
+import numpy as np
 
-from lpips_jax.audio import loudness
-from lpips_jax.core.constants import SAMPLE_RATE
 from lpips_jax.core.errors import UserError, check_choice
 from lpips_jax.core.files import PathLike
-from lpips_jax.core.progress import progress_bar
+from lpips_jax.core.progress import Report, reported
 from lpips_jax.dubbing import selection
-from lpips_jax.dubbing.boxes import FoundBoxes, GivenBoxes, Locator, write_boxes
+from lpips_jax.dubbing.boxes import Boxes, FoundBoxes, GivenBoxes, Locator, write_boxes
 from lpips_jax.dubbing.compositing import References, composite, generate
+from lpips_jax.dubbing.inputs import Inputs, check_outputs, open_inputs, until
 from lpips_jax.dubbing.lookahead import MIN_LOOK_AHEAD, LookaheadResult, look_ahead
 from lpips_jax.dubbing.options import Options
-from lpips_jax.dubbing.preview import write_preview
+from lpips_jax.dubbing.preview import Watch, write_preview
 from lpips_jax.dubbing.speech import Speech
 from lpips_jax.dubbing.stages import Stages, StageTimes, opencv_on_one_thread
 from lpips_jax.faces.detect import Detect, make_detector
-from lpips_jax.media import video_writer
-from lpips_jax.media.playback import PlayedFrame, play, play_there_and_back
-from lpips_jax.media.speech import load_driving_speech
-from lpips_jax.media.video_reader import VideoInfo, probe
+from lpips_jax.media import video_writer, ycbcr
+from lpips_jax.media.playback import PlayedFrame, play
 
 if TYPE_CHECKING:  # bad input is reported before the seconds that JAX takes to import
   from lpips_jax.dubbing.generator import BatchedGenerator
@@ -43,6 +41,18 @@ QUEUE_DEPTH = 4  # frames between two steps
 PRECISIONS = 'auto', 'float32', 'bfloat16'
 
 Item = TypeVar('Item')
+
+
+class Picture(NamedTuple):
+  """A picture of a dub.
+
+  Attributes:
+    time: seconds after the first one.
+    rgb: (h, w, 3) uint8.
+  """
+
+  time: Fraction
+  rgb: np.ndarray
 
 
 class Dubber:
@@ -104,7 +114,16 @@ class Dubber:
     """The number of frames that the last dub has written."""
     return self.times['encode'].items if 'encode' in self.times else 0
 
-  def dub(self, face: PathLike, audio: PathLike, output: PathLike, options: Options | None = None) -> None:
+  def dub(
+    self,
+    face: PathLike,
+    audio: PathLike,
+    output: PathLike,
+    options: Options | None = None,
+    *,
+    report: Report | None = None,
+    cancel: threading.Event | None = None,
+  ) -> None:
     """Makes a video in which a face speaks.
 
     The output has the face's size, colours and frame times, and the driving track as its sound. If sound and picture of
@@ -115,47 +134,84 @@ class Dubber:
       audio: a sound file, or a video whose sound is used.
       output: the video to write.
       options: the defaults of `Options` if None.
+      report: is told the progress, frame by frame: of the stage `looking`, for faces, then of `dubbing`.
+      cancel: may be set from another thread, to end the dub.
 
     Raises:
       UserError: an input is bad, or the output cannot be written; then nothing is left behind.
+      Cancelled: `cancel` was set; likewise.
     """
-    options = options or Options()
-    self.times = {}
-    _check_outputs(output, options, (face, audio))
-    info = probe(face, options.max_pixels)
-    delay, samples = load_driving_speech(audio, options.max_minutes)
-    if loudness.speech_level(samples) is None:
-      logging.warning('nothing is heard in %s: it is silent, or below -60 dB of full scale', audio)
-    length = 'audio' if info.still else options.length  # a still image has no length of its own
-    sound = audio, length == 'audio', delay
-    end = None if length == 'video' else Fraction(len(samples), SAMPLE_RATE)
-    locate = self._locator(face, info, options)
-    source = (play_there_and_back if length == 'audio' else play)(face, info)
+    options, cancel = options or Options(), cancel or threading.Event()
+    check_outputs(output, options, (face, audio))
+    with self._prepared(face, audio, options, report, cancel) as dub, contextlib.ExitStack() as outputs:
+      inputs = dub.inputs  # the output is opened first, so finished last: once it is there, everything is
+      write = outputs.enter_context(
+        video_writer.write_video(output, inputs.info, *inputs.sound, options.codec, options.crf)
+      )
+      watch = None
+      if options.preview is not None:
+        watch = outputs.enter_context(write_preview(options.preview, inputs.info, *inputs.sound))
+      with self._running(dub, watch, cancel) as (stages, frames):
+        encoded = stages.here('encode', _encode(frames, write))
+        with reported('dubbing', inputs.frames, 'frame', self._progress, report) as advance:
+          for _ in encoded:
+            advance()
+      if options.save_boxes is not None:
+        write_boxes(options.save_boxes, dub.locate.source_boxes())
 
+  def stream(
+    self,
+    face: PathLike,
+    audio: PathLike,
+    options: Options | None = None,
+    *,
+    report: Report | None = None,
+    cancel: threading.Event | None = None,
+  ) -> Iterator[Picture]:
+    """Yields the pictures of a dub as they are made; nothing is written.
+
+    Closing the iterator ends the work. Takes and raises the same as `dub`, whose outputs and codecs it does not use.
+    """
+    options, cancel = options or Options(), cancel or threading.Event()
+    if options.preview is not None or options.save_boxes is not None:
+      raise UserError('a stream writes no files: leave out preview and save_boxes', 'preview', 'save_boxes')
+    with (
+      self._prepared(face, audio, options, report, cancel) as dub,
+      self._running(dub, None, cancel) as (_, frames),
+      reported('dubbing', dub.inputs.frames, 'frame', self._progress, report) as advance,
+    ):
+      for shown in frames:
+        yield Picture(shown.time, ycbcr.to_rgb(shown.planes))
+        advance()
+
+  @contextlib.contextmanager
+  def _prepared(
+    self, face: PathLike, audio: PathLike, options: Options, report: Report | None, cancel: threading.Event
+  ) -> Iterator['_Dub']:
+    """Opens the inputs, looks ahead and loads the generator; afterwards adds up the times of the dub."""
+    self.times = {}
+    inputs = open_inputs(face, audio, options, cancel)
+    locate = self._locator(inputs, options)
     began = time.perf_counter()
-    looked = self._look_ahead(face, info, locate, end, options)
+    looked = self._look_ahead(inputs, locate, options, report, cancel)
     generator = self.generator
     rest = (options.reference or generator.reference) == 'rest'
-    references = References(looked, rest)
-    speech = Speech(samples, options.silence == 'closed', generator.speech, generator.level)
-    with opencv_on_one_thread(), contextlib.ExitStack() as outputs, Stages() as stages:
+    speech = Speech(inputs.samples, options.silence == 'closed', generator.speech, generator.level, inputs.begin)
+    yield _Dub(inputs, locate, looked, References(looked, rest), speech, options)
+    self._add_up(time.perf_counter() - began)
+
+  @contextlib.contextmanager
+  def _running(
+    self, dub: '_Dub', watch: Watch | None, cancel: threading.Event
+  ) -> Iterator[tuple[Stages, Iterator[PlayedFrame]]]:
+    """Starts the stages of a dub; yields them and the dubbed frames."""
+    with opencv_on_one_thread(), Stages(cancel) as stages:
       stages.times.update(self.times)
       self.times = stages.times
-      frames = stages.ahead('decode', _until(source, end), QUEUE_DEPTH)
-      located = stages.ahead('find', (looked or locate)(frames), QUEUE_DEPTH)
-      write = outputs.enter_context(  # opened first, so finished last: once it is there, everything is
-        video_writer.write_video(output, info, *sound, options.codec, options.crf)
-      )
-      watch = None if options.preview is None else outputs.enter_context(write_preview(options.preview, info, *sound))
-      batches = stages.ahead('generate', generate(located, speech, generator, references), 1)
-      dubbed = stages.ahead('composite', composite(batches, options.sharpen, watch), QUEUE_DEPTH)
-      encoded = stages.here('encode', _encode(dubbed, write))
-      with progress_bar('dubbing', _expected_frames(info, end, length), 'frame', self._progress) as bar:
-        for _ in encoded:
-          bar.update()
-      if options.save_boxes is not None:
-        write_boxes(options.save_boxes, locate.source_boxes())
-    self._add_up(time.perf_counter() - began)
+      frames = stages.ahead('decode', dub.inputs.played(), QUEUE_DEPTH)
+      located = stages.ahead('find', _from(dub.inputs.begin, (dub.looked or dub.locate)(frames)), QUEUE_DEPTH)
+      batches = stages.ahead('generate', generate(located, dub.speech, self.generator, dub.references), 1)
+      yield stages, stages.ahead('composite', composite(batches, dub.options.sharpen, watch), QUEUE_DEPTH)
 
   def _add_up(self, seconds: float) -> None:
     self.seconds = seconds
@@ -164,26 +220,27 @@ class Dubber:
       self.all_times[name] = self.all_times.get(name, StageTimes()) + times
 
   def _look_ahead(
-    self, face: PathLike, info: VideoInfo, locate: Locator, end: Fraction | None, options: Options
+    self, inputs: Inputs, locate: Locator, options: Options, report: Report | None, cancel: threading.Event
   ) -> LookaheadResult | None:
     """Looks ahead for mouths at rest, unless none will be shown; meanwhile the generator is loaded."""
     if options.reference == 'frame' and options.silence == 'model':
       return None
-    frames = play(face, info) if end is None else _until(play(face, info), max(end, MIN_LOOK_AHEAD))
-    bar = progress_bar('looking', info.frames, 'frame', self._progress)
-    with ThreadPoolExecutor(1) as looking, opencv_on_one_thread(), bar, Stages() as stages:
+    frames = until(play(inputs.face, inputs.info), None if inputs.end is None else max(inputs.end, MIN_LOOK_AHEAD))
+    bar = reported('looking', inputs.info.frames, 'frame', self._progress, report)
+    with ThreadPoolExecutor(1) as looking, opencv_on_one_thread(), bar as advance, Stages(cancel) as stages:
       self.times = stages.times
       decoded = stages.ahead('look: decode', frames, QUEUE_DEPTH)
       located = stages.ahead('look: find', locate(decoded), QUEUE_DEPTH)
-      looked = looking.submit(look_ahead, _counted(located, bar.update))
+      looked = looking.submit(look_ahead, _counted(located, advance))
       self.generator  # noqa: B018, loaded meanwhile; its errors are raised before those of the look
       return looked.result()
 
-  def _locator(self, face: PathLike, info: VideoInfo, options: Options) -> Locator:
+  def _locator(self, inputs: Inputs, options: Options) -> Locator:
     if options.boxes is not None:
-      return GivenBoxes(options.boxes, options.pads, info)
+      return GivenBoxes(options.boxes, options.pads, inputs.info)
     find = self._detector(options)
-    return FoundBoxes(face, info, find, selection.chosen_by(options, face, info, find), options)
+    choose = selection.chosen_by(options, inputs.face, inputs.info, find)
+    return FoundBoxes(inputs.face, inputs.info, find, choose, options)
 
   def _detector(self, options: Options) -> Detect:
     key = options.detector, options.detector_model
@@ -207,38 +264,26 @@ def dub(
   Dubber(checkpoint, batch_size, precision, progress).dub(face, audio, output, Options(**options))
 
 
-def _check_outputs(output: PathLike, options: Options, inputs: Sequence[PathLike]) -> None:
-  """Raises UserError unless every output can be written, and none of them is an input or another output."""
-  video_writer.check_output(output, options.codec, options.crf)
-  outputs = [output]
-  if options.preview is not None:
-    video_writer.check_output(options.preview)
-    outputs.append(options.preview)
-  if options.save_boxes is not None:
-    video_writer.check_place(options.save_boxes)
-    outputs.append(options.save_boxes)
-  if len({os.path.realpath(path) for path in outputs}) < len(outputs):
-    names = 'output', 'preview', 'save_boxes'
-    raise UserError('output, preview and save_boxes must be different files', *names)
-  for path in outputs:
-    if Path(path).exists() and any(Path(given).exists() and Path(path).samefile(given) for given in inputs):
-      raise UserError(f'the output {os.fspath(path)} is one of the inputs: choose another name')
+@dataclass(frozen=True, eq=False)
+class _Dub:
+  """A dub that is ready to run: its inputs, and how faces, references and speech are found for each frame."""
+
+  inputs: Inputs
+  locate: Locator
+  looked: LookaheadResult | None
+  references: References
+  speech: Speech
+  options: Options
 
 
-def _until(frames: Iterable[PlayedFrame], end: Fraction | None) -> Iterator[PlayedFrame]:
-  """Yields the frames that are shown before a time, in seconds, at least one; all if it is None."""
-  for number, shown in enumerate(frames):
-    if number and end is not None and shown.time >= end:
-      return
-    yield shown
-
-
-def _expected_frames(info: VideoInfo, end: Fraction | None, length: str) -> int | None:
-  """Returns how many frames a dub will have, as far as that is known before."""
-  of_sound = None if end is None else max(1, -(-end * info.rate // 1))
-  if length == 'audio' or info.frames is None:
-    return of_sound
-  return info.frames if of_sound is None else min(of_sound, info.frames)
+def _from(begin: Fraction, located: Iterable[tuple[PlayedFrame, Boxes]]) -> Iterator[tuple[PlayedFrame, Boxes]]:
+  """Yields the frames that are shown from a time on, in seconds, and counts their times from there."""
+  shown = None
+  for shown, boxes in located:
+    if shown.time >= begin:
+      yield (shown if not begin else dataclasses.replace(shown, time=shown.time - begin)), boxes
+  if shown is not None and shown.time < begin:
+    raise UserError(f'the dub ends before {float(begin):g} s, where `only` begins', 'only')
 
 
 def _encode(frames: Iterable[PlayedFrame], write: video_writer.Write) -> Iterator[None]:

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 LENGTHS = 'audio', 'video', 'shortest'
 SILENCES = 'model', 'closed'
 REFERENCES = 'rest', 'frame'
+LABELS = 'none', 'corner'
 MAX_SHARPEN = 4.0
+_CHOICES = ('detector', DETECTORS), ('length', LENGTHS), ('silence', SILENCES), ('label', LABELS)
+_PARTS = 'face_part', 'audio_part', 'only'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +34,9 @@ class Options:
       most central one.
     face_at: x and y in pixels and a time in seconds: only the person whose face is there then is dubbed.
     all_faces: dubs every face.
+    face_part: begin and end, in seconds, of the part of the face video that is used; by default all of it.
+    audio_part: likewise, of the speech.
+    only: begin and end, in seconds, of the part of the dub that is made, to try it out; by default all of it.
     length: `audio`: as long as the audio, the video being played there and back if it is the shorter; `video`: as long
       as the video; `shortest`: as long as the shorter. A still image lasts as long as the audio.
     silence: mouths where the speech pauses: `model`: whatever the generator makes of the sound there; `closed`: the
@@ -39,6 +45,10 @@ class Options:
       nearly shut as the video has it, in the pose of the frame; `frame`, the frame itself, as in Wav2Lip, which lets
       the filmed mouth through; by default as the generator was trained.
     sharpen: how much generated faces are sharpened, 0 to 4; see `faces.cropping.change`.
+    label: `corner` writes "AI MODIFIED" into the picture; `none` does not.
+    no_marks: leaves out the marks of provenance: the statement in the file that a network changed it.
+    c2pa_cert: a PEM file with a certificate and its chain, with which the file is signed; see `provenance`.
+    c2pa_key: a PEM file with the certificate's private key.
     preview: where to write a second video, with source, generated faces and result side by side.
     codec: see `media.video_writer.CODECS`; h264 by default, vp9 in a .webm.
     crf: the codec's constant quality.
@@ -57,10 +67,17 @@ class Options:
   face_index: int | None = None
   face_at: Sequence[float] | None = None
   all_faces: bool = False
+  face_part: Sequence[float] | None = None
+  audio_part: Sequence[float] | None = None
+  only: Sequence[float] | None = None
   length: str = 'audio'
   silence: str = 'model'
   reference: str | None = None
   sharpen: float = 0.0
+  label: str = 'none'
+  no_marks: bool = False
+  c2pa_cert: PathLike | None = None
+  c2pa_key: PathLike | None = None
   preview: PathLike | None = None
   codec: str | None = None
   crf: int | None = None
@@ -68,8 +85,10 @@ class Options:
   max_minutes: float = 240.0
 
   def __post_init__(self) -> None:
-    for name, choices in (('detector', DETECTORS), ('length', LENGTHS), ('silence', SILENCES)):
+    for name, choices in _CHOICES:
       check_choice(name, getattr(self, name), choices)
+    for name in _PARTS:
+      _check_part(name, getattr(self, name))
     if self.reference is not None:
       check_choice('reference', self.reference, REFERENCES)
     if len(self.pads) != 4:
@@ -118,15 +137,23 @@ def default_reference(data: 'ConfigDict') -> str:
   return 'rest' if data.get('reference') == 'rest' else 'frame'
 
 
+def _check_part(name: str, part: Sequence[float] | None) -> None:
+  if part is not None and not (len(part) == 2 and 0 <= part[0] < part[1] < float('inf')):
+    raise UserError(f'{name} must be two numbers of seconds, begin,end, with 0 <= begin < end', name)
+
+
 def _numbers(kind: Callable[[str], Any]) -> Callable[[str], list[Any]]:
   return lambda text: [kind(part) for part in text.split(',')]
 
 
+_BOOLEANS = {'true': True, '1': True, 'false': False, '0': False}
 _PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {
   'pads': (_numbers(int), 'four whole numbers, top,bottom,left,right'),
   'face_at': (_numbers(float), 'three numbers, x,y,t'),
   'face_index': (int, 'a whole number'),
-  'all_faces': (lambda text: {'true': True, '1': True, 'false': False, '0': False}[text.lower()], 'true or false'),
+  'all_faces': (lambda text: _BOOLEANS[text.lower()], 'true or false'),
+  'no_marks': (lambda text: _BOOLEANS[text.lower()], 'true or false'),
+  **{name: (_numbers(float), 'two numbers of seconds, begin,end') for name in _PARTS},
   'sharpen': (float, 'a number'),
   'crf': (int, 'a whole number'),
   'max_pixels': (int, 'a whole number'),

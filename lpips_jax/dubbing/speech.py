@@ -27,9 +27,18 @@ class Speech:
     pauses: whether mouths are shut where the speech pauses, or left to the generator.
     kind: the form of the windows: 'mel', or 'phones', as of `audio.phones`.
     level: of the mel; see `audio.loudness.mel_of`.
+    begin: seconds of the speech at which the first frame is shown; it knows what was said before.
   """
 
-  def __init__(self, samples: Sound, pauses: bool, kind: str = 'mel', level: str = loudness.NORMALISED) -> None:
+  def __init__(
+    self,
+    samples: Sound,
+    pauses: bool,
+    kind: str = 'mel',
+    level: str = loudness.NORMALISED,
+    begin: Fraction = Fraction(0),
+  ) -> None:
+    self._begin = begin
     with_silence = shifted(loudness.at_level(samples, level), 0, int(CLOSING_SILENCE * SAMPLE_RATE))
     mel = chunked_mel(with_silence)
     self._track = phones.PhoneTrack(phones.recognise_phones(with_silence), mel) if kind == 'phones' else mel
@@ -43,13 +52,13 @@ class Speech:
       times: in seconds.
       lead: seconds by which a window starts before its frame.
     """
-    windows = mel_windows_at(self._track, [time - lead for time in times])
+    windows = mel_windows_at(self._track, [self._begin + time - lead for time in times])
     windows[[self.rests_at(time) for time in times]] = self._silent
     return windows
 
   def rests_at(self, time: Fraction) -> bool:
     """Returns whether mouths are to be shut at a time, in seconds."""
-    return self._pauses is not None and bool(is_pause(self._pauses, [time])[0])
+    return self._pauses is not None and bool(is_pause(self._pauses, [self._begin + time])[0])
 
 
 def find_pauses(samples: Sound) -> np.ndarray:

@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 
 import cv2
 
+from lpips_jax.core.errors import Cancelled
+
 _POLL_SECONDS = 0.1  # after which a waiting thread checks whether it should stop
 _END = object()
 
@@ -103,12 +105,16 @@ def opencv_on_one_thread() -> Iterator[None]:
 class Stages:
   """A context whose stages run ahead of their consumers; leaving it ends all of them.
 
+  Args:
+    cancel: once it is set, consumers of the stages get `Cancelled`.
+
   Attributes:
     times: of each stage, by its name, in the order in which they were started.
   """
 
-  def __init__(self) -> None:
+  def __init__(self, cancel: threading.Event | None = None) -> None:
     self.times: dict[str, StageTimes] = {}
+    self._cancel = cancel or threading.Event()
     self._stop = threading.Event()
     self._threads: list[threading.Thread] = []
     self._waiting = threading.local()
@@ -145,6 +151,7 @@ class Stages:
     iterator = iter(items)
     while (item := self._next(name, iterator)) is not _END:
       yield item
+      self._check()
 
   def _work(self, name: str, items: Iterator[Any], made: queue.Queue[Any]) -> None:
     try:
@@ -170,6 +177,10 @@ class Stages:
     times.items += item is not _END
     return item
 
+  def _check(self) -> None:
+    if self._cancel.is_set():
+      raise Cancelled
+
   def _put(self, made: queue.Queue[Any], item: Any) -> None:
     while not self._stop.is_set():
       try:
@@ -193,6 +204,7 @@ class Stages:
     begun = time.perf_counter()
     try:
       while not self._stop.is_set():
+        self._check()
         try:
           return made.get(timeout=_POLL_SECONDS)
         except queue.Empty:

@@ -1,6 +1,7 @@
 """Playing a video under a dub: frames as codecs hold them, with their times, once or there and back (ping-pong)."""
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from lpips_jax.media.video_reader import EXACT_INTERPOLATION, VideoInfo
 from lpips_jax.media.ycbcr import Colours, Planes
 
 CHUNK_BYTES = 64 << 20  # of decoded frames held while a video is read backwards
+MIN_SEEK = Fraction(1)  # seconds: frames before a later part are sought, not decoded, up to a second before it
 NATIVE_FORMATS = 'yuv420p', 'yuvj420p', 'yuv420p10le'
 
 
@@ -42,10 +44,10 @@ def play(path: PathLike, info: VideoInfo) -> Iterator[PlayedFrame]:
 
   Args:
     path: a file of any container and codec that FFmpeg knows.
-    info: from `probe`.
+    info: from `probe`; of a part of the video, only its frames are played.
 
   Raises:
-    UserError: the file cannot be read, or has no picture in it.
+    UserError: the file cannot be read, or has no picture in it or in the part.
   """
   for index, (time, source) in enumerate(_played(path, info)):
     yield PlayedFrame(index, time, to_planes(source, info))
@@ -103,27 +105,67 @@ def to_planes(source: frames.DecodedFrame, info: VideoInfo) -> Planes:
 
 
 def _played(path: PathLike, info: VideoInfo) -> Iterator[tuple[Fraction, frames.DecodedFrame]]:
-  """Yields the frames of a dub, each after the seconds since the first: those of the file, and their repeats."""
+  """Yields the frames of a dub, each after the seconds since the first: those of the part played, and their repeats."""
+  begin, end = info.part
+  start: Fraction | None = None
+  for time, source in _shown(path, info, begin):
+    if end is not None and time >= end:
+      break
+    if time >= begin:
+      start = time if start is None else start
+      yield time - start, source
+  if start is None and begin:
+    raise UserError(f'{path} has no frame from {float(begin):g} s on, where face_part begins', 'face_part')
+
+
+def _shown(path: PathLike, info: VideoInfo, begin: Fraction) -> Iterator[tuple[Fraction, frames.DecodedFrame]]:
+  """Yields frames and their repeats, each after the seconds since the first frame of the file; see `_decoded_from`."""
   clock = info.tick or 1 / info.rate
+  first: Fraction | None = None
+  last: tuple[Fraction, frames.DecodedFrame] | None = None
+  for source, first in _decoded_from(path, info, begin):
+    if last is None:
+      _warn_of_losses(path, source.frame, info)
+    time = source.time - first
+    if info.tick is None:
+      time = round(time * info.rate) / info.rate
+      time = time if last is None or time > last[0] else last[0] + 1 / info.rate
+    if last is not None:
+      yield from ((again, last[1]) for again in frames.repeat_times(last[0], time, clock))
+    last = time, source
+    yield last
+  if last is not None and not info.still:
+    end = last[0] + (last[1].frame.duration or 0) * Fraction(last[1].frame.time_base or 0)
+    yield from ((again, last[1]) for again in frames.repeat_times(last[0], end, clock))
+
+
+def _decoded_from(path: PathLike, info: VideoInfo, begin: Fraction) -> Iterator[tuple[frames.DecodedFrame, Fraction]]:
+  """Yields decoded frames, and with each the time of the file's first frame.
+
+  They start before `begin`, in seconds after that frame: at a key frame if seeking works in this file, else at the
+  first frame.
+  """
+  first: Fraction | None = None
   with open_media(path) as container:
     stream = frames.picture_stream(container, path)
-    first: Fraction | None = None
-    last: tuple[Fraction, frames.DecodedFrame] | None = None
     for source in frames.decoded_frames(container, stream, path, (info.width, info.height)):
-      if first is None:
-        first = source.time
-        _warn_of_losses(path, source.frame, info)
-      time = source.time - first
-      if info.tick is None:
-        time = round(time * info.rate) / info.rate
-        time = time if last is None or time > last[0] else last[0] + 1 / info.rate
-      if last is not None:
-        yield from ((again, last[1]) for again in frames.repeat_times(last[0], time, clock))
-      last = time, source
-      yield last
-    if last is not None and not info.still:
-      end = last[0] + (last[1].frame.duration or 0) * Fraction(last[1].frame.time_base or 0)
-      yield from ((again, last[1]) for again in frames.repeat_times(last[0], end, clock))
+      first = source.time if first is None else first
+      if begin > MIN_SEEK and source.frame.pts is not None:
+        break
+      yield source, first
+    else:
+      return
+  sought = False
+  with open_media(path) as container:
+    stream = frames.picture_stream(container, path)
+    container.seek(math.floor((first + begin - MIN_SEEK) / Fraction(stream.time_base or 1)), stream=stream)
+    for source in frames.decoded_frames(container, stream, path, (info.width, info.height)):
+      if not sought and source.time > first + begin:
+        break
+      sought = True
+      yield source, first
+  if not sought:
+    yield from _decoded_from(path, info, Fraction(0))
 
 
 def _warn_of_losses(path: PathLike, frame: av.VideoFrame, info: VideoInfo) -> None:

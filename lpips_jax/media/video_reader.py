@@ -4,6 +4,7 @@ Memory does not grow with the length of a video.
 """
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -51,6 +52,8 @@ class VideoInfo:
     colours: the meaning of its samples.
     tick: seconds, of which the times of unevenly spaced frames are whole multiples; None if frames come at `rate`.
     aspect: width over height of one pixel as shown.
+    part: seconds after the first frame at which the part that is played begins and ends; None for its end is the end of
+      the video. See `part_of`.
   """
 
   width: int
@@ -61,6 +64,16 @@ class VideoInfo:
   colours: Colours = UNSPECIFIED_COLOURS
   tick: Fraction | None = None
   aspect: Fraction = Fraction(1)
+  part: tuple[Fraction, Fraction | None] = (Fraction(0), None)
+
+
+def part_of(info: VideoInfo, begin: Fraction, end: Fraction | None) -> VideoInfo:
+  """Returns the properties of the part of a video between two times, in seconds after its first frame."""
+  frames = info.frames
+  if frames is not None:
+    last = frames if end is None else min(frames, math.ceil(end * info.rate))
+    frames = max(1, last - math.ceil(begin * info.rate))
+  return replace(info, part=(begin, end), frames=frames)
 
 
 def probe(path: PathLike, max_pixels: int = MAX_PIXELS) -> VideoInfo:

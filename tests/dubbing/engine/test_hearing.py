@@ -1,5 +1,6 @@
 """The speech of a dub, to the row of the mel: each frame hears its own moment, and no frame is missing."""
 
+import dataclasses
 import math
 from fractions import Fraction
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from painter import Painter, write_boxes, write_clip
 
 from lpips_jax.dubbing import dub
-from lpips_jax.dubbing.engine import _expected_frames, _until
+from lpips_jax.dubbing.inputs import Inputs, until
 from lpips_jax.media.speech import write_speech
 from lpips_jax.media.video_reader import VideoInfo, probe
 
@@ -62,13 +63,14 @@ def test_a_dub_has_every_frame_that_begins_before_the_end(rate, filmed, samples,
   """It has the frames that begin before the end of the audio, at least one; as the shorter, no more than filmed."""
   end = Fraction(samples, 16_000)
   count = 400 if there_and_back else filmed
-  shown = list(_until((SimpleNamespace(time=k / rate) for k in range(count)), end))
+  shown = list(until((SimpleNamespace(time=k / rate) for k in range(count)), end))
   of_sound = max(1, sum(k / rate < end for k in range(count)))
   assert len(shown) == of_sound
   info = VideoInfo(32, 32, rate, frames=filmed)
-  assert _expected_frames(info, end, 'audio' if there_and_back else 'shortest') == len(shown)
+  inputs = Inputs('', info, '', np.zeros(samples), Fraction(0), there_and_back, there_and_back, Fraction(0), end)
+  assert inputs.frames == len(shown)
   assert 0 <= len(shown) / rate - end < 1 / rate or len(shown) in (1, count)
-  assert _expected_frames(info, None, 'video') == filmed
+  assert dataclasses.replace(inputs, end=None, there_and_back=False).frames == filmed
 
 
 @pytest.mark.parametrize(('samples', 'filmed'), [(1, 3), (6400, 25), (6401, 25), (32_000, 7)])
