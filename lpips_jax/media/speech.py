@@ -104,11 +104,11 @@ def load_driving_speech(path: PathLike, max_minutes: float = math.inf) -> tuple[
   return delay, shifted(speech, shift)
 
 
-def write_speech(path: Path, audio: np.ndarray) -> None:
-  """Writes (S,) int16 samples at 16 kHz as a WAV file, whole or not at all."""
+def write_speech(path: Path, audio: np.ndarray, sample_rate: int = SAMPLE_RATE) -> None:
+  """Writes (S,) int16 samples of `sample_rate` Hz as a WAV file, whole or not at all."""
   content = io.BytesIO()
   with wave.open(content, 'wb') as file:
-    file.setparams((1, 2, SAMPLE_RATE, 0, 'NONE', 'not compressed'))
+    file.setparams((1, 2, sample_rate, 0, 'NONE', 'not compressed'))
     file.writeframes(audio.astype('<i2').tobytes())
   write_whole(path, content.getvalue())
 

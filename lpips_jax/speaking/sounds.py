@@ -1,0 +1,58 @@
+"""The one table from phones, as dictionaries write them, to the sounds that the embedded corpus can make.
+
+A table of visemes, of what each sound looks like, belongs here, too.
+"""
+
+from typing import NamedTuple
+
+from data_pipeline.corpora.talking_faces.articulation import CONSONANTS, VOWELS
+
+
+class Sound(NamedTuple):
+  """A sound of the corpus, as part of a phone.
+
+  Attributes:
+    name: of `articulation.VOWELS` or `CONSONANTS`.
+    length: factor on its mean duration.
+    level: decibels by which it is louder than usual.
+  """
+
+  name: str
+  length: float = 1.0
+  level: float = 0.0
+
+
+BREATH = 'HH'  # is the beginning of the vowel after it, whispered
+# ARPAbet. A diphthong is two vowels, an affricate a stop and its hiss; sounds that the corpus lacks become their
+# nearest ones.
+SOUNDS: dict[str, tuple[Sound, ...]] = {
+  'AA': (Sound('a', 1.05),),
+  'AE': (Sound('ae', 1.05),),
+  'AH': (Sound('uh', 1.0),),
+  'AO': (Sound('o', 1.1),),
+  'AW': (Sound('a', 0.75), Sound('u', 0.55)),
+  'AY': (Sound('a', 0.75), Sound('i', 0.6)),
+  'EH': (Sound('e', 0.95),),
+  'ER': (Sound('uh', 0.6), Sound('r', 0.9)),
+  'EY': (Sound('e', 0.6), Sound('i', 0.65)),
+  'IH': (Sound('i', 0.75),),
+  'IY': (Sound('i', 1.1),),
+  'OW': (Sound('o', 0.7), Sound('u', 0.6)),
+  'OY': (Sound('o', 0.75), Sound('i', 0.6)),
+  'UH': (Sound('u', 0.8),),
+  'UW': (Sound('u', 1.1),),
+  'CH': (Sound('t', 0.7), Sound('sh', 0.65)),
+  'JH': (Sound('d', 0.7), Sound('sh', 0.55, -6.0)),
+  'DH': (Sound('d', 0.7, -3.0),),
+  'TH': (Sound('f', 0.9),),
+  'NG': (Sound('n', 1.0),),
+  'HH': (Sound('uh', 0.5, -14.0),),
+  'Y': (Sound('i', 0.5),),
+  'ZH': (Sound('sh', 0.8, -4.0),),
+  **{name.upper(): (Sound(name),) for name in CONSONANTS},
+}
+
+
+def mean_seconds(name: str) -> float:
+  """Returns the mean duration of a sound of the corpus."""
+  return (VOWELS.get(name) or CONSONANTS[name]).seconds

@@ -1,0 +1,67 @@
+"""Text to be said: read from files of any usual encoding, and freed from what cannot be said or shown."""
+
+import codecs
+import re
+import unicodedata
+from pathlib import Path
+
+from lpips_jax.core.errors import UserError, first_line
+from lpips_jax.core.files import PathLike
+
+MAX_CHARACTERS = 50_000  # about an hour of speech
+MAX_BYTES = 4 * MAX_CHARACTERS + 4  # of a file: a character has four at most, in front of them may be a mark
+
+
+def read_text_file(path: PathLike) -> str:
+  """Reads a text file in UTF-8, or in UTF-16 with or without its mark; line ends become those of Python.
+
+  Raises:
+    UserError: the file cannot be read, is too large, or holds bytes that are no text.
+  """
+  try:
+    with open(path, 'rb') as file:
+      content = file.read(MAX_BYTES + 1)
+  except (OSError, ValueError) as error:  # ValueError: this cannot be a name
+    reason = getattr(error, 'strerror', None) or first_line(error)
+    raise UserError(f'the text {path} cannot be read: {reason}') from error
+  if len(content) > MAX_BYTES:
+    raise UserError(f'the text {path} has more than {MAX_CHARACTERS:,} characters: say it in parts')
+  try:
+    text = _decoded(content)
+  except UnicodeDecodeError as error:
+    raise UserError(f'{Path(path)} is no text in UTF-8 or UTF-16: save it as UTF-8') from error
+  if '\0' in text:
+    raise UserError(f'{Path(path)} is no text: it holds zeros')
+  return text.replace('\r\n', '\n').replace('\r', '\n')
+
+
+def cleaned(text: str) -> str:
+  """Returns a text without control characters, with one blank between words and an empty line between paragraphs.
+
+  Raises:
+    UserError: nothing is left to say, or too much.
+  """
+  if len(text) > MAX_CHARACTERS:
+    raise UserError(f'text has {len(text):,} characters, more than {MAX_CHARACTERS:,}: say it in parts', 'text')
+  shown = ''.join(_shown(character) for character in unicodedata.normalize('NFC', text))
+  paragraphs = [' '.join(part.split()) for part in re.split(r'\n[^\S\n]*\n', '\n'.join(shown.splitlines()))]
+  kept = '\n\n'.join(filter(None, paragraphs))
+  if not any(unicodedata.category(character)[0] in 'LN' for character in kept):
+    raise UserError('text has nothing to say: it needs a letter or a number', 'text')
+  return kept
+
+
+def _shown(character: str) -> str:
+  """Returns a character, a blank for a control character, and nothing for marks that neither join nor show anything."""
+  category = unicodedata.category(character)
+  if category == 'Cf':
+    return character if character in '\u200c\u200d' else ''  # these two choose the forms of letters
+  return ' ' if category in ('Cc', 'Cs', 'Cn', 'Co') and character not in '\r\n\v\f\x85' else character
+
+
+def _decoded(content: bytes) -> str:
+  if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    return content.decode('utf-16')
+  if b'\0' in content[:2] and len(content) % 2 == 0:
+    return content.decode('utf-16-be' if content[:1] == b'\0' else 'utf-16-le')
+  return content.decode('utf-8-sig')
