@@ -83,7 +83,9 @@ def main() -> None:
   given = flags.FLAGS
   keep_compiled_programs()
   return_freed_memory()
-  options: dict[str, Any] = {field.name: given[field.name].value for field in dataclasses.fields(Options)}
+  options: dict[str, Any] = {
+    field.name: given[field.name].value for field in dataclasses.fields(Options) if field.name in given
+  }
   network = given.checkpoint, given.batch_size, given.precision, True, given.trust_stablehlo
   options |= from_text({name: str(given[name].value) for name in LISTS if given[name].value is not None})
   if given.jobs is not None:

@@ -16,12 +16,13 @@ FLOORS = (
   {'lpips_jax.core', 'lpips_jax.layers', 'configs'},
   {'lpips_jax.audio', 'lpips_jax.losses'},
   {'lpips_jax.models', 'lpips_jax.media', 'lpips_jax.planning'},
-  {'lpips_jax.pretrained', 'lpips_jax.faces', 'lpips_jax.perceptual', 'lpips_jax.metrics'},
-  {'lpips_jax.dubbing', 'lpips_jax.interop', 'lpips_jax'},
+  {'lpips_jax.pretrained', 'lpips_jax.faces', 'lpips_jax.perceptual', 'lpips_jax.metrics', 'lpips_jax.provenance'},
+  {'lpips_jax.dubbing', 'lpips_jax.interop', 'lpips_jax.hub', 'lpips_jax'},
   {'lpips_jax.evaluation'},
   {'lpips_jax.training', 'data_pipeline'},
-  {'lpips_jax.personalising'},
-  {'train', 'infer', 'evaluate', 'personalise', 'demo', 'benchmarks'},
+  {'lpips_jax.personalising', 'lpips_jax.speaking'},
+  {'lpips_jax.web'},
+  {'train', 'infer', 'evaluate', 'personalise', 'app', 'demo', 'benchmarks'},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 MOST_ROOMS = 22

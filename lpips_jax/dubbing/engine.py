@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from lpips_jax import provenance
 from lpips_jax.core.errors import UserError, check_choice
 from lpips_jax.core.files import PathLike
 from lpips_jax.core.progress import Report, reported
@@ -23,6 +24,7 @@ from lpips_jax.dubbing import selection
 from lpips_jax.dubbing.boxes import Boxes, FoundBoxes, GivenBoxes, Locator, write_boxes
 from lpips_jax.dubbing.compositing import References, composite, generate
 from lpips_jax.dubbing.inputs import Inputs, check_outputs, open_inputs, until
+from lpips_jax.dubbing.label import labelled
 from lpips_jax.dubbing.lookahead import MIN_LOOK_AHEAD, LookaheadResult, look_ahead
 from lpips_jax.dubbing.options import Options
 from lpips_jax.dubbing.preview import Watch, write_preview
@@ -144,9 +146,12 @@ class Dubber:
     options, cancel = options or Options(), cancel or threading.Event()
     check_outputs(output, options, (face, audio))
     with self._prepared(face, audio, options, report, cancel) as dub, contextlib.ExitStack() as outputs:
-      inputs = dub.inputs  # the output is opened first, so finished last: once it is there, everything is
+      inputs, marks = (
+        dub.inputs,
+        self._marks(dub),
+      )  # the output is opened first, so finished last: once it is there, everything is
       write = outputs.enter_context(
-        video_writer.write_video(output, inputs.info, *inputs.sound, options.codec, options.crf)
+        video_writer.write_video(output, inputs.info, *inputs.sound, options.codec, options.crf, marks)
       )
       watch = None
       if options.preview is not None:
@@ -211,7 +216,23 @@ class Dubber:
       frames = stages.ahead('decode', dub.inputs.played(), QUEUE_DEPTH)
       located = stages.ahead('find', _from(dub.inputs.begin, (dub.looked or dub.locate)(frames)), QUEUE_DEPTH)
       batches = stages.ahead('generate', generate(located, dub.speech, self.generator, dub.references), 1)
-      yield stages, stages.ahead('composite', composite(batches, dub.options.sharpen, watch), QUEUE_DEPTH)
+      dubbed = composite(batches, dub.options.sharpen, watch)
+      yield (
+        stages,
+        stages.ahead('composite', labelled(dubbed) if dub.options.label == 'corner' else dubbed, QUEUE_DEPTH),
+      )
+
+  def _marks(self, dub: '_Dub') -> video_writer.FileMarks | None:
+    """Returns the marks of provenance of a dub, unless none are wanted."""
+    inputs, options = dub.inputs, dub.options
+    if options.no_marks:
+      return None
+    statement = provenance.Statement(
+      'animated' if inputs.info.still else 'dubbed',
+      model=getattr(self.generator.network, 'fingerprint', ''),
+      voice=options.synthetic_voice,
+    )
+    return provenance.marks(statement, inputs.face, inputs.audio, options.c2pa_cert, options.c2pa_key)
 
   def _add_up(self, seconds: float) -> None:
     self.seconds = seconds

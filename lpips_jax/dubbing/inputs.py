@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from absl import logging
 
+from lpips_jax import provenance
 from lpips_jax.audio import loudness
 from lpips_jax.audio.chunks import ChunkedArray, part
 from lpips_jax.core.constants import SAMPLE_RATE
@@ -118,6 +119,7 @@ def open_inputs(face: PathLike, audio: PathLike, options: Options, cancel: threa
 def check_outputs(output: PathLike, options: Options, inputs: Iterable[PathLike]) -> None:
   """Raises UserError unless every output can be written, and none of them is an input or another output."""
   video_writer.check_output(output, options.codec, options.crf)
+  provenance.check(output, options.c2pa_cert, options.c2pa_key)
   outputs = [output]
   if options.preview is not None:
     video_writer.check_output(options.preview)

@@ -47,6 +47,7 @@ class Options:
     sharpen: how much generated faces are sharpened, 0 to 4; see `faces.cropping.change`.
     label: `corner` writes "AI MODIFIED" into the picture; `none` does not.
     no_marks: leaves out the marks of provenance: the statement in the file that a network changed it.
+    synthetic_voice: the voice, if the speech was made from text: the marks say so.
     c2pa_cert: a PEM file with a certificate and its chain, with which the file is signed; see `provenance`.
     c2pa_key: a PEM file with the certificate's private key.
     preview: where to write a second video, with source, generated faces and result side by side.
@@ -76,6 +77,7 @@ class Options:
   sharpen: float = 0.0
   label: str = 'none'
   no_marks: bool = False
+  synthetic_voice: str = ''
   c2pa_cert: PathLike | None = None
   c2pa_key: PathLike | None = None
   preview: PathLike | None = None
@@ -102,6 +104,8 @@ class Options:
       raise UserError(f'sharpen must be from 0 to {MAX_SHARPEN:g}, not {self.sharpen:g}', 'sharpen')
     if self.max_pixels < 1 or not self.max_minutes > 0:
       raise UserError('max_pixels and max_minutes must be more than 0', 'max_pixels', 'max_minutes')
+    if self.no_marks and (self.c2pa_cert is not None or self.c2pa_key is not None):
+      raise UserError('no_marks leaves out the signature, too: give no c2pa_cert, or leave out no_marks', 'no_marks')
     given_faces = [self.boxes is not None, self.face_index is not None, self.face_at is not None, self.all_faces]
     if sum(given_faces) > 1:
       names = 'boxes', 'face_index', 'face_at', 'all_faces'
