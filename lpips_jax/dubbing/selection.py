@@ -101,7 +101,10 @@ def chosen_by(options: Options, face: PathLike, info: VideoInfo, find: detect.De
     return everybody
   if options.face_at is not None:
     x, y, seconds = options.face_at
-    return person_at(play(face, info), find, info, x, y, seconds)
+    begin = float(info.part[0])  # of the part of the video that is played
+    if seconds < begin:
+      raise UserError(f'face_at looks at {seconds:g} s, before face_part begins', 'face_at', 'face_part')
+    return person_at(play(face, info), find, info, x, y, seconds - begin)
   return FollowOne(options.face_index)
 
 

@@ -1,14 +1,15 @@
 """Parts: of the film, of the speech, and of the dub itself."""
 
+import json
 from fractions import Fraction
 
 import numpy as np
 import pytest
-from painter import MOUTH, Painter, write_boxes, write_clip, write_speech
+from painter import MOUTH, Painter, write_boxes, write_clip, write_faces, write_speech
 
 from lpips_jax.core.errors import UserError
 from lpips_jax.dubbing import dub
-from lpips_jax.dubbing.options import Options
+from lpips_jax.media.pictures import write_png
 from lpips_jax.media.speech import load_timed_speech
 from lpips_jax.media.video_reader import VideoInfo, probe, read_frames, read_timed
 from lpips_jax.media.video_writer import write_video
@@ -92,6 +93,21 @@ def test_parts_that_are_not_there(media, tmp_path, options, line):
   assert set(tmp_path.iterdir()) == before
 
 
-def test_a_still_has_no_parts(tmp_path):
-  """All of a still image is used, whatever part of a film would be."""
-  assert Options(face_part=(0, 1)).face_part == (0, 1)
+def test_a_face_is_looked_for_at_a_time_of_the_film(tmp_path):
+  """Not of the part; the part begins with the fifth frame, in which the second person has their face."""
+  face, speech = write_faces(tmp_path / 'face.mp4', [3, 5], 12), write_speech(tmp_path / 'speech.wav', 0.0, 0.3)
+  options = {'detector': 'cascade', 'face_at': (384, 128, 0.28), 'face_part': (0.2, 0.48)}
+  saved = tmp_path / 'boxes.json'
+  dub(face, speech, tmp_path / 'out.mp4', Painter(), save_boxes=saved, **options)
+  boxes = json.loads(saved.read_text())
+  assert len(boxes) == 7 and all(box[0] > 256 for box in boxes)
+  with pytest.raises(UserError, match=r'looks at 0.1 s, before face_part begins'):
+    dub(face, speech, tmp_path / 'out.mp4', Painter(), **(options | {'face_at': (384, 128, 0.1)}))
+
+
+def test_a_still_image_is_used_whole(media, tmp_path):
+  """It has no part that could be left out."""
+  write_png(tmp_path / 'face.png', np.full((96, 120, 3), 90, np.uint8))
+  still = media | {'face': tmp_path / 'face.png', 'boxes': write_boxes(tmp_path / 'one.json', 1)}
+  dub(**still, checkpoint=Painter(), face_part=(5, 6))
+  assert probe(media['output']).frames == 40
