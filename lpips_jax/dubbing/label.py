@@ -21,6 +21,7 @@ BACKGROUND = 0.6  # how much of the picture the label covers beside its letters
 # Brightness of white text, as a share of the full range, by H.273's number of the transfer characteristic: 203 nits in
 # PQ and HLG (ITU-R BT.2408), whose full range would dazzle.
 WHITE = {16: 0.58, 18: 0.75}
+FRAMES_BETWEEN_LOOKS = 25  # for black bars
 DRAWN_LARGER = 4  # for smooth edges
 
 
@@ -51,8 +52,9 @@ def labelled(frames: Iterable[PlayedFrame]) -> Iterator[PlayedFrame]:
     The same frames.
   """
   picture: Region | None = None
-  for shown in frames:
-    picture = _picture(shown.planes, picture)
+  for number, shown in enumerate(frames):
+    if picture is None or number % FRAMES_BETWEEN_LOOKS == 0:
+      picture = _picture(shown.planes, picture)
     put_label(shown.planes, picture or shown.planes.region)
     yield shown
 

@@ -1,0 +1,42 @@
+"""Tells what a film, a picture or a sound says about its provenance, and what that proves.
+
+  python -m lpips_jax.provenance dubbed.mp4
+  python -m lpips_jax.provenance dubbed.mp4 --json
+  python -m lpips_jax.provenance --make_certificate=DIRECTORY
+
+The exit status is 1 if the file was signed and is not as it was signed, 2 if it cannot be read, else 0. The last form
+writes a certificate and its key for --c2pa_cert and --c2pa_key of infer.py, to try signing with; nobody trusts it.
+"""
+
+import json
+import sys
+
+from absl import flags
+
+from lpips_jax.core import cli
+from lpips_jax.core.endings import FAILED
+from lpips_jax.core.files import expand_user
+from lpips_jax.provenance.account import account
+from lpips_jax.provenance.certificate import make_certificate
+
+_FILE = flags.DEFINE_string('file', None, 'The file; may be given without a flag.')
+_JSON = flags.DEFINE_bool('json', False, 'Print JSON.')
+_TRUST_ANCHORS = flags.DEFINE_string('trust_anchors', None, 'A PEM file of authorities whose signers are trusted.')
+_MAKE_CERTIFICATE = flags.DEFINE_string('make_certificate', None, 'A directory to write a self-made certificate to.')
+
+
+def main() -> None:
+  if _MAKE_CERTIFICATE.value:
+    chain, key = make_certificate(_MAKE_CERTIFICATE.value)
+    print(f'wrote {chain} and {key}: to try signing with; readers call its signatures untrusted')
+    return
+  cli.require_flags('file')
+  anchors = expand_user(_TRUST_ANCHORS.value).read_text(errors='replace') if _TRUST_ANCHORS.value else ''
+  found = account(_FILE.value or '', anchors)
+  print(json.dumps(found.as_dict(), indent=2) if _JSON.value else '\n'.join(found.lines()))
+  if found.is_broken:
+    sys.exit(FAILED)
+
+
+if __name__ == '__main__':
+  cli.run(main, 'file')
