@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from lpips_jax.media.playback import PlayedFrame
-from lpips_jax.media.ycbcr import Colours, Planes, Region, between_bars
+from lpips_jax.media.ycbcr import MAX_BAR_LEVEL, Colours, Planes, Region, between_bars
 
 TEXT = 'AI MODIFIED'
 # Height of its capitals: on a phone held upright, 65 mm wide, 1.5 mm; in a very wide picture the height is the limit.
@@ -17,6 +17,7 @@ SHARE_OF_WIDTH, SHARE_OF_HEIGHT = 0.024, 0.06
 MIN_CAPITALS = 7  # pixels, below which letters run together
 MARGIN = 1.2  # around the label, in heights of its capitals
 PADDING = 0.7  # around the text, within the label, likewise
+BOLDER = 0.04  # added all around the strokes, which are thin on a small screen, likewise
 BACKGROUND = 0.6  # how much of the picture the label covers beside its letters
 # Brightness of white text, as a share of the full range, by H.273's number of the transfer characteristic: 203 nits in
 # PQ and HLG (ITU-R BT.2408), whose full range would dazzle.
@@ -77,7 +78,8 @@ def _picture(planes: Planes, before: Region | None) -> Region | None:
   if before == planes.region:
     return before
   found = between_bars(planes)
-  if found == planes.region and np.ptp(planes.y[::4, ::4]) == 0:  # one colour all over
+  black = (0 if planes.colours.full_range else 16) + MAX_BAR_LEVEL << planes.colours.depth - 8
+  if found == planes.region and planes.y.max() <= black:
     return before
   if before is None:
     return found
@@ -128,6 +130,8 @@ def _text(capitals: float) -> np.ndarray:
   pad = PADDING * capitals * DRAWN_LARGER
   size = round(right - left + 2 * pad), round(bottom - top + 2 * pad)
   image = Image.new('L', size)
-  ImageDraw.Draw(image).text((pad - left, pad - top), TEXT, fill=255, font=font)
+  ImageDraw.Draw(image).text(
+    (pad - left, pad - top), TEXT, fill=255, font=font, stroke_width=round(BOLDER * capitals * DRAWN_LARGER)
+  )
   reduced = max(1, round(size[0] / DRAWN_LARGER)), max(1, round(size[1] / DRAWN_LARGER))
   return cv2.resize(np.asarray(image), reduced, interpolation=cv2.INTER_AREA).astype(np.float64) / 255
