@@ -1,0 +1,269 @@
+"""What a click on the page does: faces to choose from, a preview or a whole dub, and the command that does the same."""
+
+import dataclasses
+import shlex
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lpips_jax.core.errors import UserError, check_choice
+from lpips_jax.core.files import PathLike
+from lpips_jax.core.progress import Report
+from lpips_jax.dubbing.engine import Dubber
+from lpips_jax.dubbing.options import Options
+from lpips_jax.media.speech import load_driving_speech
+from lpips_jax.media.video_reader import probe
+from lpips_jax.web.examples import Examples, draw
+from lpips_jax.web.faces import Finder, Sight
+from lpips_jax.web.limits import Limits
+from lpips_jax.web.line import Job, Line
+from lpips_jax.web.storage import Storage
+
+if TYPE_CHECKING:
+  from lpips_jax.speaking import Cue
+
+PREVIEW_SECONDS = 2.0
+VOICES = 'builtin', 'espeak'  # others are files, which are nobody's to name here
+UNSAID = 'save_boxes', 'synthetic_voice', 'max_pixels', 'max_minutes'  # options that the command needs no flag for
+CONSENT = 'the person who is shown has agreed to say these words'
+
+
+@dataclass(frozen=True)
+class Order:
+  """A dub that somebody asks for.
+
+  Attributes:
+    face: a film or a still picture.
+    speech: a file with sound; None if `text` is to be spoken.
+    text: what to say.
+    voice: who says it; see `speaking.say`.
+    language: likewise; '' is the voice's own.
+    face_at: whom to dub, as in `Options`; None is the most prominent person.
+    everybody: whether all faces are dubbed.
+    begin: seconds at which the part of the film that is used begins.
+    end: seconds at which it ends; None is its end.
+    label: whether "AI MODIFIED" is written into the picture.
+    preview: the second of the dub from which two seconds are made; None makes all of it.
+    consent: whether the person shown has agreed.
+  """
+
+  face: Path | None
+  speech: Path | None = None
+  text: str = ''
+  voice: str = 'builtin'
+  language: str = ''
+  face_at: tuple[float, float, float] | None = None
+  everybody: bool = False
+  begin: float = 0.0
+  end: float | None = None
+  label: bool = True
+  preview: float | None = None
+  consent: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+  """A finished dub.
+
+  Attributes:
+    video: the file.
+    boxes: a JSON file with the boxes that were used.
+    subtitles: .vtt and .srt files of a text; empty for recorded speech.
+    command: the command line that does the same.
+    before: the film or picture that was dubbed.
+    begin: seconds at which the part of the film that was used begins.
+    end: seconds at which it ends; None is its end.
+    second: the second of the dub with which the video begins.
+    still: whether it is one picture.
+    preview: whether these are two seconds only.
+  """
+
+  video: Path
+  boxes: Path
+  subtitles: tuple[Path, ...]
+  command: str
+  before: Path
+  begin: float
+  end: float | None
+  second: float
+  still: bool
+  preview: bool
+
+
+class Service:
+  """Serves one page: with one generator, which stays loaded, and one dub at a time.
+
+  Args:
+    checkpoint: a generator's.
+    storage: where files are.
+    limits: what is accepted.
+    defaults: fields of `Options` for all dubs, such as `detector`.
+    dubber: further arguments of `Dubber`.
+
+  Attributes:
+    examples: those to try, once they are drawn.
+  """
+
+  def __init__(
+    self,
+    checkpoint: PathLike | Callable[..., Any],
+    storage: Storage,
+    limits: Limits,
+    defaults: dict[str, Any] | None = None,
+    **dubber: Any,
+  ) -> None:
+    self.storage, self.limits = storage, limits
+    self._checkpoint = checkpoint
+    self._defaults = {'max_pixels': limits.max_pixels, 'max_minutes': limits.max_minutes, **(defaults or {})}
+    self._dubber = Dubber(checkpoint, progress=False, **dubber)
+    self._finder = Finder(self._defaults.get('detector', 'auto'), self._defaults.get('detector_model'))
+    self._line = Line(limits.max_queue)
+    self.examples: Future[Examples] = Future()
+
+  def prepare(self) -> None:
+    """Draws the examples and loads the generator; dubs wait for it.
+
+    Raises:
+      UserError: there is no generator.
+    """
+    self._line.first(self._draw).result()
+    self._line.first(lambda: self._dubber.generator).result()
+
+  def look(self, face: Path, seconds: float = 0.0) -> Sight:
+    """Looks for faces in the frame of a film that is shown after some seconds.
+
+    Raises:
+      UserError: the film cannot be used.
+    """
+    self.limits.check_size(face)
+    return self._finder.look(face, seconds, self.limits)
+
+  def check_speech(self, speech: Path) -> None:
+    """Raises UserError unless a file has sound in it that is not too long."""
+    self.limits.check_size(speech)
+    load_driving_speech(speech, self.limits.max_minutes)
+
+  def order(self, order: Order) -> Job[Result]:
+    """Puts a dub in the line.
+
+    Raises:
+      UserError: something is missing, or too large, or too many wait.
+    """
+    _check_complete(order)
+    assert order.face is not None
+    self.limits.check_size(order.face)
+    probe(order.face, self.limits.max_pixels)
+    if order.speech is not None:
+      self.check_speech(order.speech)
+    if len(order.text) > self.limits.max_characters:
+      raise UserError(f'the text has {len(order.text)} characters, of at most {self.limits.max_characters}: shorten it')
+    options = self._options(order)  # refused before anybody waits for it
+    return self._line.join(lambda report, cancel: self._make(order, options, report, cancel))
+
+  def close(self) -> None:
+    """Ends all dubs."""
+    self._line.close()
+
+  def _draw(self) -> None:
+    self.examples.set_result(draw(self.storage.examples))
+
+  def _options(self, order: Order) -> Options:
+    trimmed = bool(order.begin) or order.end is not None
+    preview = None if order.preview is None else (order.preview, order.preview + PREVIEW_SECONDS)
+    return Options(
+      **self._defaults,
+      face_at=None if order.everybody or order.face_at is None else _within_part(order),
+      all_faces=order.everybody,
+      face_part=(order.begin, _LATE if order.end is None else order.end) if trimmed else None,
+      only=preview,
+      label='corner' if order.label else 'none',
+    )
+
+  def _make(self, order: Order, options: Options, report: Report, cancel: threading.Event) -> Result:
+    assert order.face is not None  # checked before
+    folder = self.storage.new_folder()
+    video, boxes, spoken = (folder / name for name in ('dubbed.mp4', 'boxes.json', 'speech.wav'))
+    speech = order.speech or spoken
+    subtitles: tuple[Path, ...] = ()
+    options = dataclasses.replace(options, save_boxes=boxes)
+    with self.storage.held(order.face, speech, video):
+      try:
+        if order.speech is None:
+          options, subtitles = _speak(order, options, spoken)
+        self._dubber.dub(order.face, speech, video, options, report=report, cancel=cancel)
+      except BaseException:
+        self.storage.remove(folder)
+        raise
+    return Result(
+      video=video,
+      boxes=boxes,
+      subtitles=subtitles,
+      command=command_line(order, options, self._checkpoint),
+      before=order.face,
+      begin=order.begin,
+      end=order.end,
+      second=order.preview or 0.0,
+      still=probe(order.face).still,
+      preview=order.preview is not None,
+    )
+
+
+def command_line(order: Order, options: Options, checkpoint: object) -> str:
+  """Returns the command that makes the same dub, of files with the names that the user knows."""
+  flags = {'face': order.face.name if order.face else ''}
+  if order.speech is not None:
+    flags['audio'] = order.speech.name
+  else:
+    flags |= {'text': order.text, 'voice': order.voice} | ({'language': order.language} if order.language else {})
+  flags |= {'output': 'dubbed.mp4', 'checkpoint': str(checkpoint)}
+  for field in dataclasses.fields(Options):
+    value = getattr(options, field.name)
+    if value != field.default and field.name not in UNSAID:
+      listed = isinstance(value, list | tuple)
+      flags[field.name] = ','.join(f'{number:g}' for number in value) if listed else str(value)
+  return 'python infer.py ' + ' '.join(shlex.quote(f'--{name}={value}') for name, value in flags.items())
+
+
+_LATE = 86400.0  # seconds; later than the end of any film
+
+
+def _check_complete(order: Order) -> None:
+  if order.face is None:
+    raise UserError('there is no face yet: give a film or a picture')
+  if order.speech is None and not order.text.strip():
+    raise UserError('there is no speech yet: give a sound file, record some, or write a text')
+  if not order.consent:
+    raise UserError(f'tick the box that says that {CONSENT}')
+
+
+def _within_part(order: Order) -> tuple[float, float, float]:
+  """Returns the place of the chosen face, and its time within the part of the film that is used."""
+  assert order.face_at is not None
+  x, y, time = order.face_at
+  if time < order.begin or (order.end is not None and time >= order.end):
+    raise UserError(f'the face was chosen at {time:g} s, which is trimmed away: choose it in the part that is used')
+  return x, y, round(time - order.begin, 3)
+
+
+def _speak(order: Order, options: Options, sound: Path) -> tuple[Options, tuple[Path, ...]]:
+  """Writes a text as sound, and its subtitles beside; returns the options, which say whose voice it is."""
+  from lpips_jax.speaking import say, write_subtitles  # takes a while to import
+
+  check_choice('voice', order.voice, VOICES)
+  utterance = say(order.text, order.voice, order.language or None)
+  utterance.write(sound)
+  subtitles = sound.with_name('dubbed.vtt'), sound.with_name('dubbed.srt')
+  begin, end = options.only or (0.0, _LATE)
+  shown = [replaced for cue in utterance.cues if (replaced := _within(cue, begin, end))]
+  for file in subtitles:
+    write_subtitles(file, shown)
+  return dataclasses.replace(options, synthetic_voice=utterance.voice), subtitles
+
+
+def _within(cue: 'Cue', begin: float, end: float) -> 'Cue | None':
+  """Returns a cue with times from `begin` on, or None if it is outside."""
+  first, last = max(cue.begin, begin), min(cue.end, end)
+  return dataclasses.replace(cue, begin=first - begin, end=last - begin) if first < last else None
