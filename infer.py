@@ -1,19 +1,24 @@
 """Dubs a video: a face and speech in, a lip-synced video out.
 
   python infer.py --face=face.mp4 --audio=speech.wav --output=dubbed.mp4 --checkpoint=runs/demo/checkpoint
+  python infer.py --face=face.mp4 --text="Good morning." --output=dubbed.mp4 --checkpoint=runs/demo/checkpoint
   python infer.py --jobs=jobs.csv --checkpoint=runs/demo/checkpoint
 
-The face is a video or a still image; the speech is any file with a sound track. A list of jobs is a CSV file with the
-columns face, audio and output, and any of the flags of one dub; `jobs.results.csv` records the result of each.
+The face is a video or a still image; the speech is any file with a sound track, or a text that a synthetic voice says.
+A list of jobs is a CSV file with the columns face, audio (or text) and output, and any of the flags of one dub;
+`jobs.results.csv` records the result of each.
 """
 
+import contextlib
 import dataclasses
 import os
+from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
 
 from lpips_jax.core import cli
+from lpips_jax.core.files import PathLike
 from lpips_jax.core.jax_environment import keep_compiled_programs, share_accelerators
 from lpips_jax.core.machine import return_freed_memory
 from lpips_jax.dubbing.engine import DEFAULT_BATCH_SIZE, PRECISIONS, Dubber
@@ -22,17 +27,30 @@ from lpips_jax.dubbing.options import LABELS, LENGTHS, REFERENCES, SILENCES, Opt
 from lpips_jax.dubbing.stages import profile_table
 from lpips_jax.faces.detect import DETECTORS
 from lpips_jax.media.video_writer import CODECS, CONTAINERS
+from lpips_jax.speaking.driving import SpeechSource, driving_speech
 
 LISTS = 'pads', 'face_at', 'face_part', 'audio_part', 'only'  # flags with numbers between commas
 
 flags.DEFINE_string('face', None, 'A video or a still image of somebody.')
 flags.DEFINE_string('audio', None, 'What to say: a sound file, or a video whose sound is used.')
+flags.DEFINE_string('text', None, 'What to say, in place of --audio: a text.')
+flags.DEFINE_string('text_file', None, 'What to say, in place of --audio: a text file.')
+flags.DEFINE_string(
+  'voice',
+  None,
+  'Who says a text: builtin (the default: a simple synthesiser of English), espeak, espeak:VARIANT, or a voice file of '
+  'piper, *.onnx.',
+)
+flags.DEFINE_string('language', None, 'The language of a text, such as en-us, de, fr or cmn; by default English.')
+flags.DEFINE_string('subtitles', None, 'A file to write what is said to, of a text: .srt or .vtt.')
 flags.DEFINE_string('output', None, f'The video to write, ending in {", ".join(CONTAINERS)}.')
 flags.DEFINE_string('checkpoint', None, 'A generator: the checkpoint directory that train.py wrote.')
 flags.DEFINE_boolean(
   'trust_stablehlo', False, 'Accept exported StableHLO, a program, as --checkpoint, if you trust it.'
 )
-flags.DEFINE_string('jobs', None, 'A CSV file with the columns face, audio, output, and any of the flags of one dub.')
+flags.DEFINE_string(
+  'jobs', None, 'A CSV file with the columns face, audio (or text), output, and any flags of one dub.'
+)
 
 flags.DEFINE_string('face_part', None, 'The part of the face video that is used, in seconds: begin,end.')
 flags.DEFINE_string('audio_part', None, 'The part of the speech that is used, in seconds: begin,end.')
@@ -90,18 +108,18 @@ def main() -> None:
   options |= from_text({name: str(given[name].value) for name in LISTS if given[name].value is not None})
   if given.jobs is not None:
     cli.require_flags('checkpoint')
-    if given.face or given.audio or given.output:
-      cli.fail('--face, --audio and --output are columns of --jobs: give them, or a list')
+    if any(given[name].value is not None for name in ('face', 'output', 'audio', 'text', 'text_file', 'subtitles')):
+      cli.fail('--face, --audio, --text and --output are columns of --jobs: give them, or a list')
     process, processes = _process_share()
     if processes > 1:
       share_accelerators()
     dubber = Dubber(*network)
     try:
-      dub_all(given.jobs, dubber, options, process, processes)
+      dub_all(given.jobs, dubber, options, process, processes, _open_speech)
     finally:
       _print_profile(dubber)
   else:
-    cli.require_flags('face', 'audio', 'output', 'checkpoint')
+    cli.require_flags('face', 'output', 'checkpoint')
     if given.process is not None or given.processes is not None:
       cli.fail('--process and --processes share a list of --jobs: give one, or leave them out')
     process, processes = _process_share()
@@ -109,9 +127,18 @@ def main() -> None:
       print(f'process {process} of {processes} has nothing to do: there is one dub')
       return
     dubber = Dubber(*network)
-    dubber.dub(given.face, given.audio, given.output, Options(**options))
+    with _open_speech({}, Options(**options)) as (audio, its_options):
+      dubber.dub(given.face, audio, given.output, its_options)
     print(f'wrote {given.output}')
     _print_profile(dubber)
+
+
+def _open_speech(
+  columns: Mapping[str, str], options: Options
+) -> contextlib.AbstractContextManager[tuple[PathLike, Options]]:
+  """Opens the speech that the flags name, or the columns of a job, which go before them."""
+  given = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(SpeechSource)}
+  return driving_speech(SpeechSource(**(given | dict(columns))), options)
 
 
 def _print_profile(dubber: Dubber) -> None:

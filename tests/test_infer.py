@@ -96,6 +96,10 @@ def test_bad_input_is_one_line(directory):
     'should be one of': {'length': 'long'},
     'the video ends before 9 s, where --face_at looks for a face': {'face_at': '1,2,9'},
     '64 x 48 pixels large': {'max_pixels': 100},
+    '--only must be two numbers of seconds': {'only': '3,1'},
+    '--audio and --text each say what is said': {'text': 'Good morning.'},
+    '--voice goes with --text or --text_file, not with --audio': {'voice': 'espeak'},
+    '--c2pa_cert and --c2pa_key belong together': {'c2pa_key': 'key.pem'},
   }
   runs = run_infer(directory, [{'detector': 'cascade'} | case for case in cases.values()])
   for problem, (status, lines) in zip(cases, runs, strict=True):

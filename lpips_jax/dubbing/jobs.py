@@ -1,6 +1,7 @@
 """Lists of dubs, done one after another by one warm generator; a repeated run skips what is done."""
 
 import codecs
+import contextlib
 import csv
 import hashlib
 import io
@@ -9,7 +10,8 @@ import os
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,8 @@ from lpips_jax.core.files import PathLike, expand_home, write_whole
 from lpips_jax.dubbing.engine import Dubber
 from lpips_jax.dubbing.options import Options, from_text
 
-FILE_COLUMNS = 'face', 'audio', 'output'
+FILE_COLUMNS = 'face', 'output'
+SPEECH_COLUMNS = 'audio', 'text', 'text_file', 'voice', 'language', 'subtitles'
 SEPARATORS = ',', ';', '\t'
 SEPARATOR_LINE = re.compile(r'sep=(.)\r?\n', re.IGNORECASE)  # which Excel writes and reads
 RESULT_COLUMNS = 'line', 'output', 'status', 'frames', 'seconds', 'note', 'key'
@@ -32,30 +35,51 @@ class Job:
 
   Attributes:
     line: the number of its line in the file.
-    face, audio, output: its files.
+    face, output: its files.
+    speech: what is said, by `SPEECH_COLUMNS`.
     options: the fields of `Options` that it gives, as text.
   """
 
   line: int
   face: str
-  audio: str
   output: str
+  speech: dict[str, str]
   options: dict[str, str]
 
 
-def dub_all(jobs: PathLike, dubber: Dubber, options: Mapping[str, Any], process: int = 0, processes: int = 1) -> None:
+# From a job's `speech` and the options of its dub, a context with the sound file, and the options as they then are.
+OpenSpeech = Callable[[Mapping[str, str], Options], AbstractContextManager[tuple[PathLike, Options]]]
+
+
+@contextlib.contextmanager
+def only_files(speech: Mapping[str, str], options: Options) -> Iterator[tuple[PathLike, Options]]:
+  """Opens the speech of jobs that have sound files alone."""
+  if set(speech) != {'audio'}:
+    raise UserError('here every job needs audio, and no text')
+  yield speech['audio'], options
+
+
+def dub_all(
+  jobs: PathLike,
+  dubber: Dubber,
+  options: Mapping[str, Any],
+  process: int = 0,
+  processes: int = 1,
+  open_speech: OpenSpeech = only_files,
+) -> None:
   """Dubs the rows of a CSV file; a row that fails does not stop the rest.
 
   Beside the list, `NAME.results.csv` records the result of each row. A row that it calls done is not done again, unless
   its files, its options or the generator have changed, or its output is gone.
 
   Args:
-    jobs: the file, with the columns face, audio and output, and any of the fields of `Options`; relative paths start
-      from the current directory.
+    jobs: the file, with the columns face, output, one or more of `SPEECH_COLUMNS`, and any of the fields of `Options`;
+      relative paths start from the current directory.
     dubber: makes the dubs.
     options: fields of `Options`, for rows that do not give them.
     process: the number of this process, from 0: it does the rows whose number leaves this remainder.
     processes: how many share the list.
+    open_speech: opens the speech of a job; see `OpenSpeech`.
 
   Raises:
     UserError: the file cannot be read, or some rows failed: for each, a line on stderr has given the reason.
@@ -80,7 +104,7 @@ def dub_all(jobs: PathLike, dubber: Dubber, options: Mapping[str, Any], process:
       print(f'{number}/{len(mine)} {job.output}: was done before')
       continue
     began = time.perf_counter()
-    problem = _dub(dubber, job, options)
+    problem = _dub(dubber, job, options, open_speech)
     seconds, frames = time.perf_counter() - began, dubber.frames
     failed += problem is not None
     status = DONE if problem is None else FAILED
@@ -105,7 +129,7 @@ def read_jobs(path: PathLike) -> list[Job]:
   """
   columns, rows = _read_table(path)
   missing = [column for column in FILE_COLUMNS if column not in columns]
-  needed = ','.join(FILE_COLUMNS)
+  needed = ','.join((FILE_COLUMNS[0], SPEECH_COLUMNS[0], *FILE_COLUMNS[1:]))
   if not rows or (missing and len(columns) < 2):
     raise UserError(f'the job list {path} has no rows: it needs {needed} in its first line, and jobs below')
   if missing or len(set(columns)) < len(columns):
@@ -115,7 +139,9 @@ def read_jobs(path: PathLike) -> list[Job]:
   lines: dict[str, int] = {}  # of the outputs
   for line, values in rows:
     jobs.append(job := _parse_job(path, line, columns, values))
-    for output in filter(None, (job.output, job.options.get('preview'), job.options.get('save_boxes'))):
+    for output in filter(
+      None, (job.output, *map(job.options.get, ('preview', 'save_boxes')), job.speech.get('subtitles'))
+    ):
       before = lines.setdefault(os.path.realpath(output), line)
       if before != line:
         raise UserError(f'lines {before} and {line} of the job list {path} both write {output}')
@@ -151,23 +177,29 @@ def _decoded(content: bytes) -> str:
 
 
 def _parse_job(path: PathLike, line: int, columns: Sequence[str], values: Sequence[str]) -> Job:
-  given = {name: expand_home(value) for name, value in zip(columns, values, strict=False) if value}
+  given = {
+    name: value if name == 'text' else expand_home(value) for name, value in zip(columns, values, strict=False) if value
+  }
   missing = [column for column in FILE_COLUMNS if column not in given]
   if missing or any(values[len(columns) :]):
     problem = f'lacks a value of {", ".join(missing)}' if missing else 'has more values than columns'
     raise UserError(f'the job list {path} {problem} in line {line}: its columns are {", ".join(columns)}')
-  options = {name: value for name, value in given.items() if name not in FILE_COLUMNS}
+  speech = {name: value for name, value in given.items() if name in SPEECH_COLUMNS}
+  if not speech:
+    raise UserError(f'the job list {path} lacks a value of audio in line {line}: give that, text or text_file')
+  options = {name: value for name, value in given.items() if name not in (*FILE_COLUMNS, *SPEECH_COLUMNS)}
   try:
     from_text(options)
   except UserError as error:  # whose names are those of the columns
     raise UserError(f'the job list {path} line {line}: {error}') from error
-  return Job(line, given['face'], given['audio'], given['output'], options)
+  return Job(line, given['face'], given['output'], speech, options)
 
 
-def _dub(dubber: Dubber, job: Job, options: Mapping[str, Any]) -> str | None:
+def _dub(dubber: Dubber, job: Job, options: Mapping[str, Any], open_speech: OpenSpeech) -> str | None:
   """Does a job; returns the reason in one line if it fails."""
   try:
-    dubber.dub(job.face, job.audio, job.output, Options(**{**options, **from_text(job.options)}))
+    with open_speech(job.speech, Options(**{**options, **from_text(job.options)})) as (audio, its_options):
+      dubber.dub(job.face, audio, job.output, its_options)
   except UserError as error:  # whose names are those of the columns
     return ' '.join(str(error).split())
   except Exception as error:  # an error of the program: the other jobs are done all the same
@@ -178,8 +210,9 @@ def _dub(dubber: Dubber, job: Job, options: Mapping[str, Any]) -> str | None:
 def _key(job: Job, options: Mapping[str, Any], fingerprint: str) -> str:
   """Returns sixteen digits that change whenever the result of a job might."""
   asked = {name: str(value) for name, value in options.items()} | job.options
-  states = [_state(path) for path in (job.face, job.audio, job.options.get('boxes') or options.get('boxes'))]
-  text = json.dumps([job.face, job.audio, job.output, asked, states, fingerprint], sort_keys=True)
+  files = job.face, *map(job.speech.get, ('audio', 'text_file')), job.options.get('boxes') or options.get('boxes')
+  said = [job.face, job.speech, job.output, asked, [_state(path) for path in files], fingerprint]
+  text = json.dumps(said, sort_keys=True)
   return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -1,5 +1,6 @@
 """Lists of jobs: finished rows stay done, a failure stops no other row, and each row may give options."""
 
+import contextlib
 import csv
 import io
 import os
@@ -134,7 +135,8 @@ LIST = [
   'a.mp4,b.wav,ü.mp4,"0,1,0,0"',
   'c.mp4,b.wav,d e.mp4,',
 ]
-WANTED = [Job(2, 'a.mp4', 'b.wav', 'ü.mp4', {'pads': '0,1,0,0'}), Job(3, 'c.mp4', 'b.wav', 'd e.mp4', {})]
+SAID = {'audio': 'b.wav'}
+WANTED = [Job(2, 'a.mp4', 'ü.mp4', SAID, {'pads': '0,1,0,0'}), Job(3, 'c.mp4', 'd e.mp4', SAID, {})]
 
 
 def with_semicolons(line):
@@ -170,14 +172,34 @@ def test_zeros_among_the_text_are_reported(tmp_path):
 
 def test_a_declared_separator_is_used(tmp_path):
   (tmp_path / 'jobs.csv').write_text('sep=|\nface|audio|output\na,1.mp4|b.wav|c.mp4\n')
-  assert read_jobs(tmp_path / 'jobs.csv') == [Job(3, 'a,1.mp4', 'b.wav', 'c.mp4', {})]
+  assert read_jobs(tmp_path / 'jobs.csv') == [Job(3, 'a,1.mp4', 'c.mp4', SAID, {})]
 
 
 def test_a_tilde_means_the_home_directory(tmp_path, monkeypatch):
   monkeypatch.setenv('HOME', '/home/me')
   (tmp_path / 'jobs.csv').write_text('face,audio,output,boxes\n~/a.mp4,~/b.wav,~/c.mp4,~/d.json')
-  files = [f'/home/me/{name}' for name in ('a.mp4', 'b.wav', 'c.mp4')]
-  assert read_jobs(tmp_path / 'jobs.csv') == [Job(2, *files, {'boxes': '/home/me/d.json'})]
+  face, audio, output, boxes = (f'/home/me/{name}' for name in ('a.mp4', 'b.wav', 'c.mp4', 'd.json'))
+  assert read_jobs(tmp_path / 'jobs.csv') == [Job(2, face, output, {'audio': audio}, {'boxes': boxes})]
+
+
+def test_texts_are_said(media, tmp_path):
+  """Whoever calls decides how; what a row says is part of whether it is done."""
+  said = []
+
+  @contextlib.contextmanager
+  def open_speech(speech, options):
+    said.append(dict(speech))
+    yield media['audio'], options
+
+  def run(text):
+    (tmp_path / 'jobs.csv').write_text(f'face,text,voice,output\n{media["face"]},{text},espeak,{media["output"]}\n')
+    dub_all(tmp_path / 'jobs.csv', Dubber(Painter()), {'boxes': media['boxes']}, open_speech=open_speech)
+
+  for text in ('Hello', 'Hello', '~'):
+    run(text)
+  assert said == [{'text': 'Hello', 'voice': 'espeak'}, {'text': '~', 'voice': 'espeak'}]
+  with pytest.raises(UserError, match='1 of the 1 jobs'):
+    dub_all(tmp_path / 'jobs.csv', Dubber(Painter()), {'boxes': media['boxes'], 'crf': 20})
 
 
 cells = st.text('aö,;|=\'" .', min_size=1, max_size=6).filter(lambda text: text == text.strip() and text[0] != '"')
@@ -202,5 +224,5 @@ def test_any_list_that_a_spreadsheet_writes_is_read(place, rows, separator, enco
   for k, (face, audio) in enumerate(rows):
     writer.writerow({'face': face, 'audio': audio, 'output': f'{k}.mp4', 'preview': ''})
   place.write_bytes(text.getvalue().encode(encoding))
-  jobs = [Job(k + 2, face, audio, f'{k}.mp4', {}) for k, (face, audio) in enumerate(rows)]
+  jobs = [Job(k + 2, face, f'{k}.mp4', {'audio': audio}, {}) for k, (face, audio) in enumerate(rows)]
   assert read_jobs(place) == jobs
