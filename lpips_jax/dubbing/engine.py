@@ -146,10 +146,8 @@ class Dubber:
     options, cancel = options or Options(), cancel or threading.Event()
     check_outputs(output, options, (face, audio))
     with self._prepared(face, audio, options, report, cancel) as dub, contextlib.ExitStack() as outputs:
-      inputs, marks = (
-        dub.inputs,
-        self._marks(dub),
-      )  # the output is opened first, so finished last: once it is there, everything is
+      inputs, marks = dub.inputs, self._marks(dub)
+      # The output is opened first, so finished last: once it is there, everything is.
       write = outputs.enter_context(
         video_writer.write_video(output, inputs.info, *inputs.sound, options.codec, options.crf, marks)
       )
@@ -217,10 +215,9 @@ class Dubber:
       located = stages.ahead('find', _from(dub.inputs.begin, (dub.looked or dub.locate)(frames)), QUEUE_DEPTH)
       batches = stages.ahead('generate', generate(located, dub.speech, self.generator, dub.references), 1)
       dubbed = composite(batches, dub.options.sharpen, watch)
-      yield (
-        stages,
-        stages.ahead('composite', labelled(dubbed) if dub.options.label == 'corner' else dubbed, QUEUE_DEPTH),
-      )
+      if dub.options.label == 'corner':
+        dubbed = labelled(dubbed)
+      yield stages, stages.ahead('composite', dubbed, QUEUE_DEPTH)
 
   def _marks(self, dub: '_Dub') -> video_writer.FileMarks | None:
     """Returns the marks of provenance of a dub, unless none are wanted."""
