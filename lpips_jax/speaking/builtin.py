@@ -115,7 +115,7 @@ def _word(word: str, token: int) -> list[_Sound]:
       length, level = (STRESSED, LOUDER) if phone.endswith('1') else (UNSTRESSED, SOFTER)
     elif any(near[-1] not in '01' for near in (*phones[max(0, place - 1) : place], *phones[place + 1 : place + 2])):
       length = CLUSTER
-    parts = SOUNDS[bare]
+    parts = SOUNDS.get(phone) or SOUNDS[bare]
     if bare == BREATH and place + 1 < len(phones):
       parts = tuple(part._replace(name=SOUNDS[phones[place + 1].rstrip('01')][0].name) for part in parts)
     for part in parts:

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from lpips_jax.core.errors import UserError
-from lpips_jax.speaking.numerals import MAX_DIGITS, digits, in_words
+from lpips_jax.speaking.numerals import digits, in_words
+from lpips_jax.speaking.text import BRACKETS, ends_sentence
 
 # Seconds of silence after the marks that end a word.
-PAUSES = {'.': 0.45, '!': 0.45, '?': 0.45, '…': 0.45, ':': 0.3, ';': 0.3, '—': 0.3, '–': 0.3, ',': 0.2}
-PARAGRAPH_PAUSE, BRACKET_PAUSE = 0.7, 0.12
+PAUSES = {'.': 0.45, '!': 0.45, '?': 0.45, '…': 0.45, ':': 0.3, ';': 0.3, '—': 0.3, '–': 0.3, ',': 0.2, ')': 0.12}
+PARAGRAPH_PAUSE = 0.7
+DASHES = '—–-'
 MAX_LETTERS = 32  # of a word; longer ones are read in parts
 ABBREVIATIONS = {
   'mr.': 'mister', 'mrs.': 'missus', 'ms.': 'ms', 'dr.': 'doctor', 'prof.': 'professor', 'st.': 'saint', 'vs.': 'versus',
@@ -19,7 +21,6 @@ ABBREVIATIONS = {
   'feb.': 'february', 'aug.': 'august', 'sept.': 'september', 'oct.': 'october', 'nov.': 'november', 'dec.': 'december',
   'mr': 'mister', 'mrs': 'missus', 'dr': 'doctor', 'vs': 'versus',
 }  # fmt: skip
-END_SENTENCES = 'etc.', 'inc.', 'ltd.', 'jr.', 'sr.'  # abbreviations that may, too
 NUMBER_FOLLOWS = 'no.'  # which is a word of its own elsewhere
 SIGNS = {
   '&': 'and', '@': 'at', '+': 'plus', '=': 'equals', '%': 'percent', '°': 'degrees', '©': 'copyright', '§': 'section',
@@ -32,7 +33,6 @@ UNITS = {
 }  # fmt: skip
 SPECIAL_LETTERS = str.maketrans({'ß': 'ss', 'æ': 'ae', 'œ': 'oe', 'ø': 'o', 'ł': 'l', 'đ': 'd', 'ð': 'd', 'þ': 'th',
                                  'ı': 'i', '’': "'", '‘': "'", 'ʼ': "'"})  # fmt: skip
-OPENING, CLOSING = '([{"\'“‘«‹<*_~#|`¿¡', ')]}"\'”’»›>*_~|`'
 PIECE = re.compile(r"\d+(?:[.,:]\d+)*(?:st|nd|rd|th)?|[^\W\d_]+(?:'[^\W\d_]+)*|[^\w\s]")
 
 
@@ -69,26 +69,19 @@ def read(text: str) -> list[Token]:
 
 
 def _token(match: re.Match[str], following: str, shouted: bool) -> Token:
-  written = match[1]
-  core = written.lstrip(OPENING)
-  tail = core[len(core.rstrip(CLOSING + '.,!?…:;—–-')) :]
-  bare = core[: len(core) - len(tail)]
-  pause = max((PAUSES.get(mark, BRACKET_PAUSE if mark in ')]}' else 0.0) for mark in tail), default=0.0)
-  if not bare and any(mark in written for mark in '—–-'):
-    pause = PAUSES['—']
-  name = f'{bare.lower()}.' if tail.startswith('.') else bare.lower()
-  if name in ABBREVIATIONS and (name != NUMBER_FOLLOWS or following[:1].isdigit()):
-    words = tuple(ABBREVIATIONS[name].split())
-    ends = name in END_SENTENCES and (not following or following[0].isupper()) or not following
-    if name.endswith('.') and not ends:
-      pause = PAUSES[','] if ',' in tail else 0.0
+  core = match[1].lstrip(BRACKETS)
+  bare = core.rstrip(BRACKETS + '.,!?…:;—–-')
+  tail = core[len(bare) :]
+  abbreviation = f'{bare.lower()}.' if tail.startswith('.') else bare.lower()
+  if abbreviation in ABBREVIATIONS and (abbreviation != NUMBER_FOLLOWS or following[:1].isdigit()):
+    words = tuple(ABBREVIATIONS[abbreviation].split())
   else:
     words = tuple(_words(bare, shouted))
-  if re.fullmatch(r'[A-Z]', bare) and tail == '.' and following[:1].isupper():
-    pause = 0.0  # an initial
-  if '\n' in match[0]:
-    pause = PARAGRAPH_PAUSE
-  return Token(match[0], words, pause)
+  marks = tail if ends_sentence(match[0], following) else tail.replace('.', '')
+  pause = max((PAUSES.get(mark, 0.0) for mark in marks), default=0.0)
+  if not bare and any(mark in core for mark in DASHES):
+    pause = PAUSES['—']
+  return Token(match[0], words, PARAGRAPH_PAUSE if '\n' in match[0] else pause)
 
 
 def _words(bare: str, shouted: bool) -> Iterator[str]:

@@ -6,13 +6,8 @@ letter, C a consonant letter, F one of e, i and y, and B the consonants before t
 a 0 is never stressed. Measured on the words of a dictionary: docs/speech.md.
 """
 
-import re
-from functools import cache
-from typing import NamedTuple
-
-CLASSES = {'V': '[aeiouy]', 'C': '[bcdfghjklmnpqrstvwxz]', 'F': '[eiy]', 'B': '^(?:qu|[bcdfghjklmnpqrstvwxz])*'}
-
 RULES = r"""
+{a}x AE
 ^{a}$ AH0
 ^{a}(?:bo|cc|cr|dd?re|dju|dop|dv|ff|gain|gen|go$|gr|h|li[kv]|ll?o|ma|mo|nno|par|pp|rou|rri|sid|sl|ss|tt|wa|wo|wh) AH0
 w{ar} AO R
@@ -25,9 +20,11 @@ w{a}(?:n|s[hp]|tc?h|ll?(?:e|o)|d) AA
 {air} EH R
 {ai} EY
 {are}(?:$|s$|d$|ful|ly$|less) EH R
-{ar}(?=[aiou]|rV) EH R
+w{arr} AO R
+{arr}(?=V) EH R
+{ar}(?=[aiou]) EH R
 VC+{ar}d?s?$ ER0
-VC+{ary}$ EH R IY0
+VC+{ary}$ EH0 R IY0
 {ar} AA R
 {alk} AO K
 {al}(?:ms?$|med$|f$|ves$) AE
@@ -36,19 +33,19 @@ VC+{ary}$ EH R IY0
 ^{a}l(?:mo|r|so|w) AO
 {a}ng(?:e|ing) EY
 {a}ste(?:$|s$|d$) EY
-B{able}s?$ EY B AH0 L
+(?:B|^en|^dis){able}[sd]?$ EY B AH0 L
 VC+{able}s?$ AH0 B AH0 L
 VC+{ably}$ AH0 B L IY0
-VC+{age}s?$ IH0 JH
+VC+{ages}$ IH0 JH IH0 Z
+VC+{age}$ IH0 JH
 VC+{age}d$ IH0 JH
-VC+{ace}$ AH0 S
 {a}(?:bl|cl|dl|pl|tl)e EY
 {a}(?:ti(?:o|e)|ci|si(?:o|a)|ce?ous|gious|di|vi|ni(?:a|u)) EY
 VC+{a}tive AH0
 VC+{al}(?:s|ly|i[sz][emt]\w*)?$ AH0 L
 VC+{an}(?:s|t|ts|ce|cy|tly|d)?$ AH0 N
 VC+{a}t(?:e|es|ed|ing|or|ors)$ EY
-{a}C(?:e|es|ed|er|ers|ely|eful|ement|eless)$ EY
+{a}C(?:E$|E(?:way|out|line|name|time|cyc|side|where|thing|body)) EY
 B{a}C(?:ing|y|or|is|ent|on|in|al|us|o)s?$ EY
 {a}ques?$ AE
 {aa} AA
@@ -56,7 +53,7 @@ B{a}C(?:ing|y|or|is|ent|on|in|al|us|o)s?$ EY
 {a}$ AH0
 {a}h$ AA
 {a} AE
-
+{e}x EH
 {eigh} EY
 c{ei} IY
 {eir} EH R
@@ -70,7 +67,7 @@ c{ei} IY
 {eau}t Y UW
 {eau} OW
 {eau} OW
-{ea}(?:d(?:$|s$|y|i|l)|the?r|th$|lth|nt$|s[au]|v(?:y|en|i)|k[f]|pon|dow) EH
+{ea}(?:d(?:$|s$|y|l)|the?r|th$|lth|nt$|s[au]|v(?:y|en|i)|k[f]|pon|dow) EH
 cr{ea}(?:t|$) IY EY
 {ea} IY
 {eo}(?:p) IY
@@ -80,6 +77,7 @@ cr{ea}(?:t|$) IY EY
 {err} EH R
 VC*{er}(?:s|ed|ing|ly|n|ns|'s|y)?$ ER0
 V\w*{er}(?:Cy?\w*$) ER0
+VC+{er}(?=V) ER
 {er}(?=V) EH R
 {er} ER
 {eu} Y UW
@@ -92,7 +90,7 @@ VC*{ey}(?:s|ed)?$ IY0
 {ey} EY
 B{e}$ IY
 [td]{ed}$ IH0 D
-(?:p|k|f|c|s|x|ch|sh){ed}$ T
+(?:ss|[^eiop]as|ns|ps|p|k|f|c|x|ch|sh){ed}$ T
 V\w*{ed}$ D
 (?:s|z|x|c|g|ch|sh){es}$ IH0 Z
 V\w*[pktf]{es}$ S
@@ -103,9 +101,8 @@ V\w*C{e}(?:ly$|ment|ful|less|ness|some|wh|th|v?bo|day|time|work|man$|line|land) 
 [cg]{e}(?:a|o) .
 {e}(?:bt$) EH
 {e}C(?:e$|es$) IY
+^{e}v(?:ent|al|ol) EH
 B{e}(?:qu|go|v(?:en|il)|m(?:a|o)|C(?:i[aou]|a|us)) IY
-^{e}(?:ff|le[cv]|mer|mot|nou|ns|qui|rr|spec|st|v(?:ent|al)|x|n[cdfgjlrtv]|m[bpo]) IH
-^(?:b|d|r|pr){e}(?=C[aeiouy]|[cs]?C[rl]|[cs]C) IH
 VC+{el}s?$ AH0 L
 VC+{em}s?$ AH0 M
 VC+{en}(?:s|t|ts|ce|ces|cy|tly|ed)?$ AH0 N
@@ -113,7 +110,7 @@ VC+{et}(?:s|ed)?$ AH0 T
 VC+{ess}$ AH0 S
 {e}'  .
 {e} EH
-
+{i}x IH
 ^{i}$ AY
 {igh} AY
 {ign}(?:$|s$|ed$|er|ing$|ment) AY N
@@ -121,13 +118,16 @@ VC+{ess}$ AH0 S
 B{ie}(?:$|s$|d$) AY
 {ie}(?:ld|v|f|ce|ge|r[cs]e|n?d$) IY
 {iew} Y UW
+(?:f|pl){ies}$ AY Z
+(?:f|pl){ied}$ AY D
 {ies}$ IY0 Z
 {ied}$ IY0 D
 {ier}(?:s?$) IY0 ER0
 {ie}(?:nt|nc) IY0 AH0
 {ie} IY
 {ire}(?:$|s$|d$|ment|ly) AY ER0
-{ir}(?=[aeiou]|rV) IH R
+{irr} IH R
+{ir}(?=[aeiou]) IH R
 {ir} ER
 {ique}s?$ IY K
 V\w*{i}ne$ IY
@@ -137,16 +137,17 @@ V\w*{i}fi(?:ed|es) AH0
 VC+{i}fy AH0
 VC+{i}(?:ty|ties|ble|bly|cal)$ AH0
 {i}(?:bl|dl|tl|fl)e AY
-{i}C(?:e|es|ed|er|ers|ely|eful|ement|eless)$ AY
+{i}C(?:E$|E(?:way|out|line|name|time|cyc|side|where|thing|body)) AY
 B{i}C(?:ing|al|us|o|or|y|ly|ent)s?$ AY
 B{i}(?:a|e|o) AY
 {ia}$ IY0 AH0
-{io}(?:us|n) IY0 AH0
+{ious}(?:$|ly) IY0 AH0 S
+{io}n IY0 AH0
 {i}V IY0
 {i}$ IY0
 VC+{i}(?:C$|Cs$) IH0
 {i} IH
-
+{o}x AA
 ^{o}(?:f)$ AH
 {ooge} UW JH
 {oor} AO R
@@ -160,6 +161,7 @@ VC+{i}(?:C$|Cs$) IH0
 {ought} AO T
 {ough} AH F
 {ould} UH D
+VC+{our}s?$ ER0
 {our}s?$ AW ER0
 {ourn} ER N
 {our} AO R
@@ -173,7 +175,7 @@ VC+{i}(?:C$|Cs$) IH0
 {ow} OW
 w{or}(?:[dkmst]|l|th|r) ER
 {ore}(?:$|s$|d$) AO R
-VC*[tsnrvlc]{or}s?$ ER0
+V\w*{or}s?$ ER0
 VC+{ory}$ ER0 IY0
 {orr} AA R
 {or} AO R
@@ -188,25 +190,24 @@ s{o}me AH
 {o}(?:ng|ff|ss|ft|gs?$|st|th$|ths$) AO
 (?:m|pr){o}v(?:e|i) UW
 {o}(?:ci|ti|ce|si)(?:a|o) OW
-{o}C(?:e|es|ed|er|ers|ely|eful|ement|eless)$ OW
+{o}C(?:E$|E(?:way|out|line|name|time|cyc|side|where|thing|body)) OW
 B{o}C(?:ing|al|us|um|en|o|a|ent|or|io|ia|iu|y$|on|ic?$|ri|ram|grV)\w?$ OW
-^pr{o}(?:v|d|f|m|p|t|gr|j)(?=V\w*) AH
-^c{o}[mn](?=C\w*VC) AH
+^pr{o}(?:v|d|f|m|p|t|gr|j)(?=V) AA
+^c{o}[mn](?=C\w*VC) AA
 {o}(?:$|s$|es$|'s$) OW
 VC+{on}(?:s|ed|ing)?$ AH0 N
 VC+{om}s?$ AH0 M
 VC+{o}(?:l|r|m|g|n)V AA
 VC+{o}(?:t|d|p)s?$ AH0
 {o} AA
-
+{u}x AH
 g{u}(?:e|ess|i|a) .
 {uy} AY
 {ui}(?:t|c|s) UW
 b{ui}l IH
-[jlr]{ue}s?$ UW
-bl{ue} UW
-tr{ue} UW
+B{ue}s?$ UW
 {ue}(?:s|d)?$ Y UW
+VC+{ure}(?:$|s$|d$) Y ER0
 {ure}(?:$|s$|d$) Y UH R
 (?:s|t|r|l|j){ur}(?=[aiou]) UH R
 {ur}(?=[aiou]) Y UH R
@@ -226,9 +227,9 @@ VC+{u}C?CV Y UW0
 {u}V UW
 VC+{u}(?:s|m|ms)$ AH0
 {u} AH
-
 ^{y}V Y
 V{y}V Y
+pl{y}(?:$|ing) AY
 B{y}(?:$|ing|'s) AY
 if{y}(?:$|ing) AY
 {y}C(?:e|es|ed|er|l)s?$ AY
@@ -237,14 +238,14 @@ V\w*C{y}(?:$|'s$) IY0
 {y}$ IY0
 B{y}(?:p|d|b|g) AY
 {y} IH
-
-m{b}(?:$|s$|ed$|ing$|er$) .
+m{b}(?:$|s$|ed$|ing$) .
 {b}(?:t$|ts$|t(?:ed|ful|or)) .
 {bb} B
 {b} B
-
 s{ch}(?:o|e) K
 {ch}(?:r|l|em|ara|aos|ord|or|ni|no|it) K
+V{ch}an K
+ar{ch}i K
 (?:ma|para){ch} SH
 {ch} CH
 {ck} K
@@ -256,16 +257,13 @@ s{c}(?=F) .
 {cqu} K W
 {c}(?=F) S
 {c} K
-
 {dge} JH
 {dg}(?=F) JH
 {dd} D
-{d}u(?:al|ca|at) JH
+{d}u(?:al|ca|at|le) JH
 {d} D
-
 {ff} F
 {f} F
-
 ^{gh} G
 {gh} .
 {gg} G
@@ -276,47 +274,40 @@ s{c}(?=F) .
 {ge}(?:$|a|o) JH
 {g}(?=F) JH
 {g} G
-
 ^{h}(?:our|onest|onou?r|eir) .
 [xr]{h} .
 V{h}(?:$|s$|C) .
 {h} HH
-
 {j} JH
-
 ^{k}n .
 {k} K
-
 C{le}(?:$|s$|d$) AH0 L
 {ll} L
 {l} L
-
 {mm} M
 {m} M
-
 {n}ge N
 {ng}(?:$|s$|ed$|ing|ings$|th|ster|'s$|ly|ful|b|s) NG
+^(?:i|e|u|co){n}c N
 {n}(?=[gkqx]|c[^eiyh]|ch?o) NG
 m{n}(?:$|s$) .
+[sd]{n't}$ AH0 N T
 {nn} N
 {n} N
-
 {ph} F
 ^{p}[sn] .
 {pp} P
 {p} P
-
 {que}(?:$|s$) K
 {qu} K W
 {q} K
-
 {rr} R
 {r} R
-
 {sh} SH
 {sch}e S K
 {ssion} SH AH0 N
 {ssure} SH ER0
+{ssue} SH UW0
 V{sion} ZH AH0 N
 r{sion} ZH AH0 N
 {sion} SH AH0 N
@@ -327,6 +318,7 @@ V{su}al ZH UW0
 {sm}(?:$|s$) Z AH0 M
 V{s}'  Z
 {s}'s$ S
+[^e]a{s}e(?:$|s$|d$|m) S
 (?:ea|ee|oi|oo|ai|i|o|au|u){s}(?:e|es|ed|ing|er)$ Z
 V{s}V Z
 n{s}$ Z
@@ -335,7 +327,6 @@ n{s}$ Z
 [iu]{s}$ S
 V{s}$ Z
 {s} S
-
 {tch} CH
 s{tion} CH AH0 N
 {tion} SH AH0 N
@@ -344,84 +335,26 @@ s{tion} CH AH0 N
 {tur}V CH ER0
 {t}u(?:al|ous|a|n) CH
 ^{th}(?:e$|at$|an$|en$|is$|ese$|ose$|ere|ey|em|eir|us$|ough) DH
-{th}(?:er(?!m)|e$|es$|ed$|ing$|y$) DH
+V\w*{th}(?:er(?!m)|e$|es$|ed$|ing$|y$) DH
 {th} TH
 {tt} T
 {t} T
-
 {v} V
-
 {wr} R
 {wh}o HH
 {wh} W
 s{w}o .
 {w}(?=V|h) W
 {w} .
-
 ^{x} Z
 ^e{x}h?V G Z
 {xc}(?=F) K S
 {x} K S
-
 {zz} Z
 {z} Z
-
+V{'ll}$ L
+{'ll}$ AH0 L
+{'re}$ R
+{'ve}$ V
 {'} .
 """
-
-
-class Rule(NamedTuple):
-  """One letter-to-sound rule.
-
-  Attributes:
-    letters: the letters that it reads.
-    before: matches the letters before them; None for any.
-    after: matches the letters after them, from their beginning; None for any.
-    phones: of the letters; none if they are silent.
-  """
-
-  letters: str
-  before: re.Pattern[str] | None
-  after: re.Pattern[str] | None
-  phones: tuple[str, ...]
-
-
-def spelled_out(word: str) -> list[str]:
-  """Returns the phones of a word by the rules, stress not yet assigned.
-
-  Args:
-    word: of the letters a to z and apostrophes.
-  """
-  phones: list[str] = []
-  rules = _rules()
-  place = 0
-  while place < len(word):
-    before, after = word[:place], word[place:]
-    rule = next(rule for rule in rules[word[place]] if _fits(rule, before, after))
-    phones += rule.phones
-    place += len(rule.letters)
-  return phones
-
-
-def _fits(rule: Rule, before: str, after: str) -> bool:
-  if not after.startswith(rule.letters) or (rule.before and not rule.before.search(before)):
-    return False
-  return rule.after is None or rule.after.match(after[len(rule.letters) :]) is not None
-
-
-@cache
-def _rules() -> dict[str, list[Rule]]:
-  """Returns the rules by the first of their letters."""
-  rules: dict[str, list[Rule]] = {}
-  for line in filter(None, RULES.splitlines()):
-    pattern, *phones = line.split()
-    left, letters, right = re.fullmatch(r'(.*?)\{(.*?)\}(.*)', pattern).groups()
-    before = re.compile(f'(?:{_expanded(left)})$') if left else None
-    after = re.compile(_expanded(right)) if right else None
-    spoken = () if phones == ['.'] else tuple(phones)
-    rules.setdefault(letters[0], []).append(Rule(letters, before, after, spoken))
-  return rules
-
-
-def _expanded(pattern: str) -> str:
-  return re.sub('[VCFB]', lambda found: CLASSES[found[0]], pattern)

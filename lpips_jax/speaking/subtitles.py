@@ -10,7 +10,7 @@ from pathlib import Path
 
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import PathLike, write_whole
-from lpips_jax.media.video_writer import check_place
+from lpips_jax.speaking.text import ends_sentence
 from lpips_jax.speaking.utterance import Cue
 
 SUFFIXES = '.srt', '.vtt'
@@ -18,17 +18,20 @@ LINE, LINES = 42, 2  # columns of a line, and lines shown at once: what subtitle
 LONGEST = 7.0  # seconds that one is shown
 SHORTEST = 1.0  # seconds that one is shown, if the next one leaves that much
 NEAR = 0.7  # seconds between sentences that may be shown together
-SENTENCE_END = re.compile(r'[.!?…。！？]["\'”’»)\]]*\s*$|\n')
 PHRASE_END = re.compile(r'[,;:—–、，；：]["\'”’»)\]]*\s*$|\s[—–-]\s*$')
+# Words that begin a phrase of English.
 LINKS = frozenset(
-  'and or but nor so yet because that which who when while if although as than to of in on at for with'.split()
-)
+  ('and', 'or', 'but', 'nor', 'so', 'yet', 'because', 'that', 'which', 'who', 'when', 'while', 'if', 'although', 'as',
+   'than', 'to', 'of', 'in', 'on', 'at', 'for', 'with')
+)  # fmt: skip
 
 
 def check_subtitles(path: PathLike) -> None:
   """Raises UserError unless subtitles can be written to this path."""
   if os.path.splitext(path)[1].lower() not in SUFFIXES:
     raise UserError(f'subtitles must end in {" or ".join(SUFFIXES)}, not {os.path.basename(path)!r}', 'subtitles')
+  from lpips_jax.media.video_writer import check_place  # here, because it loads FFmpeg
+
   check_place(path)
 
 
@@ -107,15 +110,13 @@ def columns(text: str) -> int:
   )
 
 
-def _sentences(words: Iterable[Cue]) -> Iterator[list[Cue]]:
+def _sentences(words: Sequence[Cue]) -> Iterator[list[Cue]]:
   sentence: list[Cue] = []
-  for word in words:
+  for place, word in enumerate(words):
     sentence.append(word)
-    if SENTENCE_END.search(word.text):
+    if ends_sentence(word.text, words[place + 1].text if place + 1 < len(words) else ''):
       yield sentence
       sentence = []
-  if sentence:
-    yield sentence
 
 
 def _split(words: list[Cue]) -> Iterator[list[Cue]]:
@@ -159,7 +160,7 @@ def _cost(words: Sequence[Cue], place: int) -> float:
   """Returns how bad a break before a word is: far from the middle, or within a phrase."""
   before, after = columns(_text(words[:place])), columns(_text(words[place:]))
   cost = abs(before - after) / (before + after)
-  if SENTENCE_END.search(words[place - 1].text):
+  if ends_sentence(words[place - 1].text, words[place].text):
     return cost - 1.0
   if PHRASE_END.search(words[place - 1].text):
     return cost - 0.5

@@ -3,6 +3,7 @@
 import codecs
 import re
 import unicodedata
+from collections.abc import Iterator
 from pathlib import Path
 
 from lpips_jax.core.errors import UserError, first_line
@@ -10,6 +11,14 @@ from lpips_jax.core.files import PathLike
 
 MAX_CHARACTERS = 50_000  # about an hour of speech
 MAX_BYTES = 4 * MAX_CHARACTERS + 4  # of a file: a character has four at most, in front of them may be a mark
+
+BRACKETS = '([{"\'“”‘’«»‹›<>*_~#|`¿¡)]}'
+SENTENCE_END = re.compile(r'[.!?…。！？][^\w\s]*\s*$')
+INITIAL = re.compile(r'[^\W\d_]\.')
+# Words that end in a full stop, and no sentence; of several languages.
+NO_END = frozenset(
+  ('mr.', 'mrs.', 'ms.', 'dr.', 'prof.', 'st.', 'vs.', 'no.', 'e.g.', 'i.e.', 'approx.', 'hr.', 'fr.', 'z.b.', 'nr.')
+)
 
 
 def read_text_file(path: PathLike) -> str:
@@ -49,6 +58,41 @@ def cleaned(text: str) -> str:
   if not any(unicodedata.category(character)[0] in 'LN' for character in kept):
     raise UserError('text has nothing to say: it needs a letter or a number', 'text')
   return kept
+
+
+def ends_sentence(word: str, following: str) -> bool:
+  """Returns whether a word is the last of its sentence.
+
+  Args:
+    word: with its marks and the blanks that follow it.
+    following: the next word; '' at the end.
+  """
+  if '\n' in word or not following.strip():
+    return True
+  if not SENTENCE_END.search(word):
+    return False
+  bare = word.strip().strip(BRACKETS)
+  if not bare.endswith('.') or bare.endswith('..'):
+    return True
+  return not (following.lstrip(BRACKETS)[:1].islower() or bare.lower() in NO_END or INITIAL.fullmatch(bare))
+
+
+def sentences(text: str, most: int) -> Iterator[str]:
+  """Yields the sentences of a text, with the blanks that follow; longer ones than `most` characters in parts."""
+  words = [part for word in re.findall(r'\S+\s*', text) for part in _parts(word, most)]
+  sentence = ''
+  for word, following in zip(words, [*words[1:], ''], strict=True):
+    if sentence and len(sentence) + len(word) > most:
+      yield sentence
+      sentence = ''
+    sentence += word
+    if ends_sentence(word, following):
+      yield sentence
+      sentence = ''
+
+
+def _parts(word: str, most: int) -> Iterator[str]:
+  return (word[start : start + most] for start in range(0, len(word), most))
 
 
 def _shown(character: str) -> str:
