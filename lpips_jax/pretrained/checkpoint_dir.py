@@ -22,6 +22,7 @@ SYNC_EXPERT, SILENT_GENERATOR = 'sync_expert', 'silent_generator'  # config keys
 SAFETENSORS_FILE, STABLEHLO_FILE = 'model.safetensors', 'model.stablehlo'  # written by lpips_jax.interop.export
 DESCRIPTION_FILE = 'model.json'  # describes either of them
 VARIABLES = 'model'  # the averaged variables' name among a step's checkpointables
+METRICS = 'metrics'  # Orbax's name for what was measured at a step
 BEST = 'best'
 LOSS = 'loss'  # metric saved with every evaluated step: less is better
 RANKING = 'ranking'  # metric saved with an expert's steps, which decides before the loss: more is better
@@ -89,6 +90,12 @@ def best_first(saved: Sequence[Any]) -> list[int]:
   evaluated = [checkpoint for checkpoint in saved if checkpoint.metrics and math.isfinite(checkpoint.metrics[LOSS])]
   evaluated.sort(key=lambda checkpoint: (-checkpoint.metrics.get(RANKING, 0), checkpoint.metrics[LOSS]))
   return [checkpoint.step for checkpoint in evaluated]
+
+
+def saved_steps(directory: Path) -> list[Any]:
+  """Returns Orbax's descriptions of the finished steps, the oldest first; each has `step` and `metrics`, or None."""
+  with ocp.training.Checkpointer(directory.absolute()) as checkpointer:
+    return list(checkpointer.checkpoints)
 
 
 def read_variables(directory: Path, wanted: str, prefer_best: bool = False) -> tuple[dict[str, Any], int]:

@@ -18,6 +18,7 @@ LICENCES = {  # of corpora, by the first part of config.data.name
   'lrs3': 'LRS3 consists of TED talks under CC BY-NC-ND 4.0; its terms bind weights trained on it.',
   'lrw': f'LRW {BBC_TERMS}',
 }
+FREE = ('talking_faces',)  # corpora whose terms bind nobody's weights
 UNKNOWN_LICENCE = 'Only whoever trained these weights knows what the videos may be used for.'
 INTENDED_USE = """\
 To give a person in a video a mouth that speaks other words: dubbing, correction, research. Only of people who agreed to
@@ -53,9 +54,21 @@ def card(config: ConfigDict, variables: Any, step: int, metrics: Mapping[str, fl
   return '\n\n'.join(sections) + '\n'
 
 
-def _data(config: ConfigDict) -> str:
+def binding_terms(config: ConfigDict) -> str:
+  """Returns the terms that bind weights of this config, as far as it tells; '' if they are free."""
+  if config.get('init_from') or 'name' not in config.get('data', {}):  # of weights from elsewhere
+    return UNKNOWN_LICENCE
+  return ' '.join(terms for corpus, terms in _terms(config).items() if corpus not in FREE)
+
+
+def _terms(config: ConfigDict) -> dict[str, str]:
+  """Returns the terms of each corpus."""
   corpora = [re.split('[/:]', part.strip())[0] for part in config.data.name.split(',')]  # of a mixture, each
-  terms = ' '.join(dict.fromkeys(LICENCES.get(corpus, UNKNOWN_LICENCE) for corpus in corpora))
+  return {corpus: LICENCES.get(corpus, UNKNOWN_LICENCE) for corpus in corpora}
+
+
+def _data(config: ConfigDict) -> str:
+  terms = ' '.join(dict.fromkeys(_terms(config).values()))
   return f'## Data\n\n{config.data.name}, split {config.data.split}; evaluated on {config.data.eval_split}. {terms}'
 
 
