@@ -107,6 +107,10 @@ def sign(
     statement: what was done.
     signed_with: from `check`.
     face, audio: what it was made from; their manifests are kept, as those of the parent and of a component.
+
+  Raises:
+    UserError: it cannot be signed.
+    OSError: there is no room for it.
   """
   builder = _builder(statement, [('face', 'parentOf', face), ('audio', 'componentOf', audio)])
   signed = path.with_name(f'{path.name}.c2pa')
@@ -114,6 +118,8 @@ def sign(
     with path.open('rb') as source, signed.open('x+b') as target:
       _sign(builder, signed_with, FORMATS[container], source, target)
     os.replace(signed, path)
+  except library().C2paError as error:
+    raise UserError(f'the output cannot be signed ({first_line(error)})', *OPTIONS) from error
   finally:
     signed.unlink(missing_ok=True)
 

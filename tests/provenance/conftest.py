@@ -4,6 +4,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from pictures import numbered, write_wav
@@ -31,6 +32,19 @@ def film(tmp_path, sound) -> WriteFilm:
     return tmp_path / name
 
   return write_film
+
+
+@pytest.fixture(scope='session')
+def packets() -> Callable[[Path], list[tuple]]:
+  """Reads all that a player gets: the packets of picture and sound, and how to decode them."""
+
+  def read_packets(path: Path) -> list[tuple]:
+    with av.open(str(path)) as container:
+      streams = [(stream.codec_context.name, stream.codec_context.extradata) for stream in container.streams]
+      timed = [(each.stream.index, each.pts, each.dts, each.duration, bytes(each)) for each in container.demux()]
+    return streams + timed
+
+  return read_packets
 
 
 @pytest.fixture(scope='session')

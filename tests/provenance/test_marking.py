@@ -19,14 +19,6 @@ STATEMENT = Statement('dubbed', model='demo 12ab', voice='a <voice> & "more"')
 NAMES = 'v.mp4', 'v.m4v', 'v.mov', 'v.mkv', 'v.webm'
 
 
-def packets(path: Path) -> list[tuple]:
-  """Returns all that a player gets: the packets of picture and sound, and how to decode them."""
-  with av.open(str(path)) as container:
-    streams = [(stream.codec_context.name, stream.codec_context.extradata) for stream in container.streams]
-    timed = [(each.stream.index, each.pts, each.dts, each.duration, bytes(each)) for each in container.demux()]
-  return streams + timed
-
-
 def exiftool(path: Path) -> dict[str, str]:
   if shutil.which('exiftool') is None:
     pytest.skip('exiftool is not installed')
@@ -61,7 +53,7 @@ def test_ffmpeg_shows_the_comment(film, name):
 
 
 @pytest.mark.parametrize('name', NAMES)
-def test_picture_and_sound_do_not_change(tmp_path, film, name):
+def test_picture_and_sound_do_not_change(film, packets, name):
   plain = packets(film(name))
   assert packets(film(name, marks(STATEMENT))) == plain and len(plain) > 10
 
