@@ -153,7 +153,7 @@ class Dubber:
       )
       watch = None
       if options.preview is not None:
-        watch = outputs.enter_context(write_preview(options.preview, inputs.info, *inputs.sound))
+        watch = outputs.enter_context(write_preview(options.preview, inputs.info, *inputs.sound, marks))
       with self._running(dub, watch, cancel) as (stages, frames):
         encoded = stages.here('encode', _encode(frames, write))
         with reported('dubbing', inputs.frames, 'frame', self._progress, report) as advance:

@@ -10,7 +10,7 @@ import numpy as np
 
 from lpips_jax.core.files import PathLike
 from lpips_jax.media.video_reader import VideoInfo
-from lpips_jax.media.video_writer import write_video
+from lpips_jax.media.video_writer import FileMarks, write_video
 from lpips_jax.media.ycbcr import Colours
 
 PREVIEW_HEIGHT = 360  # pixels
@@ -21,14 +21,19 @@ Watch = Callable[[Fraction, np.ndarray, Sequence[np.ndarray], np.ndarray], None]
 
 @contextlib.contextmanager
 def write_preview(
-  path: PathLike, info: VideoInfo, sound: PathLike, whole_sound: bool, delay: Fraction
+  path: PathLike,
+  info: VideoInfo,
+  sound: PathLike,
+  whole_sound: bool,
+  delay: Fraction,
+  marks: FileMarks | None = None,
 ) -> Iterator[Watch]:
   """Opens the second video for writing; it appears under its name once it is complete.
 
   Args:
     path: where to write it.
     info: what `probe` says of the source.
-    sound, whole_sound, delay: of the dub; see `write_video`.
+    sound, whole_sound, delay, marks: of the dub; see `write_video`.
 
   Yields:
     A function that writes one frame; see `Watch`.
@@ -37,7 +42,7 @@ def write_preview(
   layout = dataclasses.replace(
     info, width=2 * width + PREVIEW_HEIGHT, height=PREVIEW_HEIGHT, colours=Colours(), aspect=Fraction(1)
   )
-  with write_video(path, layout, sound, whole_sound, delay) as write:
+  with write_video(path, layout, sound, whole_sound, delay, marks=marks) as write:
 
     def watch(time: Fraction, before: np.ndarray, made: Sequence[np.ndarray], after: np.ndarray) -> None:
       panel = np.zeros((PREVIEW_HEIGHT, PREVIEW_HEIGHT, 3), np.uint8)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lpips_jax import provenance
 from lpips_jax.audio.mel import mel_windows
 from lpips_jax.core.constants import FRAME_RATE, SAMPLES_PER_FRAME
 from lpips_jax.evaluation.candidates import Clip, MakeCandidate
@@ -77,7 +78,8 @@ def write_side_by_side(
   candidates = [at_size(to_uint8(makers[system]().frames), VIDEO_FACE_SIZE) for system in systems]
   length = min(MAX_VIDEO_FRAMES, *(len(frames) for frames in candidates))
   frames = np.concatenate([frames[:length] for frames in candidates], 2)
-  write_clip(path, frames, frames.shape[1:3], None if speech is None else speech[: length * SAMPLES_PER_FRAME])
+  heard = None if speech is None else speech[: length * SAMPLES_PER_FRAME]
+  write_clip(path, frames, frames.shape[1:3], heard, provenance.marks(provenance.Statement('dubbed')))
 
 
 def _generated_frame(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from lpips_jax import provenance
 from lpips_jax.core.constants import SAMPLE_RATE
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import write_whole
@@ -132,7 +133,8 @@ def _write_side_by_side(path: Path, videos: Sequence[Path], boxes: Path) -> None
   layout = dataclasses.replace(
     info, width=len(videos) * FACE_SIZE, height=FACE_SIZE, colours=Colours(), aspect=Fraction(1), still=False
   )
-  with write_video(path, layout, videos[0], whole_sound=False) as write:
+  marks = provenance.marks(provenance.Statement('dubbed'), videos[0])
+  with write_video(path, layout, videos[0], whole_sound=False, marks=marks) as write:
     crops = _crop_boxes(boxes)
     streams = [video_reader.read_timed(videos[0]), *(video_reader.read_frames(other) for other in videos[1:])]
     start = None

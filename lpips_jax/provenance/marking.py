@@ -29,7 +29,7 @@ def marks(
     statement: about the film.
     face: the film or picture that it was made from, if any.
     audio: the sound that it was given, if any.
-    cert, key: files in PEM; check them first by `check`, which knows the output.
+    cert, key: files in PEM; check them first by `check`, as only MP4 and QuickTime can be signed.
 
   Raises:
     UserError: an input cannot be read; later, the film cannot be signed.
@@ -46,7 +46,7 @@ def marks(
   def seal(path: Path, container: str) -> None:
     if container == 'mp4':  # FFmpeg writes the tag as XMP in QuickTime's own place
       isobmff.append_xmp(path, packet)
-    if signed_with is not None:
+    if signed_with is not None and container in signing.FORMATS:
       signing.sign(path, container, statement, signed_with, face, audio)
 
   return FileMarks(_tags(statement, packet), seal)

@@ -20,6 +20,7 @@ from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.record_writer import RecordWriter
 from tqdm import tqdm
 
+from lpips_jax import provenance
 from lpips_jax.core.constants import FRAME_RATE
 from lpips_jax.core.files import write_whole
 from lpips_jax.media import pictures
@@ -130,7 +131,7 @@ class RunLog:
     path = self._workdir / 'samples' / f'{step:07d}.mp4'
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = frames.shape[1:3]
-    write_clip(path, frames, (height, width), speech)
+    write_clip(path, frames, (height, width), speech, provenance.marks(provenance.Statement('dubbed')))
     animation = Summary.Image(encoded_image_string=_gif(frames), height=height, width=width, colorspace=3)
     self._board.write(step, Summary(value=[Summary.Value(tag='video', image=animation)]))
 

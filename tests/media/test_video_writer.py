@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 from pictures import numbered, write_numbered
@@ -9,7 +10,7 @@ from pictures import numbered, write_numbered
 from lpips_jax.core.errors import UserError
 from lpips_jax.media import video_writer
 from lpips_jax.media.video_reader import VideoInfo, probe, read_frames
-from lpips_jax.media.video_writer import CODECS, check_output, default_codec, write_clip, write_video
+from lpips_jax.media.video_writer import CODECS, FileMarks, check_output, default_codec, write_clip, write_video
 from lpips_jax.media.ycbcr import Colours
 
 
@@ -98,4 +99,30 @@ def test_only_failures_of_writing_are_blamed_on_the_output(tmp_path, monkeypatch
     write_video(tmp_path / 'v.mp4', info) as write,
   ):
     write(np.zeros((32, 32, 3), np.uint8))
+  assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('name', ['v.mp4', 'v.mkv'])
+def test_marks_are_tags_and_a_seal_before_the_file_gets_its_name(tmp_path, name):
+  path, sealed = tmp_path / name, []
+
+  def seal(part, container):
+    sealed.append((part.suffix, container, path.exists()))
+    with part.open('ab') as file:
+      file.write(b'\0\0\0\x0cfreeseal')
+
+  write_clip(path, [numbered(k) for k in range(3)], (48, 64), None, FileMarks({'comment': 'a comment'}, seal))
+  assert sealed == [('.part', 'mp4' if name == 'v.mp4' else 'matroska', False)]
+  assert path.read_bytes().endswith(b'freeseal') and len(list(read_frames(path))) == 3
+  with av.open(str(path)) as container:
+    assert {tag.lower(): text for tag, text in container.metadata.items()}['comment'] == 'a comment'
+
+
+def test_a_seal_that_fails_leaves_nothing(tmp_path):
+  def seal(part, container):
+    assert part.exists()
+    raise OSError(28, 'No space left on device')
+
+  with pytest.raises(UserError, match=r'v\.mp4 cannot be written: No space left'):
+    write_clip(tmp_path / 'v.mp4', [numbered(0)], (48, 64), None, FileMarks({}, seal))
   assert list(tmp_path.iterdir()) == []

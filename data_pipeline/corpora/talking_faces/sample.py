@@ -19,6 +19,7 @@ from lpips_jax.core.errors import UserError
 from lpips_jax.media.pictures import grid, write_png
 from lpips_jax.media.speech import write_speech
 from lpips_jax.media.video_writer import write_clip
+from lpips_jax.provenance import Statement, marks
 
 _OUTPUT = flags.DEFINE_string('output', None, 'The directory to write to; made if it does not exist.')
 _SEED = flags.DEFINE_integer('seed', 7, 'Draws the speakers and their speech.', lower_bound=0)
@@ -35,7 +36,8 @@ def main() -> None:
   except OSError as error:
     raise UserError(f'{output} cannot be created: {error.strerror}') from error
   face, other = (draw_clip(_SEED.value, 'test', number, 0, _SECONDS.value) for number in range(2))
-  write_clip(output / 'face.mp4', face.scene(_SIZE.value), (_SIZE.value, _SIZE.value), face.audio)
+  size = _SIZE.value, _SIZE.value
+  write_clip(output / 'face.mp4', face.scene(_SIZE.value), size, face.audio, marks(Statement('drawn')))
   write_speech(output / 'speech.wav', other.audio)
   write_gallery(output / 'faces.png', _SEED.value, _SPEAKERS.value)
   print(f'wrote {output}/face.mp4, {output}/speech.wav and {output}/faces.png')
