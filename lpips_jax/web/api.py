@@ -1,7 +1,161 @@
-"""The page for programs: endpoints of Gradio's REST interface and client, under the same limits."""
+"""The page for programs: endpoints of Gradio's REST interface and client, under the same limits.
 
-from lpips_jax.web.service import Service
+Parameters have the names of infer.py's flags, and consent is one of them.
+"""
+
+import asyncio
+import traceback
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from absl import logging
+
+from lpips_jax.core.errors import Cancelled, UserError
+from lpips_jax.dubbing.options import from_text
+from lpips_jax.web.limits import BUG, for_the_page
+from lpips_jax.web.service import Order, Result, Service
+from lpips_jax.web.views import progress_line
+
+TICK = 0.4  # seconds between two looks at a job
 
 
 def connect(service: Service) -> None:
-  """Adds the endpoints; within a `gr.Blocks`."""
+  """Adds the endpoints; within a `gr.Blocks`, on which they show nothing."""
+
+  async def faces(face: str | None, second: float = 0.0) -> list[list[float]]:
+    try:
+      if face is None:
+        raise UserError('there is no face: give a film or a picture')
+      seen = await asyncio.to_thread(service.look, Path(face), second)
+    except Exception as error:
+      raise _told(error) from error
+    return seen.boxes.tolist()
+
+  async def preview(
+    face: str | None,
+    audio: str | None,
+    text: str,
+    voice: str,
+    language: str,
+    face_at: str,
+    all_faces: bool,
+    face_part: str,
+    label: bool,
+    consent: bool,
+    second: float,
+  ) -> AsyncIterator[tuple[Any, ...]]:
+    given = face, audio, text, voice, language, face_at, all_faces, face_part, label, consent
+    async for shown in _make(service, *given, max(0.0, second)):
+      yield shown
+
+  async def dub(
+    face: str | None,
+    audio: str | None,
+    text: str,
+    voice: str,
+    language: str,
+    face_at: str,
+    all_faces: bool,
+    face_part: str,
+    label: bool,
+    consent: bool,
+  ) -> AsyncIterator[tuple[Any, ...]]:
+    given = face, audio, text, voice, language, face_at, all_faces, face_part, label, consent
+    async for shown in _make(service, *given, None):
+      yield shown
+
+  with gr.Column(visible=False):
+    second = gr.Number(0, label='second')
+    inputs = [
+      gr.File(label='face'),
+      gr.File(label='audio'),
+      gr.Textbox('', label='text'),
+      gr.Textbox('builtin', label='voice'),
+      gr.Textbox('', label='language'),
+      gr.Textbox('', label='face_at', info='x,y,t'),
+      gr.Checkbox(False, label='all_faces'),
+      gr.Textbox('', label='face_part', info='begin,end'),
+      gr.Checkbox(True, label='label'),
+      gr.Checkbox(False, label='consent'),
+    ]
+    outputs = [
+      gr.File(label='video'),
+      gr.File(label='boxes'),
+      gr.File(label='subtitles', file_count='multiple'),
+      gr.Textbox(label='command'),
+      gr.Textbox(label='status'),
+    ]
+    free: dict[str, Any] = {'concurrency_limit': None, 'api_visibility': 'public'}
+    gr.Button().click(
+      faces, [inputs[0], second], gr.JSON(label='boxes'), api_name='faces', api_description=FACES, **free
+    )
+    gr.Button().click(preview, [*inputs, second], outputs, api_name='preview', api_description=PREVIEW, **free)
+    gr.Button().click(dub, inputs, outputs, api_name='dub', api_description=DUB, **free)
+
+
+FACES = 'Returns the boxes of the faces, left, top, right and bottom in pixels, in the frame shown after some seconds.'
+PREVIEW = 'Makes two seconds of a dub, from a second on; parameters and results are those of /dub.'
+DUB = (
+  'Makes a dub of a face with audio or a text, of people who have consented. Returns the video, the boxes that were '
+  'used, subtitles of a text, and the command line that makes the same; meanwhile the status, with the place in the '
+  'queue.'
+)
+
+
+async def _make(
+  service: Service,
+  face: str | None,
+  audio: str | None,
+  text: str,
+  voice: str,
+  language: str,
+  face_at: str,
+  all_faces: bool,
+  face_part: str,
+  label: bool,
+  consent: bool,
+  preview: float | None,
+) -> AsyncIterator[tuple[Any, ...]]:
+  job = None
+  try:
+    lists = {name: value for name, value in (('face_at', face_at), ('face_part', face_part)) if value}
+    parsed = from_text(lists)
+    order = Order(
+      face=None if face is None else Path(face),
+      speech=None if audio is None else Path(audio),
+      text=text or '',
+      voice=voice,
+      language=language or '',
+      face_at=parsed.get('face_at'),
+      everybody=all_faces,
+      part=parsed.get('face_part'),
+      label=label,
+      preview=preview,
+      consent=consent is True,
+    )
+    job = await asyncio.to_thread(service.order, order)
+    while not job.done:
+      yield None, None, None, '', progress_line(job.before, job.progress)
+      await asyncio.sleep(TICK)
+    yield _outputs(job.result())
+  except Exception as error:
+    raise _told(error) from error
+  finally:
+    if job is not None:
+      job.cancel()  # the client may have gone
+
+
+def _outputs(made: Result) -> tuple[Any, ...]:
+  return str(made.video), str(made.boxes), [str(file) for file in made.subtitles], made.command, 'done'
+
+
+def _told(error: Exception) -> gr.Error:
+  """Returns an error as clients get it: one line."""
+  if isinstance(error, UserError):
+    return gr.Error(for_the_page(error), print_exception=False)
+  if isinstance(error, Cancelled):
+    return gr.Error('the page is closing', print_exception=False)
+  logging.error('a program met an error: %s', ''.join(traceback.format_exception(error)))
+  return gr.Error(BUG, print_exception=False)

@@ -14,12 +14,11 @@ from lpips_jax.core.errors import Cancelled, UserError
 from lpips_jax.web import views
 from lpips_jax.web.faces import Sight
 from lpips_jax.web.layout import EVERYBODY, PROMINENT, Page
-from lpips_jax.web.limits import for_the_page
+from lpips_jax.web.limits import BUG, for_the_page
 from lpips_jax.web.line import Job
-from lpips_jax.web.service import Order, Result, Service
+from lpips_jax.web.service import LATE, Order, Result, Service
 
 TICK = 0.4  # seconds between two looks at a job
-BUG = 'Something went wrong here, which is not your fault; it has been logged. Try again, or try another file.'
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,6 @@ class Events:
     try:
       seen = self.service.look(face)
     except UserError as error:
-      self.service.storage.discard(face)
       return [None, views.error(for_the_page(error)), *nothing, gr.skip()]
     except Exception:
       logging.error('looking for faces failed: %s', traceback.format_exc())
@@ -110,7 +108,6 @@ class Events:
     try:
       self.service.check_speech(Path(path))
     except UserError as error:
-      self.service.storage.discard(Path(path))
       return [None, views.error(for_the_page(error))]
     return [path, views.sound(Path(path))]
 
@@ -227,8 +224,7 @@ def _order(
     language=language or '',
     face_at=None if who in (PROMINENT, EVERYBODY) else _as_place(who),
     everybody=who == EVERYBODY,
-    begin=begin or 0.0,
-    end=end,
+    part=None if not begin and end is None else (begin or 0.0, LATE if end is None else end),
     label=label,
     consent=consent,
     preview=preview,

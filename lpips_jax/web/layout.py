@@ -11,6 +11,9 @@ from lpips_jax.web.service import CONSENT
 
 ASSETS = Path(__file__).with_name('assets')
 INTRODUCTION = 'A face and speech in, a video out in which the mouth speaks that speech.'
+KEPT = 'Uploads and results stay on the computer that serves this page, and are deleted after an hour.'
+MARKED = 'Every video says in its file that a network has changed it.'
+PROGRAMS = 'Programs can use <a href="?view=api">this page, too</a>.'
 PROMINENT, EVERYBODY = 'prominent', 'everybody'
 
 
@@ -51,15 +54,13 @@ def lay_out(limits: Limits) -> Page:
   gr.HTML(f'<header><h1>Lip sync</h1><p>{INTRODUCTION}</p></header>', elem_id='introduction')
   with gr.Row(equal_height=False, elem_id='givens'):
     face = _face_step()
-    speech = _speech_step(limits)
-  make = _make_step()
+    with gr.Column(min_width=320, elem_classes='steps'):
+      speech = _speech_step(limits)
+      make = _make_step()
   with gr.Column(elem_classes='step', elem_id='step-result'):
     _heading(4, 'Result')
     result = gr.HTML('<p class="note">The video will be here, beside the film as it was.</p>', elem_id='result')
-  gr.HTML(
-    f'<footer><p>{limits.in_words()} Uploads and results are deleted after an hour, and stay on the computer that '
-    'serves this page.</p><p>Every video says in its file that a network has changed it.</p></footer>'
-  )
+  gr.HTML(f'<footer><p>{limits.in_words()} {KEPT}</p><p>{MARKED} {PROGRAMS}</p></footer>')
   return Page(**face, **speech, **make, result=result)
 
 
@@ -73,7 +74,7 @@ def _face_step() -> dict[str, Any]:
     face = gr.State(None)
     with gr.Tabs():
       with gr.Tab('File'):
-        face_file = gr.File(label='A film or a picture of somebody', elem_id='face-file', height=120)
+        face_file = gr.File(label='A film or a picture of somebody', elem_id='face-file', height=140)
       with gr.Tab('Webcam'):
         options = gr.WebcamOptions(mirror=False)  # mirroring needs an ffmpeg program
         webcam = gr.Video(
@@ -91,7 +92,7 @@ def _face_step() -> dict[str, Any]:
       elem_id='who',
     )
     with gr.Row(visible=False, elem_id='trim') as trim:
-      begin = gr.Number(0, label='Use the film from second', minimum=0, step=0.1, min_width=120)
+      begin = gr.Number(0, label='Film from second', minimum=0, step=0.1, min_width=120)
       end = gr.Number(None, label='to second', placeholder='its end', minimum=0, step=0.1, min_width=120)
   return {
     'face': face,
@@ -113,7 +114,7 @@ def _speech_step(limits: Limits) -> dict[str, Any]:
     speech = gr.State(None)
     with gr.Tabs():
       with gr.Tab('File'):
-        speech_file = gr.File(label='A recording, or a film with sound', elem_id='speech-file', height=120)
+        speech_file = gr.File(label='A recording, or a film with sound', elem_id='speech-file', height=140)
       with gr.Tab('Microphone'):
         microphone = gr.Audio(
           label='Record speech', sources=['microphone'], type='filepath', editable=False, elem_id='microphone'
@@ -149,8 +150,8 @@ def _make_step() -> dict[str, Any]:
     _heading(3, 'Preview, then dub')
     consent = gr.Checkbox(label=f'{CONSENT[0].upper()}{CONSENT[1:]}.', elem_id='consent')
     label = gr.Checkbox(True, label='Write “AI MODIFIED” into the picture.', elem_id='label')
+    preview_from = gr.Number(0, label='Preview from second', minimum=0, step=0.5, elem_id='from')
     with gr.Row(equal_height=True, elem_id='buttons'):
-      preview_from = gr.Number(0, label='Preview from second', minimum=0, step=0.5, min_width=140, elem_id='from')
       preview = gr.Button('Preview 2 seconds', elem_id='preview', min_width=140)
       dub = gr.Button('Dub all of it', variant='primary', elem_id='dub', min_width=140)
       stop = gr.Button('Stop', variant='stop', visible=False, elem_id='stop', min_width=140)

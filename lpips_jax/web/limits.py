@@ -9,6 +9,8 @@ from lpips_jax.core.errors import UserError
 FOLDER = re.compile(r'(?<!\S)/(?:[^/\s]+/)+')  # of an absolute path
 ADVICE = re.compile(r',? or raise (?:max_pixels|max_minutes)(?:=\d+)?')
 
+BUG = 'Something went wrong here, which is not your fault; it has been logged. Try again, or try another file.'
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -51,4 +53,6 @@ class Limits:
 
 def for_the_page(error: UserError) -> str:
   """Returns the line of an error for people at a browser: without the server's folders, and flags they do not have."""
-  return ADVICE.sub('', FOLDER.sub('', str(error)))
+  line = ADVICE.sub('', FOLDER.sub('', str(error)))
+  first = line.partition(' ')[0]
+  return line[:1].upper() + line[1:] if first.isalpha() else line  # names of files and options stay as they are

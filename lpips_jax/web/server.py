@@ -2,13 +2,13 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
+from typing import Any
 
 import gradio as gr
 from absl import logging
-from starlette.datastructures import MutableHeaders
-from starlette.middleware import Middleware
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from gradio import processing_utils
 
 from lpips_jax.core.errors import UserError
 from lpips_jax.web import api
@@ -24,6 +24,13 @@ POLICY = (
   "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; "
   "worker-src 'self' blob:; form-action 'self'; base-uri 'self'; object-src 'none'"
 )
+
+HEADERS = (
+  (b'content-security-policy', POLICY.encode()),
+  (b'referrer-policy', b'no-referrer'),
+  (b'x-content-type-options', b'nosniff'),
+)
+ELSEWHERE = re.compile(r'/(?:file|proxy|stream)=\s*[a-zA-Z][\w+.-]*:')  # Gradio would fetch what such a path names
 
 
 @contextlib.contextmanager
@@ -44,6 +51,7 @@ def serve(service: Service, host: str, port: int) -> Iterator[str]:
   if host not in LOCAL:
     logging.warning('everybody who reaches %s:%d can use this page: it asks for no password', host, port)
   os.environ['GRADIO_TEMP_DIR'] = str(service.storage.uploads)
+  processing_utils.async_ssrf_protected_download = _no_download
   blocks = build(service)
   try:
     _, url, _ = blocks.launch(
@@ -51,16 +59,17 @@ def serve(service: Service, host: str, port: int) -> Iterator[str]:
       server_port=port or None,
       share=False,
       quiet=True,
+      show_error=True,  # of Gradio's own; ours are one line
       prevent_thread_lock=True,
       allowed_paths=[str(service.storage.results), str(service.storage.examples)],
       max_file_size=f'{service.limits.max_megabytes}mb',
       theme=theme(),
       css_paths=[ASSETS / 'page.css'],
       head=f'<script>{(ASSETS / "page.js").read_text()}</script>',
-      footer_links=['api'],
+      footer_links=[],
       ssr_mode=False,
       enable_monitoring=False,
-      app_kwargs={'middleware': [Middleware(_KeptHome)]},
+      app_kwargs={'middleware': [(_KeptHome, (), {})]},  # a class and its arguments
     )
   except OSError as error:
     raise UserError(f'port {port} of {host} cannot be used: give another port', 'port') from error
@@ -73,24 +82,30 @@ def serve(service: Service, host: str, port: int) -> Iterator[str]:
 def build(service: Service) -> gr.Blocks:
   """Returns the page, which is not served yet."""
   with gr.Blocks(title='Lip sync', analytics_enabled=False) as blocks:
+    api.connect(service)  # first, as it has the first choice of names
     Events(service, {}).connect(lay_out(service.limits), blocks)
-    api.connect(service)
   return blocks.queue(api_open=False, default_concurrency_limit=4)
 
 
-class _KeptHome:
-  """Keeps browsers from asking others, and others from sending this server somewhere."""
+async def _no_download(url: str, cache_dir: str) -> str:
+  """Stands in for Gradio's download of files that clients name by an address."""
+  raise gr.Error('give a file, not an address', print_exception=False)
 
-  def __init__(self, app: ASGIApp) -> None:
+
+class _KeptHome:
+  """ASGI middleware: browsers ask nobody else for anything, and nobody sends this server anywhere."""
+
+  def __init__(self, app: Any) -> None:
     self._app = app
 
-  async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-    async def send_with_policy(message: Message) -> None:
+  async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def send_with_policy(message: Any) -> None:
       if message['type'] == 'http.response.start':
-        headers = MutableHeaders(scope=message)
-        headers['Content-Security-Policy'] = POLICY
-        headers['Referrer-Policy'] = 'no-referrer'
-        headers['X-Content-Type-Options'] = 'nosniff'
+        message = message | {'headers': [*message['headers'], *HEADERS]}
       await send(message)
 
-    await self._app(scope, receive, send_with_policy)
+    if ELSEWHERE.search(scope.get('path', '')):
+      await send_with_policy({'type': 'http.response.start', 'status': 403, 'headers': []})
+      await send({'type': 'http.response.body', 'body': b'Only files of this page are served.'})
+    else:
+      await self._app(scope, receive, send_with_policy)

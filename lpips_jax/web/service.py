@@ -1,9 +1,10 @@
 """What a click on the page does: faces to choose from, a preview or a whole dub, and the command that does the same."""
 
+import contextlib
 import dataclasses
 import shlex
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 PREVIEW_SECONDS = 2.0
 VOICES = 'builtin', 'espeak'  # others are files, which are nobody's to name here
+LATE = 86400.0  # seconds; later than the end of any film
 UNSAID = 'save_boxes', 'synthetic_voice', 'max_pixels', 'max_minutes'  # options that the command needs no flag for
 CONSENT = 'the person who is shown has agreed to say these words'
 
@@ -43,8 +45,7 @@ class Order:
     language: likewise; '' is the voice's own.
     face_at: whom to dub, as in `Options`; None is the most prominent person.
     everybody: whether all faces are dubbed.
-    begin: seconds at which the part of the film that is used begins.
-    end: seconds at which it ends; None is its end.
+    part: begin and end, in seconds, of the part of the film that is used; None is all of it.
     label: whether "AI MODIFIED" is written into the picture.
     preview: the second of the dub from which two seconds are made; None makes all of it.
     consent: whether the person shown has agreed.
@@ -55,10 +56,9 @@ class Order:
   text: str = ''
   voice: str = 'builtin'
   language: str = ''
-  face_at: tuple[float, float, float] | None = None
+  face_at: Sequence[float] | None = None
   everybody: bool = False
-  begin: float = 0.0
-  end: float | None = None
+  part: Sequence[float] | None = None
   label: bool = True
   preview: float | None = None
   consent: bool = False
@@ -74,8 +74,7 @@ class Result:
     subtitles: .vtt and .srt files of a text; empty for recorded speech.
     command: the command line that does the same.
     before: the film or picture that was dubbed.
-    begin: seconds at which the part of the film that was used begins.
-    end: seconds at which it ends; None is its end.
+    part: begin and end, in seconds, of the part of the film that was used; None is all of it.
     second: the second of the dub with which the video begins.
     still: whether it is one picture.
     preview: whether these are two seconds only.
@@ -86,8 +85,7 @@ class Result:
   subtitles: tuple[Path, ...]
   command: str
   before: Path
-  begin: float
-  end: float | None
+  part: Sequence[float] | None
   second: float
   still: bool
   preview: bool
@@ -136,31 +134,31 @@ class Service:
     """Looks for faces in the frame of a film that is shown after some seconds.
 
     Raises:
-      UserError: the film cannot be used.
+      UserError: the film cannot be used; an upload is then deleted.
     """
-    self.limits.check_size(face)
-    return self._finder.look(face, seconds, self.limits)
+    with self._refused(face):
+      return self._finder.look(face, seconds, self.limits)
 
   def check_speech(self, speech: Path) -> None:
-    """Raises UserError unless a file has sound in it that is not too long."""
-    self.limits.check_size(speech)
-    load_driving_speech(speech, self.limits.max_minutes)
+    """Raises UserError unless a file has sound in it that is not too long; an upload is then deleted."""
+    with self._refused(speech):
+      load_driving_speech(speech, self.limits.max_minutes)
 
   def order(self, order: Order) -> Job[Result]:
     """Puts a dub in the line.
 
     Raises:
-      UserError: something is missing, or too large, or too many wait.
+      UserError: something is missing, or cannot be used, or too many wait.
     """
     _check_complete(order)
     assert order.face is not None
-    self.limits.check_size(order.face)
-    probe(order.face, self.limits.max_pixels)
-    if order.speech is not None:
-      self.check_speech(order.speech)
     if len(order.text) > self.limits.max_characters:
       raise UserError(f'the text has {len(order.text)} characters, of at most {self.limits.max_characters}: shorten it')
-    options = self._options(order)  # refused before anybody waits for it
+    options = self._options(order)
+    with self._refused(order.face):
+      probe(order.face, self.limits.max_pixels)
+    if order.speech is not None:
+      self.check_speech(order.speech)
     return self._line.join(lambda report, cancel: self._make(order, options, report, cancel))
 
   def close(self) -> None:
@@ -170,17 +168,27 @@ class Service:
   def _draw(self) -> None:
     self.examples.set_result(draw(self.storage.examples))
 
+  @contextlib.contextmanager
+  def _refused(self, upload: Path) -> Iterator[None]:
+    """Deletes an upload that is too large, or is refused in the body."""
+    try:
+      self.limits.check_size(upload)
+      yield
+    except UserError:
+      self.storage.discard(upload)
+      raise
+
   def _options(self, order: Order) -> Options:
-    trimmed = bool(order.begin) or order.end is not None
     preview = None if order.preview is None else (order.preview, order.preview + PREVIEW_SECONDS)
-    return Options(
+    options = Options(
       **self._defaults,
-      face_at=None if order.everybody or order.face_at is None else _within_part(order),
+      face_at=None if order.everybody else order.face_at,
       all_faces=order.everybody,
-      face_part=(order.begin, _LATE if order.end is None else order.end) if trimmed else None,
+      face_part=order.part,
       only=preview,
       label='corner' if order.label else 'none',
     )
+    return dataclasses.replace(options, face_at=_within_part(options.face_at, options.face_part))
 
   def _make(self, order: Order, options: Options, report: Report, cancel: threading.Event) -> Result:
     assert order.face is not None  # checked before
@@ -194,8 +202,10 @@ class Service:
         if order.speech is None:
           options, subtitles = _speak(order, options, spoken)
         self._dubber.dub(order.face, speech, video, options, report=report, cancel=cancel)
-      except BaseException:
+      except BaseException as error:
         self.storage.remove(folder)
+        if isinstance(error, UserError) and 'only' in error.options:
+          raise UserError(f'there is nothing to preview at {order.preview:g} s: the dub is shorter') from error
         raise
     return Result(
       video=video,
@@ -203,8 +213,7 @@ class Service:
       subtitles=subtitles,
       command=command_line(order, options, self._checkpoint),
       before=order.face,
-      begin=order.begin,
-      end=order.end,
+      part=order.part,
       second=order.preview or 0.0,
       still=probe(order.face).still,
       preview=order.preview is not None,
@@ -227,36 +236,35 @@ def command_line(order: Order, options: Options, checkpoint: object) -> str:
   return 'python infer.py ' + ' '.join(shlex.quote(f'--{name}={value}') for name, value in flags.items())
 
 
-_LATE = 86400.0  # seconds; later than the end of any film
-
-
 def _check_complete(order: Order) -> None:
   if order.face is None:
     raise UserError('there is no face yet: give a film or a picture')
   if order.speech is None and not order.text.strip():
     raise UserError('there is no speech yet: give a sound file, record some, or write a text')
+  if order.speech is None:
+    check_choice('voice', order.voice, VOICES)
   if not order.consent:
     raise UserError(f'tick the box that says that {CONSENT}')
 
 
-def _within_part(order: Order) -> tuple[float, float, float]:
-  """Returns the place of the chosen face, and its time within the part of the film that is used."""
-  assert order.face_at is not None
-  x, y, time = order.face_at
-  if time < order.begin or (order.end is not None and time >= order.end):
+def _within_part(place: Sequence[float] | None, part: Sequence[float] | None) -> Sequence[float] | None:
+  """Returns where a face was chosen, with its time counted from the beginning of the part of the film that is used."""
+  if place is None or part is None:
+    return place
+  x, y, time = place
+  if not part[0] <= time < part[1]:
     raise UserError(f'the face was chosen at {time:g} s, which is trimmed away: choose it in the part that is used')
-  return x, y, round(time - order.begin, 3)
+  return x, y, round(time - part[0], 3)
 
 
 def _speak(order: Order, options: Options, sound: Path) -> tuple[Options, tuple[Path, ...]]:
   """Writes a text as sound, and its subtitles beside; returns the options, which say whose voice it is."""
   from lpips_jax.speaking import say, write_subtitles  # takes a while to import
 
-  check_choice('voice', order.voice, VOICES)
   utterance = say(order.text, order.voice, order.language or None)
   utterance.write(sound)
   subtitles = sound.with_name('dubbed.vtt'), sound.with_name('dubbed.srt')
-  begin, end = options.only or (0.0, _LATE)
+  begin, end = options.only or (0.0, LATE)
   shown = [replaced for cue in utterance.cues if (replaced := _within(cue, begin, end))]
   for file in subtitles:
     write_subtitles(file, shown)

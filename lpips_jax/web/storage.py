@@ -82,12 +82,11 @@ class Storage:
     """Removes all uploads and results that are older than this, in seconds."""
     for entry in [*self.uploads.iterdir(), *self.results.iterdir()]:
       with contextlib.suppress(OSError):
-        if entry in self._held or time.time() - entry.stat().st_mtime < max_age:
-          continue
         if entry.is_dir():
-          shutil.rmtree(entry)
-        else:
-          entry.unlink()
+          if entry not in self._held and time.time() - entry.stat().st_mtime >= max_age:
+            shutil.rmtree(entry)
+        elif not entry.stat().st_size or time.time() - entry.stat().st_mtime >= max_age:
+          entry.unlink()  # Gradio leaves an empty file for each upload that it reads
 
   def _sweep_now_and_then(self) -> None:
     while not self._closed.wait(SWEEP_SECONDS):

@@ -86,7 +86,16 @@ def example_buttons(examples: tuple[Example, ...], kind: str) -> str:
 
 
 def progress(before: int, at: Progress | None) -> str:
-  """Shows how far a job is.
+  """Shows how far a job is; see `progress_line`."""
+  share = None if before or at is None or not at.total else min(1.0, at.done / at.total)
+  value = Markup('') if share is None else Markup(' value="{:.3f}"').format(share)
+  return Markup(
+    '<div class="running"><p role="status">{}</p><progress max="1"{} aria-label="Progress"></progress></div>'
+  ).format(progress_line(before, at), value)
+
+
+def progress_line(before: int, at: Progress | None) -> str:
+  """Says how far a job is.
 
   Args:
     before: jobs that come first.
@@ -94,15 +103,15 @@ def progress(before: int, at: Progress | None) -> str:
   """
   if before:
     others = 'One dub is' if before == 1 else f'{before} dubs are'
-    return _running(f'{others} before yours: you are number {before + 1} in the queue.', None)
+    return f'{others} before yours: you are number {before + 1} in the queue.'
   if at is None:
-    return _running('Getting ready…', None)
+    return 'Getting ready…'
   words = [STAGES.get(at.stage, at.stage), f'{at.done} of {at.total} frames' if at.total else f'{at.done} frames']
-  if at.rate and at.done:
+  if at.rate:
     words.append(f'{at.rate:.1f} frames a second')
-  if at.seconds_left is not None and at.done:
+  if at.seconds_left is not None:
     words.append(f'{duration(at.seconds_left)} left')
-  return _running(' · '.join(words), at.done / at.total if at.total else None)
+  return ' · '.join(words)
 
 
 def result(made: Result) -> str:
@@ -135,8 +144,8 @@ def result(made: Result) -> str:
     '<div class="command"><p>The same from the command line:</p><pre tabindex="0"><code>{command}</code></pre>'
     '<button type="button" class="copy">Copy the command</button></div></div>'
   ).format(
-    begin=made.begin,
-    end='' if made.end is None else made.end,
+    begin=made.part[0] if made.part else 0,
+    end=made.part[1] if made.part else '',
     second=made.second,
     title=title,
     before=before,
@@ -151,13 +160,6 @@ def duration(seconds: float) -> str:
   if seconds < 90:
     return f'{math.ceil(seconds)} s'
   return f'{round(seconds / 60)} min' if seconds < 5400 else f'{seconds / 3600:.1f} h'
-
-
-def _running(line: str, share: float | None) -> str:
-  value = Markup('') if share is None else Markup(' value="{:.3f}"').format(min(1.0, share))
-  return Markup(
-    '<div class="running"><p role="status">{}</p><progress max="1"{} aria-label="Progress"></progress></div>'
-  ).format(line, value)
 
 
 def _found(seen: Sight, name: str) -> str:

@@ -101,6 +101,16 @@
     setTimeout(() => (button.textContent = 'Copy the command'), 2000);
   };
 
+  // What has come is shown, also where the page is longer than the screen.
+  const calm = matchMedia('(prefers-reduced-motion: reduce)');
+  let shown = '';
+  new MutationObserver(() => {
+    const video = document.querySelector('#result .result figure:last-child video');
+    if (!video || video.src === shown) return;
+    shown = video.src;
+    document.querySelector('#step-result').scrollIntoView({behavior: calm.matches ? 'auto' : 'smooth', block: 'start'});
+  }).observe(document, {childList: true, subtree: true});
+
   document.addEventListener('click', (event) => {
     const face = event.target.closest('#sight .face');
     if (face) document.querySelectorAll('#who input')[Number(face.dataset.face)]?.click();
