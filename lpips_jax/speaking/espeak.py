@@ -35,7 +35,7 @@ def say(text: str, variant: str = '', language: str | None = None) -> Utterance:
   """
   library = _Library()
   code = (language or DEFAULT).lower().replace('_', '-')
-  file = library.voice_file(code, variant)
+  code, file = library.voice_file(code, variant)
   answer, samples = library.ask(text=text, voice=f'{file}+{variant}' if variant else file)
   cues = tuple(_cues(text, answer, len(samples)))
   if not cues:
@@ -65,8 +65,8 @@ class _Library:
       raise UserError(f'espeak-ng fails on this text: {reason}; try another voice', 'voice')
     return json.loads(head), np.frombuffer(samples, np.int16)
 
-  def voice_file(self, code: str, variant: str) -> str:
-    """Returns the name of the file of a language's voice; raises UserError unless there are language and variant."""
+  def voice_file(self, code: str, variant: str) -> tuple[str, str]:
+    """Returns a language that there is, and the file of its voice; raises UserError for another, or another variant."""
     variants = sorted(path.name for path in Path(self._data, 'voices', '!v').iterdir())
     if variant and variant not in variants:
       near = difflib.get_close_matches(variant, variants, NEAR, 0.4) or variants[:NEAR]
@@ -77,7 +77,7 @@ class _Library:
     if code not in languages:
       near = [f'{found} ({languages[found][0]})' for found in _near(code, languages)]
       raise UserError(f'voice=espeak has no language={code}; near it are {", ".join(near)}', 'language')
-    return languages[code][1]
+    return code, languages[code][1]
 
 
 def _near(code: str, languages: dict[str, list[str]]) -> list[str]:

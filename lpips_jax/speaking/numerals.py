@@ -3,10 +3,10 @@
 import re
 
 ONES = (
-  'zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen '
-  'eighteen nineteen'
-).split()
-TENS = '_ _ twenty thirty forty fifty sixty seventy eighty ninety'.split()
+  'zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten', 'eleven', 'twelve', 'thirteen',
+  'fourteen', 'fifteen', 'sixteen', 'seventeen', 'eighteen', 'nineteen',
+)  # fmt: skip
+TENS = ('', '', 'twenty', 'thirty', 'forty', 'fifty', 'sixty', 'seventy', 'eighty', 'ninety')
 SCALES = ((10**12, 'trillion'), (10**9, 'billion'), (10**6, 'million'), (1000, 'thousand'), (100, 'hundred'))
 IRREGULAR_ORDINALS = {
   'one': 'first', 'two': 'second', 'three': 'third', 'five': 'fifth', 'eight': 'eighth', 'nine': 'ninth',
@@ -39,7 +39,7 @@ def ordinal(number: int) -> list[str]:
 def year(number: int) -> list[str]:
   """Returns the words of a year from 1100 to 2099."""
   century, rest = divmod(number, 100)
-  if century == 20 and rest < 10 or rest == 0 and century % 10 == 0:
+  if (century == 20 and rest < 10) or (rest == 0 and century % 10 == 0):
     return cardinal(number)
   if rest == 0:
     return [*cardinal(century), 'hundred']

@@ -5,30 +5,17 @@ from functools import cache, lru_cache
 from typing import NamedTuple
 
 from lpips_jax.speaking.spelling import RULES
-from lpips_jax.speaking.words import LISTED
+from lpips_jax.speaking.words import LETTERS, LISTED, WEAK
 
 VOWELS = frozenset(('AA', 'AE', 'AH', 'AO', 'AW', 'AY', 'EH', 'ER', 'EY', 'IH', 'IY', 'OW', 'OY', 'UH', 'UW'))
-LETTERS = dict(
-  zip(
-    'ABCDEFGHIJKLMNOPQRSTUVWXYZ',
-    'EY|B IY|S IY|D IY|IY|EH F|JH IY|EY CH|AY|JH EY|K EY|EH L|EH M|EH N|OW|P IY|K Y UW|AA R|EH S|T IY|Y UW|V IY|'
-    'D AH1 B AH0 L Y UW0|EH K S|W AY|Z IY'.split('|'),
-    strict=True,
-  )
-)
 CLASSES = {
   'V': '[aeiouy]',
   'C': '[bcdfghjklmnpqrstvwxz]',
   'E': '(?:e|es|ed|er|ers|ely|eful|ement|eless)',
   'F': '[eiy]',
+  'K': '(?:way|out|line|name|time|side|where|thing|body|work|mark|bar|page|wall|word|book|case|board|house|ball|point)',
   'B': '^(?:qu|[bcdfghjklmnpqrstvwxz])*',
 }
-# Words that are said weakly: their vowels have no stress.
-WEAK = frozenset(
-  'a an and are as at be been but by can could did do does for from had has have he her him his i if in is it its me my '
-  'of on or our shall she should so some than that the their them then there these they this to us was we were will '
-  'with would you your'.split()
-)
 # Ends of words whose stress falls on the syllable before them.
 STRESS_BEFORE = re.compile(
   r'(?:[tsc]i(?:on|an|al|ous|ent)s?|ics?|ical(?:ly)?|ity|ities|ify|ogy|ogist|ian|ial|ious|eous|ual(?:ly)?|graphy|'
@@ -46,14 +33,15 @@ def pronounce(word: str) -> tuple[str, ...]:
   Args:
     word: lower-case letters a to z and apostrophes, or a capital letter, which is called by its name.
   """
-  if word in LETTERS:
-    return _marked(LETTERS[word].split(), word)
-  if listed := _listed().get(word):
-    return _marked(listed, word)
-  for ending, phones in (("'s", _s), ('s', _s)):
+  listed = _table(LISTED)
+  if word.isupper():
+    return _marked(_table(LETTERS)[word], word)
+  if word in listed:
+    return _marked(listed[word], word)
+  for ending in "'s", 's':
     stem = word.removesuffix(ending)
-    if stem != word and (listed := _listed().get(stem)) and not stem.endswith('s'):
-      return _marked([*listed, *phones(listed[-1])], stem)
+    if stem != word and stem in listed and not stem.endswith('s'):
+      return _marked([*listed[stem], *_s(listed[stem][-1])], stem)
   return _marked(_spelled_out(word), word)
 
 
@@ -66,7 +54,7 @@ def _s(last: str) -> list[str]:
 
 def _marked(phones: list[str], word: str) -> tuple[str, ...]:
   """Marks the vowels that have no mark yet, by the one that is stressed."""
-  if word in WEAK:
+  if word in WEAK.split():
     return tuple(f'{phone}0' if phone in VOWELS else phone for phone in phones)
   vowels = [place for place, phone in enumerate(phones) if phone.rstrip('01') in VOWELS]
   open_ones = [place for place in vowels if phones[place] in VOWELS]
@@ -151,7 +139,8 @@ def _rules() -> dict[str, list[Rule]]:
   rules: dict[str, list[Rule]] = {}
   for line in filter(None, RULES.splitlines()):
     pattern, *phones = line.split()
-    left, letters, right = re.fullmatch(r'(.*?)\{(.*?)\}(.*)', pattern).groups()
+    left, _, rest = pattern.partition('{')
+    letters, _, right = rest.partition('}')
     before = re.compile(f'(?:{_expanded(left)})$') if left else None
     after = re.compile(_expanded(right)) if right else None
     spoken = () if phones == ['.'] else tuple(phones)
@@ -160,10 +149,10 @@ def _rules() -> dict[str, list[Rule]]:
 
 
 def _expanded(pattern: str) -> str:
-  return re.sub('[VCEFB]', lambda found: CLASSES[found[0]], pattern)
+  return re.sub('[VCEFKB]', lambda found: CLASSES[found[0]], pattern)
 
 
 @cache
-def _listed() -> dict[str, list[str]]:
-  entries = (entry.split() for entry in LISTED.replace('\n', '|').split('|') if entry)
-  return {word: phones for word, *phones in entries}
+def _table(entries: str) -> dict[str, list[str]]:
+  """Returns the phones of each word of a table of `words`."""
+  return {word: phones for word, *phones in (entry.split() for entry in entries.replace('\n', '|').split('|') if entry)}

@@ -15,11 +15,11 @@ PARAGRAPH_PAUSE = 0.7
 DASHES = '—–-'
 MAX_LETTERS = 32  # of a word; longer ones are read in parts
 ABBREVIATIONS = {
-  'mr.': 'mister', 'mrs.': 'missus', 'ms.': 'ms', 'dr.': 'doctor', 'prof.': 'professor', 'st.': 'saint', 'vs.': 'versus',
-  'jr.': 'junior', 'sr.': 'senior', 'no.': 'number', 'inc.': 'incorporated', 'ltd.': 'limited', 'dept.': 'department',
-  'approx.': 'approximately', 'etc.': 'etcetera', 'e.g.': 'for example', 'i.e.': 'that is', 'jan.': 'january',
-  'feb.': 'february', 'aug.': 'august', 'sept.': 'september', 'oct.': 'october', 'nov.': 'november', 'dec.': 'december',
-  'mr': 'mister', 'mrs': 'missus', 'dr': 'doctor', 'vs': 'versus',
+  'mr.': 'mister', 'mrs.': 'missus', 'ms.': 'ms', 'dr.': 'doctor', 'prof.': 'professor', 'st.': 'saint',
+  'vs.': 'versus', 'jr.': 'junior', 'sr.': 'senior', 'no.': 'number', 'inc.': 'incorporated', 'ltd.': 'limited',
+  'dept.': 'department', 'approx.': 'approximately', 'etc.': 'etcetera', 'e.g.': 'for example', 'i.e.': 'that is',
+  'jan.': 'january', 'feb.': 'february', 'aug.': 'august', 'sept.': 'september', 'oct.': 'october',
+  'nov.': 'november', 'dec.': 'december', 'mr': 'mister', 'mrs': 'missus', 'dr': 'doctor', 'vs': 'versus',
 }  # fmt: skip
 NUMBER_FOLLOWS = 'no.'  # which is a word of its own elsewhere
 SIGNS = {
@@ -31,9 +31,13 @@ UNITS = {
   'mg': 'milligrams', 'l': 'liters', 'ml': 'milliliters', 's': 'seconds', 'ms': 'milliseconds', 'min': 'minutes',
   'h': 'hours', 'kb': 'kilobytes', 'mb': 'megabytes', 'gb': 'gigabytes', 'hz': 'hertz', 'khz': 'kilohertz',
 }  # fmt: skip
-SPECIAL_LETTERS = str.maketrans({'ß': 'ss', 'æ': 'ae', 'œ': 'oe', 'ø': 'o', 'ł': 'l', 'đ': 'd', 'ð': 'd', 'þ': 'th',
-                                 'ı': 'i', '’': "'", '‘': "'", 'ʼ': "'"})  # fmt: skip
-PIECE = re.compile(r"\d+(?:[.,:]\d+)*(?:st|nd|rd|th)?|[^\W\d_]+(?:'[^\W\d_]+)*|[^\w\s]")
+SPECIAL_LETTERS = str.maketrans({
+  'ß': 'ss', 'æ': 'ae', 'Æ': 'Ae', 'œ': 'oe', 'Œ': 'Oe', 'ø': 'o', 'Ø': 'O', 'ł': 'l', 'Ł': 'L', 'đ': 'd', 'ð': 'd',
+  'þ': 'th', 'Þ': 'Th', 'ı': 'i', '’': "'", '‘': "'", 'ʼ': "'", 'º': '°', 'ª': '',
+})  # fmt: skip
+HUMMED = ('hm', 'hmm', 'mm', 'mmm', 'shh', 'psst', 'pst', 'brr')  # said without a vowel
+INITIALS = re.compile(r'(?:[A-Za-z]\.)+[A-Za-z]')
+PIECE = re.compile(r"\d{3}0s\b|\d+(?:[.,:]\d+)*(?:st|nd|rd|th)?|[^\W\d_]+(?:'[^\W\d_]+)*|[^\w\s]")
 
 
 @dataclass(frozen=True)
@@ -59,10 +63,8 @@ def read(text: str) -> list[Token]:
   """
   shouted = text.isupper() and ' ' in text
   found = list(re.finditer(r'(\S+)\s*', text))
-  tokens = []
-  for match, following in zip(found, [*found[1:], None], strict=True):
-    token = _token(match, following[1] if following else '', shouted)
-    tokens.append(token)
+  following = [*(match[1] for match in found[1:]), '']
+  tokens = [_token(match, after, shouted) for match, after in zip(found, following, strict=False)]
   if not any(token.words for token in tokens):
     raise UserError('text has nothing to say: it needs a letter or a number', 'text')
   return tokens
@@ -85,49 +87,47 @@ def _token(match: re.Match[str], following: str, shouted: bool) -> Token:
 
 
 def _words(bare: str, shouted: bool) -> Iterator[str]:
-  if found := in_words(bare):
+  plain = _latin(bare)
+  if found := in_words(plain):
     yield from found
     return
-  if re.fullmatch(r'(?:[^\W\d_]\.)+[^\W\d_]', bare):  # U.S.A
-    bare = bare.replace('.', '').upper()
-    yield from _plain(bare).upper()
+  if INITIALS.fullmatch(plain):
+    yield from plain.replace('.', '').upper()
     return
-  pieces = PIECE.findall(bare.translate(SPECIAL_LETTERS))
+  pieces = PIECE.findall(plain)
   for place, piece in enumerate(pieces):
-    if piece[0].isdigit() or unicodedata.category(piece[0])[0] == 'N' and piece not in SIGNS:
-      yield from in_words(piece) or digits(_plain(piece))
+    before = pieces[place - 1] if place else ''
+    if piece[0].isdecimal():
+      yield from in_words(piece) or digits(re.sub(r'\D', '', piece))
+    elif piece[0].isalpha() and before[:1].isdecimal() and piece.lower() in UNITS:
+      yield UNITS[piece.lower()]
     elif piece[0].isalpha():
-      if place and pieces[place - 1][0].isdigit() and piece.lower() in UNITS:
-        yield UNITS[piece.lower()]
-      else:
-        yield from _letters(piece, shouted)
+      yield from _letters(piece, shouted)
     elif piece in SIGNS:
       yield from SIGNS[piece].split()
-    elif piece in './' and 0 < place < len(pieces) - 1 and '.' in pieces:
-      yield 'dot' if piece == '.' else 'slash'
+    elif piece == '.' and before and place < len(pieces) - 1:
+      yield 'dot'
 
 
-def _letters(piece: str, shouted: bool) -> Iterator[str]:
-  """Yields a word, or the letters of one that nobody could say."""
-  plain = _plain(piece)
-  voiceless = len(plain) > 1 and not re.search('[aeiouy]', plain.lower())
-  if plain.isupper() and (voiceless or (1 < len(plain) < 4 and not shouted)):
-    yield from plain.replace("'", '')
-  elif (
-    voiceless and len(plain) < 6 and plain.lower() not in ('hmm', 'shh', 'psst', 'brr', 'pst', 'mmm', 'hm', 'mr', 'mrs')
-  ):
-    yield from plain.replace("'", '').upper()
+def _letters(word: str, shouted: bool) -> Iterator[str]:
+  """Yields a word, in parts if it is very long, or the names of its letters if nobody could say it."""
+  unsayable = len(word) < 6 and not re.search('[aeiouy]', word.lower()) and word.lower() not in HUMMED
+  abbreviation = word.isupper() and 1 < len(word) < 4 and not shouted
+  if unsayable or abbreviation:
+    yield from re.sub('[^A-Z]', '', word.upper())
   else:
-    word = plain.lower()
-    yield from (word[start : start + MAX_LETTERS] for start in range(0, len(word), MAX_LETTERS))
+    yield from (word[start : start + MAX_LETTERS].lower() for start in range(0, len(word), MAX_LETTERS))
 
 
-def _plain(piece: str) -> str:
-  """Returns letters and digits without their accents; raises UserError for those of other scripts."""
-  decomposed = unicodedata.normalize('NFKD', piece.lower().translate(SPECIAL_LETTERS) if piece.islower() else piece)
-  plain = ''.join(character for character in decomposed if not unicodedata.combining(character))
-  if re.search(r"[^A-Za-z0-9']", plain):
-    raise UserError(
-      f'the built-in voice reads English letters only, not {piece[:20]!r}: use voice=espeak and its language', 'voice'
-    )
+def _latin(text: str) -> str:
+  """Returns a text without the accents of its letters; raises UserError for letters of other scripts."""
+  plain = ''.join(
+    ''.join(part for part in unicodedata.normalize('NFKD', character) if part.isalpha())
+    if character.isalpha()
+    else character
+    for character in text.translate(SPECIAL_LETTERS)
+  )
+  if foreign := ''.join(character for character in plain if character.isalpha() and not character.isascii()):
+    problem = f'the built-in voice reads English letters only, not {foreign[:20]!r}'
+    raise UserError(f'{problem}: use voice=espeak and its language', 'voice')
   return plain

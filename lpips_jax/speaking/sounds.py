@@ -24,32 +24,41 @@ class Sound(NamedTuple):
 
 BREATH = 'HH'  # is the beginning of the vowel after it, whispered
 # ARPAbet. A diphthong is two vowels, an affricate a stop and its hiss; sounds that the corpus lacks become their
-# nearest ones.
+# nearest ones. A phone with a mark of stress goes before the one without. Lengths and levels are those with which a
+# recogniser of phones heard most: docs/speech.md.
 SOUNDS: dict[str, tuple[Sound, ...]] = {
+  **{name.upper(): (Sound(name),) for name in CONSONANTS},
   'AA': (Sound('a', 1.05),),
-  'AE': (Sound('ae', 1.05),),
-  'AH': (Sound('uh', 1.0),),
+  'AE': (Sound('ae', 1.05, 2.0),),
+  'AH': (Sound('uh'),),
+  'AH1': (Sound('uh', 0.5), Sound('a', 0.5)),
   'AO': (Sound('o', 1.1),),
   'AW': (Sound('a', 0.75), Sound('u', 0.55)),
   'AY': (Sound('a', 0.75), Sound('i', 0.6)),
   'EH': (Sound('e', 0.95),),
   'ER': (Sound('uh', 0.6), Sound('r', 0.9)),
   'EY': (Sound('e', 0.6), Sound('i', 0.65)),
-  'IH': (Sound('i', 0.75),),
+  'IH': (Sound('e', 0.4), Sound('i', 0.4)),
   'IY': (Sound('i', 1.1),),
-  'OW': (Sound('o', 0.7), Sound('u', 0.6)),
+  'OW': (Sound('o', 0.9), Sound('u', 0.35)),
   'OY': (Sound('o', 0.75), Sound('i', 0.6)),
-  'UH': (Sound('u', 0.8),),
+  'UH': (Sound('u', 0.4), Sound('uh', 0.4)),
   'UW': (Sound('u', 1.1),),
   'CH': (Sound('t', 0.7), Sound('sh', 0.65)),
   'JH': (Sound('d', 0.7), Sound('sh', 0.55, -6.0)),
-  'DH': (Sound('d', 0.7, -3.0),),
-  'TH': (Sound('f', 0.9),),
-  'NG': (Sound('n', 1.0),),
-  'HH': (Sound('uh', 0.5, -14.0),),
+  'D': (Sound('d', 1.0, -10.0),),
+  'DH': (Sound('d', 0.5, -8.0),),
+  'F': (Sound('f', 1.0, -10.0),),
+  'HH': (Sound('uh', 0.6, -8.0),),
+  'L': (Sound('l', 1.0, -4.0),),
+  'M': (Sound('m', 1.2, 3.0),),
+  'N': (Sound('n', 1.2, 3.0),),
+  'NG': (Sound('n'),),
+  'P': (Sound('p', 1.2),),
+  'TH': (Sound('t', 0.8, -6.0),),
+  'V': (Sound('v', 1.0, -10.0),),
   'Y': (Sound('i', 0.5),),
   'ZH': (Sound('sh', 0.8, -4.0),),
-  **{name.upper(): (Sound(name),) for name in CONSONANTS},
 }
 
 

@@ -2,14 +2,17 @@
 
 A rule is `left{letters}right PHONES`: these letters, after `left` and before `right`, are these phones (ARPAbet, as
 `audio.phones.PHONES`); the first rule that fits is taken. Contexts are regular expressions in which V is a vowel
-letter, C a consonant letter, F one of e, i and y, and B the consonants before the first vowel of the word. A vowel with
+letter, C a consonant letter, F one of e, i and y, E an ending that begins with e,
+B the consonants before the first vowel of the word, and K the second part of a compound. A vowel with
 a 0 is never stressed. Measured on the words of a dictionary: docs/speech.md.
 """
 
 RULES = r"""
 {a}x AE
 ^{a}$ AH0
-^{a}(?:bo|cc|cr|dd?re|dju|dop|dv|ff|gain|gen|go$|gr|h|li[kv]|ll?o|ma|mo|nno|par|pp|rou|rri|sid|sl|ss|tt|wa|wo|wh) AH0
+^{any} EH1 N IY0
+^{a}(?:bo|cc[ou]|cr|dd?re|dju|dop|dv|ff|gain|gen|go$|gr|h|li[kv]|ll?o|maz|mo|nno) AH0
+^{a}(?:part|pp[elor](?!e$)|rou|rri|sid|sl|ss[uio]|tt[ae]|wa|wo) AH0
 w{ar} AO R
 qu{ar} AO R
 w{a}(?:n|s[hp]|tc?h|ll?(?:e|o)|d) AA
@@ -23,6 +26,7 @@ w{a}(?:n|s[hp]|tc?h|ll?(?:e|o)|d) AA
 w{arr} AO R
 {arr}(?=V) EH R
 {ar}(?=[aiou]) EH R
+w{ard}s?$ ER0 D
 VC+{ar}d?s?$ ER0
 VC+{ary}$ EH0 R IY0
 {ar} AA R
@@ -39,14 +43,17 @@ VC+{ably}$ AH0 B L IY0
 VC+{ages}$ IH0 JH IH0 Z
 VC+{age}$ IH0 JH
 VC+{age}d$ IH0 JH
+{a}ture EY
 {a}(?:bl|cl|dl|pl|tl)e EY
 {a}(?:ti(?:o|e)|ci|si(?:o|a)|ce?ous|gious|di|vi|ni(?:a|u)) EY
 VC+{a}tive AH0
+[iu]{al}(?:s|ly|i\w*)?$ AH0 L
+[iue]{an}s?$ AH0 N
 VC+{al}(?:s|ly|i[sz][emt]\w*)?$ AH0 L
 VC+{an}(?:s|t|ts|ce|cy|tly|d)?$ AH0 N
 VC+{a}t(?:e|es|ed|ing|or|ors)$ EY
-{a}C(?:E$|E(?:way|out|line|name|time|cyc|side|where|thing|body)) EY
-B{a}C(?:ing|y|or|is|ent|on|in|al|us|o)s?$ EY
+{a}C(?:E$|eK) EY
+B{a}C(?:ing|y|or|is|ent|on|al|us|o)s?$ EY
 {a}ques?$ AE
 {aa} AA
 {ae} IY
@@ -61,7 +68,8 @@ c{ei} IY
 {eer} IH R
 {ee} IY
 {earr} EH R
-{ear}(?:n|l|th|ch|s[et]) ER
+{ear}(?:n(?!e)|th|ch|s[et]) ER
+(?:^|p){ear}l ER
 {eart} AA R T
 {ear} IH R
 {eau}t Y UW
@@ -74,6 +82,7 @@ cr{ea}(?:t|$) IY EY
 {eo} IY AH0
 {er}e$ IH R
 {er}i(?:o|e|a) IH R
+{err}(?:ed|ing)$ ER
 {err} EH R
 VC*{er}(?:s|ed|ing|ly|n|ns|'s|y)?$ ER0
 V\w*{er}(?:Cy?\w*$) ER0
@@ -81,7 +90,6 @@ VC+{er}(?=V) ER
 {er}(?=V) EH R
 {er} ER
 {eu} Y UW
-{ewe} UW
 [jlrcs]{ew} UW
 ch{ew} UW
 [dnt]{ew} UW
@@ -97,17 +105,20 @@ V\w*[pktf]{es}$ S
 V\w*{es}$ Z
 V\w*C{e}'s$ .
 V\w*{e}$ .
-V\w*C{e}(?:ly$|ment|ful|less|ness|some|wh|th|v?bo|day|time|work|man$|line|land) .
+V\w*C{e}(?:ly$|ful|less|ness|some|v?bo|day|man$|men$|land|K) .
+V\w*[^lmV]{e}ment .
 [cg]{e}(?:a|o) .
 {e}(?:bt$) EH
 {e}C(?:e$|es$) IY
 ^{e}v(?:ent|al|ol) EH
 B{e}(?:qu|go|v(?:en|il)|m(?:a|o)|C(?:i[aou]|a|us)) IY
+i{e}n(?:t|ts|ce|ces|cy|tly)$ AH0
 VC+{el}s?$ AH0 L
 VC+{em}s?$ AH0 M
 VC+{en}(?:s|t|ts|ce|ces|cy|tly|ed)?$ AH0 N
 VC+{et}(?:s|ed)?$ AH0 T
 VC+{ess}$ AH0 S
+B{e}' IY
 {e}'  .
 {e} EH
 {i}x IH
@@ -137,8 +148,9 @@ V\w*{i}fi(?:ed|es) AH0
 VC+{i}fy AH0
 VC+{i}(?:ty|ties|ble|bly|cal)$ AH0
 {i}(?:bl|dl|tl|fl)e AY
-{i}C(?:E$|E(?:way|out|line|name|time|cyc|side|where|thing|body)) AY
-B{i}C(?:ing|al|us|o|or|y|ly|ent)s?$ AY
+{i}C(?:E$|eK) AY
+B{i}$ AY
+B{i}C(?:ate|ing|al|us|o|or|ly|ent|em|en)s?$ AY
 B{i}(?:a|e|o) AY
 {ia}$ IY0 AH0
 {ious}(?:$|ly) IY0 AH0 S
@@ -156,6 +168,7 @@ VC+{i}(?:C$|Cs$) IH0
 {oar} AO R
 {oa} OW
 {oe}(?:$|s$) OW
+{o}ing$ OW
 {oi} OY
 {oy} OY
 {ought} AO T
@@ -190,7 +203,7 @@ s{o}me AH
 {o}(?:ng|ff|ss|ft|gs?$|st|th$|ths$) AO
 (?:m|pr){o}v(?:e|i) UW
 {o}(?:ci|ti|ce|si)(?:a|o) OW
-{o}C(?:E$|E(?:way|out|line|name|time|cyc|side|where|thing|body)) OW
+{o}C(?:E$|eK) OW
 B{o}C(?:ing|al|us|um|en|o|a|ent|or|io|ia|iu|y$|on|ic?$|ri|ram|grV)\w?$ OW
 ^pr{o}(?:v|d|f|m|p|t|gr|j)(?=V) AA
 ^c{o}[mn](?=C\w*VC) AA
@@ -214,6 +227,7 @@ VC+{ure}(?:$|s$|d$) Y ER0
 {urr} ER
 {ur} ER
 (?:f|p|b){u}(?:ll|sh) UH
+{u}ture Y UW
 ^p{u}t UH
 ^{u}ni Y UW
 ^{u}(?:s|t[ei]) Y UW
@@ -222,7 +236,7 @@ VC+{ure}(?:$|s$|d$) Y ER0
 B{u}C(?:al|us|or|o|i[aco]\w*|il|a[nl]\w*|ent|ct|ture)$ Y UW
 {u}(?:al|ou|a) UW0
 V[jlr]{u}CV UW0
-VC+{u}C?CV Y UW0
+VC+{u}C(?=[aeiou]\w) Y UW0
 {u}$ UW
 {u}V UW
 VC+{u}(?:s|m|ms)$ AH0
@@ -270,12 +284,14 @@ s{c}(?=F) .
 ^{g}n .
 {g}n(?:$|s$|ed|ing|er|ment) .
 ^{g}(?:e(?:t|ar|e)|i(?:r|f|v|l|gg)) G
-(?:be|to|for|ti|ar|fin|an|lon|stron|youn|hun|ea|tar|fo){g}(?:i|e(?:t|th|r|st)) G
+(?:be|for){g}i G
+(?:to|for|ti|tar|fin|lon|stron|youn|hun|ea|fo){g}e(?:t|th|r|st) G
 {ge}(?:$|a|o) JH
 {g}(?=F) JH
 {g} G
 ^{h}(?:our|onest|onou?r|eir) .
-[xr]{h} .
+^r{h} .
+x{h} .
 V{h}(?:$|s$|C) .
 {h} HH
 {j} JH
@@ -286,6 +302,7 @@ C{le}(?:$|s$|d$) AH0 L
 {l} L
 {mm} M
 {m} M
+(?:ch|r)a{n}gi N
 {n}ge N
 {ng}(?:$|s$|ed$|ing|ings$|th|ster|'s$|ly|ful|b|s) NG
 ^(?:i|e|u|co){n}c N
@@ -318,11 +335,13 @@ V{su}al ZH UW0
 {sm}(?:$|s$) Z AH0 M
 V{s}'  Z
 {s}'s$ S
-[^e]a{s}e(?:$|s$|d$|m) S
+(?:ou|loo|goo|moo){s}es?$ S
+[^e]a{s}(?:ic|e(?:$|s$|d$|m)) S
 (?:ea|ee|oi|oo|ai|i|o|au|u){s}(?:e|es|ed|ing|er)$ Z
 V{s}V Z
 n{s}$ Z
 [bdglmrvw]{s}$ Z
+[ptkf]'{s}$ S
 '{s}$ Z
 [iu]{s}$ S
 V{s}$ Z
@@ -334,7 +353,7 @@ s{tion} CH AH0 N
 {ture}(?:$|s$|d$) CH ER0
 {tur}V CH ER0
 {t}u(?:al|ous|a|n) CH
-^{th}(?:e$|at$|an$|en$|is$|ese$|ose$|ere|ey|em|eir|us$|ough) DH
+^{th}(?:e$|at$|an$|en$|is$|ese$|ose$|ere|ey|em$|eir|us$|ough) DH
 V\w*{th}(?:er(?!m)|e$|es$|ed$|ing$|y$) DH
 {th} TH
 {tt} T

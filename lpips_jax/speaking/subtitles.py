@@ -163,7 +163,7 @@ def _cost(words: Sequence[Cue], place: int) -> float:
   if ends_sentence(words[place - 1].text, words[place].text):
     return cost - 1.0
   if PHRASE_END.search(words[place - 1].text):
-    return cost - 0.5
+    return cost - 0.7
   return cost - (0.2 if words[place].text.strip().lower() in LINKS else 0.0)
 
 

@@ -15,9 +15,10 @@ MAX_BYTES = 4 * MAX_CHARACTERS + 4  # of a file: a character has four at most, i
 BRACKETS = '([{"\'“”‘’«»‹›<>*_~#|`¿¡)]}'
 SENTENCE_END = re.compile(r'[.!?…。！？][^\w\s]*\s*$')
 INITIAL = re.compile(r'[^\W\d_]\.')
-# Words that end in a full stop, and no sentence; of several languages.
+# Words that end in a full stop, and no sentence, whatever follows or before a number; of several languages.
+NUMBERED = ('no.', 'nr.', 'p.', 'vol.')
 NO_END = frozenset(
-  ('mr.', 'mrs.', 'ms.', 'dr.', 'prof.', 'st.', 'vs.', 'no.', 'e.g.', 'i.e.', 'approx.', 'hr.', 'fr.', 'z.b.', 'nr.')
+  ('mr.', 'mrs.', 'ms.', 'dr.', 'prof.', 'st.', 'vs.', 'e.g.', 'i.e.', 'approx.', 'hr.', 'fr.', 'z.b.')
 )
 
 
@@ -74,7 +75,10 @@ def ends_sentence(word: str, following: str) -> bool:
   bare = word.strip().strip(BRACKETS)
   if not bare.endswith('.') or bare.endswith('..'):
     return True
-  return not (following.lstrip(BRACKETS)[:1].islower() or bare.lower() in NO_END or INITIAL.fullmatch(bare))
+  start = following.lstrip(BRACKETS)[:1]
+  if start.islower() or (start.isdigit() and bare.lower() in NUMBERED):
+    return False
+  return not (bare.lower() in NO_END or INITIAL.fullmatch(bare))
 
 
 def sentences(text: str, most: int) -> Iterator[str]:

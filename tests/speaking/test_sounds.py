@@ -1,0 +1,16 @@
+"""The table from phones to the sounds of the corpus."""
+
+from data_pipeline.corpora.talking_faces.articulation import BILABIALS, CONSONANTS, VOWELS
+from lpips_jax.audio.phones import PHONES
+from lpips_jax.speaking.sounds import SOUNDS, mean_seconds
+
+
+def test_every_phone_has_sounds_that_the_corpus_makes():
+  assert set(PHONES) - {''} <= set(SOUNDS)
+  assert {sound.name for sounds in SOUNDS.values() for sound in sounds} <= {*VOWELS, *CONSONANTS}
+  assert all(0 < mean_seconds(sound.name) * sound.length < 0.3 for sounds in SOUNDS.values() for sound in sounds)
+
+
+def test_lips_meet_for_bilabials_and_for_nothing_else():
+  for phone, sounds in SOUNDS.items():
+    assert any(sound.name in BILABIALS for sound in sounds) == (phone in ('P', 'B', 'M'))
