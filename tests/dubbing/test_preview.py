@@ -8,11 +8,13 @@ from painter import MOUTH, Painter
 from lpips_jax.dubbing import dub
 from lpips_jax.media.speech import load_speech
 from lpips_jax.media.video_reader import probe, read_frames
+from lpips_jax.provenance import reading
 
 
 def test_a_preview_shows_source_face_and_result(media, tmp_path):
   dub(**media, checkpoint=Painter(), preview=tmp_path / 'preview.mp4')
   info = probe(tmp_path / 'preview.mp4')
+  assert reading.read(tmp_path / 'preview.mp4') == reading.read(media['output']) != []
   assert (info.width, info.height, info.frames) == (450 + 360 + 450, 360, 40)
   np.testing.assert_array_equal(*(load_speech(path) for path in (media['output'], tmp_path / 'preview.mp4')))
   last = list(read_frames(tmp_path / 'preview.mp4'))[-1]

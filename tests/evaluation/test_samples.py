@@ -4,6 +4,7 @@ import numpy as np
 
 from lpips_jax.evaluation import Candidate, samples
 from lpips_jax.media import video_reader
+from lpips_jax.provenance import reading
 
 RNG = np.random.default_rng(0)
 
@@ -32,6 +33,7 @@ def test_candidates_stand_side_by_side_as_long_as_the_shortest(tmp_path):
   info = video_reader.probe(tmp_path / 'v.mp4')
   assert (info.width, info.height) == (2 * samples.VIDEO_FACE_SIZE, samples.VIDEO_FACE_SIZE)
   assert video_reader.count_frames(tmp_path / 'v.mp4') == 9
+  assert reading.read(tmp_path / 'v.mp4')[0].source_type.endswith('/compositeWithTrainedAlgorithmicMedia')
 
 
 def test_captions_belong_to_files():
