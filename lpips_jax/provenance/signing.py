@@ -36,7 +36,8 @@ SIGNATURES = (
   (0, b'fLaC', 'audio/flac'),
   (0, b'GIF8', 'image/gif'),
 )
-OFFLINE = {
+SETTINGS = {
+  'core': {'backing_store_memory_threshold_in_mb': 16},  # larger copies go to a file, so that memory is bounded
   'verify': {'remote_manifest_fetch': False, 'ocsp_fetch': False},
   'builder': {'thumbnail': {'enabled': False}},
 }
@@ -129,7 +130,7 @@ def context(trust_anchors: str = '') -> 'c2pa.Context':
   """Returns c2pa's settings: no network, and whom to trust: certificates in PEM."""
   module = library()
   trust = {'trust': {'trust_anchors': trust_anchors}} if trust_anchors else {}
-  return module.Context(settings=module.Settings.from_dict(OFFLINE | trust))
+  return module.Context(settings=module.Settings.from_dict(SETTINGS | trust))
 
 
 def _builder(statement: Statement, ingredients: list[tuple[str, str, PathLike | None]]) -> 'c2pa.Builder':
