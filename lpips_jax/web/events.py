@@ -37,17 +37,16 @@ class Events:
     """Connects all components of `blocks`."""
     hidden: dict[str, Any] = {'show_progress': 'hidden', 'api_visibility': 'private'}
     many: dict[str, Any] = hidden | {'concurrency_limit': None}
-    seen = [page.face, page.sight, page.moment, page.who, page.trim, page.begin, page.end, page.result]
-    for given in page.face_file.change, page.webcam.change:
-      source = page.face_file if given is page.face_file.change else page.webcam
-      given(self.take_face, source, seen, **hidden)
+    seen = [page.face, page.sight, page.moment, page.who, page.trim, page.begin, page.end]
+    for source in page.face_file, page.webcam:
+      source.change(self.take_face, source, seen, **hidden)
     page.face_examples.click(self.take_face_example, None, seen, **hidden)
     page.moment.release(self.look_again, [page.face, page.moment, page.who], [page.sight, page.who], **hidden)
     heard = [page.speech, page.heard]
-    page.speech_file.change(self.take_speech, page.speech_file, heard, **hidden)
-    page.microphone.change(self.take_speech, page.microphone, heard, **hidden)
+    for source in page.speech_file, page.microphone:
+      source.change(self.take_speech, source, heard, **hidden)
     page.speech_examples.click(self.take_speech_example, None, heard, **hidden)
-    page.text.input(self.take_text, page.text, heard, **hidden)
+    page.text.change(self.take_text, page.text, heard, **hidden)
     given_all = [page.face, page.speech, page.text, page.voice, page.language, page.who, page.begin, page.end]
     given_all += [page.label, page.consent]
     shown = [page.status, page.result, page.preview, page.dub, page.stop]
@@ -62,15 +61,15 @@ class Events:
     """Shows the faces in a new film."""
     nothing = [gr.update(visible=False), gr.update(visible=False), gr.update(visible=False), 0, None]
     if path is None:
-      return [None, '', *nothing, gr.skip()]
+      return [None, '', *nothing]
     face = Path(path)
     try:
       seen = self.service.look(face)
     except UserError as error:
-      return [None, views.error(for_the_page(error)), *nothing, gr.skip()]
+      return [None, views.error(for_the_page(error)), *nothing]
     except Exception:
       logging.error('looking for faces failed: %s', traceback.format_exc())
-      return [None, views.error(BUG), *nothing, gr.skip()]
+      return [None, views.error(BUG), *nothing]
     moment = gr.update(visible=not seen.still and seen.seconds > 0.1, maximum=max(0.1, seen.seconds), value=0)
     return [
       str(face),
@@ -80,7 +79,6 @@ class Events:
       gr.update(visible=not seen.still),
       0,
       None,
-      gr.skip(),
     ]
 
   def take_face_example(self, event: gr.EventData) -> list[Any]:

@@ -11,8 +11,8 @@ from lpips_jax.media.speech import write_speech
 from lpips_jax.media.video_writer import write_clip
 
 SEED = 2_000  # draws speakers that neither the demo trains on nor shows
-SECONDS = 4.0
-SIDE = 384  # pixels of a film
+SECONDS = 3.0
+SIDE = 320  # pixels of a film
 
 
 @dataclass(frozen=True)

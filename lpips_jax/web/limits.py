@@ -46,7 +46,9 @@ class Limits:
     )
 
   def check_size(self, file: Path) -> None:
-    """Raises UserError if a file is too large: those that come in parts, such as from a microphone, are not counted."""
+    """Raises UserError if a file is too large, or is not there any more."""
+    if not file.is_file():
+      raise UserError(f'{file.name} does not exist any more: files are deleted after an hour, so give it again')
     if file.stat().st_size > self.max_megabytes * 1_000_000:
       raise UserError(f'{file.name} is larger than {self.max_megabytes} MB: give a smaller file')
 

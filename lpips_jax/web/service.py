@@ -122,13 +122,13 @@ class Service:
     self.examples: Future[Examples] = Future()
 
   def prepare(self) -> None:
-    """Draws the examples and loads the generator; dubs wait for it.
+    """Loads the generator and draws the examples; dubs wait for it.
 
     Raises:
       UserError: there is no generator.
     """
-    self._line.first(self._draw).result()
     self._line.first(lambda: self._dubber.generator).result()
+    self._line.first(self._draw).result()
 
   def look(self, face: Path, seconds: float = 0.0) -> Sight:
     """Looks for faces in the frame of a film that is shown after some seconds.
@@ -180,7 +180,8 @@ class Service:
 
   def _options(self, order: Order) -> Options:
     preview = None if order.preview is None else (order.preview, order.preview + PREVIEW_SECONDS)
-    options = Options(
+    _check_chosen(order.face_at, order.part)
+    return Options(
       **self._defaults,
       face_at=None if order.everybody else order.face_at,
       all_faces=order.everybody,
@@ -188,7 +189,6 @@ class Service:
       only=preview,
       label='corner' if order.label else 'none',
     )
-    return dataclasses.replace(options, face_at=_within_part(options.face_at, options.face_part))
 
   def _make(self, order: Order, options: Options, report: Report, cancel: threading.Event) -> Result:
     assert order.face is not None  # checked before
@@ -233,7 +233,7 @@ def command_line(order: Order, options: Options, checkpoint: object) -> str:
     if value != field.default and field.name not in UNSAID:
       listed = isinstance(value, list | tuple)
       flags[field.name] = ','.join(f'{number:g}' for number in value) if listed else str(value)
-  return 'python infer.py ' + ' '.join(shlex.quote(f'--{name}={value}') for name, value in flags.items())
+  return 'python infer.py ' + ' '.join(f'--{name}={shlex.quote(value)}' for name, value in flags.items())
 
 
 def _check_complete(order: Order) -> None:
@@ -247,14 +247,12 @@ def _check_complete(order: Order) -> None:
     raise UserError(f'tick the box that says that {CONSENT}')
 
 
-def _within_part(place: Sequence[float] | None, part: Sequence[float] | None) -> Sequence[float] | None:
-  """Returns where a face was chosen, with its time counted from the beginning of the part of the film that is used."""
-  if place is None or part is None:
-    return place
-  x, y, time = place
-  if not part[0] <= time < part[1]:
-    raise UserError(f'the face was chosen at {time:g} s, which is trimmed away: choose it in the part that is used')
-  return x, y, round(time - part[0], 3)
+def _check_chosen(place: Sequence[float] | None, part: Sequence[float] | None) -> None:
+  """Raises UserError if a face was chosen in a frame that is trimmed away."""
+  if place is not None and part is not None and not part[0] <= place[-1] < part[1]:
+    raise UserError(
+      f'the face was chosen at {place[-1]:g} s, which is trimmed away: choose it in the part that is used'
+    )
 
 
 def _speak(order: Order, options: Options, sound: Path) -> tuple[Options, tuple[Path, ...]]:
