@@ -22,12 +22,11 @@ NAMESPACES = {
   'dc': 'http://purl.org/dc/elements/1.1/',
   'xmp': 'http://ns.adobe.com/xap/1.0/',
   'xmpMM': 'http://ns.adobe.com/xap/1.0/mm/',
-  'photoshop': 'http://ns.adobe.com/photoshop/1.0/',
   'Iptc4xmpExt': 'http://iptc.org/std/Iptc4xmpExt/2008-02-29/',
   'lipsync': 'urn:lpips-jax:provenance:1:',  # the project's own
 }
 SOURCE_TYPE = 'Iptc4xmpExt:DigitalSourceType'
-TOOLS = 'Iptc4xmpExt:AISystemUsed', 'xmp:CreatorTool', 'photoshop:Credit'  # where programs name themselves
+TOOLS = 'Iptc4xmpExt:AISystemUsed', 'xmp:CreatorTool'  # where programs name themselves
 MODEL, VOICE, PART, TOOL, C2PA = 'lipsync:Model', 'lipsync:Voice', 'lipsync:Part', 'lipsync:Tool', 'lipsync:C2PA'
 INGREDIENTS = 'xmpMM:Ingredients'
 BEGIN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'  # of every packet, so that it is found by scanning
@@ -99,7 +98,7 @@ def read(packet: bytes) -> list[Mark]:
 
 
 def _namespaces() -> Iterator[str]:
-  yield from (f' xmlns:{name}="{space}"' for name, space in NAMESPACES.items() if name not in ('rdf', 'photoshop'))
+  yield from (f' xmlns:{name}="{space}"' for name, space in NAMESPACES.items() if name != 'rdf')
 
 
 def _attributes(values: dict[str, str]) -> str:

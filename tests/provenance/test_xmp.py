@@ -13,7 +13,7 @@ from lpips_jax.provenance.statement import IPTC, MAX_INGREDIENTS, Mark, Statemen
 HEAD = (
   '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#" '
   'xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" xmlns:xmp="http://ns.adobe.com/xap/1.0/" '
-  'xmlns:xmpMM="http://ns.adobe.com/xap/1.0/mm/" xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/">'
+  'xmlns:xmpMM="http://ns.adobe.com/xap/1.0/mm/">'
 )
 TAIL = '</rdf:RDF></x:xmpmeta>'
 
@@ -53,7 +53,7 @@ def test_ingredients_are_limited():
     f'<rdf:Description><Iptc4xmpExt:DigitalSourceType>{IPTC}digitalCapture</Iptc4xmpExt:DigitalSourceType>'
     '<xmp:CreatorTool>Camera 1</xmp:CreatorTool></rdf:Description>',
     f'<rdf:Description><Iptc4xmpExt:DigitalSourceType rdf:resource="{IPTC}digitalCapture"/></rdf:Description>'
-    '<rdf:Description photoshop:Credit="Camera 1"/>',
+    '<rdf:Description Iptc4xmpExt:AISystemUsed="Camera 1"/>',
   ],
 )
 def test_statements_of_other_programs_are_understood(description):
