@@ -152,7 +152,7 @@ def test_from_an_example_to_the_download(server, chromium, tmp_path):
   visitor.waits_for('Tick the box')
   visitor.consents()
   page.click('#preview')
-  visitor.waits_for('Preview of 2 seconds is ready', '#result')
+  visitor.waits_for('The preview from 0 s on is ready', '#result')
   page.click('.play')
   page.wait_for_function("document.querySelector('#result figure:last-child video').currentTime > 0.5")
   before, after = page.evaluate("[...document.querySelectorAll('#result video')].map((video) => video.currentTime)")

@@ -15,7 +15,7 @@ from absl import logging
 from lpips_jax.core.errors import Cancelled, UserError
 from lpips_jax.dubbing.options import from_text
 from lpips_jax.web.limits import BUG, for_the_page
-from lpips_jax.web.service import Order, Result, Service
+from lpips_jax.web.service import Order, Service
 from lpips_jax.web.views import progress_line
 
 TICK = 0.4  # seconds between two looks at a job
@@ -33,23 +33,6 @@ def connect(service: Service) -> None:
       raise _told(error) from error
     return seen.boxes.tolist()
 
-  async def preview(
-    face: str | None,
-    audio: str | None,
-    text: str,
-    voice: str,
-    language: str,
-    face_at: str,
-    all_faces: bool,
-    face_part: str,
-    label: bool,
-    consent: bool,
-    second: float,
-  ) -> AsyncIterator[tuple[Any, ...]]:
-    given = face, audio, text, voice, language, face_at, all_faces, face_part, label, consent
-    async for shown in _make(service, *given, max(0.0, second)):
-      yield shown
-
   async def dub(
     face: str | None,
     audio: str | None,
@@ -59,44 +42,40 @@ def connect(service: Service) -> None:
     face_at: str,
     all_faces: bool,
     face_part: str,
+    only: str,
     label: bool,
     consent: bool,
   ) -> AsyncIterator[tuple[Any, ...]]:
-    given = face, audio, text, voice, language, face_at, all_faces, face_part, label, consent
-    async for shown in _make(service, *given, None):
-      yield shown
+    try:
+      lists = {'face_at': face_at, 'face_part': face_part, 'only': only}
+      parsed = from_text({name: value for name, value in lists.items() if value})
+      order = Order(
+        face=None if face is None else Path(face),
+        speech=None if audio is None else Path(audio),
+        text=text or '',
+        voice=voice,
+        language=language or '',
+        face_at=parsed.get('face_at'),
+        everybody=all_faces,
+        part=parsed.get('face_part'),
+        only=parsed.get('only'),
+        label=label,
+        consent=consent is True,
+      )
+    except UserError as error:
+      raise _told(error) from error
+    async for outputs in _make(service, order):
+      yield outputs
 
   with gr.Column(visible=False):
-    second = gr.Number(0, label='second')
-    inputs = [
-      gr.File(label='face'),
-      gr.File(label='audio'),
-      gr.Textbox('', label='text'),
-      gr.Textbox('builtin', label='voice'),
-      gr.Textbox('', label='language'),
-      gr.Textbox('', label='face_at', info='x,y,t'),
-      gr.Checkbox(False, label='all_faces'),
-      gr.Textbox('', label='face_part', info='begin,end'),
-      gr.Checkbox(True, label='label'),
-      gr.Checkbox(False, label='consent'),
-    ]
-    outputs = [
-      gr.File(label='video'),
-      gr.File(label='boxes'),
-      gr.File(label='subtitles', file_count='multiple'),
-      gr.Textbox(label='command'),
-      gr.Textbox(label='status'),
-    ]
+    inputs, outputs = _inputs(), _outputs()
     free: dict[str, Any] = {'concurrency_limit': None, 'api_visibility': 'public'}
-    gr.Button().click(
-      faces, [inputs[0], second], gr.JSON(label='boxes'), api_name='faces', api_description=FACES, **free
-    )
-    gr.Button().click(preview, [*inputs, second], outputs, api_name='preview', api_description=PREVIEW, **free)
+    looked = [inputs[0], gr.Number(0, label='second')], gr.JSON(label='boxes')
+    gr.Button().click(faces, *looked, api_name='faces', api_description=FACES, **free)
     gr.Button().click(dub, inputs, outputs, api_name='dub', api_description=DUB, **free)
 
 
 FACES = 'Returns the boxes of the faces, left, top, right and bottom in pixels, in the frame shown after some seconds.'
-PREVIEW = 'Makes two seconds of a dub, from a second on; parameters and results are those of /dub.'
 DUB = (
   'Makes a dub of a face with audio or a text, of people who have consented. Returns the video, the boxes that were '
   'used, subtitles of a text, and the command line that makes the same; meanwhile the status, with the place in the '
@@ -104,51 +83,47 @@ DUB = (
 )
 
 
-async def _make(
-  service: Service,
-  face: str | None,
-  audio: str | None,
-  text: str,
-  voice: str,
-  language: str,
-  face_at: str,
-  all_faces: bool,
-  face_part: str,
-  label: bool,
-  consent: bool,
-  preview: float | None,
-) -> AsyncIterator[tuple[Any, ...]]:
+def _inputs() -> list[Any]:
+  return [
+    gr.File(label='face'),
+    gr.File(label='audio'),
+    gr.Textbox('', label='text'),
+    gr.Textbox('builtin', label='voice'),
+    gr.Textbox('', label='language'),
+    gr.Textbox('', label='face_at', info='x,y,t'),
+    gr.Checkbox(False, label='all_faces'),
+    gr.Textbox('', label='face_part', info='begin,end'),
+    gr.Textbox('', label='only', info='begin,end'),
+    gr.Checkbox(True, label='label'),
+    gr.Checkbox(False, label='consent'),
+  ]
+
+
+def _outputs() -> list[Any]:
+  return [
+    gr.File(label='video'),
+    gr.File(label='boxes'),
+    gr.File(label='subtitles', file_count='multiple'),
+    gr.Textbox(label='command'),
+    gr.Textbox(label='status'),
+  ]
+
+
+async def _make(service: Service, order: Order) -> AsyncIterator[tuple[Any, ...]]:
+  """Yields the outputs of a dub: at first its status alone; ends it if the program leaves."""
   job = None
   try:
-    lists = {name: value for name, value in (('face_at', face_at), ('face_part', face_part)) if value}
-    parsed = from_text(lists)
-    order = Order(
-      face=None if face is None else Path(face),
-      speech=None if audio is None else Path(audio),
-      text=text or '',
-      voice=voice,
-      language=language or '',
-      face_at=parsed.get('face_at'),
-      everybody=all_faces,
-      part=parsed.get('face_part'),
-      label=label,
-      preview=preview,
-      consent=consent is True,
-    )
     job = await asyncio.to_thread(service.order, order)
     while not job.done:
       yield None, None, None, '', progress_line(job.before, job.progress)
       await asyncio.sleep(TICK)
-    yield _outputs(job.result())
+    made = job.result()
+    yield str(made.video), str(made.boxes), [str(file) for file in made.subtitles], made.command, 'done'
   except Exception as error:
     raise _told(error) from error
   finally:
     if job is not None:
-      job.cancel()  # the client may have gone
-
-
-def _outputs(made: Result) -> tuple[Any, ...]:
-  return str(made.video), str(made.boxes), [str(file) for file in made.subtitles], made.command, 'done'
+      job.cancel()
 
 
 def _told(error: Exception) -> gr.Error:

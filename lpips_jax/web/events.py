@@ -1,9 +1,9 @@
 """Connects the page's components with the service."""
 
 import asyncio
+import dataclasses
 import traceback
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,14 @@ from lpips_jax.web.faces import Sight
 from lpips_jax.web.layout import EVERYBODY, PROMINENT, Page
 from lpips_jax.web.limits import BUG, for_the_page
 from lpips_jax.web.line import Job
-from lpips_jax.web.service import LATE, Order, Result, Service
+from lpips_jax.web.service import LATE, PREVIEW_SECONDS, Order, Result, Service
 
 TICK = 0.4  # seconds between two looks at a job
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Events:
-  """What components do.
+  """The reactions of the components.
 
   Attributes:
     service: does the work.
@@ -50,7 +50,7 @@ class Events:
     given_all = [page.face, page.speech, page.text, page.voice, page.language, page.who, page.begin, page.end]
     given_all += [page.label, page.consent]
     shown = [page.status, page.result, page.preview, page.dub, page.stop]
-    page.preview.click(self.preview, [*given_all, page.preview_from], shown, **many)
+    page.preview.click(self.preview, [page.preview_from, *given_all], shown, **many)
     page.dub.click(self.dub, given_all, shown, **many)
     page.stop.click(self.stop, None, None, **many)
     blocks.load(self.show_examples, None, [page.face_examples, page.speech_examples], **many)
@@ -129,43 +129,16 @@ class Events:
 
   # ---- dubs
 
-  async def preview(
-    self,
-    face: str | None,
-    speech: str | None,
-    text: str,
-    voice: str,
-    language: str,
-    who: str,
-    begin: float | None,
-    end: float | None,
-    label: bool,
-    consent: bool,
-    preview: float | None,
-    request: gr.Request,
-  ) -> AsyncIterator[list[Any]]:
-    """Makes two seconds."""
-    order = _order(face, speech, text, voice, language, who, begin, end, label, consent, preview or 0.0)
+  async def preview(self, request: gr.Request, begin: float | None, *given: Any) -> AsyncIterator[list[Any]]:
+    """Makes two seconds, from `begin` on."""
+    begin = begin or 0.0
+    order = dataclasses.replace(_order(*given), only=(begin, begin + PREVIEW_SECONDS))
     async for shown in self._make(order, str(request.session_hash)):
       yield shown
 
-  async def dub(
-    self,
-    face: str | None,
-    speech: str | None,
-    text: str,
-    voice: str,
-    language: str,
-    who: str,
-    begin: float | None,
-    end: float | None,
-    label: bool,
-    consent: bool,
-    request: gr.Request,
-  ) -> AsyncIterator[list[Any]]:
+  async def dub(self, request: gr.Request, *given: Any) -> AsyncIterator[list[Any]]:
     """Makes all of it."""
-    order = _order(face, speech, text, voice, language, who, begin, end, label, consent, None)
-    async for shown in self._make(order, str(request.session_hash)):
+    async for shown in self._make(_order(*given), str(request.session_hash)):
       yield shown
 
   def stop(self, request: gr.Request) -> None:
@@ -212,8 +185,8 @@ def _order(
   end: float | None,
   label: bool,
   consent: bool,
-  preview: float | None,
 ) -> Order:
+  """Returns the order of somebody who has filled in the page; empty fields are None."""
   return Order(
     face=None if face is None else Path(face),
     speech=None if speech is None else Path(speech),
@@ -225,7 +198,6 @@ def _order(
     part=None if not begin and end is None else (begin or 0.0, LATE if end is None else end),
     label=label,
     consent=consent,
-    preview=preview,
   )
 
 

@@ -32,7 +32,7 @@ class Example:
 
 @dataclass(frozen=True)
 class Examples:
-  """What there is to try."""
+  """Things to try the page with."""
 
   faces: tuple[Example, ...] = ()
   speeches: tuple[Example, ...] = ()

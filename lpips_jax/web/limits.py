@@ -14,7 +14,7 @@ BUG = 'Something went wrong here, which is not your fault; it has been logged. T
 
 @dataclass(frozen=True)
 class Limits:
-  """What the page accepts.
+  """The largest that the page accepts.
 
   Attributes:
     max_minutes: the longest speech.

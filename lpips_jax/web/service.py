@@ -1,4 +1,4 @@
-"""What a click on the page does: faces to choose from, a preview or a whole dub, and the command that does the same."""
+"""The work behind the page: faces to choose from, a preview or a whole dub, and the command that does the same."""
 
 import contextlib
 import dataclasses
@@ -47,7 +47,7 @@ class Order:
     everybody: whether all faces are dubbed.
     part: begin and end, in seconds, of the part of the film that is used; None is all of it.
     label: whether "AI MODIFIED" is written into the picture.
-    preview: the second of the dub from which two seconds are made; None makes all of it.
+    only: begin and end, in seconds, of the part of the dub that is made; None makes all of it.
     consent: whether the person shown has agreed.
   """
 
@@ -60,7 +60,7 @@ class Order:
   everybody: bool = False
   part: Sequence[float] | None = None
   label: bool = True
-  preview: float | None = None
+  only: Sequence[float] | None = None
   consent: bool = False
 
 
@@ -75,9 +75,8 @@ class Result:
     command: the command line that does the same.
     before: the film or picture that was dubbed.
     part: begin and end, in seconds, of the part of the film that was used; None is all of it.
-    second: the second of the dub with which the video begins.
+    only: begin and end of the part of the dub that was made; None if this is all of it.
     still: whether it is one picture.
-    preview: whether these are two seconds only.
   """
 
   video: Path
@@ -86,9 +85,8 @@ class Result:
   command: str
   before: Path
   part: Sequence[float] | None
-  second: float
+  only: Sequence[float] | None
   still: bool
-  preview: bool
 
 
 class Service:
@@ -179,14 +177,13 @@ class Service:
       raise
 
   def _options(self, order: Order) -> Options:
-    preview = None if order.preview is None else (order.preview, order.preview + PREVIEW_SECONDS)
     _check_chosen(order.face_at, order.part)
     return Options(
       **self._defaults,
       face_at=None if order.everybody else order.face_at,
       all_faces=order.everybody,
       face_part=order.part,
-      only=preview,
+      only=order.only,
       label='corner' if order.label else 'none',
     )
 
@@ -204,8 +201,8 @@ class Service:
         self._dubber.dub(order.face, speech, video, options, report=report, cancel=cancel)
       except BaseException as error:
         self.storage.remove(folder)
-        if isinstance(error, UserError) and 'only' in error.options:
-          raise UserError(f'there is nothing to preview at {order.preview:g} s: the dub is shorter') from error
+        if isinstance(error, UserError) and 'only' in error.options and order.only is not None:
+          raise UserError(f'there is nothing to make at {order.only[0]:g} s: the dub is shorter') from error
         raise
     return Result(
       video=video,
@@ -214,9 +211,8 @@ class Service:
       command=command_line(order, options, self._checkpoint),
       before=order.face,
       part=order.part,
-      second=order.preview or 0.0,
+      only=order.only,
       still=probe(order.face).still,
-      preview=order.preview is not None,
     )
 
 

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from lpips_jax.core.progress import Progress
 from lpips_jax.web.examples import Example
 from lpips_jax.web.faces import Sight
-from lpips_jax.web.service import PREVIEW_SECONDS, Result
+from lpips_jax.web.service import Result
 
 STAGES = {'looking': 'Looking for faces', 'dubbing': 'Dubbing'}
 
@@ -131,7 +131,7 @@ def result(made: Result) -> str:
   after = Markup('<video playsinline preload="auto" src="{}" aria-label="The film after">{}</video>').format(
     url_of(made.video), tracks
   )
-  title = f'Preview of {PREVIEW_SECONDS:g} seconds' if made.preview else 'The whole dub'
+  title = 'The whole dub' if made.only is None else f'The preview from {made.only[0]:g} s on'
   return Markup(
     '<div class="result" data-begin="{begin}" data-end="{end}" data-second="{second}">'
     '<p class="title" role="status">{title} is ready.</p>'
@@ -146,7 +146,7 @@ def result(made: Result) -> str:
   ).format(
     begin=made.part[0] if made.part else 0,
     end=made.part[1] if made.part else '',
-    second=made.second,
+    second=made.only[0] if made.only else 0,
     title=title,
     before=before,
     after=after,

@@ -53,7 +53,7 @@ def test_a_dub_comes_with_its_boxes_and_its_command(service, order):
   assert len(json.loads(made.boxes.read_text())) == 10
   assert '--face=two.mp4 --audio=speech.wav --output=dubbed.mp4' in made.command
   assert made.command.startswith('python infer.py') and made.command.endswith('--detector=cascade --label=corner')
-  assert not made.still and not made.preview and made.subtitles == ()
+  assert not made.still and made.only is None and made.subtitles == ()
 
 
 def test_the_face_that_was_clicked_is_dubbed(service, order, films):
@@ -67,14 +67,14 @@ def test_the_face_that_was_clicked_is_dubbed(service, order, films):
 def test_a_preview_is_two_seconds_of_the_dub_from_a_second_on(service, order, films, tmp_path):
   order = dataclasses.replace(order, face=films / 'one.mp4', speech=write_speech(tmp_path / 'long.wav', 0.5, 2.5))
   whole = service.order(order).result(60)
-  preview = service.order(dataclasses.replace(order, preview=0.4)).result(60)
-  assert preview.preview and preview.second == 0.4 and '--only=0.4,2.4' in preview.command
+  preview = service.order(dataclasses.replace(order, only=(0.4, 2.4))).result(60)
+  assert preview.only == (0.4, 2.4) and '--only=0.4,2.4' in preview.command
   frames = list(read_frames(whole.video))[10:60]
   shown = list(read_frames(preview.video))
   assert len(shown) == 50
   assert np.mean([abs(a.astype(int) - b).mean() for a, b in zip(shown, frames, strict=True)]) < 2
-  with pytest.raises(UserError, match='there is nothing to preview at 7 s'):
-    service.order(dataclasses.replace(order, preview=7.0)).result(60)
+  with pytest.raises(UserError, match='there is nothing to make at 7 s'):
+    service.order(dataclasses.replace(order, only=(7.0, 9.0))).result(60)
 
 
 def test_a_face_is_chosen_in_the_part_that_is_used(service, order, films):

@@ -20,9 +20,8 @@ RESULT = Result(
   "python infer.py --text='<b>'",
   Path('/page/me.mp4'),
   (1.0, 3.0),
-  2.5,
+  (2.5, 4.5),
   False,
-  True,
 )
 
 
@@ -55,7 +54,7 @@ def test_the_result_has_everything_to_take_along():
   assert '--text=&#39;&lt;b&gt;&#39;' in shown
   assert 'data-begin="1.0" data-end="3.0" data-second="2.5"' in shown
   assert shown.count('<video') == 2 and '<track kind="subtitles"' in shown
-  assert 'Preview of 2 seconds' in shown
+  assert 'The preview from 2.5 s on' in shown
   still = views.result(dataclasses.replace(RESULT, still=True, part=None, subtitles=()))
   assert still.count('<video') == 1 and '<track' not in still and 'data-begin="0" data-end=""' in still
 
