@@ -123,6 +123,7 @@ def check_outputs(output: PathLike, options: Options, inputs: Iterable[PathLike]
   outputs = [output]
   if options.preview is not None:
     video_writer.check_output(options.preview)
+    provenance.check(options.preview, options.c2pa_cert, options.c2pa_key)
     outputs.append(options.preview)
   if options.save_boxes is not None:
     video_writer.check_place(options.save_boxes)

@@ -46,7 +46,7 @@ def marks(
   def seal(path: Path, container: str) -> None:
     if container == 'mp4':  # FFmpeg writes the tag as XMP in QuickTime's own place
       isobmff.append_xmp(path, packet)
-    if signed_with is not None and container in signing.FORMATS:
+    if signed_with is not None:
       signing.sign(path, container, statement, signed_with, face, audio)
 
   return FileMarks(_tags(statement, packet), seal)

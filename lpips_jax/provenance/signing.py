@@ -104,7 +104,7 @@ def sign(
 
   Args:
     path: the film.
-    container: FFmpeg's name of its container, a key of `FORMATS`.
+    container: FFmpeg's name of its container.
     statement: what was done.
     signed_with: from `check`.
     face, audio: what it was made from; their manifests are kept, as those of the parent and of a component.
@@ -113,6 +113,8 @@ def sign(
     UserError: it cannot be signed.
     OSError: there is no room for it.
   """
+  if container not in FORMATS:
+    raise UserError(f'C2PA cannot sign a file of {container}: choose another suffix', *OPTIONS)
   builder = _builder(statement, [('face', 'parentOf', face), ('audio', 'componentOf', audio)])
   signed = path.with_name(f'{path.name}.c2pa')
   try:

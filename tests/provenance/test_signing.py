@@ -128,6 +128,12 @@ def test_containers_that_hold_no_signature_are_refused(name, pems):
   assert '--c2pa_cert' in caught.value.as_flags()
 
 
+def test_nothing_says_that_it_is_signed_where_it_cannot_be(tmp_path, film, pems):
+  with pytest.raises(UserError, match='C2PA cannot sign a file of matroska'):
+    film('v.mkv', marks(DUBBED, None, None, *pems))
+  assert not (tmp_path / 'v.mkv').exists()
+
+
 def test_a_certificate_without_its_key_is_refused(pems):
   for given in ((pems[0], None), (None, pems[1])):
     with pytest.raises(UserError, match='c2pa_cert and c2pa_key belong together'):
