@@ -55,7 +55,7 @@ class Account:
 
   @property
   def is_broken(self) -> bool:
-    """Whether the file was signed, and is not as it was signed."""
+    """True if the file was signed, and is not as it was signed."""
     return self.signature is not None and self.signature.state in (INVALID, REMOVED)
 
   @property
