@@ -19,9 +19,9 @@ from lpips_jax.speaking.sounds import BREATH, SOUNDS, mean_seconds
 from lpips_jax.speaking.utterance import Cue, Utterance
 
 DESCRIPTION = 'the built-in voice: a simple synthesiser, for trying out'
-VOICE = Voice(pitch=118.0, intonation=0.28, tract=1.0, breath=0.02, level=0.08, hiss=10**-3.6)
+VOICE = Voice(pitch=118.0, intonation=0.28, tract=1.05, breath=0.02, level=0.08, hiss=10**-3.6)
 LEVEL = -24.0  # dB of full scale, `audio.loudness.speech_level`
-TEMPO = 1.05
+TEMPO = 1.35
 STRESSED, UNSTRESSED = 1.15, 0.8  # factors on the length of vowels
 LOUDER, SOFTER = 2.0, -2.5  # decibels
 LAST_SYLLABLE = 1.25  # factor on the length of the sounds before a pause, from the last vowel on

@@ -42,7 +42,7 @@ PIECE = re.compile(r"\d{3}0s\b|\d+(?:[.,:]\d+)*(?:st|nd|rd|th)?|[^\W\d_]+(?:'[^\
 
 @dataclass(frozen=True)
 class Token:
-  """What stands between two blanks of a text.
+  """The part of a text between two blanks.
 
   Attributes:
     text: as it is written, with the blanks that follow.

@@ -10,7 +10,7 @@ a 0 is never stressed. Measured on the words of a dictionary: docs/speech.md.
 RULES = r"""
 {a}x AE
 ^{a}$ AH0
-^{any} EH1 N IY0
+^{any} EH N IY0
 ^{a}(?:bo|cc[ou]|cr|dd?re|dju|dop|dv|ff|gain|gen|go$|gr|h|li[kv]|ll?o|maz|mo|nno) AH0
 ^{a}(?:part|pp[elor](?!e$)|rou|rri|sid|sl|ss[uio]|tt[ae]|wa|wo) AH0
 w{ar} AO R

@@ -1,6 +1,7 @@
 """Subtitles of what is said, in files of SubRip (.srt) and WebVTT (.vtt)."""
 
 import html
+import itertools
 import os
 import re
 import unicodedata
@@ -14,7 +15,7 @@ from lpips_jax.speaking.text import ends_sentence
 from lpips_jax.speaking.utterance import Cue
 
 SUFFIXES = '.srt', '.vtt'
-LINE, LINES = 42, 2  # columns of a line, and lines shown at once: what subtitlers of television allow
+LINE = 42  # columns of a line, as on television; two are shown at once
 LONGEST = 7.0  # seconds that one is shown
 SHORTEST = 1.0  # seconds that one is shown, if the next one leaves that much
 NEAR = 0.7  # seconds between sentences that may be shown together
@@ -104,6 +105,8 @@ def _pieces(word: str) -> Iterator[str]:
 
 def columns(text: str) -> int:
   """Returns the width of a text: Chinese characters and their like are two columns wide, joined marks none."""
+  if text.isascii():
+    return len(text)
   return sum(
     0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in 'WF' else 1
     for character in text
@@ -121,10 +124,10 @@ def _sentences(words: Sequence[Cue]) -> Iterator[list[Cue]]:
 
 def _split(words: list[Cue]) -> Iterator[list[Cue]]:
   """Yields parts of a sentence that can be shown at once, split where it hurts least."""
-  if len(words) == 1 or (_lines(words) and words[-1].end - words[0].begin <= LONGEST):
+  if len(words) == 1 or (words[-1].end - words[0].begin <= LONGEST and _lines(words)):
     yield words
     return
-  place = _best_split(words)
+  place = _best_break(words, range(1, len(words)))
   yield from _split(words[:place])
   yield from _split(words[place:])
 
@@ -132,39 +135,35 @@ def _split(words: list[Cue]) -> Iterator[list[Cue]]:
 def _joins(before: Sequence[Cue], after: Sequence[Cue]) -> bool:
   """Returns whether a sentence can be shown together with what comes before it."""
   near = after[0].begin - before[-1].end <= NEAR and after[-1].end - before[0].begin <= LONGEST
-  short = len(_text(before)) <= LINE and len(_text(after)) <= LINE
+  short = columns(_text(before)) <= LINE and columns(_text(after)) <= LINE
   return near and short and '\n' not in before[-1].text and _lines([*before, *after]) is not None
 
 
 def _lines(words: Sequence[Cue]) -> list[str] | None:
   """Returns the text in one line or two, about as long; None if it does not fit."""
-  text = _text(words)
-  if columns(text) <= LINE:
-    return [text]
-  fitting = [
-    place
-    for place in range(1, len(words))
-    if columns(_text(words[:place])) <= LINE and columns(_text(words[place:])) <= LINE
-  ]
-  if not fitting:
+  if columns(_text(words)) <= LINE:
+    return [_text(words)]
+  if len(words) == 1 or columns(_text(words)) > 2 * LINE + 1:
     return None
-  place = min(fitting, key=lambda place: _cost(words, place))
-  return [_text(words[:place]), _text(words[place:])]
+  halves = [(_text(words[:place]), _text(words[place:])) for place in range(1, len(words))]
+  fitting = [place for place, half in enumerate(halves, start=1) if max(map(columns, half)) <= LINE]
+  return list(halves[_best_break(words, fitting) - 1]) if fitting else None
 
 
-def _best_split(words: Sequence[Cue]) -> int:
-  return min(range(1, len(words)), key=lambda place: _cost(words, place))
+def _best_break(words: Sequence[Cue], places: Iterable[int]) -> int:
+  """Returns the place of these before whose word a break is least bad: near the middle, and between phrases."""
+  ends = list(itertools.accumulate(columns(word.text.rstrip()) + word.text[-1:].isspace() for word in words))
 
+  def cost(place: int) -> float:
+    imbalance = abs(2 * ends[place - 1] / ends[-1] - 1)
+    before, after = words[place - 1].text, words[place].text
+    if ends_sentence(before, after):
+      return imbalance - 1.0
+    if PHRASE_END.search(before):
+      return imbalance - 0.7
+    return imbalance - (0.2 if after.strip().lower() in LINKS else 0.0)
 
-def _cost(words: Sequence[Cue], place: int) -> float:
-  """Returns how bad a break before a word is: far from the middle, or within a phrase."""
-  before, after = columns(_text(words[:place])), columns(_text(words[place:]))
-  cost = abs(before - after) / (before + after)
-  if ends_sentence(words[place - 1].text, words[place].text):
-    return cost - 1.0
-  if PHRASE_END.search(words[place - 1].text):
-    return cost - 0.7
-  return cost - (0.2 if words[place].text.strip().lower() in LINKS else 0.0)
+  return min(places, key=cost)
 
 
 def _text(words: Sequence[Cue]) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.core.files import PathLike
 
-MAX_CHARACTERS = 50_000  # about an hour of speech
+MAX_CHARACTERS = 30_000  # some forty minutes of prose; of digits, ten times as much
 MAX_BYTES = 4 * MAX_CHARACTERS + 4  # of a file: a character has four at most, in front of them may be a mark
 
 BRACKETS = '([{"\'“”‘’«»‹›<>*_~#|`¿¡)]}'

@@ -79,7 +79,7 @@ def test_a_recogniser_tells_sentences_apart():
     rows = recognise_phones(builtin.say(text).samples.astype(np.float32) / 32768)
     heard = [PHONES[row] for row, _ in itertools.groupby(rows) if row]
     errors = {other: distance(heard, phones.split()) / len(phones.split()) for other, phones in SAID.items()}
-    assert min(errors, key=errors.__getitem__) == text and errors[text] < 0.75, errors
+    assert min(errors, key=errors.__getitem__) == text and errors[text] < 0.8, errors
 
 
 def distance(a, b):
@@ -93,14 +93,14 @@ def distance(a, b):
 
 
 def test_text_without_marks_breathes():
-  utterance = builtin.say('so we go ' * 40)
+  utterance = builtin.say('so we go ' * 20)
   quiet = np.abs(utterance.samples[: len(utterance.samples) // 160 * 160].reshape(-1, 160)).max(1) < 300
   assert re.search('1{8,}', ''.join('01'[int(silent)] for silent in quiet[30:-30]))
 
 
 def test_long_words_and_many_words_take_little():
-  utterance = builtin.say('a' * 1500)
-  assert len(utterance.cues) == 1 and len(utterance.samples) / utterance.sample_rate < 400
+  utterance = builtin.say('a' * 400)
+  assert len(utterance.cues) == 1 and len(utterance.samples) / utterance.sample_rate < 100
 
 
 @pytest.mark.parametrize('language', ['en', 'en-us', 'en_GB', 'EN'])

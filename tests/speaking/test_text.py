@@ -63,7 +63,7 @@ def test_nothing_to_say_is_one_line(text):
 
 def test_too_much_to_say_is_one_line():
   assert len(cleaned('a' * MAX_CHARACTERS)) == MAX_CHARACTERS
-  with pytest.raises(UserError, match='100,000 characters, more than 50,000'):
+  with pytest.raises(UserError, match='100,000 characters, more than 30,000'):
     cleaned('a' * 100_000)
 
 
