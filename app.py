@@ -9,6 +9,8 @@ and results are deleted after an hour, and when the page ends. docs/page.md says
 
 import os
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 from absl import flags
 
@@ -56,7 +58,7 @@ def main() -> None:
       precision=given.precision,
       trust_stablehlo=given.trust_stablehlo,
     )
-    serve = _import_serve()
+    serve = _import_serve(storage)
     try:
       with serve(service, given.host, given.port) as url:
         print(f'the page is at {url} (Ctrl-C ends it)', flush=True)
@@ -66,9 +68,10 @@ def main() -> None:
       service.close()
 
 
-def _import_serve():
-  """Imports Gradio, which would otherwise report that it is used, and ask for a newer version of itself."""
+def _import_serve(storage: Storage) -> Callable[..., AbstractContextManager[str]]:
+  """Imports Gradio, which would otherwise report that it is used, and keep files where others may look."""
   os.environ |= {'GRADIO_ANALYTICS_ENABLED': 'False', 'HF_HUB_OFFLINE': '1', 'HF_HUB_DISABLE_TELEMETRY': '1'}
+  os.environ['GRADIO_TEMP_DIR'] = str(storage.uploads)
   try:
     from lpips_jax.web.server import serve
   except ImportError as error:

@@ -43,8 +43,8 @@ class Events:
     page.face_examples.click(self.take_face_example, None, seen, **hidden)
     page.moment.release(self.look_again, [page.face, page.moment, page.who], [page.sight, page.who], **hidden)
     heard = [page.speech, page.heard]
-    for source in page.speech_file, page.microphone:
-      source.change(self.take_speech, source, heard, **hidden)
+    page.speech_file.change(self.take_speech, page.speech_file, heard, **hidden)
+    page.microphone.change(self.take_recording, page.microphone, heard, **hidden)
     page.speech_examples.click(self.take_speech_example, None, heard, **hidden)
     page.text.change(self.take_text, page.text, heard, **hidden)
     given_all = [page.face, page.speech, page.text, page.voice, page.language, page.who, page.begin, page.end]
@@ -108,6 +108,11 @@ class Events:
     except UserError as error:
       return [None, views.error(for_the_page(error))]
     return [path, views.sound(Path(path))]
+
+  def take_recording(self, path: str | None) -> list[Any]:
+    """Takes what was said into the microphone, which the page lets one hear already."""
+    taken, shown = self.take_speech(path)
+    return [taken, views.note('The recording will be spoken.') if taken else shown]
 
   def take_speech_example(self, event: gr.EventData) -> list[Any]:
     """Takes the example that was clicked."""

@@ -14,6 +14,7 @@ INTRODUCTION = 'A face and speech in, a video out in which the mouth speaks that
 KEPT = 'Uploads and results stay on the computer that serves this page, and are deleted after an hour.'
 MARKED = 'Every video says in its file that a network has changed it.'
 PROGRAMS = 'Programs can use <a href="?view=api">this page, too</a>.'
+CAMERA = {'video': {'width': {'ideal': 1280}, 'height': {'ideal': 720}}}
 PROMINENT, EVERYBODY = 'prominent', 'everybody'
 
 
@@ -60,7 +61,8 @@ def lay_out(limits: Limits) -> Page:
   with gr.Column(elem_classes='step', elem_id='step-result'):
     _heading(4, 'Result')
     result = gr.HTML('<p class="note">The video will be here, beside the film as it was.</p>', elem_id='result')
-  gr.HTML(f'<footer><p>{limits.in_words()} {KEPT}</p><p>{MARKED} {PROGRAMS}</p></footer>')
+  limit = f'data-megabytes="{limits.max_megabytes}"'
+  gr.HTML(f'<footer {limit}><p>{limits.in_words()} {KEPT}</p><p>{MARKED} {PROGRAMS}</p></footer>')
   return Page(**face, **speech, **make, result=result)
 
 
@@ -76,9 +78,14 @@ def _face_step() -> dict[str, Any]:
       with gr.Tab('File'):
         face_file = gr.File(label='A film or a picture of somebody', elem_id='face-file', height=140)
       with gr.Tab('Webcam'):
-        options = gr.WebcamOptions(mirror=False)  # mirroring needs an ffmpeg program
+        options = gr.WebcamOptions(mirror=False, constraints=CAMERA)  # mirroring needs an ffmpeg program
         webcam = gr.Video(
-          label='Film yourself', sources=['webcam'], webcam_options=options, include_audio=True, elem_id='webcam'
+          label='Film yourself',
+          sources=['webcam'],
+          webcam_options=options,
+          include_audio=True,
+          buttons=[],
+          elem_id='webcam',
         )
       with gr.Tab('Examples'):
         face_examples = gr.HTML('<p class="note">Being drawn…</p>', elem_id='face-examples', js_on_load=EXAMPLE_CLICKED)
@@ -117,7 +124,12 @@ def _speech_step(limits: Limits) -> dict[str, Any]:
         speech_file = gr.File(label='A recording, or a film with sound', elem_id='speech-file', height=140)
       with gr.Tab('Microphone'):
         microphone = gr.Audio(
-          label='Record speech', sources=['microphone'], type='filepath', editable=False, elem_id='microphone'
+          label='Record speech',
+          sources=['microphone'],
+          type='filepath',
+          editable=False,
+          buttons=[],
+          elem_id='microphone',
         )
       with gr.Tab('Text'):
         text = gr.Textbox(
@@ -152,7 +164,7 @@ def _make_step() -> dict[str, Any]:
     label = gr.Checkbox(True, label='Write “AI MODIFIED” into the picture.', elem_id='label')
     preview_from = gr.Number(0, label='Preview from second', minimum=0, step=0.5, elem_id='from')
     with gr.Row(equal_height=True, elem_id='buttons'):
-      preview = gr.Button('Preview 2 seconds', elem_id='preview', min_width=140)
+      preview = gr.Button('Preview 2 s', elem_id='preview', min_width=140)
       dub = gr.Button('Dub all of it', variant='primary', elem_id='dub', min_width=140)
       stop = gr.Button('Stop', variant='stop', visible=False, elem_id='stop', min_width=140)
     status = gr.HTML('', elem_id='status')

@@ -1,7 +1,6 @@
 """Opens the page to browsers, and to programs by REST and Gradio's client."""
 
 import contextlib
-import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -32,6 +31,8 @@ HEADERS = (
 )
 ELSEWHERE = re.compile(r'/(?:file|proxy|stream)=\s*[a-zA-Z][\w+.-]*:')  # Gradio would fetch what such a path names
 
+ENVELOPE = 64_000  # bytes around a file in a request
+
 
 @contextlib.contextmanager
 def serve(service: Service, host: str, port: int) -> Iterator[str]:
@@ -50,7 +51,6 @@ def serve(service: Service, host: str, port: int) -> Iterator[str]:
   """
   if host not in LOCAL:
     logging.warning('everybody who reaches %s:%d can use this page: it asks for no password', host, port)
-  os.environ['GRADIO_TEMP_DIR'] = str(service.storage.uploads)
   processing_utils.async_ssrf_protected_download = _no_download
   blocks = build(service)
   try:
@@ -62,14 +62,14 @@ def serve(service: Service, host: str, port: int) -> Iterator[str]:
       show_error=True,  # of Gradio's own; ours are one line
       prevent_thread_lock=True,
       allowed_paths=[str(service.storage.results), str(service.storage.examples)],
-      max_file_size=f'{service.limits.max_megabytes}mb',
+      max_file_size=1_000_000 * service.limits.max_megabytes,
       theme=theme(),
       css_paths=[ASSETS / 'page.css'],
       head=f'<script>{(ASSETS / "page.js").read_text()}</script>',
       footer_links=[],
       ssr_mode=False,
       enable_monitoring=False,
-      app_kwargs={'middleware': [(_KeptHome, (), {})]},  # a class and its arguments
+      app_kwargs={'middleware': [(_KeptHome, (service.limits.max_megabytes,), {})]},  # a class and its arguments
     )
   except OSError as error:
     raise UserError(f'port {port} of {host} cannot be used: give another port', 'port') from error
@@ -93,10 +93,10 @@ async def _no_download(url: str, cache_dir: str) -> str:
 
 
 class _KeptHome:
-  """ASGI middleware: browsers ask nobody else for anything, and nobody sends this server anywhere."""
+  """ASGI middleware: browsers ask nobody else for anything, nobody sends this server anywhere, no file is too large."""
 
-  def __init__(self, app: Any) -> None:
-    self._app = app
+  def __init__(self, app: Any, max_megabytes: int) -> None:
+    self._app, self._max_megabytes = app, max_megabytes
 
   async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
     async def send_with_policy(message: Any) -> None:
@@ -104,8 +104,16 @@ class _KeptHome:
         message = message | {'headers': [*message['headers'], *HEADERS]}
       await send(message)
 
+    async def refuse(status: int, line: str) -> None:
+      await send_with_policy({'type': 'http.response.start', 'status': status, 'headers': []})
+      await send({'type': 'http.response.body', 'body': line.encode()})
+
+    length = dict(scope.get('headers', ())).get(b'content-length', b'0')
     if ELSEWHERE.search(scope.get('path', '')):
-      await send_with_policy({'type': 'http.response.start', 'status': 403, 'headers': []})
-      await send({'type': 'http.response.body', 'body': b'Only files of this page are served.'})
+      await refuse(403, 'only files of this page are served')
+    elif length.isdigit() and int(length) > 1_000_000 * self._max_megabytes + ENVELOPE:
+      while (await receive()).get('more_body'):
+        pass  # a client that is not heard out sees a broken connection, and not the line
+      await refuse(413, f'files of up to {self._max_megabytes} MB are taken: give a smaller one')
     else:
       await self._app(scope, receive, send_with_policy)

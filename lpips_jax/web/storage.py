@@ -15,7 +15,8 @@ from absl import logging
 
 PREFIX = 'lpips-jax-page-'
 MAX_AGE = 3600.0  # seconds for which uploads and results are kept
-SWEEP_SECONDS = 60.0
+SWEEP_SECONDS = 20.0
+MAX_IDLE = 30.0  # seconds for which a file that arrives may pause
 
 
 class Storage:
@@ -79,14 +80,15 @@ class Storage:
           os.utime(folder)  # the hour begins now
 
   def sweep(self, max_age: float = MAX_AGE) -> None:
-    """Removes all uploads and results that are older than this, in seconds."""
+    """Removes uploads and results that are older than this, in seconds, and remains of files that did not arrive."""
     for entry in [*self.uploads.iterdir(), *self.results.iterdir()]:
       with contextlib.suppress(OSError):
-        if entry.is_dir():
-          if entry not in self._held and time.time() - entry.stat().st_mtime >= max_age:
-            shutil.rmtree(entry)
-        elif not entry.stat().st_size or time.time() - entry.stat().st_mtime >= max_age:
-          entry.unlink()  # Gradio leaves an empty file for each upload that it reads
+        age = time.time() - entry.stat().st_mtime
+        if not entry.is_dir():  # an upload on its way, or one that Gradio has dropped
+          if age >= MAX_IDLE:
+            entry.unlink()
+        elif entry not in self._held and age >= max_age:
+          shutil.rmtree(entry)
 
   def _sweep_now_and_then(self) -> None:
     while not self._closed.wait(SWEEP_SECONDS):

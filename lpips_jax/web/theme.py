@@ -64,6 +64,7 @@ SETTINGS = {
   'checkbox_label_border_color': '*border_color_primary',
   'checkbox_label_border_width': '1px',
   'checkbox_border_color': '#7b8895',
+  'slider_color': '*primary_600',
   'input_border_width': '1px',
   'input_border_color': '#8593a1',
   'input_border_color_dark': '#64727f',

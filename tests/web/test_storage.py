@@ -42,11 +42,14 @@ def test_folders_have_names_that_cannot_be_guessed():
 def test_only_the_old_is_swept():
   with Storage() as files:
     old, new, held = upload(files, 'old', 3601), upload(files, 'new', 3500), upload(files, 'held', 7200)
-    (files.uploads / 'empty').touch()
+    arriving, dropped = files.uploads / 'arriving', files.uploads / 'dropped'
+    for path, age in ((arriving, 20), (dropped, 40)):
+      path.touch()
+      os.utime(path, (time.time() - age,) * 2)
     with files.held(held):
       files.sweep()
       assert not old.exists() and new.exists() and held.exists()
-      assert not (files.uploads / 'empty').exists()
+      assert arriving.exists() and not dropped.exists()
     files.sweep()
     assert held.exists()  # its hour begins when it is no longer needed
 

@@ -89,6 +89,27 @@
     if (event.target.closest('#who')) markChosen();
   });
 
+  // Files that are too large are refused before they travel, where one looks.
+  const refuse = (event) => {
+    const zone = event.target.closest?.('#face-file, #speech-file');
+    const files = event.target.files || event.dataTransfer?.files;
+    if (!zone || !files?.length) return;
+    zone.parentElement.querySelector(':scope > .too-large')?.remove();
+    const most = Number(document.querySelector('footer[data-megabytes]').dataset.megabytes);
+    const large = [...files].find((file) => file.size > most * 1e6);
+    if (!large) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    const line = document.createElement('p');
+    line.className = 'note bad too-large';
+    line.setAttribute('role', 'alert');
+    line.textContent = `${large.name} is larger than ${most} MB: give a smaller file`;
+    zone.after(line);
+    if (event.target.files) event.target.value = '';
+  };
+  document.addEventListener('change', refuse, true);
+  document.addEventListener('drop', refuse, true);
+
   const copy = async (button) => {
     const code = button.parentElement.querySelector('code');
     try {
