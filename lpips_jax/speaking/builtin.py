@@ -52,7 +52,7 @@ def say(text: str, language: str | None = None) -> Utterance:
     UserError: it is another language, or in another script.
   """
   if language is not None and language.lower().replace('_', '-').partition('-')[0] not in ('en', 'eng', 'english'):
-    problem = f'the built-in voice speaks English only: for language={language} use voice=espeak'
+    problem = f'builtin speaks English only: for language={language} use voice=espeak'
     raise UserError(problem, 'language', 'voice')
   tokens = read(text)
   samples: list[np.ndarray] = []

@@ -76,7 +76,7 @@ class _Library:
       code = code.partition('-')[0]  # a country whose speech it does not tell apart
     if code not in languages:
       near = [f'{found} ({languages[found][0]})' for found in _near(code, languages)]
-      raise UserError(f'voice=espeak has no language={code}; near it are {", ".join(near)}', 'language')
+      raise UserError(f'voice=espeak has no language={code}; near it are {", ".join(near)}', 'voice', 'language')
     return code, languages[code][1]
 
 

@@ -34,7 +34,7 @@ def say(text: str, voice: str, language: str | None = None) -> Utterance:
   description = _description(path)
   spoken = _languages(description)
   if language is not None and not _speaks(language, spoken):
-    raise UserError(f'the voice {path} speaks {spoken[0]}, not language={language}: give a voice of it', 'language')
+    raise UserError(f'voice={path} speaks {spoken[0]}, not language={language}: give another', 'voice', 'language')
   network = _load(path)
   rate = network.config.sample_rate
   silence = np.zeros(round(PAUSE * rate), np.int16)
@@ -51,7 +51,7 @@ def say(text: str, voice: str, language: str | None = None) -> Utterance:
       pieces += [samples, silence]
       length += len(samples) + len(silence)
   if not cues:
-    raise UserError(f'the voice {path} finds nothing in text that it can say', 'text', 'voice')
+    raise UserError(f'voice={path} finds nothing in text that it can say', 'text', 'voice')
   cues[-1] = replace(cues[-1], text=cues[-1].text + unsaid)
   return Utterance(np.concatenate(pieces), rate, tuple(cues), f'piper voice {path.stem}, {spoken[0]}')
 
@@ -67,11 +67,11 @@ def _description(path: Path) -> dict[str, Any]:
     kind = description.get('phoneme_type', 'espeak')
     rate = description['audio']['sample_rate']
   except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-    raise UserError(f'{beside} does not describe a voice of piper: {first_line(error)}', 'voice') from error
+    raise UserError(f'voice={path}: {beside.name} is no description of it: {first_line(error)}', 'voice') from error
   if kind not in OFFLINE_KINDS:
     raise UserError(f'voice={path} reads text by {kind}, which fetches further networks: give another', 'voice')
   if not isinstance(rate, int) or rate <= 0:
-    raise UserError(f'{beside} does not describe a voice of piper: its sample_rate is {rate!r}', 'voice')
+    raise UserError(f'voice={path}: {beside.name} is no description of it: its sample_rate is {rate!r}', 'voice')
   return description
 
 

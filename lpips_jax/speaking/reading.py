@@ -128,6 +128,6 @@ def _latin(text: str) -> str:
     for character in text.translate(SPECIAL_LETTERS)
   )
   if foreign := ''.join(character for character in plain if character.isalpha() and not character.isascii()):
-    problem = f'the built-in voice reads English letters only, not {foreign[:20]!r}'
-    raise UserError(f'{problem}: use voice=espeak and its language', 'voice')
+    problem = f'builtin reads English letters only, not {foreign[:20]!r}'
+    raise UserError(f'{problem}: use voice=espeak and its language', 'voice', 'language')
   return plain

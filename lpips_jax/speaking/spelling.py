@@ -1,10 +1,13 @@
-"""Letter-to-sound rules of English: how words that `pronouncing.WORDS` does not hold are said.
+"""Letter-to-sound rules of English: how words that `words.LISTED` does not hold are said.
 
 A rule is `left{letters}right PHONES`: these letters, after `left` and before `right`, are these phones (ARPAbet, as
-`audio.phones.PHONES`); the first rule that fits is taken. Contexts are regular expressions in which V is a vowel
-letter, C a consonant letter, F one of e, i and y, E an ending that begins with e,
-B the consonants before the first vowel of the word, and K the second part of a compound. A vowel with
-a 0 is never stressed. Measured on the words of a dictionary: docs/speech.md.
+`audio.phones.PHONES`), or `.` for none; the first rule that fits is taken. Contexts are regular expressions in which
+
+  V  is a vowel letter, y among them             C  a consonant letter
+  F  one of e, i and y                           E  an ending that begins with e
+  B  the beginning of the word, up to its vowel  K  the second part of a compound
+
+A vowel that ends in 0 is never stressed. docs/speech.md says how often the rules are right.
 """
 
 RULES = r"""

@@ -109,7 +109,7 @@ def test_english_of_any_country_is_english(language):
 
 
 def test_other_languages_are_refused():
-  with pytest.raises(UserError, match='speaks English only: for language=de use voice=espeak') as error:
+  with pytest.raises(UserError, match='builtin speaks English only: for language=de use voice=espeak') as error:
     builtin.say('Guten Tag', 'de')
   assert error.value.options == ('language', 'voice')
 

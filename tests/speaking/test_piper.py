@@ -125,10 +125,10 @@ def test_another_language_is_told(voices, language):
 def test_files_that_are_no_voice_are_one_line(voices, tmp_path):
   (tmp_path / 'v.onnx').write_bytes(b'no network')
   cases = [
-    ('', 'does not describe a voice'),
-    ('[]', 'does not describe a voice'),
-    ('{}', 'does not describe a voice'),
-    (json.dumps(description(audio={'sample_rate': 0})), 'does not describe a voice'),
+    ('', 'is no description of it'),
+    ('[]', 'is no description of it'),
+    ('{}', 'is no description of it'),
+    (json.dumps(description(audio={'sample_rate': 0})), 'is no description of it'),
     (json.dumps(description(phoneme_type='pinyin')), 'fetches further networks'),
     (json.dumps(description()), 'is no voice of piper'),
   ]
