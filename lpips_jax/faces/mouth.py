@@ -8,6 +8,8 @@ On 100 clips of news readers, held out from every choice made here, the sum corr
 MediaPipe's face mesh sees; darkness and teeth alone by 0.32.
 """
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
@@ -30,6 +32,22 @@ LIP_WEIGHT, CHIN_WEIGHT = 2.0, 4.0
 _EPSILON = 0.02
 
 
+class MouthSigns(NamedTuple):
+  """The signs of an open mouth, (T,) each.
+
+  Attributes:
+    inner_share: the share of the mouth's region that is darkness or teeth, in [0, 1].
+    lip_spread: how far apart the redder pixels lie, in heights of the region.
+    chin_drop: how far the chin is below its usual place, beside the skin under the nose, in heights of the crop.
+    brightness: of the mouth's region, in [0, 1].
+  """
+
+  inner_share: np.ndarray
+  lip_spread: np.ndarray
+  chin_drop: np.ndarray
+  brightness: np.ndarray
+
+
 def mouth_opening(frames: np.ndarray, beside: np.ndarray | None = None) -> np.ndarray:
   """Measures how far the mouth is open in every frame of a clip.
 
@@ -42,15 +60,25 @@ def mouth_opening(frames: np.ndarray, beside: np.ndarray | None = None) -> np.nd
     (T,) float32, about 0 where the mouth is shut, on an arbitrary scale: compare within a clip, or by correlation.
     Frames measured beside the same others compare with each other, and with the others measured alone.
   """
+  measured = signs(frames, beside)
+  opening = measured.inner_share + LIP_WEIGHT * measured.lip_spread + CHIN_WEIGHT * measured.chin_drop
+  baseline = slice(0 if beside is None else len(frames), None)
+  others = opening[baseline]
+  return (opening - others[least_open(others)].mean())[: len(frames)].astype(np.float32)
+
+
+def signs(frames: np.ndarray, beside: np.ndarray | None = None) -> MouthSigns:
+  """Measures the signs of an open mouth in every frame of a clip, and then of the crops beside it.
+
+  Takes the same as `mouth_opening`.
+  """
   faces = np.concatenate([_channels_first(x) for x in (frames, beside) if x is not None], 1)
   baseline = slice(0 if beside is None else len(frames), None)
   mouth = _part(faces, MOUTH_ROWS, MOUTH_COLUMNS)
   cheeks = np.median(_part(faces[:, baseline], CHEEK_ROWS, CHEEK_COLUMNS).mean(0))
   jaw = np.stack([cv2.GaussianBlur(x, (0, 0), GRAIN_BLUR * len(x)) for x in _part(faces, (0, 1), JAW_COLUMNS).mean(0)])
   chin_drop = _moved_down(jaw, CHIN_ROWS, CHIN_REACH, baseline) - _moved_down(jaw, NOSE_ROWS, NOSE_REACH, baseline)
-  opening = _inner_share(mouth, cheeks, baseline) + LIP_WEIGHT * _lip_spread(mouth) + CHIN_WEIGHT * chin_drop
-  others = opening[baseline]
-  return (opening - others[least_open(others)].mean())[: len(frames)].astype(np.float32)
+  return MouthSigns(_inner_share(mouth, cheeks, baseline), _lip_spread(mouth), chin_drop, mouth.mean((0, 2, 3)))
 
 
 def least_open(opening: np.ndarray, share: float = SHUT_SHARE) -> np.ndarray:
