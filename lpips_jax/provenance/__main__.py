@@ -15,9 +15,9 @@ from absl import flags
 
 from lpips_jax.core import cli
 from lpips_jax.core.endings import FAILED
-from lpips_jax.core.files import expand_user
 from lpips_jax.provenance.account import account
 from lpips_jax.provenance.certificate import make_certificate
+from lpips_jax.provenance.credentials import load_certificates
 
 _FILE = flags.DEFINE_string('file', None, 'The file; may be given without a flag.')
 _JSON = flags.DEFINE_bool('json', False, 'Print JSON.')
@@ -31,7 +31,7 @@ def main() -> None:
     print(f'wrote {chain} and {key}: to try signing with; readers call its signatures untrusted')
     return
   cli.require_flags('file')
-  anchors = expand_user(_TRUST_ANCHORS.value).read_text(errors='replace') if _TRUST_ANCHORS.value else ''
+  anchors = load_certificates(_TRUST_ANCHORS.value, 'trust_anchors').decode() if _TRUST_ANCHORS.value else ''
   found = account(_FILE.value or '', anchors)
   print(json.dumps(found.as_dict(), indent=2) if _JSON.value else '\n'.join(found.lines()))
   if found.is_broken:

@@ -43,13 +43,11 @@ def load(cert: PathLike, key: PathLike) -> Credentials:
   Raises:
     UserError: one of them cannot be read or used, or they do not belong together; or the extra is not installed.
   """
-  try:
-    from cryptography import x509
-    from cryptography.hazmat.primitives import serialization
-  except ImportError as error:
-    raise UserError(EXTRA, *OPTIONS) from error
+  certificates = load_certificates(cert, 'c2pa_cert')
+  from cryptography import x509
+  from cryptography.hazmat.primitives import serialization
 
-  chain = _parsed(cert, x509.load_pem_x509_certificates, 'c2pa_cert', 'certificates in PEM, the own one first')
+  chain = x509.load_pem_x509_certificates(certificates)
   secret: Any = _parsed(
     key, lambda text: serialization.load_pem_private_key(text, None), 'c2pa_key', 'a private key in PEM, unencrypted'
   )
@@ -59,7 +57,18 @@ def load(cert: PathLike, key: PathLike) -> Credentials:
   if secret.public_key().public_bytes(pem, form) != chain[0].public_key().public_bytes(pem, form):
     raise UserError(f'the key {key} is not that of the first certificate in {cert}: give the two that match', *OPTIONS)
   pkcs8 = secret.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-  return Credentials(_algorithm(secret, key), b''.join(each.public_bytes(pem) for each in chain), pkcs8)
+  return Credentials(_algorithm(secret, key), certificates, pkcs8)
+
+
+def load_certificates(path: PathLike, option: str) -> bytes:
+  """Returns the certificates of a PEM file, and nothing else that it holds; raises UserError, naming the option."""
+  try:
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization
+  except ImportError as error:
+    raise UserError(EXTRA, option) from error
+  found = _parsed(path, x509.load_pem_x509_certificates, option, 'certificates in PEM')
+  return b''.join(each.public_bytes(serialization.Encoding.PEM) for each in found)
 
 
 def _parsed(path: PathLike, parse: Callable[[bytes], Any], option: str, wanted: str) -> Any:

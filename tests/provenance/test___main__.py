@@ -48,6 +48,6 @@ def test_bad_input_is_one_line_and_status_2(tmp_path, film):
     file.write(
       b'\0\0\0\0uuid' + bytes.fromhex('BE7ACFCB97A942E89C71999491E3AFAC') + b'<!DOCTYPE a [<!ENTITY b "b">]><a/>'
     )
-  for arguments in ([], [tmp_path / 'text.mp4'], [hostile]):
+  for arguments in ([], [tmp_path / 'text.mp4'], [hostile], [hostile, f'--trust_anchors={hostile}']):
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (2, '') and len(done.stderr.splitlines()) == 1, arguments

@@ -70,6 +70,13 @@ def test_files_that_are_none_of_it_are_refused(tmp_path, pems):
     assert '\n' not in caught.value.as_flags() and caught.value.as_flags().count('--c2pa_') == 1
 
 
+def test_certificates_alone_are_loaded_from_a_file_with_more(tmp_path, pems):
+  (tmp_path / 'all.pem').write_bytes(b'text' + pems[1].read_bytes() + pems[0].read_bytes())
+  assert credentials.load_certificates(tmp_path / 'all.pem', 'trust_anchors') == pems[0].read_bytes()
+  with pytest.raises(UserError, match=r'trust_anchors=.* must hold certificates in PEM'):
+    credentials.load_certificates(pems[1], 'trust_anchors')
+
+
 def test_an_encrypted_key_is_refused(tmp_path):
   encryption = serialization.BestAvailableEncryption(b'secret')
   with pytest.raises(UserError, match=r'unencrypted'):
