@@ -3,19 +3,21 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from networks import random_network
 from painter import write_speech
 from videos import face_frames, write_mp4
 
 from lpips_jax import pretrained
-from lpips_jax.media.video_reader import probe
+from lpips_jax.media.video_reader import probe, read_frames
 
 pytest.importorskip('gradio', reason='the page needs Gradio')
 
@@ -43,6 +45,7 @@ class Server:
     pretrained.save(directory / 'checkpoint', random_network('generator'))
     (directory / 'tmp').mkdir()
     command = [sys.executable, str(ROOT / 'app.py'), '--checkpoint=checkpoint', '--port=0', '--detector=cascade']
+    command.append('--max_megabytes=10')
     environment = os.environ | {'PYTHONPATH': str(ROOT), 'TMPDIR': str(directory / 'tmp')}
     self.log = directory / 'log'
     with self.log.open('w') as log:
@@ -140,7 +143,7 @@ def test_from_an_example_to_the_download(server, chromium, tmp_path):
   page.locator('#step-face').get_by_role('tab', name='Examples').click()
   page.click('#face-examples .example:has-text("Two people")')
   page.wait_for_selector('#sight .face')
-  page.click('#sight .face >> nth=1')
+  page.locator('#sight .face').nth(1).press('Enter')
   assert page.get_by_label('Face 2', exact=True).is_checked()
   assert page.get_attribute('#sight .face >> nth=1', 'aria-pressed') == 'true'
   page.click('#dub')
@@ -156,7 +159,7 @@ def test_from_an_example_to_the_download(server, chromium, tmp_path):
   page.click('.play')
   page.wait_for_function("document.querySelector('#result figure:last-child video').currentTime > 0.5")
   before, after = page.evaluate("[...document.querySelectorAll('#result video')].map((video) => video.currentTime)")
-  assert abs(before - after) < 0.2
+  assert abs(before - after) < 0.3
   with page.expect_download() as download:
     page.click('text=Download the video')
   download.value.save_as(tmp_path / 'dubbed.mp4')
@@ -235,6 +238,52 @@ def test_others_wait_in_order_and_stop_and_leaving_free_the_line(server, chromiu
   third.leaves()
 
 
+@in_a_browser
+def test_a_face_from_the_webcam_and_speech_from_the_microphone(server, chromium):
+  visitor = Visitor(chromium, server.url)
+  page = visitor.page
+  page.get_by_role('tab', name='Webcam').click()
+  page.get_by_text('Click to Access Webcam').click()
+  page.get_by_label('start recording').click()
+  page.wait_for_timeout(1000)
+  page.get_by_label('start recording').click()  # which it is still called
+  visitor.waits_for('No face is found', '#sight')  # Chromium's fake camera films none
+  assert not page.get_by_label('Trim video to selection').is_visible()
+  page.get_by_role('tab', name='Microphone').click()
+  page.get_by_role('button', name='Record').click()
+  page.wait_for_timeout(1000)
+  page.locator('#microphone').get_by_role('button', name='Stop').first.click()
+  visitor.waits_for('The recording will be spoken', '#heard')
+  visitor.leaves()
+
+
+@in_a_browser
+def test_a_file_that_is_too_large_does_not_travel(server, chromium, tmp_path):
+  visitor = Visitor(chromium, server.url)
+  with (tmp_path / 'large.mp4').open('wb') as file:
+    file.truncate(11_000_000)
+  visitor.page.set_input_files('#face-file input[type=file]', tmp_path / 'large.mp4')
+  visitor.waits_for('large.mp4 is larger than 10 MB', '#step-face .bad')
+  visitor.leaves()
+
+
+@pytest.mark.slow
+def test_the_command_makes_the_same(server, files, tmp_path):
+  from gradio_client import Client, handle_file
+
+  given = {'face': handle_file(files / 'me.mp4'), 'audio': None, 'text': "It's me.", 'only': '0.2,0.6', 'consent': True}
+  video, *_, command, _ = Client(server.url, verbose=False).predict(api_name='/dub', **given)
+  shutil.copy(files / 'me.mp4', tmp_path)
+  shutil.copytree(server.log.with_name('checkpoint'), tmp_path / 'checkpoint')
+  python, infer, *words = shlex.split(command)
+  assert python == 'python'
+  environment = os.environ | {'PYTHONPATH': str(ROOT)}
+  subprocess.run([sys.executable, str(ROOT / infer), *words], cwd=tmp_path, env=environment, check=True, timeout=100)
+  ours, theirs = (np.array(list(read_frames(path))) for path in (video, tmp_path / 'dubbed.mp4'))
+  assert ours.shape == (10, 256, 256, 3)
+  np.testing.assert_array_equal(ours, theirs)
+
+
 def test_the_examples_of_the_documentation_work(server, files, tmp_path):
   blocks = dict(re.findall(r'```(python|sh)\n(.*?)```', (ROOT / 'docs' / 'page.md').read_text(), re.DOTALL))
   for name in 'me.mp4', 'speech.wav':
@@ -267,6 +316,7 @@ def test_programs_need_consent_and_get_one_line(server, files):
   assert refusal(face=handle_file('http://127.0.0.1:1/me.mp4')) == 'give a file, not an address'
 
 
+@pytest.mark.slow
 def test_bad_flags_are_one_line(tmp_path):
   (tmp_path / 'checkpoint').mkdir()
 

@@ -27,11 +27,11 @@ class Events:
 
   Attributes:
     service: does the work.
-    jobs: the job of each browser that has one.
+    jobs: the job of each browser that has one; None while it is being checked.
   """
 
   service: Service
-  jobs: dict[str, Job[Result]]
+  jobs: dict[str, Job[Result] | None]
 
   def connect(self, page: Page, blocks: gr.Blocks) -> None:
     """Connects all components of `blocks`."""
@@ -65,11 +65,8 @@ class Events:
     face = Path(path)
     try:
       seen = self.service.look(face)
-    except UserError as error:
-      return [None, views.error(for_the_page(error)), *nothing]
-    except Exception:
-      logging.error('looking for faces failed: %s', traceback.format_exc())
-      return [None, views.error(BUG), *nothing]
+    except Exception as error:
+      return [None, _told(error), *nothing]
     moment = gr.update(visible=not seen.still and seen.seconds > 0.1, maximum=max(0.1, seen.seconds), value=0)
     return [
       str(face),
@@ -91,8 +88,8 @@ class Events:
       return [gr.skip(), gr.skip()]
     try:
       seen = self.service.look(Path(face), seconds)
-    except UserError as error:
-      return [views.error(for_the_page(error)), gr.skip()]
+    except Exception as error:
+      return [_told(error), gr.skip()]
     names = [_as_text(middle) for middle in seen.middles()]
     chosen = names.index(who) if who in names else None
     return [views.sight(seen, Path(face).name, chosen, who == EVERYBODY), _choices(seen, who)]
@@ -105,8 +102,8 @@ class Events:
       return [None, '']
     try:
       self.service.check_speech(Path(path))
-    except UserError as error:
-      return [None, views.error(for_the_page(error))]
+    except Exception as error:
+      return [None, _told(error)]
     return [path, views.sound(Path(path))]
 
   def take_recording(self, path: str | None) -> list[Any]:
@@ -148,7 +145,7 @@ class Events:
 
   def stop(self, request: gr.Request) -> None:
     """Ends the browser's job."""
-    job = self.jobs.get(str(request.session_hash))
+    job = self.jobs.pop(str(request.session_hash), None)
     if job is not None:
       job.cancel()
 
@@ -159,24 +156,33 @@ class Events:
     idle = [gr.update(interactive=True), gr.update(interactive=True), gr.update(visible=False)]
     busy = [gr.update(interactive=False), gr.update(interactive=False), gr.update(visible=True)]
     unchanged = [gr.skip(), gr.skip(), gr.skip(), gr.skip()]
+    self.jobs[browser] = job = None
     try:
       yield [views.progress(0, None), gr.skip(), *busy]
-      job = self.jobs[browser] = await asyncio.to_thread(self.service.order, order)
+      job = await asyncio.to_thread(self.service.order, order)
+      if browser not in self.jobs:
+        raise Cancelled  # stopped meanwhile
+      self.jobs[browser] = job
       while not job.done:
         yield [views.progress(job.before, job.progress), *unchanged]
         await asyncio.sleep(TICK)
       yield ['', views.result(job.result()), *idle]
     except Cancelled:
       yield [views.note('Stopped. Nothing of it was kept.'), gr.skip(), *idle]
-    except UserError as error:
-      yield [views.error(for_the_page(error)), gr.skip(), *idle]
-    except Exception:
-      logging.error('a dub failed: %s', traceback.format_exc())
-      yield [views.error(BUG), gr.skip(), *idle]
+    except Exception as error:
+      yield [_told(error), gr.skip(), *idle]
     finally:
-      left = self.jobs.pop(browser, None)
-      if left is not None:
-        left.cancel()
+      self.jobs.pop(browser, None)
+      if job is not None:
+        job.cancel()
+
+
+def _told(error: Exception) -> str:
+  """Shows an error in one line; one that is not the user's is logged."""
+  if isinstance(error, UserError):
+    return views.error(for_the_page(error))
+  logging.error('the page met an error: %s', ''.join(traceback.format_exception(error)))
+  return views.error(BUG)
 
 
 def _order(

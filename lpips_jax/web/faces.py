@@ -72,10 +72,10 @@ class Finder:
     info = probe(face, limits.max_pixels)
     length = 0.0 if info.still or info.frames is None else float(info.frames / info.rate)
     time = 0.0 if info.still else min(max(0.0, seconds), max(0.0, length - float(1 / info.rate)))
+    shown_at, planes = _frame(face, info, time)
     with self._lock:
       if self._find is None:
         self._find = make_detector(*self._detector)
-      shown_at, planes = _frame(face, info, time)
       found = in_planes(self._find, planes)
     boxes = np.clip(found[:, :4], 0, [info.width, info.height] * 2).round(1)
     return Sight(

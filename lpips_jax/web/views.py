@@ -89,9 +89,10 @@ def progress(before: int, at: Progress | None) -> str:
   """Shows how far a job is; see `progress_line`."""
   share = None if before or at is None or not at.total else min(1.0, at.done / at.total)
   value = Markup('') if share is None else Markup(' value="{:.3f}"').format(share)
-  return Markup(
-    '<div class="running"><p role="status">{}</p><progress max="1"{} aria-label="Progress"></progress></div>'
-  ).format(progress_line(before, at), value)
+  role = Markup(' role="status"') if at is None else ''  # what changes all the time would be read out all the time
+  return Markup('<div class="running"><p{}>{}</p><progress max="1"{} aria-label="Progress"></progress></div>').format(
+    role, progress_line(before, at), value
+  )
 
 
 def progress_line(before: int, at: Progress | None) -> str:

@@ -62,10 +62,10 @@
   document.addEventListener(
     'error',
     (event) => {
-      if (!event.target.matches?.('.result figure:first-child video')) return;
+      if (!event.target.matches?.('.result figure:first-child :is(video, img)')) return;
       const line = document.createElement('p');
       line.className = 'note';
-      line.textContent = 'Your browser cannot play the format of this film.';
+      line.textContent = 'Your browser cannot show the format of this file.';
       event.target.replaceWith(line);
     },
     true,
