@@ -38,7 +38,9 @@ def test_large_boxes_have_long_sizes(tmp_path):
   assert (mdat.kind, mdat.end - mdat.begin, mdat.sized) == (b'mdat', 4, True) and len(top_boxes(path)) == 3
 
 
-@pytest.mark.parametrize('end', [box(b'mdat', b'x', size=0), box(b'mdat', b'x', size=100), b'junk'])
+@pytest.mark.parametrize(
+  'end', [box(b'mdat', b'x', size=0), box(b'moov') + box(b'mdat', b'x', size=0), box(b'mdat', b'x', size=100), b'junk']
+)
 def test_nothing_is_appended_to_what_would_swallow_it(tmp_path, end):
   path = tmp_path / 'v.mp4'
   path.write_bytes(FTYP + end)
