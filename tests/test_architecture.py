@@ -22,16 +22,17 @@ FLOORS = (
   {'lpips_jax.training', 'data_pipeline'},
   {'lpips_jax.personalising', 'lpips_jax.speaking'},
   {'lpips_jax.web'},
-  {'train', 'infer', 'evaluate', 'personalise', 'app', 'demo', 'benchmarks'},
+  {'train', 'infer', 'evaluate', 'personalise', 'app', 'demo', 'benchmarks', 'integrations'},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-MOST_ROOMS = 22
+MOST_ROOMS = 24
 LONGEST_FILE, LONGEST_FUNCTION, LONGEST_LINE = 400, 60, 120
 README_WORDS = 1000
 FLOWS = {
   'test_architecture.py',
   'test_annotations.py',
   'test_real_media.py',
+  'test_shipping.py',
   'training/test_silent.py',
   'training/test_two_processes.py',
 }  # tests of more than one module
@@ -45,7 +46,7 @@ def sources() -> dict[str, Path]:
   }
 
 
-ROOMS = 'lpips_jax', 'data_pipeline', 'configs', 'benchmarks'
+ROOMS = 'lpips_jax', 'data_pipeline', 'configs', 'benchmarks', 'integrations'
 SOURCES = sources()
 
 

@@ -28,7 +28,7 @@ Item = TypeVar('Item')
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-  """What a dub is made of.
+  """The face and the speech of one dub, opened.
 
   Attributes:
     face: the video or still image.
@@ -82,9 +82,7 @@ def open_inputs(face: PathLike, audio: PathLike, options: Options, cancel: threa
   Raises:
     UserError: one of them cannot be used.
   """
-  info = probe(face, options.max_pixels)
-  if options.face_part is not None and not info.still:
-    info = part_of(info, *_exact(options.face_part))
+  info = film_info(face, options)
   delay, heard = load_driving_speech(audio, options.max_minutes)
   samples = ChunkedArray(lambda: unless_cancelled(heard.chunks(), cancel), len(heard))
   if options.audio_part is not None:
@@ -114,6 +112,14 @@ def open_inputs(face: PathLike, audio: PathLike, options: Options, cancel: threa
     begin=begin,
     end=end,
   )
+
+
+def film_info(face: PathLike, options: Options) -> VideoInfo:
+  """Returns the properties of a video or still image, and the part of it that is used."""
+  info = probe(face, options.max_pixels)
+  if options.face_part is not None and not info.still:
+    info = part_of(info, *_exact(options.face_part))
+  return info
 
 
 def check_outputs(output: PathLike, options: Options, inputs: Iterable[PathLike]) -> None:
