@@ -1,10 +1,12 @@
 """Checking signatures: a change of one byte is told, wherever the signature reaches."""
 
+import http.server
 import random
+import threading
 
 import pytest
 
-from lpips_jax.provenance import isobmff, manifests, signing
+from lpips_jax.provenance import credentials, isobmff, manifests, signing
 from lpips_jax.provenance.manifests import INVALID, TRUSTED, UNCHECKED, UNTRUSTED
 from lpips_jax.provenance.marking import marks
 from lpips_jax.provenance.statement import Statement
@@ -57,3 +59,30 @@ def test_without_c2pa_a_signature_is_not_checked(signed, film, monkeypatch):
 
 def test_an_empty_report_is_invalid():
   assert manifests._signature({}) == manifests.Signature(INVALID)
+
+
+def test_no_manifest_is_fetched(tmp_path, film, pems):
+  """A film may name an address of its manifest, whose owner would learn who reads it, and when."""
+  asked = []
+
+  class Server(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+      asked.append(self.path)
+      self.send_error(404)
+
+    def log_message(self, *_):
+      pass
+
+  with http.server.HTTPServer(('127.0.0.1', 0), Server) as server:
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    builder = signing._builder(DUBBED, [])
+    builder.set_no_embed()
+    builder.set_remote_url(f'http://127.0.0.1:{server.server_port}/manifest.c2pa')
+    remote = tmp_path / 'remote.mp4'
+    with film('v.mp4').open('rb') as source, remote.open('w+b') as target:
+      signing._sign(builder, credentials.load(*pems), 'video/mp4', source, target)
+    assert b'/manifest.c2pa' in remote.read_bytes()
+    assert manifests.read(remote) is None
+    film('dub.mp4', marks(DUBBED, remote, None, *pems))
+    server.shutdown()
+  assert not asked
