@@ -64,6 +64,7 @@ B{a}C(?:ing|y|or|is|ent|on|al|us|o)s?$ EY
 {a}h$ AA
 {a} AE
 {e}x EH
+^{every}(?=.) EH1 V R IY0
 {eigh} EY
 c{ei} IY
 {eir} EH R
@@ -203,6 +204,8 @@ VC+{ory}$ ER0 IY0
 m{o}(?:n(?:ey|k|day|th|g)|ther) AH
 c{o}m(?:e|i|fo|pa(?:n|s)) AH
 s{o}me AH
+w{o}n AH
+y{one}$ W AH0 N
 {o}(?:ng|ff|ss|ft|gs?$|st|th$|ths$) AO
 (?:m|pr){o}v(?:e|i) UW
 {o}(?:ci|ti|ce|si)(?:a|o) OW
