@@ -317,16 +317,27 @@ def test_programs_need_consent_and_get_one_line(server, files):
 
 
 @pytest.mark.slow
-def test_bad_flags_are_one_line(tmp_path):
+def test_what_cannot_be_served_is_one_line(server, tmp_path):
   (tmp_path / 'checkpoint').mkdir()
 
-  def run(*flags: str) -> str:
-    command = [sys.executable, str(ROOT / 'app.py'), *flags]
+  def run(*flags: str, without: str = '') -> str:
+    code = f'import sys, runpy; sys.modules.update({{name: None for name in {[without]}}}); sys.argv.pop(0)'
+    command = [sys.executable, '-c', f'{code}; runpy.run_path(sys.argv[0], run_name="__main__")', str(ROOT / 'app.py')]
     environment = os.environ | {'PYTHONPATH': str(ROOT), 'TMPDIR': str(tmp_path)}
-    ended = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100)
+    ended = subprocess.run(
+      [*command, '--checkpoint=checkpoint', *flags],
+      cwd=tmp_path,
+      env=environment,
+      capture_output=True,
+      text=True,
+      timeout=100,
+    )
     assert ended.returncode == 2 and not list(tmp_path.glob('lpips-jax-page-*'))
     [line] = ended.stderr.splitlines()
     return line
 
-  assert '--max_queue must be more than 0' in run('--checkpoint=checkpoint', '--max_queue=0')
-  assert 'checkpoint' in run('--checkpoint=checkpoint', '--port=0')
+  assert run('--max_queue=0').endswith('--max_queue must be more than 0')
+  assert 'checkpoint is not a checkpoint directory' in run('--port=0')
+  taken = server.url.rpartition(':')[2]
+  assert run(f'--port={taken}').endswith(f'--port {taken} of 127.0.0.1 cannot be used: give another port')
+  assert run(without='gradio').endswith("the page needs Gradio: pip install 'lpips-jax[web]'")

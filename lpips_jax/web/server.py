@@ -69,7 +69,7 @@ def serve(service: Service, host: str, port: int) -> Iterator[str]:
       footer_links=[],
       ssr_mode=False,
       enable_monitoring=False,
-      app_kwargs={'middleware': [(_KeptHome, (service.limits.max_megabytes,), {})]},  # a class and its arguments
+      app_kwargs={'middleware': [(KeptHome, (service.limits.max_megabytes,), {})]},  # a class and its arguments
     )
   except OSError as error:
     raise UserError(f'port {port} of {host} cannot be used: give another port', 'port') from error
@@ -92,7 +92,7 @@ async def _no_download(url: str, cache_dir: str) -> str:
   raise gr.Error('give a file, not an address', print_exception=False)
 
 
-class _KeptHome:
+class KeptHome:
   """ASGI middleware: browsers ask nobody else for anything, nobody sends this server anywhere, no file is too large."""
 
   def __init__(self, app: Any, max_megabytes: int) -> None:
