@@ -80,9 +80,11 @@ def leave(server: PageServer, sources: Path) -> dict[str, Any]:
   def unfinished() -> list[Path]:
     return [folder for folder in (server.root / 'results').iterdir() if not (folder / 'dubbed.mp4').exists()]
 
-  begun = time.monotonic()
-  last(server.call('dub', face=face, audio=speech, consent=True))
-  whole = time.monotonic() - begun
+  whole = 0.0
+  for _ in range(2):  # the first compiles
+    begun = time.monotonic()
+    last(server.call('dub', face=face, audio=speech, consent=True))
+    whole = time.monotonic() - begun
   state: list[dict[str, int]] = []
   waited = []
   with progress_bar('leaving', flags.FLAGS.times, 'dub') as bar:
@@ -98,7 +100,7 @@ def leave(server: PageServer, sources: Path) -> dict[str, Any]:
       bar.update()
   time.sleep(SETTLED)
   left = [str(file) for folder in unfinished() for file in (folder, *folder.iterdir())]
-  finished = len(list((server.root / 'results').iterdir())) - 1
+  finished = len(list((server.root / 'results').iterdir())) - 2
   made = last(server.call('dub', face=face, audio=speech, consent=True))
   memory = [row['megabytes'] for row in state]
   warm = len(memory) // 5

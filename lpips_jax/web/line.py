@@ -1,5 +1,6 @@
 """The line of people who wait for a dub: one is made at a time, in the order in which they came."""
 
+import gc
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -49,9 +50,12 @@ class Job(Generic[T]):
       if self._cancel.is_set():
         raise Cancelled
       self._future.set_result(self._work(self._note, self._cancel))
+    except (Cancelled, UserError) as error:
+      self._future.set_exception(error.with_traceback(None))  # whose frames hold films that are open
     except BaseException as error:
       self._future.set_exception(error)
     del self._work  # and all that it holds
+    gc.collect()  # decoders and their threads are in cycles, which are not collected for long
 
   def give_up(self) -> None:
     """Ends a job that has not begun; for the line."""

@@ -31,6 +31,7 @@ HEADERS = (
 )
 ELSEWHERE = re.compile(r'/(?:file|proxy|stream)=\s*[a-zA-Z][\w+.-]*:')  # Gradio would fetch what such a path names
 
+MAX_SESSIONS = 100  # whose state is held; a program has one for each call
 ENVELOPE = 64_000  # bytes around a file in a request
 
 
@@ -69,6 +70,7 @@ def serve(service: Service, host: str, port: int) -> Iterator[str]:
       footer_links=[],
       ssr_mode=False,
       enable_monitoring=False,
+      state_session_capacity=MAX_SESSIONS,
       app_kwargs={'middleware': [(KeptHome, (service.limits.max_megabytes,), {})]},  # a class and its arguments
     )
   except OSError as error:
