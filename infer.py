@@ -11,8 +11,11 @@ A list of jobs is a CSV file with the columns face, audio (or text) and output, 
 
 import contextlib
 import dataclasses
+import itertools
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from absl import flags
@@ -23,11 +26,13 @@ from lpips_jax.core.jax_environment import keep_compiled_programs, share_acceler
 from lpips_jax.core.machine import return_freed_memory
 from lpips_jax.dubbing.engine import DEFAULT_BATCH_SIZE, PRECISIONS, Dubber
 from lpips_jax.dubbing.jobs import dub_all
-from lpips_jax.dubbing.options import LABELS, LENGTHS, REFERENCES, SILENCES, Options, from_text
+from lpips_jax.dubbing.options import LABELS, LENGTHS, REFERENCES, SILENCES, SPEAKERS, Options, from_text
 from lpips_jax.dubbing.stages import profile_table
+from lpips_jax.dubbing.turns import read_turns, said
 from lpips_jax.faces.detect import DETECTORS
 from lpips_jax.media.video_writer import CODECS, CONTAINERS
 from lpips_jax.speaking.driving import SpeechSource, driving_speech
+from lpips_jax.speaking.voices import BUILTIN, say
 
 LISTS = 'pads', 'face_at', 'face_part', 'audio_part', 'only'  # flags with numbers between commas
 
@@ -70,6 +75,11 @@ flags.DEFINE_string('detector_model', None, "YuNet's file, if not downloaded and
 flags.DEFINE_integer('face_index', None, 'Whom to dub: 0 is the leftmost face; by default the most prominent.')
 flags.DEFINE_string('face_at', None, 'Whom to dub: the person whose face is at x,y (pixels) after t seconds, as x,y,t.')
 flags.DEFINE_bool('all_faces', False, 'Dub every face.')
+flags.DEFINE_enum('speaker', None, SPEAKERS, 'Whom to dub: auto is whoever speaks in the film, by its own sound.')
+flags.DEFINE_string('speaker_expert', None, 'The sync expert that finds them; by default the one beside the generator.')
+flags.DEFINE_string(
+  'turns', None, 'In place of --audio: a JSON list of turns, each with begin, end, face, and audio or text.'
+)
 flags.DEFINE_string(
   'boxes', None, 'A JSON list with [left, top, right, bottom(, degrees)] or null for each frame: no detector.'
 )
@@ -135,10 +145,32 @@ def main() -> None:
 
 def _open_speech(
   columns: Mapping[str, str], options: Options
-) -> contextlib.AbstractContextManager[tuple[PathLike, Options]]:
-  """Opens the speech that the flags name, or the columns of a job, which go before them."""
+) -> contextlib.AbstractContextManager[tuple[PathLike | None, Options]]:
+  """Opens the speech that the flags name, or the columns of a job, which go before them; or the texts of turns."""
   given = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(SpeechSource)}
+  if options.turns is not None:
+    if any(value is not None for value in (given | dict(columns)).values()):
+      cli.fail('--turns says itself who says what: leave out the other flags of speech')
+    return _said_turns(options)
   return driving_speech(SpeechSource(**(given | dict(columns))), options)
+
+
+@contextlib.contextmanager
+def _said_turns(options: Options) -> Iterator[tuple[None, Options]]:
+  """Lets voices say the texts of turns."""
+  voices: dict[str, None] = {}
+  with tempfile.TemporaryDirectory() as directory:
+    numbers = itertools.count()
+
+    def spoken(text: str, voice: str | None) -> Path:
+      utterance = say(text, voice or BUILTIN)
+      voices[utterance.voice] = None
+      path = Path(directory) / f'{next(numbers)}.wav'
+      utterance.write(path)
+      return path
+
+    turns = said(read_turns(str(options.turns)), spoken)
+    yield None, dataclasses.replace(options, turns=turns, synthetic_voice=', '.join(voices))
 
 
 def _print_profile(dubber: Dubber) -> None:

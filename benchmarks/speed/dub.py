@@ -41,6 +41,7 @@ from benchmarks.speed.generator import Frames, make_network
 from lpips_jax import pretrained
 from lpips_jax.core import cli
 from lpips_jax.dubbing import selection
+from lpips_jax.dubbing.boxes import Located
 from lpips_jax.dubbing.compositing import Batch, MouthGenerator, composite, generate
 from lpips_jax.dubbing.engine import DEFAULT_BATCH_SIZE, Dubber
 from lpips_jax.dubbing.options import Options
@@ -225,7 +226,7 @@ def _stages_alone(
   frames = timed('decode', lambda: list(play(face, info)))
   located = timed('find', lambda: list(selection.follow(frames, find, info, selection.FollowOne())))
   speech = Speech(samples, False)
-  batches = timed('generate', lambda: _finished(list(generate(located, speech, generator))))
+  batches = timed('generate', lambda: _finished(list(generate(_faces(located), [speech], generator))))
   dubbed = timed('composite', lambda: list(composite(batches)))
 
   def encode() -> None:
@@ -306,9 +307,18 @@ def _our_faces(
       yield shown, found
 
   begun = time.perf_counter()
-  for _ in composite(generate(recorded(selection.follow(frames, find, info, selection.FollowOne())), speech, echo)):
+  for _ in composite(
+    generate(_faces(recorded(selection.follow(frames, find, info, selection.FollowOne()))), [speech], echo)
+  ):
     pass
   return time.perf_counter() - begun, np.array(boxes)
+
+
+def _faces(
+  located: Iterable[tuple[PlayedFrame, list[np.ndarray]]],
+) -> Iterator[tuple[PlayedFrame, list[Located]]]:
+  for shown, boxes in located:
+    yield shown, [Located(box) for box in boxes]
 
 
 class _Echo:

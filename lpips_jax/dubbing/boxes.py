@@ -3,9 +3,9 @@
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -25,11 +25,23 @@ FORMAT = 'a JSON list with [left, top, right, bottom] (and degrees), a list of s
 Boxes = list[np.ndarray]
 
 
+class Located(NamedTuple):
+  """A face to be dubbed in one frame.
+
+  Attributes:
+    box: (5,); see `Boxes`.
+    voice: the number of the speech that it says.
+  """
+
+  box: np.ndarray
+  voice: int = 0
+
+
 class Locator(Protocol):
   """Locates the faces to be dubbed in one video, once."""
 
-  def __call__(self, frames: Iterable[PlayedFrame]) -> Iterator[tuple[PlayedFrame, Boxes]]:
-    """Yields frames with their boxes, padded by `Options.pads`."""
+  def __call__(self, frames: Iterable[PlayedFrame]) -> Iterator[tuple[PlayedFrame, list[Located]]]:
+    """Yields frames with the faces to be dubbed, whose boxes are padded by `Options.pads`."""
 
   def source_boxes(self) -> list[Boxes]:
     """Returns the boxes of each source frame that has been located so far, before padding: `Options.save_boxes`."""
@@ -44,9 +56,11 @@ class GivenBoxes:
 
   def __init__(self, path: PathLike, pads: Sequence[int], info: VideoInfo) -> None:
     self._given = read_boxes(path)
-    self._padded = [[padded(box, pads, info, frame) for box in boxes] for frame, boxes in enumerate(self._given)]
+    self._padded = [
+      [Located(padded(box, pads, info, frame)) for box in boxes] for frame, boxes in enumerate(self._given)
+    ]
 
-  def __call__(self, frames: Iterable[PlayedFrame]) -> Iterator[tuple[PlayedFrame, Boxes]]:
+  def __call__(self, frames: Iterable[PlayedFrame]) -> Iterator[tuple[PlayedFrame, list[Located]]]:
     for shown in frames:
       yield shown, self._padded[shown.index] if shown.index < len(self._padded) else []
 
@@ -63,13 +77,23 @@ class FoundBoxes:
     find: from `faces.detect.make_detector`.
     choose: decides which of the people in a frame are dubbed; see `selection`.
     options: of the dub.
+    voices: returns the voices of those who were chosen in a frame; by default all have one.
   """
 
-  def __init__(self, face: PathLike, info: VideoInfo, find: Detect, choose: Choose, options: Options) -> None:
+  def __init__(
+    self,
+    face: PathLike,
+    info: VideoInfo,
+    find: Detect,
+    choose: Choose,
+    options: Options,
+    voices: Callable[[int], Sequence[int]] | None = None,
+  ) -> None:
     self._face, self._info, self._find, self._choose, self._options = face, info, find, choose, options
     self._found: list[Boxes] = []
+    self._voices = voices
 
-  def __call__(self, frames: Iterable[PlayedFrame]) -> Iterator[tuple[PlayedFrame, Boxes]]:
+  def __call__(self, frames: Iterable[PlayedFrame]) -> Iterator[tuple[PlayedFrame, list[Located]]]:
     """See `Locator`.
 
     Raises:
@@ -96,8 +120,10 @@ class FoundBoxes:
   def source_boxes(self) -> list[Boxes]:
     return self._found
 
-  def _padded(self, frame: int) -> Boxes:
-    return [padded(box, self._options.pads, self._info, frame) for box in self._found[frame]]
+  def _padded(self, frame: int) -> list[Located]:
+    boxes = [padded(box, self._options.pads, self._info, frame) for box in self._found[frame]]
+    voices = [0] * len(boxes) if self._voices is None else self._voices(frame)
+    return [Located(*each) for each in zip(boxes, voices, strict=True)]
 
   def _wanted(self) -> str:
     visible = self._choose.most_visible if isinstance(self._choose, FollowOne) else 0

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from lpips_jax.dubbing.boxes import Located
 from lpips_jax.dubbing.cutout import Face, cut_out, large_crop
 from lpips_jax.dubbing.lookahead import LookaheadResult
 from lpips_jax.dubbing.preview import Watch
@@ -57,11 +58,13 @@ class Batch:
   Attributes:
     frames: the frames, each with its faces.
     references: of all faces, in their order.
+    voices: the numbers of the speeches that they say.
     generated: the results for all faces, in parts.
   """
 
   frames: list[tuple[PlayedFrame, list[Face]]] = field(default_factory=list)
   references: list[Reference] = field(default_factory=list)
+  voices: list[int] = field(default_factory=list)
   generated: list[Future[np.ndarray]] = field(default_factory=list)
 
   @property
@@ -81,13 +84,16 @@ class References:
     self._looked, self._rest = looked, rest
     self._poses: dict[int, np.ndarray] = {}
 
-  def __call__(self, shown: PlayedFrame, found: Sequence[Face], in_pause: bool) -> list[Reference]:
-    """Returns a reference for each face of a frame."""
-    if self._looked is None or not (self._rest or in_pause):
+  def __call__(self, shown: PlayedFrame, found: Sequence[Face], in_pause: Sequence[bool]) -> list[Reference]:
+    """Returns a reference for each face of a frame, of which some are in a pause of what they say."""
+    if self._looked is None or not (self._rest or any(in_pause)):
       return [Reference(large_crop(shown, face), UNMOVED) for face in found]
     mouths = self._looked.mouths_in(shown.index)
     people = self._looked.people[shown.index]
-    return [self._in_pose(*each) for each in zip(people, mouths, found, strict=True)]
+    return [
+      self._in_pose(person, mouth, face) if self._rest or rests else Reference(large_crop(shown, face), UNMOVED)
+      for person, mouth, face, rests in zip(people, mouths, found, in_pause, strict=True)
+    ]
 
   def _in_pose(self, person: int, mouth: np.ndarray, face: Face) -> Reference:
     """Finds the pose near the person's last one: from frame to frame a head moves little."""
@@ -96,31 +102,33 @@ class References:
 
 
 def generate(
-  frames: Iterable[tuple[PlayedFrame, Sequence[np.ndarray]]],
-  speech: Speech,
+  frames: Iterable[tuple[PlayedFrame, Sequence[Located]]],
+  speeches: Sequence[Speech],
   generator: MouthGenerator,
   references: References | None = None,
 ) -> Iterator[Batch]:
   """Crops the faces of frames and starts to generate their mouths, at most `generator.batch_size` frames at once.
 
   Args:
-    frames: each with its boxes, (5,) in pixels.
-    speech: to be spoken.
+    frames: each with its faces.
+    speeches: to be spoken, by the voices of the faces.
     generator: the network.
     references: of the dub; by default each face is its own.
   """
   references, batch = references or References(None, False), Batch()
-  for shown, boxes in frames:
-    found = [face for box in boxes if (face := cut_out(shown, box, generator.image_size)) is not None]
+  for shown, located in frames:
+    cuts = [(cut_out(shown, box, generator.image_size), voice) for box, voice in located]
+    found, voices = [face for face, _ in cuts if face is not None], [voice for face, voice in cuts if face is not None]
     max_frames = min(generator.batch_size, max(1, MAX_BATCH_BYTES // shown.planes.samples.nbytes))
     if batch.frames and (len(batch.frames) >= max_frames or len(batch.faces) + len(found) > generator.batch_size):
-      _start(batch, speech, generator)
+      _start(batch, speeches, generator)
       yield batch
       batch = Batch()
     batch.frames.append((shown, found))
-    batch.references += references(shown, found, speech.rests_at(shown.time))
+    batch.voices += voices
+    batch.references += references(shown, found, [speeches[voice].rests_at(shown.time) for voice in voices])
   if batch.frames:
-    _start(batch, speech, generator)
+    _start(batch, speeches, generator)
     yield batch
 
 
@@ -146,17 +154,30 @@ def composite(batches: Iterable[Batch], sharpen: float = 0.0, watch: Watch | Non
       yield shown
 
 
-def _start(batch: Batch, speech: Speech, generator: MouthGenerator) -> None:
+def _start(batch: Batch, speeches: Sequence[Speech], generator: MouthGenerator) -> None:
   """Starts to generate the faces of a batch, in parts."""
   found = batch.faces
   if not found:
     return
-  windows = speech([shown.time for shown, _ in found], generator.lead)
+  windows = _windows(batch, speeches, generator.lead)
   for first in range(0, len(found), generator.part_size):
     part = slice(first, first + generator.part_size)
     crops = [face.crop for _, face in found[part]]
     references = [in_pose(*reference, generator.image_size) for reference in batch.references[part]]
     batch.generated.append(generator(crops, references, windows[part]))
+
+
+def _windows(batch: Batch, speeches: Sequence[Speech], lead: Fraction) -> np.ndarray:
+  """Returns the windows of all faces of a batch, each of the speech that it says."""
+  times, voices = [shown.time for shown, _ in batch.faces], np.array(batch.voices)
+  if not voices.any():
+    return speeches[0](times, lead)
+  windows = [(np.flatnonzero(voices == voice), speech) for voice, speech in enumerate(speeches)]
+  parts = [(places, speech([times[place] for place in places], lead)) for places, speech in windows if len(places)]
+  joined = np.empty((len(times), *parts[0][1].shape[1:]), parts[0][1].dtype)
+  for places, part in parts:
+    joined[places] = part
+  return joined
 
 
 def _full_size(made: np.ndarray, reference: Reference) -> np.ndarray:

@@ -6,6 +6,7 @@ the length of the video, and the whole is as fast as its slowest step.
 
 import contextlib
 import dataclasses
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -21,15 +22,17 @@ from lpips_jax.core.errors import UserError, check_choice
 from lpips_jax.core.files import PathLike
 from lpips_jax.core.progress import Report, reported
 from lpips_jax.dubbing import selection
-from lpips_jax.dubbing.boxes import Boxes, FoundBoxes, GivenBoxes, Locator, write_boxes
+from lpips_jax.dubbing.boxes import FoundBoxes, GivenBoxes, Located, Locator, write_boxes
 from lpips_jax.dubbing.compositing import References, composite, generate
-from lpips_jax.dubbing.inputs import Inputs, check_outputs, open_inputs, until
+from lpips_jax.dubbing.inputs import Inputs, check_outputs, film_info, open_inputs, unless_cancelled, until
 from lpips_jax.dubbing.label import labelled
 from lpips_jax.dubbing.lookahead import MIN_LOOK_AHEAD, LookaheadResult, look_ahead
 from lpips_jax.dubbing.options import Options
 from lpips_jax.dubbing.preview import Watch, write_preview
+from lpips_jax.dubbing.speakers import expert_for, who_speaks
 from lpips_jax.dubbing.speech import Speech
 from lpips_jax.dubbing.stages import Stages, StageTimes, opencv_on_one_thread
+from lpips_jax.dubbing.turns import Interview, Turn, mixed, read_turns
 from lpips_jax.faces.detect import Detect, make_detector
 from lpips_jax.media import video_writer, ycbcr
 from lpips_jax.media.playback import PlayedFrame, play
@@ -119,7 +122,7 @@ class Dubber:
   def dub(
     self,
     face: PathLike,
-    audio: PathLike,
+    audio: PathLike | None,
     output: PathLike,
     options: Options | None = None,
     *,
@@ -133,7 +136,7 @@ class Dubber:
 
     Args:
       face: a video or a still image (which becomes a video of 25 frames a second).
-      audio: a sound file, or a video whose sound is used.
+      audio: a sound file, or a video whose sound is used; None with `Options.turns`.
       output: the video to write.
       options: the defaults of `Options` if None.
       report: is told the progress, frame by frame: of the stage `looking`, for faces, then of `dubbing`.
@@ -144,7 +147,10 @@ class Dubber:
       Cancelled: `cancel` was set; likewise.
     """
     options, cancel = options or Options(), cancel or threading.Event()
-    check_outputs(output, options, (face, audio))
+    turns = _turns_of(options, audio)
+    check_outputs(
+      output, options, [each for each in (face, audio, *(turn.audio for turn in turns)) if each is not None]
+    )
     with self._prepared(face, audio, options, report, cancel) as dub, contextlib.ExitStack() as outputs:
       inputs, marks = dub.inputs, self._marks(dub)
       # The output is opened first, so finished last: once it is there, everything is.
@@ -165,7 +171,7 @@ class Dubber:
   def stream(
     self,
     face: PathLike,
-    audio: PathLike,
+    audio: PathLike | None,
     options: Options | None = None,
     *,
     report: Report | None = None,
@@ -189,19 +195,37 @@ class Dubber:
 
   @contextlib.contextmanager
   def _prepared(
-    self, face: PathLike, audio: PathLike, options: Options, report: Report | None, cancel: threading.Event
+    self, face: PathLike, audio: PathLike | None, options: Options, report: Report | None, cancel: threading.Event
   ) -> Iterator['_Dub']:
     """Opens the inputs, looks ahead and loads the generator; afterwards adds up the times of the dub."""
     self.times = {}
-    inputs = open_inputs(face, audio, options, cancel)
-    locate = self._locator(inputs, options)
-    began = time.perf_counter()
-    looked = self._look_ahead(inputs, locate, options, report, cancel)
-    generator = self.generator
-    rest = (options.reference or generator.reference) == 'rest'
-    speech = Speech(inputs.samples, options.silence == 'closed', generator.speech, generator.level, inputs.begin)
-    yield _Dub(inputs, locate, looked, References(looked, rest), speech, options)
+    turns, interview = _turns_of(options, audio), None
+    with contextlib.ExitStack() as opened:
+      if turns:
+        interview = opened.enter_context(mixed(turns, film_info(face, options)))
+      inputs = open_inputs(face, (audio or '') if interview is None else interview.mix, options, cancel)
+      began = time.perf_counter()
+      if interview is None:
+        locate, takers = self._locator(inputs, options, report, cancel), None
+      else:
+        takers = selection.TurnTakers(interview.faces, face, inputs.info, self._detector(options))
+        locate = FoundBoxes(face, inputs.info, self._detector(options), takers, options, takers.voices)
+      looked = self._look_ahead(inputs, locate, options, report, cancel)
+      if takers is not None:
+        takers.check()
+      rest = (options.reference or self.generator.reference) == 'rest'
+      speeches = self._speeches(inputs, interview, options)
+      yield _Dub(inputs, locate, looked, References(looked, rest), speeches, options)
     self._add_up(time.perf_counter() - began)
+
+  def _speeches(self, inputs: Inputs, interview: Interview | None, options: Options) -> list[Speech]:
+    """Returns the speech of each voice."""
+    pauses, generator = options.silence == 'closed', self.generator
+    how = generator.speech, generator.level, inputs.begin
+    if interview is None:
+      return [Speech(inputs.samples, pauses, *how)]
+    each = zip(interview.tracks, interview.spans, strict=True)
+    return [Speech(track, pauses, *how, turns=spans) for track, spans in each]
 
   @contextlib.contextmanager
   def _running(
@@ -213,7 +237,7 @@ class Dubber:
       self.times = stages.times
       frames = stages.ahead('decode', dub.inputs.played(), QUEUE_DEPTH)
       located = stages.ahead('find', _from(dub.inputs.begin, (dub.looked or dub.locate)(frames)), QUEUE_DEPTH)
-      batches = stages.ahead('generate', generate(located, dub.speech, self.generator, dub.references), 1)
+      batches = stages.ahead('generate', generate(located, dub.speeches, self.generator, dub.references), 1)
       dubbed = composite(batches, dub.options.sharpen, watch)
       if dub.options.label == 'corner':
         dubbed = labelled(dubbed)
@@ -241,7 +265,7 @@ class Dubber:
     self, inputs: Inputs, locate: Locator, options: Options, report: Report | None, cancel: threading.Event
   ) -> LookaheadResult | None:
     """Looks ahead for mouths at rest, unless none will be shown; meanwhile the generator is loaded."""
-    if options.reference == 'frame' and options.silence == 'model':
+    if options.reference == 'frame' and options.silence == 'model' and options.turns is None:
       return None
     frames = until(play(inputs.face, inputs.info), None if inputs.end is None else max(inputs.end, MIN_LOOK_AHEAD))
     bar = reported('looking', inputs.info.frames, 'frame', self._progress, report)
@@ -253,11 +277,17 @@ class Dubber:
       self.generator  # noqa: B018, loaded meanwhile; its errors are raised before those of the look
       return looked.result()
 
-  def _locator(self, inputs: Inputs, options: Options) -> Locator:
+  def _locator(self, inputs: Inputs, options: Options, report: Report | None, cancel: threading.Event) -> Locator:
     if options.boxes is not None:
       return GivenBoxes(options.boxes, options.pads, inputs.info)
     find = self._detector(options)
-    choose = selection.chosen_by(options, inputs.face, inputs.info, find)
+    if options.speaker is None:
+      choose = selection.chosen_by(options, inputs.face, inputs.info, find)
+    else:
+      expert = expert_for(self._checkpoint, options.speaker_expert)
+      frames = unless_cancelled(play(inputs.face, inputs.info), cancel)
+      with opencv_on_one_thread(), reported('looking', inputs.info.frames, 'frame', self._progress, report) as advance:
+        choose = who_speaks(_counted(frames, advance), find, inputs.info, inputs.face, expert)
     return FoundBoxes(inputs.face, inputs.info, find, choose, options)
 
   def _detector(self, options: Options) -> Detect:
@@ -269,7 +299,7 @@ class Dubber:
 
 def dub(
   face: PathLike,
-  audio: PathLike,
+  audio: PathLike | None,
   output: PathLike,
   checkpoint: PathLike | Callable[..., Any],
   *,
@@ -290,11 +320,23 @@ class _Dub:
   locate: Locator
   looked: LookaheadResult | None
   references: References
-  speech: Speech
+  speeches: list[Speech]
   options: Options
 
 
-def _from(begin: Fraction, located: Iterable[tuple[PlayedFrame, Boxes]]) -> Iterator[tuple[PlayedFrame, Boxes]]:
+def _turns_of(options: Options, audio: PathLike | None) -> list[Turn]:
+  """Returns the turns of a dub, none if it has speech; raises UserError unless it has one of the two."""
+  if (audio is None) == (options.turns is None):
+    problem = 'missing audio' if audio is None else 'turns have their own audio'
+    raise UserError(f'{problem}: give one of audio and turns', 'audio', 'turns')
+  if isinstance(options.turns, str | os.PathLike):
+    return read_turns(options.turns)
+  return list(options.turns or ())
+
+
+def _from(
+  begin: Fraction, located: Iterable[tuple[PlayedFrame, list[Located]]]
+) -> Iterator[tuple[PlayedFrame, list[Located]]]:
   """Yields the frames that are shown from a time on, in seconds, and counts their times from there."""
   shown = None
   for shown, boxes in located:

@@ -48,15 +48,15 @@ class Job:
 
 
 # From a job's `speech` and the options of its dub, a context with the sound file, and the options as they then are.
-OpenSpeech = Callable[[Mapping[str, str], Options], AbstractContextManager[tuple[PathLike, Options]]]
+OpenSpeech = Callable[[Mapping[str, str], Options], AbstractContextManager[tuple[PathLike | None, Options]]]
 
 
 @contextlib.contextmanager
-def only_files(speech: Mapping[str, str], options: Options) -> Iterator[tuple[PathLike, Options]]:
-  """Opens the speech of jobs that have sound files alone."""
-  if set(speech) != {'audio'}:
-    raise UserError('here every job needs audio, and no text')
-  yield speech['audio'], options
+def only_files(speech: Mapping[str, str], options: Options) -> Iterator[tuple[PathLike | None, Options]]:
+  """Opens the speech of jobs that have sound files, or turns, alone."""
+  if set(speech) != ({'audio'} if options.turns is None else set()):
+    raise UserError('here every job needs audio or turns, and no text')
+  yield speech.get('audio'), options
 
 
 def dub_all(
@@ -185,8 +185,8 @@ def _parse_job(path: PathLike, line: int, columns: Sequence[str], values: Sequen
     problem = f'lacks a value of {", ".join(missing)}' if missing else 'has more values than columns'
     raise UserError(f'the job list {path} {problem} in line {line}: its columns are {", ".join(columns)}')
   speech = {name: value for name, value in given.items() if name in SPEECH_COLUMNS}
-  if not speech:
-    raise UserError(f'the job list {path} lacks a value of audio in line {line}: give that, text or text_file')
+  if not speech and 'turns' not in given:
+    raise UserError(f'the job list {path} lacks a value of audio in line {line}: give that, text, text_file or turns')
   options = {name: value for name, value in given.items() if name not in (*FILE_COLUMNS, *SPEECH_COLUMNS)}
   try:
     from_text(options)
@@ -210,7 +210,8 @@ def _dub(dubber: Dubber, job: Job, options: Mapping[str, Any], open_speech: Open
 def _key(job: Job, options: Mapping[str, Any], fingerprint: str) -> str:
   """Returns sixteen digits that change whenever the result of a job might."""
   asked = {name: str(value) for name, value in options.items()} | job.options
-  files = job.face, *map(job.speech.get, ('audio', 'text_file')), job.options.get('boxes') or options.get('boxes')
+  given = (job.options.get(name) or options.get(name) for name in ('boxes', 'turns'))
+  files = job.face, *map(job.speech.get, ('audio', 'text_file')), *given
   said = [job.face, job.speech, job.output, asked, [_state(path) for path in files], fingerprint]
   text = json.dumps(said, sort_keys=True)
   return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -11,7 +11,7 @@ from fractions import Fraction
 import cv2
 import numpy as np
 
-from lpips_jax.dubbing.boxes import Boxes
+from lpips_jax.dubbing.boxes import Located
 from lpips_jax.dubbing.cutout import MIN_CROP_SIDE, cut_out, large_crop
 from lpips_jax.faces.boxes import overlap
 from lpips_jax.faces.pose import likeness
@@ -97,45 +97,46 @@ class LookaheadResult:
   """The result of a look ahead through a video.
 
   Attributes:
-    boxes: of each frame, the boxes of the faces to be dubbed.
+    located: of each frame, the faces to be dubbed.
     people: of each frame, the number of the person in each of its boxes.
     mouths: of each person a crop, (r, r, 3) uint8, that shows their mouth at rest.
   """
 
-  boxes: list[Boxes]
+  located: list[list[Located]]
   people: list[list[int]]
   mouths: list[np.ndarray]
 
-  def __call__(self, frames: Iterable[PlayedFrame]) -> Iterator[tuple[PlayedFrame, Boxes]]:
-    """Yields frames with their boxes, in place of a `boxes.Locator`, without looking again."""
+  def __call__(self, frames: Iterable[PlayedFrame]) -> Iterator[tuple[PlayedFrame, list[Located]]]:
+    """Yields frames with their faces, in place of a `boxes.Locator`, without looking again."""
     for shown in frames:
-      yield shown, self.boxes[shown.index] if shown.index < len(self.boxes) else []
+      yield shown, self.located[shown.index] if shown.index < len(self.located) else []
 
   def mouths_in(self, frame: int) -> list[np.ndarray]:
     """Returns the mouths at rest of the people in a frame, in the order of its boxes."""
     return [self.mouths[person] for person in self.people[frame]]
 
 
-def look_ahead(located: Iterable[tuple[PlayedFrame, Boxes]]) -> LookaheadResult:
+def look_ahead(located: Iterable[tuple[PlayedFrame, list[Located]]]) -> LookaheadResult:
   """Looks through a video, frame by frame from its first one.
 
   Args:
-    located: its frames, each with the boxes of the faces to be dubbed.
+    located: its frames, each with the faces to be dubbed.
   """
   matcher = PersonMatcher()
-  boxes: list[Boxes] = []
+  kept: list[list[Located]] = []
   numbers: list[list[int]] = []
   for shown, found in located:
-    faces = [face for box in found if (face := cut_out(shown, box, MIN_CROP_SIDE)) is not None]
+    cuts = [(cut_out(shown, box, MIN_CROP_SIDE), voice) for box, voice in found]
+    faces = [face for face, _ in cuts if face is not None]
     people = matcher.see([face.box_in_frame for face in faces], [face.crop for face in faces])
     for face, person in zip(faces, people, strict=True):
       if person.seen % person.spacing == 0:
         person.keep(large_crop(shown, face), face.missing)
       person.seen += 1
-    boxes.append([face.box_in_frame for face in faces])
+    kept.append([Located(face.box_in_frame, voice) for face, voice in cuts if face is not None])
     numbers.append([person.number for person in people])
   lenders = sorted(matcher.everybody, key=lambda person: -person.seen)[:MAX_LENDERS]
-  return LookaheadResult(boxes, numbers, [mouth_at_rest(person, lenders) for person in matcher.everybody])
+  return LookaheadResult(kept, numbers, [mouth_at_rest(person, lenders) for person in matcher.everybody])
 
 
 def mouth_at_rest(person: KnownPerson, lenders: Sequence[KnownPerson]) -> np.ndarray:

@@ -11,10 +11,13 @@ from lpips_jax.faces.detect import DETECTORS
 if TYPE_CHECKING:
   from ml_collections import ConfigDict
 
+  from lpips_jax.dubbing.turns import Turn
+
 LENGTHS = 'audio', 'video', 'shortest'
 SILENCES = 'model', 'closed'
 REFERENCES = 'rest', 'frame'
 LABELS = 'none', 'corner'
+SPEAKERS = ('auto',)
 MAX_SHARPEN = 4.0
 _CHOICES = ('detector', DETECTORS), ('length', LENGTHS), ('silence', SILENCES), ('label', LABELS)
 _PARTS = 'face_part', 'audio_part', 'only'
@@ -34,6 +37,9 @@ class Options:
       most central one.
     face_at: x and y in pixels and a time in seconds: only the person whose face is there then is dubbed.
     all_faces: dubs every face.
+    speaker: `auto` dubs whoever speaks in the film, frame by frame, by its own sound; see `speakers`.
+    speaker_expert: the sync expert by which `speaker` is found; by default the one that the generator was trained with.
+    turns: a JSON file, or what it holds, that says who says what and when; see `turns`. It replaces the speech.
     face_part: begin and end, in seconds, of the part of the face video that is used; by default all of it.
     audio_part: likewise, of the speech.
     only: begin and end, in seconds, of the part of the dub that is made, to try it out; by default all of it.
@@ -68,6 +74,9 @@ class Options:
   face_index: int | None = None
   face_at: Sequence[float] | None = None
   all_faces: bool = False
+  speaker: str | None = None
+  speaker_expert: PathLike | None = None
+  turns: 'PathLike | Sequence[Turn] | None' = None
   face_part: Sequence[float] | None = None
   audio_part: Sequence[float] | None = None
   only: Sequence[float] | None = None
@@ -106,10 +115,18 @@ class Options:
       raise UserError('max_pixels and max_minutes must be more than 0', 'max_pixels', 'max_minutes')
     if self.no_marks and (self.c2pa_cert is not None or self.c2pa_key is not None):
       raise UserError('no_marks leaves out the signature, too: give no c2pa_cert, or leave out no_marks', 'no_marks')
-    given_faces = [self.boxes is not None, self.face_index is not None, self.face_at is not None, self.all_faces]
-    if sum(given_faces) > 1:
-      names = 'boxes', 'face_index', 'face_at', 'all_faces'
-      raise UserError('boxes, face_index, face_at and all_faces each say whom to dub: give one of them', *names)
+    self._check_faces()
+
+  def _check_faces(self) -> None:
+    if self.speaker is not None:
+      check_choice('speaker', self.speaker, SPEAKERS)
+    names = 'boxes', 'face_index', 'face_at', 'speaker', 'turns'
+    given = [getattr(self, name) is not None for name in names]
+    if sum([*given, self.all_faces]) > 1:
+      listed = 'boxes, face_index, face_at, all_faces, speaker and turns'
+      raise UserError(f'{listed} each say whom to dub: give one of them', *names, 'all_faces')
+    if self.turns is not None and self.audio_part is not None:
+      raise UserError('turns say themselves what is heard when: leave out audio_part', 'turns', 'audio_part')
 
 
 def from_text(texts: Mapping[str, str]) -> dict[str, Any]:

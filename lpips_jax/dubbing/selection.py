@@ -5,7 +5,7 @@ A rule of selection is a `Choose`; `chosen_by` picks the one that the options of
 
 import bisect
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -38,6 +38,8 @@ class VisibleFace(NamedTuple):
   box: np.ndarray
   prominence: float
 
+
+Face = int | tuple[float, float, float]  # as turns name somebody: a number from the left, or x, y and a time in seconds
 
 # Given a frame's number and the faces visible in it, returns the faces to dub.
 Choose = Callable[[int, list[VisibleFace]], list[VisibleFace]]
@@ -150,6 +152,48 @@ class OnlyPerson:
 
   def __call__(self, frame: int, visible: list[VisibleFace]) -> list[VisibleFace]:
     return [face for face in visible if first_sighting(face.track) == self._first]
+
+
+class TurnTakers:
+  """Chooses everybody who has turns.
+
+  Args:
+    faces: the people, as turns name them.
+    film: the video.
+    info: from `probe`, about the film.
+    find: the face detector.
+
+  Raises:
+    UserError: on construction, when there is no face at a place.
+  """
+
+  def __init__(self, faces: Sequence[Face], film: PathLike, info: VideoInfo, find: detect.Detect) -> None:
+    self._faces = faces
+    self._choices: list[Choose] = [
+      FollowOne(each) if isinstance(each, int) else person_at(play(film, info), find, info, *each) for each in faces
+    ]
+    self._voices: list[list[int]] = []  # of each frame
+    self._met: set[int] = set()
+
+  def __call__(self, frame: int, visible: list[VisibleFace]) -> list[VisibleFace]:
+    chosen: dict[int, tuple[int, VisibleFace]] = {}  # by the identity of the track: nobody has two voices
+    for voice, choose in enumerate(self._choices):
+      for face in choose(frame, visible):
+        chosen.setdefault(id(face.track), (voice, face))
+    self._met |= {voice for voice, _ in chosen.values()}
+    del self._voices[frame:]
+    self._voices.append([voice for voice, _ in chosen.values()])
+    return [face for _, face in chosen.values()]
+
+  def voices(self, frame: int) -> list[int]:
+    """Returns the voices, indices into `faces`, of those who were chosen in a frame, in their order."""
+    return self._voices[frame]
+
+  def check(self) -> None:
+    """Raises UserError if somebody who has turns was never seen."""
+    for voice, face in enumerate(self._faces):
+      if voice not in self._met:
+        raise UserError(f'turns: the film shows no face {face} of its own: 0 is the leftmost', 'turns')
 
 
 def everybody(frame: int, visible: list[VisibleFace]) -> list[VisibleFace]:

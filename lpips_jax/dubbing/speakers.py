@@ -78,8 +78,8 @@ def who_speaks(
   if not watched.together:
     logging.warning('speaker=auto: %s never shows two faces at once: whoever is most prominent is dubbed', film)
     return FollowOne()
-  speakers = _speakers(people, watched.prominence, heard, int(times[-1] * FRAME_RATE) + 1)
-  return Speaking([speakers[int(time * FRAME_RATE)] for time in times])
+  speakers = _speakers(people, watched.prominence, heard, round(times[-1] * FRAME_RATE) + 1)
+  return Speaking([speakers[round(time * FRAME_RATE)] for time in times])
 
 
 def expert_for(checkpoint: object, given: PathLike | None) -> 'Pretrained | None':

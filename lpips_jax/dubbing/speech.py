@@ -28,6 +28,7 @@ class Speech:
     kind: the form of the windows: 'mel', or 'phones', as of `audio.phones`.
     level: of the mel; see `audio.loudness.mel_of`.
     begin: seconds of the speech at which the first frame is shown; it knows what was said before.
+    turns: begin and end, in seconds of the speech, of the turns outside of which mouths are shut; None for no turns.
   """
 
   def __init__(
@@ -37,8 +38,9 @@ class Speech:
     kind: str = 'mel',
     level: str = loudness.NORMALISED,
     begin: Fraction = Fraction(0),
+    turns: Sequence[tuple[float, float]] | None = None,
   ) -> None:
-    self._begin = begin
+    self._begin, self._turns = begin, turns
     with_silence = shifted(loudness.at_level(samples, level), 0, int(CLOSING_SILENCE * SAMPLE_RATE))
     mel = chunked_mel(with_silence)
     self._track = phones.PhoneTrack(phones.recognise_phones(with_silence), mel) if kind == 'phones' else mel
@@ -58,7 +60,10 @@ class Speech:
 
   def rests_at(self, time: Fraction) -> bool:
     """Returns whether mouths are to be shut at a time, in seconds."""
-    return self._pauses is not None and bool(is_pause(self._pauses, [self._begin + time])[0])
+    now = self._begin + time
+    if self._turns is not None and not any(begin - LIPS_AHEAD <= now < end for begin, end in self._turns):
+      return True
+    return self._pauses is not None and bool(is_pause(self._pauses, [now])[0])
 
 
 def find_pauses(samples: Sound) -> np.ndarray:

@@ -18,6 +18,7 @@ LAG_ROUNDS = 2  # after which each person has a lag of their own, the best one w
 MAX_VOICES = 8
 VOICE_PRIOR = 12.5  # steps of the mean voice that are added to each voice
 SHRINKAGE = 0.1  # of the voices' common covariance towards a sphere
+EPSILON = 1e-6  # of the variance of voices that are all alike
 PIECE = 15  # steps of speech that are clustered together
 CLUSTER_STARTS, CLUSTER_ROUNDS = 12, 15
 CLUSTER_WEIGHT, CLUSTER_COST = 0.2, 1.6  # of voices alone
@@ -107,7 +108,8 @@ def _voice_likelihood(
     off = voice[member] - mean
     spread += off.T @ off
   spread /= spoken.sum()
-  spread = (1 - SHRINKAGE) * spread + SHRINKAGE * np.trace(spread) / len(spread) * np.eye(len(spread))
+  sphere = (np.trace(spread) / len(spread) + EPSILON) * np.eye(len(spread))
+  spread = (1 - SHRINKAGE) * spread + SHRINKAGE * sphere
   inverse, size = np.linalg.inv(spread), np.linalg.slogdet(spread)[1]
   likelihood = np.stack(
     [-0.5 * (np.einsum('tc,cd,td->t', voice - mean, inverse, voice - mean) + size) * spoken for mean in means]

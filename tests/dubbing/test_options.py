@@ -27,9 +27,11 @@ def test_options_out_of_range_are_refused(media, options):
 
 
 def test_only_one_option_may_say_whom_to_dub():
-  with pytest.raises(UserError, match='boxes, face_index, face_at and all_faces each say whom to dub') as caught:
+  with pytest.raises(
+    UserError, match='boxes, face_index, face_at, all_faces, speaker and turns each say whom to dub'
+  ) as caught:
     Options(face_index=0, all_faces=True)
-  assert caught.value.as_flags().startswith('--boxes, --face_index, --face_at and --all_faces each')
+  assert caught.value.as_flags().startswith('--boxes, --face_index, --face_at, --all_faces, --speaker and --turns each')
 
 
 def test_options_are_read_from_text():
