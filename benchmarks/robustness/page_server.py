@@ -34,6 +34,7 @@ class PageServer:
   Attributes:
     root: the folder of its uploads and results.
     log: what it has written.
+    seconds_to_start: from the command until the page was there.
     process: the process.
   """
 
@@ -50,12 +51,14 @@ class PageServer:
       *flags,
     ]
     environment = os.environ | {'TMPDIR': str(temporary), 'PYTHONPATH': str(ROOT)}
+    begun = time.monotonic()
     with self.log.open('w') as log:
       self._popen = subprocess.Popen(line, cwd=ROOT, env=environment, stdout=log, stderr=log)
     while (found := re.search(r'http://127\.0\.0\.1:(\d+)', self.log.read_text())) is None:
       if self._popen.poll() is not None:
         raise RuntimeError(self.log.read_text())
       time.sleep(0.1)
+    self.seconds_to_start = time.monotonic() - begun
     self.port = int(found[1])
     [self.root] = temporary.glob('lpips-jax-page-*')
     self.process = psutil.Process(self._popen.pid)

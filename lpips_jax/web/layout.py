@@ -62,7 +62,7 @@ def lay_out(limits: Limits) -> Page:
     _heading(4, 'Result')
     result = gr.HTML('<p class="note">The video will be here, beside the film as it was.</p>', elem_id='result')
   limit = f'data-megabytes="{limits.max_megabytes}"'
-  gr.HTML(f'<footer {limit}><p>{limits.in_words()} {KEPT}</p><p>{MARKED} {PROGRAMS}</p></footer>')
+  gr.HTML(f'<div class="foot" {limit}><p>{limits.in_words()} {KEPT}</p><p>{MARKED} {PROGRAMS}</p></div>')
   return Page(**face, **speech, **make, result=result)
 
 

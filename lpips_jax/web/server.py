@@ -31,7 +31,7 @@ HEADERS = (
 )
 ELSEWHERE = re.compile(r'/(?:file|proxy|stream)=\s*[a-zA-Z][\w+.-]*:')  # Gradio would fetch what such a path names
 
-MAX_SESSIONS = 100  # whose state is held; a program has one for each call
+MAX_SESSIONS = 500  # whose state is held, of 0.1 MB each; a program has one for each call
 ENVELOPE = 64_000  # bytes around a file in a request
 
 

@@ -95,7 +95,7 @@
     const files = event.target.files || event.dataTransfer?.files;
     if (!zone || !files?.length) return;
     zone.parentElement.querySelector(':scope > .too-large')?.remove();
-    const most = Number(document.querySelector('footer[data-megabytes]').dataset.megabytes);
+    const most = Number(document.querySelector('[data-megabytes]').dataset.megabytes);
     const large = [...files].find((file) => file.size > most * 1e6);
     if (!large) return;
     event.preventDefault();
