@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 SWITCH_COST = 4.0  # logarithm of odds against a change of the speaker, or of the lag, from one step to the next
-VOICE_WEIGHT = 0.1  # of the evidence of voices, whose successive steps are alike
+VOICE_WEIGHT = 0.15  # of the evidence of voices, whose successive steps are alike
 MAX_VOICE_EVIDENCE = 6.0  # of one step, against the mean voice
 MAX_ROUNDS = 10
 LAG_ROUNDS = 2  # after which each person has a lag of their own, the best one where they speak
