@@ -42,7 +42,7 @@ LONG_SECONDS = 20.0  # of the speech of a dub that is left
 LATEST = 0.9  # share of a dub after which none is left: it would be done before the server knows
 SETTLED = 5.0  # seconds after which whatever was left must be gone
 SWEPT = SWEEP_SECONDS + MAX_IDLE + 5  # seconds after which uploads that did not arrive whole are gone
-OURS = '/film.mp4', '/speech.wav', '/dubbed.mp4', '/boxes.json'
+OURS = {'film.mp4', 'speech.wav', 'dubbed.mp4', 'boxes.json'}  # files that remain for their hour
 FLAGS = '--max_minutes=1', '--max_megabytes=4', '--max_pixels=1000000', '--max_queue=4'
 
 
@@ -167,10 +167,8 @@ def trick(server: PageServer, sources: Path) -> dict[str, Any]:
       answers[title] = last(server.call('dub', face=face, audio=audio, consent=True))[-1]
     except Refused as refusal:
       answers[title] = str(refusal)
-    left = {str(file.relative_to(server.root)) for file in server.kept('uploads')}
-    kept[title] = sorted(
-      file for file in left if not file.endswith(('/film.mp4', '/speech.wav', '/dubbed.mp4', '.json'))
-    )
+    whole = [file for file in server.kept('uploads') if file.parent != server.root / 'uploads']
+    kept[title] = sorted({file.name for file in whole} - OURS)
 
   for title, content, as_speech in _unusable(sources):
     ask(title, content, as_speech=as_speech)

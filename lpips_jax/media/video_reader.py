@@ -16,7 +16,7 @@ from av.video.reformatter import ColorRange, Interpolation
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import PathLike
 from lpips_jax.media import frames, ycbcr
-from lpips_jax.media.containers import decode, open_media
+from lpips_jax.media.containers import decode, open_media, packets
 from lpips_jax.media.ffmpeg import bits_per_sample
 from lpips_jax.media.frames import (
   COARSEST_CLOCK,
@@ -169,12 +169,12 @@ def _with_timing(info: VideoInfo, path: PathLike) -> VideoInfo:
   """Adds the frame rate, or the tick and the mean rate, from the times of the packets, which are not decoded."""
   with open_media(path) as container:
     stream = picture_stream(container, path)
-    packets = [(packet.pts, packet.duration or 0) for packet in container.demux(stream) if packet.size]
-    timed = sorted({pts: duration for pts, duration in packets if pts is not None}.items())
+    found = [(packet.pts, packet.duration or 0) for packet in packets(container, stream) if packet.size]
+    timed = sorted({pts: duration for pts, duration in found if pts is not None}.items())
     tick = Fraction(stream.time_base or 1)
     guesses = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate) if rate]
     count = stream.frames or len(timed)
-  if len(packets) == 1:  # such as a still image in a video's container, AVIF
+  if len(found) == 1:  # such as a still image in a video's container, AVIF
     return info
   times = [pts for pts, _ in timed]
   rates = [rate for guess in guesses for rate in _usual(guess)] + guesses

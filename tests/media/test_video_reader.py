@@ -48,6 +48,16 @@ def test_reduced_frames(tmp_path):
   assert next(read_frames(path, longest_side=1000)).shape == (480, 640, 3)
 
 
+def test_a_video_ends_at_a_frame_that_claims_more_memory_than_there_is(tmp_path):
+  path = write_numbered(tmp_path / 'v.mp4', 10, Fraction(25))
+  content = bytearray(path.read_bytes())
+  sizes = content.index(b'stsz') + 16  # after its name, version and flags, the common size and the count
+  content[sizes + 4 * 5] = 0x30  # the sixth frame is said to have 800 MB
+  path.write_bytes(content)
+  assert probe(path).rate == 25
+  assert len(list(read_frames(path))) <= 5
+
+
 def test_a_video_that_is_cut_short_ends_there(tmp_path):
   path = write_numbered(tmp_path / 'v.mp4', 60)
   content = path.read_bytes()
