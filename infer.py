@@ -11,11 +11,8 @@ A list of jobs is a CSV file with the columns face, audio (or text) and output, 
 
 import contextlib
 import dataclasses
-import itertools
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 from absl import flags
@@ -28,11 +25,9 @@ from lpips_jax.dubbing.engine import DEFAULT_BATCH_SIZE, PRECISIONS, Dubber
 from lpips_jax.dubbing.jobs import dub_all
 from lpips_jax.dubbing.options import LABELS, LENGTHS, REFERENCES, SILENCES, SPEAKERS, Options, from_text
 from lpips_jax.dubbing.stages import profile_table
-from lpips_jax.dubbing.turns import read_turns, said
 from lpips_jax.faces.detect import DETECTORS
 from lpips_jax.media.video_writer import CODECS, CONTAINERS
 from lpips_jax.speaking.driving import SpeechSource, driving_speech
-from lpips_jax.speaking.voices import BUILTIN, say
 
 LISTS = 'pads', 'face_at', 'face_part', 'audio_part', 'only'  # flags with numbers between commas
 
@@ -146,31 +141,9 @@ def main() -> None:
 def _open_speech(
   columns: Mapping[str, str], options: Options
 ) -> contextlib.AbstractContextManager[tuple[PathLike | None, Options]]:
-  """Opens the speech that the flags name, or the columns of a job, which go before them; or the texts of turns."""
+  """Opens the speech that the flags name, or the columns of a job, which go before them."""
   given = {field.name: flags.FLAGS[field.name].value for field in dataclasses.fields(SpeechSource)}
-  if options.turns is not None:
-    if any(value is not None for value in (given | dict(columns)).values()):
-      cli.fail('--turns says itself who says what: leave out the other flags of speech')
-    return _said_turns(options)
   return driving_speech(SpeechSource(**(given | dict(columns))), options)
-
-
-@contextlib.contextmanager
-def _said_turns(options: Options) -> Iterator[tuple[None, Options]]:
-  """Lets voices say the texts of turns."""
-  voices: dict[str, None] = {}
-  with tempfile.TemporaryDirectory() as directory:
-    numbers = itertools.count()
-
-    def spoken(text: str, voice: str | None) -> Path:
-      utterance = say(text, voice or BUILTIN)
-      voices[utterance.voice] = None
-      path = Path(directory) / f'{next(numbers)}.wav'
-      utterance.write(path)
-      return path
-
-    turns = said(read_turns(str(options.turns)), spoken)
-    yield None, dataclasses.replace(options, turns=turns, synthetic_voice=', '.join(voices))
 
 
 def _print_profile(dubber: Dubber) -> None:

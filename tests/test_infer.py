@@ -44,7 +44,7 @@ print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(run, 0)[1]) for run in ru
 
 def run_infer(directory, cases):
   """Runs infer.py with each of the cases in place of some of `FILES`; returns exit statuses and lines of stderr."""
-  flags = [[f'--{name}={value}' for name, value in (FILES | case).items()] for case in cases]
+  flags = [[f'--{name}={value}' for name, value in (FILES | case).items() if value is not None] for case in cases]
   command = [sys.executable, '-c', FORKED, json.dumps(flags)]
   result = subprocess.run(command, cwd=directory, env=ENVIRONMENT, capture_output=True, text=True, timeout=300)
   assert result.returncode == 0, result.stderr
@@ -91,13 +91,17 @@ def test_bad_input_is_one_line(directory):
     '12 channels': {'audio': 'many.wav'},
     '--pads must be four whole numbers': {'pads': '1,2,x,4'},
     '--sharpen must be from 0 to 4': {'sharpen': 9},
-    '--boxes, --face_index, --face_at and --all_faces each say whom to dub': {'face_index': 0, 'all_faces': True},
+    '--boxes, --face_index, --face_at, --all_faces, --speaker and --turns each say whom to dub': {
+      'face_index': 0,
+      'all_faces': True,
+    },
     '--batch_size must be from 1 to 4096': {'batch_size': 0},
     'should be one of': {'length': 'long'},
     'the video ends before 9 s, where --face_at looks for a face': {'face_at': '1,2,9'},
     '64 x 48 pixels large': {'max_pixels': 100},
     '--only must be two numbers of seconds': {'only': '3,1'},
     '--audio and --text each say what is said': {'text': 'Good morning.'},
+    'the turns gone.json cannot be read': {'audio': None, 'turns': 'gone.json'},
     '--voice goes with --text or --text_file, not with --audio': {'voice': 'espeak'},
     '--c2pa_cert and --c2pa_key belong together': {'c2pa_key': 'key.pem'},
   }

@@ -202,7 +202,7 @@ class Dubber:
     turns, interview = _turns_of(options, audio), None
     with contextlib.ExitStack() as opened:
       if turns:
-        interview = opened.enter_context(mixed(turns, film_info(face, options)))
+        interview = opened.enter_context(mixed(turns, film_info(face, options), options.max_minutes))
       inputs = open_inputs(face, (audio or '') if interview is None else interview.mix, options, cancel)
       began = time.perf_counter()
       if interview is None:

@@ -6,13 +6,12 @@ their own: what they say in their turns, and a mouth at rest elsewhere. Whoever 
 """
 
 import contextlib
-import dataclasses
 import itertools
 import json
 import math
 import tempfile
 import wave
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -83,7 +82,7 @@ def read_turns(path: PathLike) -> list[Turn]:
   try:
     listed = json.loads(Path(path).read_text(encoding='utf-8-sig'))
   except OSError as error:
-    raise UserError(f'the turns {path} cannot be read: {error.strerror}', 'turns') from error
+    raise UserError(f'the turns {path} cannot be read: {error.strerror}') from error
   except (ValueError, RecursionError) as error:
     raise UserError(f'turns: {path} is not {FORMAT}', 'turns') from error
   if not isinstance(listed, list) or not listed:
@@ -93,21 +92,18 @@ def read_turns(path: PathLike) -> list[Turn]:
   return turns
 
 
-def said(turns: Sequence[Turn], say: Callable[[str, str | None], Path]) -> list[Turn]:
-  """Returns turns that all have audio; `say` makes a file of a text and a voice."""
-  return [
-    turn if turn.text is None else dataclasses.replace(turn, audio=say(turn.text, turn.voice), text=None, voice=None)
-    for turn in turns
-  ]
-
-
 @contextlib.contextmanager
-def mixed(turns: Sequence[Turn], info: VideoInfo) -> Iterator[Interview]:
+def mixed(turns: Sequence[Turn], info: VideoInfo, max_minutes: float = math.inf) -> Iterator[Interview]:
   """Mixes the sound of turns, for as long as the film, or the last turn; the file lasts as long as the context.
 
   Raises:
-    UserError: a turn has no audio that can be read.
+    UserError: a turn ends after `max_minutes`, or has no audio that can be read.
   """
+  for number, turn in enumerate(turns, start=1):
+    if turn.end > 60 * max_minutes:
+      raise UserError(
+        f'turns: turn {number} ends after {max_minutes:g} minutes: raise max_minutes', 'turns', 'max_minutes'
+      )
   faces = list(dict.fromkeys(turn.face for turn in turns))
   film = Fraction(0) if info.frames is None or info.still else info.frames / info.rate
   seconds = max(float(film), *(turn.end for turn in turns))
@@ -162,7 +158,7 @@ def _check_overlaps(turns: Sequence[Turn]) -> None:
 def _read(number: int, turn: Turn) -> dict[int, np.ndarray]:
   """Returns what is said in a turn at both rates, as long as the turn or shorter."""
   if turn.audio is None:
-    raise UserError(f'turns: turn {number} has text, which only the command says: give it audio', 'turns')
+    raise UserError(f'turns: turn {number} has a text that nobody has said yet: give it audio', 'turns')
   try:
     sound = {rate: _samples(turn.audio, rate) for rate in (MIX_RATE, SAMPLE_RATE)}
   except UserError as error:

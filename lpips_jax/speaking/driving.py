@@ -1,7 +1,8 @@
-"""The speech of a dub: a file that is given, or a text that a voice says, with subtitles."""
+"""The speech of a dub: a file that is given, or texts that voices say, with subtitles."""
 
 import contextlib
 import dataclasses
+import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import PathLike
 from lpips_jax.dubbing.options import Options
+from lpips_jax.dubbing.turns import read_turns
 from lpips_jax.speaking.subtitles import check_subtitles, write_subtitles
 from lpips_jax.speaking.text import read_text_file
 from lpips_jax.speaking.utterance import Cue
@@ -17,17 +19,14 @@ from lpips_jax.speaking.voices import BUILTIN, say
 
 @dataclasses.dataclass(frozen=True)
 class SpeechSource:
-  """The source of the speech of a dub: `audio`, `text` or `text_file`.
+  """The source of the speech of a dub: `audio`, `text` or `text_file`; or `Options.turns`.
 
   Attributes:
     audio: a file with a sound track.
     text: to be said.
     text_file: a file with the text.
-    voice, language: of the text; see `say`. By default the built-in voice.
-    subtitles: where to write what is said, as .srt or .vtt.
-
-  Raises:
-    UserError: on construction, unless there is one source; or something is given that only a text has.
+    voice, language: of texts, those of turns among them; see `say`. By default the built-in voice.
+    subtitles: where to write what is said in texts, as .srt or .vtt.
   """
 
   audio: PathLike | None = None
@@ -37,38 +36,27 @@ class SpeechSource:
   language: str | None = None
   subtitles: PathLike | None = None
 
-  def __post_init__(self) -> None:
-    sources = [name for name in ('audio', 'text', 'text_file') if getattr(self, name) is not None]
-    if len(sources) != 1:
-      problem = 'missing audio' if not sources else f'{" and ".join(sources)} each say what is said'
-      raise UserError(f'{problem}: give one of audio, text and text_file', 'audio', 'text', 'text_file')
-    for name in ('voice', 'language', 'subtitles'):
-      if self.audio is not None and getattr(self, name) is not None:
-        raise UserError(f'{name} goes with text or text_file, not with audio', name, 'text', 'text_file', 'audio')
-    if self.subtitles is not None:
-      check_subtitles(self.subtitles)
-
 
 @contextlib.contextmanager
-def driving_speech(source: SpeechSource, options: Options) -> Iterator[tuple[PathLike, Options]]:
-  """Yields the sound file for a dub, and its options, which name a synthetic voice.
+def driving_speech(source: SpeechSource, options: Options) -> Iterator[tuple[PathLike | None, Options]]:
+  """Yields the sound file for a dub, None with turns, and its options, which name synthetic voices.
 
-  A text is said into a file that is deleted afterwards. If the body succeeds, its subtitles are written.
+  Texts are said into files that are deleted afterwards. If the body succeeds, their subtitles are written.
 
   Raises:
-    UserError: the text cannot be read or said; afterwards, the subtitles cannot be written.
+    UserError: there is not one source, or something is given that only a text has; the text cannot be read or said;
+      afterwards, the subtitles cannot be written.
   """
+  _check(source, options)
   if source.audio is not None:
     yield source.audio, options
     return
-  text = source.text if source.text is not None else read_text_file(source.text_file or '')
-  utterance = say(text, source.voice or BUILTIN, source.language)
   with tempfile.TemporaryDirectory() as directory:
-    sound = Path(directory) / 'speech.wav'
-    utterance.write(sound)
-    yield sound, dataclasses.replace(options, synthetic_voice=utterance.voice)
+    say_all = _say_text if options.turns is None else _say_turns
+    sound, cues, its_options = say_all(source, options, Path(directory))
+    yield sound, its_options
   if source.subtitles is not None:
-    write_subtitles(source.subtitles, heard(utterance.cues, options))
+    write_subtitles(source.subtitles, heard(cues, options))
 
 
 def heard(cues: Sequence[Cue], options: Options) -> list[Cue]:
@@ -79,3 +67,47 @@ def heard(cues: Sequence[Cue], options: Options) -> list[Cue]:
       begin, end = begin + part[0], min(end, begin + part[1])
   inside = [cue for cue in cues if cue.end > begin and cue.begin < end]
   return [Cue(max(cue.begin, begin) - begin, min(cue.end, end) - begin, cue.text) for cue in inside]
+
+
+def _check(source: SpeechSource, options: Options) -> None:
+  sources = [name for name in ('audio', 'text', 'text_file') if getattr(source, name) is not None]
+  if options.turns is not None and sources:
+    raise UserError(f'turns say themselves who says what: leave out {sources[0]}', 'turns', sources[0])
+  if options.turns is None and len(sources) != 1:
+    problem = 'missing audio' if not sources else f'{" and ".join(sources)} each say what is said'
+    raise UserError(f'{problem}: give one of audio, text and text_file', 'audio', 'text', 'text_file')
+  for name in ('voice', 'language', 'subtitles'):
+    if source.audio is not None and getattr(source, name) is not None:
+      raise UserError(f'{name} goes with text or text_file, not with audio', name, 'text', 'text_file', 'audio')
+  if source.subtitles is not None:
+    check_subtitles(source.subtitles)
+
+
+def _say_text(source: SpeechSource, options: Options, directory: Path) -> tuple[Path | None, list[Cue], Options]:
+  """Says a text into a file; returns it, its cues, and options that name the voice."""
+  text = source.text if source.text is not None else read_text_file(source.text_file or '')
+  utterance = say(text, source.voice or BUILTIN, source.language)
+  sound = directory / 'speech.wav'
+  utterance.write(sound)
+  return sound, list(utterance.cues), dataclasses.replace(options, synthetic_voice=utterance.voice)
+
+
+def _say_turns(source: SpeechSource, options: Options, directory: Path) -> tuple[Path | None, list[Cue], Options]:
+  """Says the texts of turns into files; returns no file, their cues, and options whose turns all have audio."""
+  turns = read_turns(options.turns) if isinstance(options.turns, str | os.PathLike) else list(options.turns or ())
+  cues: list[Cue] = []
+  voices: dict[str, None] = {}
+  for number, turn in enumerate(turns):
+    if turn.text is None:
+      continue
+    utterance = say(turn.text, turn.voice or source.voice or BUILTIN, source.language)
+    sound = directory / f'turn-{number}.wav'
+    utterance.write(sound)
+    voices[utterance.voice] = None
+    within = heard(utterance.cues, Options(audio_part=(0.0, turn.end - turn.begin)))
+    moved = [Cue(turn.begin + cue.begin, turn.begin + cue.end, cue.text) for cue in within]
+    # A paragraph ends here: no subtitle shows what two people say.
+    cues += [*moved[:-1], *(dataclasses.replace(last, text=f'{last.text.rstrip()}\n\n') for last in moved[-1:])]
+    turns[number] = dataclasses.replace(turn, audio=sound, text=None, voice=None)
+  said = dataclasses.replace(options, turns=turns, synthetic_voice='; '.join(voices))
+  return None, sorted(cues, key=lambda cue: cue.begin), said

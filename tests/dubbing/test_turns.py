@@ -11,7 +11,7 @@ from painter import Painter, write_faces
 from lpips_jax.core.errors import UserError
 from lpips_jax.dubbing import dub
 from lpips_jax.dubbing.boxes import read_boxes
-from lpips_jax.dubbing.turns import FADE_SECONDS, MIX_RATE, Turn, mixed, read_turns, said
+from lpips_jax.dubbing.turns import FADE_SECONDS, MIX_RATE, Turn, mixed, read_turns
 from lpips_jax.faces.cropping import crop
 from lpips_jax.media.speech import load_speech
 from lpips_jax.media.video_reader import VideoInfo, probe, read_frames
@@ -62,11 +62,18 @@ def test_a_bad_transcript_is_refused_in_one_line(tmp_path, listed, problem):
     read_turns(path)
 
 
-def test_turns_are_read_and_texts_are_said(tmp_path):
+def test_turns_are_read(tmp_path):
   path = tmp_path / 'turns.json'
   path.write_text(json.dumps([turn(face=[3, 4, 0.5]), turn(audio=None, text='hello', voice='x')]))
-  first, second = said(read_turns(path), lambda text, voice: f'{text}-{voice}.wav')
-  assert first == Turn(0, 1, (3, 4, 0.5), 'a.wav') and second == Turn(0, 1, 0, 'hello-x.wav')
+  assert read_turns(path) == [Turn(0, 1, (3, 4, 0.5), 'a.wav'), Turn(0, 1, 0, text='hello', voice='x')]
+
+
+def test_turns_that_never_end_are_refused():
+  with (
+    pytest.raises(UserError, match='turn 2 ends after 240 minutes'),
+    mixed([Turn(0, 1, 0), Turn(1, 1e9, 0)], INFO, 240),
+  ):
+    pass
 
 
 def test_everybody_has_a_track_and_all_are_in_the_mix(tmp_path, caplog):
@@ -98,7 +105,7 @@ def test_sound_that_cannot_be_read_is_named_by_its_turn(tmp_path):
     mixed([Turn(0, 1, 0, good), Turn(1, 2, 0, tmp_path / 'a.wav')], INFO),
   ):
     pass
-  with pytest.raises(UserError, match='turn 1 has text'), mixed([Turn(0, 1, 0, text='hello')], INFO):
+  with pytest.raises(UserError, match='turn 1 has a text that nobody has said'), mixed([Turn(0, 1, 0, text='hello')], INFO):
     pass
 
 

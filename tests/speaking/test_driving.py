@@ -4,6 +4,7 @@ import pytest
 
 from lpips_jax.core.errors import UserError
 from lpips_jax.dubbing.options import Options
+from lpips_jax.dubbing.turns import Turn
 from lpips_jax.media.speech import load_speech
 from lpips_jax.speaking import Cue, say
 from lpips_jax.speaking.driving import SpeechSource, driving_speech, heard
@@ -43,17 +44,34 @@ def test_subtitles_are_of_the_part_that_is_dubbed():
   assert heard(cues, Options(audio_part=(1, 9), only=(0.5, 2.5))) == [Cue(0.0, 0.5, 'two '), Cue(1.5, 2.0, 'three')]
 
 
+def test_texts_of_turns_are_said_and_their_subtitles_begin_with_the_turn(tmp_path):
+  turns = [Turn(0.0, 1.0, 0, audio=tmp_path / 'a.wav'), Turn(2.0, 2.3, 1, text=TEXT), Turn(4.0, 9.0, 0, text='Yes.')]
+  source = SpeechSource(voice='builtin', subtitles=tmp_path / 'out.srt')
+  with driving_speech(source, Options(turns=turns)) as (sound, options):
+    assert sound is None and options.synthetic_voice == say(TEXT).voice
+    files = [turn.audio for turn in options.turns]
+    assert files[0] == tmp_path / 'a.wav' and all(turn.text is None for turn in options.turns)
+    assert [len(load_speech(file)) for file in files[1:]] == [len(say(text).samples) for text in (TEXT, 'Yes.')]
+  assert not files[1].exists()
+  shown = (tmp_path / 'out.srt').read_text()
+  first, last = say(TEXT).cues[0], say('Yes.').cues[0]
+  assert f'00:00:02,{round(1000 * first.begin):03d} --> 00:00:0' in shown and 'Yes.' in shown
+  assert f'00:00:04,{round(1000 * last.begin):03d}' in shown
+
+
 @pytest.mark.parametrize(
-  ('source', 'line'),
+  ('source', 'options', 'line'),
   [
-    ({}, 'missing audio: give one of audio, text and text_file'),
-    ({'audio': 'a.wav', 'text': TEXT}, 'audio and text each say what is said'),
-    ({'audio': 'a.wav', 'voice': 'espeak'}, 'voice goes with text or text_file, not with audio'),
-    ({'audio': 'a.wav', 'subtitles': 'out.srt'}, 'subtitles goes with text'),
-    ({'text': TEXT, 'subtitles': 'out.txt'}, 'must end in .srt or .vtt'),
-    ({'text': TEXT, 'subtitles': 'nowhere/out.srt'}, 'nowhere does not exist'),
+    ({}, {}, 'missing audio: give one of audio, text and text_file'),
+    ({'audio': 'a.wav', 'text': TEXT}, {}, 'audio and text each say what is said'),
+    ({'audio': 'a.wav', 'voice': 'espeak'}, {}, 'voice goes with text or text_file, not with audio'),
+    ({'audio': 'a.wav', 'subtitles': 'out.srt'}, {}, 'subtitles goes with text'),
+    ({'text': TEXT, 'subtitles': 'out.txt'}, {}, 'must end in .srt or .vtt'),
+    ({'text': TEXT, 'subtitles': 'nowhere/out.srt'}, {}, 'nowhere does not exist'),
+    ({'audio': 'a.wav'}, {'turns': 'turns.json'}, 'turns say themselves who says what: leave out audio'),
+    ({}, {'turns': 'nowhere.json'}, 'the turns nowhere.json cannot be read'),
   ],
 )
-def test_sources_that_are_none(source, line):
-  with pytest.raises(UserError, match=line):
-    SpeechSource(**source)
+def test_sources_that_are_none(source, options, line):
+  with pytest.raises(UserError, match=line), driving_speech(SpeechSource(**source), Options(**options)):
+    pass
