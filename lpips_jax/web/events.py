@@ -13,7 +13,7 @@ from absl import logging
 from lpips_jax.core.errors import Cancelled, UserError
 from lpips_jax.web import views
 from lpips_jax.web.faces import Sight
-from lpips_jax.web.layout import EVERYBODY, PROMINENT, Page
+from lpips_jax.web.layout import EVERYBODY, PROMINENT, SPEAKING, Page
 from lpips_jax.web.limits import BUG, for_the_page
 from lpips_jax.web.line import Job
 from lpips_jax.web.service import LATE, PREVIEW_SECONDS, Order, Result, Service
@@ -204,8 +204,9 @@ def _order(
     text=text or '',
     voice=voice,
     language=language or '',
-    face_at=None if who in (PROMINENT, EVERYBODY) else _as_place(who),
+    face_at=None if who in (PROMINENT, EVERYBODY, SPEAKING) else _as_place(who),
     everybody=who == EVERYBODY,
+    speaking=who == SPEAKING,
     part=None if not begin and end is None else (begin or 0.0, LATE if end is None else end),
     label=label,
     consent=consent,
@@ -216,6 +217,8 @@ def _choices(seen: Sight, who: str) -> Any:
   """Returns a change of the choice of whom to dub, to the faces in this frame; `who` stays chosen."""
   faces = [(f'Face {k + 1}', _as_text(middle)) for k, middle in enumerate(seen.middles())]
   choices = [*faces, ('The most prominent', PROMINENT), ('Everybody', EVERYBODY)]
+  if not seen.still:
+    choices.append(('Whoever speaks in the film', SPEAKING))
   if who not in [value for _, value in choices]:
     choices.append((f'The face chosen at {_as_place(who)[2]:g} s', who))
   return gr.update(choices=choices, value=who, visible=len(faces) > 1 or who != PROMINENT)

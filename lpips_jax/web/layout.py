@@ -15,7 +15,7 @@ KEPT = 'Uploads and results stay on the computer that serves this page, and are 
 MARKED = 'Every video says in its file that a network has changed it.'
 PROGRAMS = 'Programs can use <a href="?view=api">this page, too</a>.'
 CAMERA = {'video': {'width': {'ideal': 1280}, 'height': {'ideal': 720}}}
-PROMINENT, EVERYBODY = 'prominent', 'everybody'
+PROMINENT, EVERYBODY, SPEAKING = 'prominent', 'everybody', 'speaking'
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lpips_jax.core.errors import UserError, check_choice
 from lpips_jax.core.files import PathLike
@@ -22,9 +22,6 @@ from lpips_jax.web.faces import Finder, Sight
 from lpips_jax.web.limits import Limits
 from lpips_jax.web.line import Job, Line
 from lpips_jax.web.storage import Storage
-
-if TYPE_CHECKING:
-  from lpips_jax.speaking import Cue
 
 PREVIEW_SECONDS = 2.0
 VOICES = 'builtin', 'espeak'  # others are files, which are nobody's to name here
@@ -45,6 +42,7 @@ class Order:
     language: likewise; '' is the voice's own.
     face_at: whom to dub, as in `Options`; None is the most prominent person.
     everybody: whether all faces are dubbed.
+    speaking: whether those are dubbed who speak in the film.
     part: begin and end, in seconds, of the part of the film that is used; None is all of it.
     label: whether "AI MODIFIED" is written into the picture.
     only: begin and end, in seconds, of the part of the dub that is made; None makes all of it.
@@ -58,6 +56,7 @@ class Order:
   language: str = ''
   face_at: Sequence[float] | None = None
   everybody: bool = False
+  speaking: bool = False
   part: Sequence[float] | None = None
   label: bool = True
   only: Sequence[float] | None = None
@@ -180,8 +179,9 @@ class Service:
     _check_chosen(order.face_at, order.part)
     return Options(
       **self._defaults,
-      face_at=None if order.everybody else order.face_at,
+      face_at=None if order.everybody or order.speaking else order.face_at,
       all_faces=order.everybody,
+      speaker='auto' if order.speaking else None,
       face_part=order.part,
       only=order.only,
       label='corner' if order.label else 'none',
@@ -254,18 +254,11 @@ def _check_chosen(place: Sequence[float] | None, part: Sequence[float] | None) -
 def _speak(order: Order, options: Options, sound: Path) -> tuple[Options, tuple[Path, ...]]:
   """Writes a text as sound, and its subtitles beside; returns the options, which say whose voice it is."""
   from lpips_jax.speaking import say, write_subtitles  # takes a while to import
+  from lpips_jax.speaking.driving import heard
 
   utterance = say(order.text, order.voice, order.language or None)
   utterance.write(sound)
   subtitles = sound.with_name('dubbed.vtt'), sound.with_name('dubbed.srt')
-  begin, end = options.only or (0.0, LATE)
-  shown = [replaced for cue in utterance.cues if (replaced := _within(cue, begin, end))]
   for file in subtitles:
-    write_subtitles(file, shown)
+    write_subtitles(file, heard(utterance.cues, options))
   return dataclasses.replace(options, synthetic_voice=utterance.voice), subtitles
-
-
-def _within(cue: 'Cue', begin: float, end: float) -> 'Cue | None':
-  """Returns a cue with times from `begin` on, or None if it is outside."""
-  first, last = max(cue.begin, begin), min(cue.end, end)
-  return dataclasses.replace(cue, begin=first - begin, end=last - begin) if first < last else None

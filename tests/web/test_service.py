@@ -64,6 +64,12 @@ def test_the_face_that_was_clicked_is_dubbed(service, order, films):
   assert changed(made.video, films / 'two.mp4') == (True, True)
 
 
+def test_whoever_speaks_is_dubbed(service, order):
+  """Here nobody can be heard: the most prominent person is dubbed, and the command says what was asked for."""
+  made = service.order(dataclasses.replace(order, speaking=True)).result(60)
+  assert '--speaker=auto' in made.command and any(json.loads(made.boxes.read_text()))
+
+
 def test_a_preview_is_two_seconds_of_the_dub_from_a_second_on(service, order, films, tmp_path):
   order = dataclasses.replace(order, face=films / 'one.mp4', speech=write_speech(tmp_path / 'long.wav', 0.5, 2.5))
   whole = service.order(order).result(60)
