@@ -7,11 +7,14 @@ A frame passes through five steps, each in a thread of its own (`stages`), put t
               who is dubbed
   generate    `compositing` cuts faces out (`cutout`), chooses their references, and gives them to the network
               (`generator`) with the windows of the speech (`speech`)
-  composite   `compositing` puts the generated mouths into the frames, and shows them to `preview`
+  composite   `compositing` puts the generated mouths into the frames, shows them to `preview`, and `label` writes "AI
+              MODIFIED" into them if asked
   encode      `media.video_writer` writes the output with its sound track
 
 `lookahead` runs decode and find once before, where mouths at rest are to be shown: it finds one for each person.
-`options` are the choices of one dub, and `jobs` runs a list of dubs.
+`speakers` finds out who speaks in the film, from the motion of lips (`lip_motion`) and a model of taking turns
+(`turn_taking`); `turns` reads a transcript that gives each person a speech of their own. `inputs` opens the face and the
+speech, `options` are the choices of one dub, and `jobs` runs a list of dubs.
 """
 
 from lpips_jax.dubbing.engine import Dubber, dub
