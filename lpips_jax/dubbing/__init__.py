@@ -13,8 +13,8 @@ A frame passes through five steps, each in a thread of its own (`stages`), put t
 
 `lookahead` runs decode and find once before, where mouths at rest are to be shown: it finds one for each person.
 `speakers` finds out who speaks in the film, from the motion of lips (`lip_motion`) and a model of taking turns
-(`turn_taking`); `turns` reads a transcript that gives each person a speech of their own. `inputs` opens the face and the
-speech, `options` are the choices of one dub, and `jobs` runs a list of dubs.
+(`turn_taking`); `turns` reads a transcript that gives each person a speech of their own. `inputs` opens the face and
+the speech, `options` are the choices of one dub, and `jobs` runs a list of dubs.
 """
 
 from lpips_jax.dubbing.engine import Dubber, dub

@@ -275,17 +275,20 @@ class Dubber:
       located = stages.ahead('look: find', locate(decoded), QUEUE_DEPTH)
       looked = looking.submit(look_ahead, _counted(located, advance))
       self.generator  # noqa: B018, loaded meanwhile; its errors are raised before those of the look
-      return looked.result()
+      try:
+        return looked.result()
+      finally:
+        del looked  # which would hold its error, and the error itself by its traceback
 
   def _locator(self, inputs: Inputs, options: Options, report: Report | None, cancel: threading.Event) -> Locator:
     if options.boxes is not None:
       return GivenBoxes(options.boxes, options.pads, inputs.info)
     find = self._detector(options)
+    frames = unless_cancelled(play(inputs.face, inputs.info), cancel)
     if options.speaker is None:
-      choose = selection.chosen_by(options, inputs.face, inputs.info, find)
+      choose = selection.chosen_by(options, frames, find, inputs.info)
     else:
       expert = expert_for(self._checkpoint, options.speaker_expert)
-      frames = unless_cancelled(play(inputs.face, inputs.info), cancel)
       with opencv_on_one_thread(), reported('looking', inputs.info.frames, 'frame', self._progress, report) as advance:
         choose = who_speaks(_counted(frames, advance), find, inputs.info, inputs.face, expert)
     return FoundBoxes(inputs.face, inputs.info, find, choose, options)

@@ -87,14 +87,14 @@ def follow(
     yield waiting.popleft(), _chosen_boxes(now, number, tracks, rate, frame_size, choose)
 
 
-def chosen_by(options: Options, face: PathLike, info: VideoInfo, find: detect.Detect) -> Choose:
+def chosen_by(options: Options, frames: Iterable[PlayedFrame], find: detect.Detect, info: VideoInfo) -> Choose:
   """Returns the rule that the options of a dub ask for; by default the most prominent person is dubbed.
 
   Args:
     options: `all_faces`, `face_at` or `face_index`.
-    face: the video, which `face_at` looks into.
-    info: from `probe`, about the video.
+    frames: of the video, which `face_at` looks into.
     find: the face detector.
+    info: from `probe`, about the video.
 
   Raises:
     UserError: there is no face at `face_at`.
@@ -106,7 +106,7 @@ def chosen_by(options: Options, face: PathLike, info: VideoInfo, find: detect.De
     begin = float(info.part[0])  # of the part of the video that is played
     if seconds < begin:
       raise UserError(f'face_at looks at {seconds:g} s, before face_part begins', 'face_at', 'face_part')
-    return person_at(play(face, info), find, info, x, y, seconds - begin)
+    return person_at(frames, find, info, x, y, seconds - begin)
   return FollowOne(options.face_index)
 
 

@@ -196,7 +196,10 @@ class Stages:
       if item is _END:
         return
       if isinstance(item, _Failure):
-        raise item.error
+        try:
+          raise item.error
+        finally:
+          del item  # else the error would hold itself, by its traceback, and with it all that the stages held
       yield item
 
   def _get(self, made: queue.Queue[Any]) -> Any:

@@ -1,7 +1,9 @@
 """Stages side by side: in order, a bounded way ahead, and ended together."""
 
+import gc
 import threading
 import time
+import weakref
 
 import cv2
 import pytest
@@ -96,3 +98,32 @@ def test_opencv_gets_its_threads_back_when_contexts_overlap():
     assert cv2.getNumThreads() == 2
   finally:
     cv2.setNumThreads(before)
+
+
+def test_a_failure_that_is_forgotten_frees_all_that_the_stages_held():
+  """At once, not when Python next looks for circles: decoders have threads and much memory."""
+
+  class Decoder:
+    pass
+
+  held = []
+
+  def source():
+    decoder = Decoder()
+    held.append(weakref.ref(decoder))
+    yield from (decoder for _ in range(3))
+    raise ValueError('damaged')
+
+  def run():
+    with Stages() as stages:
+      first = stages.ahead('first', source(), 2)
+      list(stages.ahead('second', (item for item in first), 2))
+
+  gc.disable()
+  try:
+    with pytest.raises(ValueError, match='damaged') as failed:
+      run()
+    del failed
+    assert held[0]() is None
+  finally:
+    gc.enable()

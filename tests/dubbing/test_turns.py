@@ -105,7 +105,10 @@ def test_sound_that_cannot_be_read_is_named_by_its_turn(tmp_path):
     mixed([Turn(0, 1, 0, good), Turn(1, 2, 0, tmp_path / 'a.wav')], INFO),
   ):
     pass
-  with pytest.raises(UserError, match='turn 1 has a text that nobody has said'), mixed([Turn(0, 1, 0, text='hello')], INFO):
+  with (
+    pytest.raises(UserError, match='turn 1 has a text that nobody has said'),
+    mixed([Turn(0, 1, 0, text='hello')], INFO),
+  ):
     pass
 
 
