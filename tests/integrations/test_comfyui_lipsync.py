@@ -141,7 +141,7 @@ def test_an_interruption_ends_the_work(comfy, checkpoint, scene, monkeypatch, tm
 
 
 def test_bad_input_is_one_line(comfy, checkpoint, scene):
-  with pytest.raises(UserError, match='face_index, face_at and all_faces each say whom to dub'):
+  with pytest.raises(UserError, match='face_index, face_at, all_faces, speaker and turns each say'):
     LipSync().dub(*scene, checkpoint, 25.0, face_index=0, all_faces=True)
 
 
