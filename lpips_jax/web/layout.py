@@ -13,7 +13,7 @@ ASSETS = Path(__file__).with_name('assets')
 INTRODUCTION = 'A face and speech in, a video out in which the mouth speaks that speech.'
 KEPT = 'Uploads and results stay on the computer that serves this page, and are deleted after an hour.'
 MARKED = 'Every video says in its file that a network has changed it.'
-PROGRAMS = 'Programs can use <a href="?view=api">this page, too</a>.'
+PROGRAMS = 'Programs can use this page, too: docs/page.md says how.'
 CAMERA = {'video': {'width': {'ideal': 1280}, 'height': {'ideal': 720}}}
 PROMINENT, EVERYBODY, SPEAKING = 'prominent', 'everybody', 'speaking'
 
