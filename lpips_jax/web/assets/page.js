@@ -59,14 +59,22 @@
     );
   }
 
+  // Of a film whose pictures it does not know, a browser plays the sound alone, or nothing.
+  const isBefore = (target) => target.matches?.('.result figure:first-child :is(video, img)');
+  const admit = (target) => {
+    const line = document.createElement('p');
+    line.className = 'note';
+    const shown = target.matches('img') ? 'picture' : 'film';
+    line.textContent = `This browser cannot show the ${shown} as it was; the dub beside it is right.`;
+    target.replaceWith(line);
+  };
+  document.addEventListener('error', (event) => isBefore(event.target) && admit(event.target), true);
   document.addEventListener(
-    'error',
-    (event) => {
-      if (!event.target.matches?.('.result figure:first-child :is(video, img)')) return;
-      const line = document.createElement('p');
-      line.className = 'note';
-      line.textContent = 'Your browser cannot show the format of this file.';
-      event.target.replaceWith(line);
+    'loadedmetadata',
+    ({target}) => {
+      if (isBefore(target) && !target.videoWidth) admit(target);
+      const shape = `${target.videoWidth} / ${target.videoHeight}`;
+      if (isAfter(target)) parts(target).result.style.setProperty('--shape', shape);
     },
     true,
   );
