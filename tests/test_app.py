@@ -309,7 +309,7 @@ def test_programs_need_consent_and_get_one_line(server, files):
       client.predict(**{'face': face, 'audio': speech, 'consent': True, 'api_name': '/dub'} | given)
     return str(refused.value)
 
-  assert refusal(consent=False).startswith('Tick the box')
+  assert refusal(consent=False).startswith('consent=True says that the person who is shown has agreed')
   assert refusal(face_at='1,2') == 'face_at must be three numbers, x,y,t: a place in pixels and a time in seconds'
   assert refusal(face_at='1,2,0').startswith('There is no face at 1,2 after 0 s')
   assert refusal(audio=None, text='hello', voice='/etc/passwd').startswith('Voice must be one of builtin, espeak')

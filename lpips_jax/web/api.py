@@ -14,7 +14,7 @@ from absl import logging
 
 from lpips_jax.core.errors import Cancelled, UserError
 from lpips_jax.dubbing.options import from_text
-from lpips_jax.web.limits import BUG, for_the_page
+from lpips_jax.web.limits import BUG, for_programs
 from lpips_jax.web.service import Order, Service
 from lpips_jax.web.views import progress_line
 
@@ -132,7 +132,7 @@ async def _make(service: Service, order: Order) -> AsyncIterator[tuple[Any, ...]
 def _told(error: Exception) -> gr.Error:
   """Returns an error as clients get it: one line."""
   if isinstance(error, UserError):
-    return gr.Error(for_the_page(error), print_exception=False)
+    return gr.Error(for_programs(error), print_exception=False)
   if isinstance(error, Cancelled):
     return gr.Error('the page is closing', print_exception=False)
   logging.error('a program met an error: %s', ''.join(traceback.format_exception(error)))

@@ -8,6 +8,12 @@ from lpips_jax.core.errors import UserError
 
 FOLDER = re.compile(r'(?<!\S)/(?:[^/\s]+/)+')  # of an absolute path
 ADVICE = re.compile(r',? or raise (?:max_pixels|max_minutes)(?:=\d+)?')
+WORDS = (  # of the page, for lines that name options, which only programs have
+  (re.compile(r'^face_part must be .*'), "the film's part needs a begin before its end"),
+  (re.compile(r', where face_part begins$'), ''),
+  (re.compile(r'^voice=espeak has no language='), 'the voice eSpeak has no language '),
+  (re.compile(r'^consent=True says '), 'tick the box that says '),
+)
 
 BUG = 'Something went wrong here, which is not your fault; it has been logged. Try again, or try another file.'
 
@@ -54,7 +60,15 @@ class Limits:
 
 
 def for_the_page(error: UserError) -> str:
-  """Returns the line of an error for people at a browser: without the server's folders, and flags they do not have."""
+  """Returns the line of an error for people at a browser: in the words that they read there."""
+  line = str(error)
+  for named, words in WORDS:
+    line = named.sub(words, line)
+  return for_programs(UserError(line))
+
+
+def for_programs(error: UserError) -> str:
+  """Returns the line of an error for programs: without the server's folders, and flags of the server's command."""
   line = ADVICE.sub('', FOLDER.sub('', str(error)))
   first = line.partition(' ')[0]
   return line[:1].upper() + line[1:] if first.isalpha() else line  # names of files and options stay as they are

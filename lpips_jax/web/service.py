@@ -240,7 +240,7 @@ def _check_complete(order: Order) -> None:
   if order.speech is None:
     check_choice('voice', order.voice, VOICES)
   if not order.consent:
-    raise UserError(f'tick the box that says that {CONSENT}')
+    raise UserError(f'consent=True says that {CONSENT}', 'consent')
 
 
 def _check_chosen(place: Sequence[float] | None, part: Sequence[float] | None) -> None:

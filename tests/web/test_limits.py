@@ -3,7 +3,7 @@
 import pytest
 
 from lpips_jax.core.errors import UserError
-from lpips_jax.web.limits import Limits, for_the_page
+from lpips_jax.web.limits import Limits, for_programs, for_the_page
 
 
 @pytest.mark.parametrize('name', ['max_minutes', 'max_pixels', 'max_megabytes', 'max_characters', 'max_queue'])
@@ -38,4 +38,18 @@ def test_a_file_may_be_as_large_as_the_limit(tmp_path):
   ],
 )
 def test_lines_name_no_folders_and_no_flags_that_people_do_not_have(line, shown):
+  assert for_the_page(UserError(line)) == for_programs(UserError(line)) == shown
+
+
+@pytest.mark.parametrize(
+  ('line', 'shown'),
+  [
+    ('face_part must be two numbers of seconds, begin,end', "The film's part needs a begin before its end"),
+    ('/tmp/a/me.mp4 has no frame from 20 s on, where face_part begins', 'me.mp4 has no frame from 20 s on'),
+    ('voice=espeak has no language=xx; near it is de', 'The voice eSpeak has no language xx; near it is de'),
+    ('consent=True says that she has agreed', 'Tick the box that says that she has agreed'),
+  ],
+)
+def test_the_page_has_words_for_options_that_programs_name(line, shown):
   assert for_the_page(UserError(line)) == shown
+  assert for_programs(UserError(line)).endswith(line.removeprefix('/tmp/a/'))

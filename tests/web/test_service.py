@@ -107,7 +107,7 @@ def test_a_text_is_spoken_and_has_subtitles(service, order):
     ({'face': None}, 'there is no face yet'),
     ({'speech': None}, 'there is no speech yet'),
     ({'speech': None, 'text': ' \n'}, 'there is no speech yet'),
-    ({'consent': False}, 'tick the box'),
+    ({'consent': False}, 'consent=True says that the person'),
     ({'speech': None, 'text': 'x' * 41}, '41 characters, of at most 40'),
     ({'speech': None, 'text': 'hello', 'voice': '/tmp/any.onnx'}, 'voice must be one of'),
     ({'face_at': (1, 2)}, 'face_at must be three numbers'),
