@@ -143,6 +143,7 @@ def test_from_an_example_to_the_download(server, chromium, tmp_path):
   page.locator('#step-face').get_by_role('tab', name='Examples').click()
   page.click('#face-examples .example:has-text("Two people")')
   page.wait_for_selector('#sight .face')
+  page.wait_for_selector('#status .bad', state='detached')
   page.locator('#sight .face').nth(1).press('Enter')
   assert page.get_by_label('Face 2', exact=True).is_checked()
   assert page.get_attribute('#sight .face >> nth=1', 'aria-pressed') == 'true'
@@ -171,6 +172,10 @@ def test_from_an_example_to_the_download(server, chromium, tmp_path):
   with page.expect_download() as download:
     page.click('text=Boxes of the face')
   assert len(json.loads(Path(download.value.path()).read_text())) >= 50
+  page.fill('#from input', '1000')
+  page.click('#preview')
+  visitor.waits_for('There is nothing to make at 1000 s')
+  assert visitor.says('#result').startswith('The video will be here')
   visitor.leaves()
 
 

@@ -53,6 +53,8 @@ class Events:
     page.preview.click(self.preview, [page.preview_from, *given_all], shown, **many)
     page.dub.click(self.dub, given_all, shown, **many)
     page.stop.click(self.stop, None, None, **many)
+    new = [page.face.change, page.speech.change, page.text.change, page.consent.change]
+    gr.on(new, self.forget_error, None, page.status, **many)
     blocks.load(self.show_examples, None, [page.face_examples, page.speech_examples], **many)
 
   # ---- face
@@ -149,6 +151,10 @@ class Events:
     if job is not None:
       job.cancel()
 
+  def forget_error(self, request: gr.Request) -> Any:
+    """Removes the line about what was given before; that of a job at work stays."""
+    return gr.skip() if str(request.session_hash) in self.jobs else ''
+
   async def _make(self, order: Order, browser: str) -> AsyncIterator[list[Any]]:
     """Joins the line, and shows how things go until the dub is there; ends it if the browser leaves."""
     if browser in self.jobs:
@@ -158,7 +164,7 @@ class Events:
     unchanged = [gr.skip(), gr.skip(), gr.skip(), gr.skip()]
     self.jobs[browser] = job = None
     try:
-      yield [views.progress(0, None), gr.skip(), *busy]
+      yield [views.progress(0, None), views.NO_RESULT, *busy]
       job = await asyncio.to_thread(self.service.order, order)
       if browser not in self.jobs:
         raise Cancelled  # stopped meanwhile

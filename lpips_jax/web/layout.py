@@ -8,6 +8,7 @@ import gradio as gr
 
 from lpips_jax.web.limits import Limits
 from lpips_jax.web.service import CONSENT
+from lpips_jax.web.views import NO_RESULT
 
 ASSETS = Path(__file__).with_name('assets')
 INTRODUCTION = 'A face and speech in, a video out in which the mouth speaks that speech.'
@@ -60,7 +61,7 @@ def lay_out(limits: Limits) -> Page:
       make = _make_step()
   with gr.Column(elem_classes='step', elem_id='step-result'):
     _heading(4, 'Result')
-    result = gr.HTML('<p class="note">The video will be here, beside the film as it was.</p>', elem_id='result')
+    result = gr.HTML(NO_RESULT, elem_id='result')
   limit = f'data-megabytes="{limits.max_megabytes}"'
   gr.HTML(f'<div class="foot" {limit}><p>{limits.in_words()} {KEPT}</p><p>{MARKED} {PROGRAMS}</p></div>')
   return Page(**face, **speech, **make, result=result)

@@ -11,6 +11,7 @@ from lpips_jax.web.examples import Example
 from lpips_jax.web.faces import Sight
 from lpips_jax.web.service import Result
 
+NO_RESULT = '<p class="note">The video will be here, beside the film as it was.</p>'
 STAGES = {'looking': 'Looking for faces', 'dubbing': 'Dubbing'}
 
 
