@@ -1,6 +1,7 @@
 """The parts of the page that change, as HTML; everything that comes from outside is escaped."""
 
 import math
+import re
 from pathlib import Path
 from urllib.parse import quote
 
@@ -153,7 +154,7 @@ def result(made: Result) -> str:
     before=before,
     after=after,
     downloads=_downloads(made),
-    command=made.command,
+    command=_words(made.command),
   )
 
 
@@ -162,6 +163,12 @@ def duration(seconds: float) -> str:
   if seconds < 90:
     return f'{math.ceil(seconds)} s'
   return f'{round(seconds / 60)} min' if seconds < 5400 else f'{seconds / 3600:.1f} h'
+
+
+def _words(command: str) -> Markup:
+  """Returns a command whose words stay whole where its line breaks: browsers would break them at hyphens, too."""
+  words = re.split(r'(\s+)', command)  # and what is between them
+  return Markup('').join(Markup('<span>{}</span>').format(word) if word.strip() else word for word in words)
 
 
 def _found(seen: Sight, name: str) -> str:

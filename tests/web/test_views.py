@@ -1,6 +1,8 @@
 """Changing parts of the page, as HTML: names from outside are escaped, places and progress are right."""
 
 import dataclasses
+import html
+import re
 from pathlib import Path
 
 import numpy as np
@@ -51,12 +53,19 @@ def test_the_result_has_everything_to_take_along():
   shown = views.result(RESULT)
   for name in 'dubbed.mp4', 'boxes.json', 'dubbed.vtt', 'dubbed.srt':
     assert f'href="gradio_api/file=/page/a%20b/{name}" download="{name}"' in shown
-  assert '--text=&#39;&lt;b&gt;&#39;' in shown
+  assert '<span>--text=&#39;&lt;b&gt;&#39;</span>' in shown
   assert 'data-begin="1.0" data-end="3.0" data-second="2.5"' in shown
   assert shown.count('<video') == 2 and '<track kind="subtitles"' in shown
   assert 'The preview from 2.5 s on' in shown
   still = views.result(dataclasses.replace(RESULT, still=True, part=None, subtitles=()))
   assert still.count('<video') == 1 and '<track' not in still and 'data-begin="0" data-end=""' in still
+
+
+def test_the_command_is_copied_as_it_is():
+  command = "python infer.py --face='a  <b>\nc'  --text=''"
+  shown = views.result(dataclasses.replace(RESULT, command=command))
+  code = shown.partition('<code>')[2].partition('</code>')[0]
+  assert html.unescape(re.sub('<[^>]*>', '', code)) == command
 
 
 @pytest.mark.parametrize(
