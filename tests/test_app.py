@@ -202,7 +202,7 @@ def test_a_text_is_spoken_at_a_phones_width(server, chromium, files):
   visitor.consents()
   page.click('#dub')
   visitor.waits_for('The whole dub is ready', '#result')
-  assert "--text='Good morning.' --voice=builtin" in page.inner_text('.command code')
+  assert "--text='Good morning.' --output=dubbed.mp4" in page.inner_text('.command code')
   assert page.locator('.download:has-text(".srt")').count() == 1
   assert page.evaluate('document.documentElement.scrollWidth') <= 390
   nameless = page.evaluate(

@@ -218,18 +218,26 @@ class Service:
 
 def command_line(order: Order, options: Options, checkpoint: object) -> str:
   """Returns the command that makes the same dub, of files with the names that the user knows."""
-  flags = {'face': order.face.name if order.face else ''}
+  flags: dict[str, str | None] = {'face': order.face.name if order.face else ''}
   if order.speech is not None:
     flags['audio'] = order.speech.name
   else:
-    flags |= {'text': order.text, 'voice': order.voice} | ({'language': order.language} if order.language else {})
+    said = {'voice': order.voice if order.voice != VOICES[0] else '', 'language': order.language}
+    flags |= {'text': order.text} | {name: value for name, value in said.items() if value}
   flags |= {'output': 'dubbed.mp4', 'checkpoint': str(checkpoint)}
   for field in dataclasses.fields(Options):
     value = getattr(options, field.name)
     if value != field.default and field.name not in UNSAID:
-      listed = isinstance(value, list | tuple)
-      flags[field.name] = ','.join(f'{number:g}' for number in value) if listed else str(value)
-  return 'python infer.py ' + ' '.join(f'--{name}={shlex.quote(value)}' for name, value in flags.items())
+      flags[field.name] = _as_flag(value)
+  words = (f'--{name}' if value is None else f'--{name}={shlex.quote(value)}' for name, value in flags.items())
+  return ' '.join(['python infer.py', *words])
+
+
+def _as_flag(value: Any) -> str | None:
+  """Returns what a flag says after its name; None if its name says it already."""
+  if value is True:
+    return None
+  return ','.join(f'{number:g}' for number in value) if isinstance(value, list | tuple) else str(value)
 
 
 def _check_complete(order: Order) -> None:

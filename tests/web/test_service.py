@@ -62,6 +62,7 @@ def test_the_face_that_was_clicked_is_dubbed(service, order, films):
     assert changed(made.video, films / 'two.mp4') == (k == 0, k == 1)
   made = service.order(dataclasses.replace(order, everybody=True, label=False)).result(60)
   assert changed(made.video, films / 'two.mp4') == (True, True)
+  assert ' --all_faces ' in f'{made.command} '
 
 
 def test_whoever_speaks_is_dubbed(service, order):
@@ -98,7 +99,7 @@ def test_a_text_is_spoken_and_has_subtitles(service, order):
   assert "It's me." in made.subtitles[1].read_text()
   seconds = len(load_speech(made.video.with_name('speech.wav'))) / 16000
   assert abs(probe(made.video).frames / 25 - seconds) < 0.1
-  assert """--text='It'"'"'s me.' --voice=builtin""" in made.command and 'synthetic_voice' not in made.command
+  assert """--text='It'"'"'s me.' --output""" in made.command and 'synthetic_voice' not in made.command
 
 
 @pytest.mark.parametrize(
