@@ -135,7 +135,7 @@ class Visitor:
 
 
 @in_a_browser
-def test_from_an_example_to_the_download(server, chromium, tmp_path):
+def test_from_an_example_to_the_download(server, chromium, files, tmp_path):
   visitor = Visitor(chromium, server.url)
   page = visitor.page
   page.click('#dub')
@@ -147,6 +147,11 @@ def test_from_an_example_to_the_download(server, chromium, tmp_path):
   page.locator('#sight .face').nth(1).press('Enter')
   assert page.get_by_label('Face 2', exact=True).is_checked()
   assert page.get_attribute('#sight .face >> nth=1', 'aria-pressed') == 'true'
+  pressed = '#face-examples .example[aria-pressed=true]'
+  assert page.inner_text(pressed) == 'Two people'
+  with page.expect_download() as download:
+    page.click('#sight a:has-text("Save this example")')
+  assert probe(download.value.path()).width == 640
   page.click('#dub')
   visitor.waits_for('There is no speech yet')
   page.locator('#step-speech').get_by_role('tab', name='Examples').click()
@@ -172,6 +177,8 @@ def test_from_an_example_to_the_download(server, chromium, tmp_path):
   with page.expect_download() as download:
     page.click('text=Boxes of the face')
   assert len(json.loads(Path(download.value.path()).read_text())) >= 50
+  page.set_input_files('#face-file input[type=file]', files / 'me.mp4')
+  page.wait_for_selector(pressed, state='detached')
   page.fill('#from input', '1000')
   page.click('#preview')
   visitor.waits_for('There is nothing to make at 1000 s')

@@ -72,7 +72,7 @@ class Events:
     moment = gr.update(visible=not seen.still and seen.seconds > 0.1, maximum=max(0.1, seen.seconds), value=0)
     return [
       str(face),
-      views.sight(seen, face.name, 0 if len(seen.boxes) == 1 else None, False),
+      views.sight(seen, face.name, 0 if len(seen.boxes) == 1 else None, False) + self._saving(face),
       moment,
       _choices(seen, PROMINENT),
       gr.update(visible=not seen.still),
@@ -94,7 +94,8 @@ class Events:
       return [_told(error), gr.skip()]
     names = [_as_text(middle) for middle in seen.middles()]
     chosen = names.index(who) if who in names else None
-    return [views.sight(seen, Path(face).name, chosen, who == EVERYBODY), _choices(seen, who)]
+    shown = views.sight(seen, Path(face).name, chosen, who == EVERYBODY) + self._saving(Path(face))
+    return [shown, _choices(seen, who)]
 
   # ---- speech
 
@@ -106,7 +107,7 @@ class Events:
       self.service.check_speech(Path(path))
     except Exception as error:
       return [None, _told(error)]
-    return [path, views.sound(Path(path))]
+    return [path, views.sound(Path(path)) + self._saving(Path(path))]
 
   def take_recording(self, path: str | None) -> list[Any]:
     """Takes what was said into the microphone, which the page lets one hear already."""
@@ -130,6 +131,9 @@ class Events:
 
   def _example(self, event: gr.EventData) -> str:
     return str(self.service.examples.result().all()[event.name].file)
+
+  def _saving(self, file: Path) -> str:
+    return views.saving(file) if file.parent == self.service.storage.examples else ''
 
   # ---- dubs
 

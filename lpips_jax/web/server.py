@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,6 +51,7 @@ def serve(service: Service, host: str, port: int) -> Iterator[str]:
   Raises:
     UserError: the port is taken, or the host is none of this machine.
   """
+  _check_address(host, port)
   if host not in LOCAL:
     logging.warning('everybody who reaches %s:%d can use this page: it asks for no password', host, port)
   processing_utils.async_ssrf_protected_download = _no_download
@@ -79,6 +81,19 @@ def serve(service: Service, host: str, port: int) -> Iterator[str]:
     yield url
   finally:
     blocks.close(verbose=False)
+
+
+def _check_address(host: str, port: int) -> None:
+  """Raises UserError unless this machine can listen there; Gradio would ask a wrong host again and again."""
+  try:
+    family, kind, protocol, _, address = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as listener:
+      listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+      listener.bind(address)
+  except OSError as error:
+    raise UserError(
+      f'host {host!r} has no port {port} to listen at ({error.strerror}): give others', 'host', 'port'
+    ) from error
 
 
 def build(service: Service) -> gr.Blocks:

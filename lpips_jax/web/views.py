@@ -87,6 +87,13 @@ def example_buttons(examples: tuple[Example, ...], kind: str) -> str:
   return Markup('<div class="examples" role="group" aria-label="Examples of {}">{}</div>').format(kind, buttons)
 
 
+def saving(example: Path) -> str:
+  """Offers the file of an example, which the command line of a dub names."""
+  return Markup('<p class="caption"><a href="{}" download="{}">Save this example</a></p>').format(
+    url_of(example), example.name
+  )
+
+
 def progress(before: int, at: Progress | None) -> str:
   """Shows how far a job is; see `progress_line`."""
   share = None if before or at is None or not at.total else min(1.0, at.done / at.total)

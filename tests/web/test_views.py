@@ -39,6 +39,7 @@ def test_boxes_lie_over_the_faces_and_the_chosen_one_is_marked():
   [
     views.sight(SIGHT, '<script>', None, False),
     views.sound(Path('/page/<script>')),
+    views.saving(Path('/page/<script>')),
     views.error('<script>'),
     views.note('<script>'),
     views.example_buttons((Example('<script>', Path('/page/a.wav')),), 'speech'),

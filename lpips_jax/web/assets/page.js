@@ -97,6 +97,14 @@
     if (event.target.closest('#who')) markChosen();
   });
 
+  // An example is chosen as long as it is what one sees or hears, and can save.
+  const markExamples = () => {
+    const chosen = [...document.querySelectorAll(':is(#sight, #heard) a[download]')].map((link) => link.download);
+    document.querySelectorAll('.example').forEach((example) => {
+      example.setAttribute('aria-pressed', String(chosen.includes(example.dataset.example)));
+    });
+  };
+
   // Files that are too large are refused before they travel, where one looks.
   const refuse = (event) => {
     const zone = event.target.closest?.('#face-file, #speech-file');
@@ -134,6 +142,7 @@
   const calm = matchMedia('(prefers-reduced-motion: reduce)');
   let shown = '';
   new MutationObserver(() => {
+    markExamples();
     const video = document.querySelector('#result .result figure:last-child video');
     if (!video || video.src === shown) return;
     shown = video.src;
