@@ -53,6 +53,18 @@ def write_whole(path: Path, content: bytes | str) -> None:
     raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def read_regular(path: PathLike) -> bytes:
+  """Reads a file; not a device or a pipe, which might never end.
+
+  Raises:
+    UserError: it is no regular file.
+    OSError: it cannot be read.
+  """
+  if os.path.exists(path) and not os.path.isfile(path):
+    raise UserError(f'{os.fspath(path)} is {"a directory" if os.path.isdir(path) else "no regular file"}: give a file')
+  return Path(path).read_bytes()
+
+
 def check_replaceable(path: Path) -> None:
   """Raises UserError if a new file would replace something else than a file."""
   if path.exists() and not path.is_file():

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.files import PathLike, write_whole
+from lpips_jax.core.files import PathLike, read_regular, write_whole
 from lpips_jax.dubbing.options import Options
 from lpips_jax.dubbing.selection import Choose, FollowOne, follow
 from lpips_jax.faces import rotated_boxes
@@ -128,8 +128,9 @@ class FoundBoxes:
   def _wanted(self) -> str:
     visible = self._choose.most_visible if isinstance(self._choose, FollowOne) else 0
     if not visible:
-      return 'face'
-    return f'face number {self._options.face_index} from the left (0 is the first, {visible - 1} the last at any time)'
+      return 'face' if isinstance(self._choose, FollowOne) else 'face that is to be dubbed'
+    most = 'never more than one face is' if visible == 1 else f'never more than {visible} faces are'
+    return f'face number {self._options.face_index} from the left, 0 being the first ({most} visible)'
 
 
 def padded(box: np.ndarray, pads: Sequence[int], info: VideoInfo, frame: int) -> np.ndarray:
@@ -166,8 +167,7 @@ def read_boxes(path: PathLike) -> list[Boxes]:
     UserError: the file cannot be read, or holds no such list, or no box at all.
   """
   try:
-    with open(path, encoding='utf-8-sig') as file:
-      frames = json.load(file)
+    frames = json.loads(read_regular(path).decode('utf-8-sig'))
     if not isinstance(frames, list):
       raise ValueError
     boxes = [_parse_frame(frame) for frame in frames]

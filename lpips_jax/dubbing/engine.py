@@ -77,7 +77,7 @@ class Dubber:
     all_seconds: duration of all dubs.
 
   Raises:
-    UserError: an argument is out of range; later, there is no generator.
+    UserError: an argument is out of range; later, there is no generator, or another dub is not finished yet.
   """
 
   def __init__(
@@ -97,6 +97,7 @@ class Dubber:
     self._checkpoint, self._batch_size, self._precision = checkpoint, batch_size, precision
     self._progress, self._trust_stablehlo = progress, trust_stablehlo
     self._generator: BatchedGenerator | None = None
+    self._at_work = threading.Lock()
     self._detectors: dict[tuple[str, PathLike | None], Detect] = {}
 
   @property
@@ -198,9 +199,12 @@ class Dubber:
     self, face: PathLike, audio: PathLike | None, options: Options, report: Report | None, cancel: threading.Event
   ) -> Iterator['_Dub']:
     """Opens the inputs, looks ahead and loads the generator; afterwards adds up the times of the dub."""
-    self.times = {}
-    turns, interview = _turns_of(options, audio), None
+    if not self._at_work.acquire(blocking=False):  # its detector and generator serve one dub at a time
+      raise UserError('this Dubber is at work on another dub: wait for it, or make another Dubber')
     with contextlib.ExitStack() as opened:
+      opened.callback(self._at_work.release)
+      self.times = {}
+      turns, interview = _turns_of(options, audio), None
       if turns:
         interview = opened.enter_context(mixed(turns, film_info(face, options), options.max_minutes))
       inputs = open_inputs(face, (audio or '') if interview is None else interview.mix, options, cancel)
@@ -236,7 +240,7 @@ class Dubber:
       stages.times.update(self.times)
       self.times = stages.times
       frames = stages.ahead('decode', dub.inputs.played(), QUEUE_DEPTH)
-      located = stages.ahead('find', _from(dub.inputs.begin, (dub.looked or dub.locate)(frames)), QUEUE_DEPTH)
+      located = stages.ahead('find', _made(dub.inputs, (dub.looked or dub.locate)(frames)), QUEUE_DEPTH)
       batches = stages.ahead('generate', generate(located, dub.speeches, self.generator, dub.references), 1)
       dubbed = composite(batches, dub.options.sharpen, watch)
       if dub.options.label == 'corner':
@@ -267,7 +271,8 @@ class Dubber:
     """Looks ahead for mouths at rest, unless none will be shown; meanwhile the generator is loaded."""
     if options.reference == 'frame' and options.silence == 'model' and options.turns is None:
       return None
-    frames = until(play(inputs.face, inputs.info), None if inputs.end is None else max(inputs.end, MIN_LOOK_AHEAD))
+    end = None if inputs.read_until is None else max(inputs.read_until, MIN_LOOK_AHEAD)
+    frames = until(play(inputs.face, inputs.info), end)
     bar = reported('looking', inputs.info.frames, 'frame', self._progress, report)
     with ThreadPoolExecutor(1) as looking, opencv_on_one_thread(), bar as advance, Stages(cancel) as stages:
       self.times = stages.times
@@ -337,14 +342,14 @@ def _turns_of(options: Options, audio: PathLike | None) -> list[Turn]:
   return list(options.turns or ())
 
 
-def _from(
-  begin: Fraction, located: Iterable[tuple[PlayedFrame, list[Located]]]
+def _made(
+  inputs: Inputs, located: Iterable[tuple[PlayedFrame, list[Located]]]
 ) -> Iterator[tuple[PlayedFrame, list[Located]]]:
-  """Yields the frames that are shown from a time on, in seconds, and counts their times from there."""
-  shown = None
-  for shown, boxes in located:
-    if shown.time >= begin:
-      yield (shown if not begin else dataclasses.replace(shown, time=shown.time - begin)), boxes
+  """Yields the frames of the part of the dub that is made, and counts their times from its beginning."""
+  shown, begin, end = None, inputs.begin, inputs.end
+  for number, (shown, faces) in enumerate(located):
+    if shown.time >= begin and (end is None or shown.time < end or not number):
+      yield (shown if not begin else dataclasses.replace(shown, time=shown.time - begin)), faces
   if shown is not None and shown.time < begin:
     raise UserError(f'the dub ends before {float(begin):g} s, where `only` begins', 'only')
 

@@ -23,6 +23,8 @@ from lpips_jax.media.playback import PlayedFrame, play, play_there_and_back
 from lpips_jax.media.speech import load_driving_speech
 from lpips_jax.media.video_reader import VideoInfo, part_of, probe
 
+SETTLING = Fraction(3)  # seconds after a frame that decide on its boxes: tracks are smooth, and bridge gaps
+
 Item = TypeVar('Item')
 
 
@@ -39,6 +41,7 @@ class Inputs:
     whole_sound: whether the sound track may go on after the last frame.
     there_and_back: whether the video plays forwards and backwards until `end`.
     begin, end: seconds at which the part of the dub that is made begins and ends; None is the end of the video.
+    whole_end: likewise, of the whole dub.
   """
 
   face: PathLike
@@ -50,6 +53,7 @@ class Inputs:
   there_and_back: bool
   begin: Fraction
   end: Fraction | None
+  whole_end: Fraction | None
 
   @property
   def sound(self) -> tuple[PathLike, bool, Fraction]:
@@ -64,10 +68,16 @@ class Inputs:
     last = until if self.there_and_back or known is None else known if until is None else min(until, known)
     return None if last is None else max(1, int(last - first))
 
+  @property
+  def read_until(self) -> Fraction | None:
+    """Seconds up to which the video is read: the boxes of the last frames of a part depend on those that follow."""
+    known = [end for end in (self.whole_end, None if self.end is None else self.end + SETTLING) if end is not None]
+    return min(known, default=None)
+
   def played(self) -> Iterator[PlayedFrame]:
-    """Plays the video up to the end of the dub."""
+    """Plays the video."""
     source = (play_there_and_back if self.there_and_back else play)(self.face, self.info)
-    return until(source, self.end)
+    return until(source, self.read_until)
 
 
 def open_inputs(face: PathLike, audio: PathLike, options: Options, cancel: threading.Event) -> Inputs:
@@ -93,7 +103,8 @@ def open_inputs(face: PathLike, audio: PathLike, options: Options, cancel: threa
   if loudness.speech_level(samples) is None:
     logging.warning('nothing is heard in %s: it is silent, or below -60 dB of full scale', audio)
   length = 'audio' if info.still else options.length  # a still image has no length of its own
-  begin, end = Fraction(0), None if length == 'video' else Fraction(len(samples), SAMPLE_RATE)
+  whole_end = None if length == 'video' else Fraction(len(samples), SAMPLE_RATE)
+  begin, end = Fraction(0), whole_end
   if options.only is not None:
     begin, last = _exact(options.only)
     clock = info.tick or 1 / info.rate
@@ -111,6 +122,7 @@ def open_inputs(face: PathLike, audio: PathLike, options: Options, cancel: threa
     there_and_back=length == 'audio',
     begin=begin,
     end=end,
+    whole_end=whole_end,
   )
 
 
@@ -134,11 +146,14 @@ def check_outputs(output: PathLike, options: Options, inputs: Iterable[PathLike]
   if options.save_boxes is not None:
     video_writer.check_place(options.save_boxes)
     outputs.append(options.save_boxes)
+  outputs += options.other_outputs
   if len({os.path.realpath(path) for path in outputs}) < len(outputs):
     names = 'output', 'preview', 'save_boxes'
-    raise UserError('output, preview and save_boxes must be different files', *names)
+    raise UserError('output, preview, save_boxes and subtitles must be different files', *names)
+  read = [*inputs, options.boxes, options.turns, options.detector_model, options.c2pa_cert, options.c2pa_key]
+  given = [Path(path) for path in (*read, *options.other_inputs) if isinstance(path, str | os.PathLike)]
   for path in outputs:
-    if Path(path).exists() and any(Path(given).exists() and Path(path).samefile(given) for given in inputs):
+    if Path(path).exists() and any(other.exists() and Path(path).samefile(other) for other in given):
       raise UserError(f'the output {os.fspath(path)} is one of the inputs: choose another name')
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from lpips_jax.core.errors import UserError, first_line
-from lpips_jax.core.files import PathLike, expand_home, write_whole
+from lpips_jax.core.files import PathLike, expand_home, read_regular, write_whole
 from lpips_jax.dubbing.engine import Dubber
 from lpips_jax.dubbing.options import Options, from_text
 
@@ -151,7 +151,7 @@ def read_jobs(path: PathLike) -> list[Job]:
 def _read_table(path: PathLike) -> tuple[list[str], list[tuple[int, list[str]]]]:
   """Returns the names of the columns, and the line and the values of each row that is not blank."""
   try:
-    text = _decoded(Path(path).read_bytes())
+    text = _decoded(read_regular(path))
     if '\0' in text:
       raise UserError(f'the job list {path} cannot be read: it has zeros where there should be text')
     lines = io.StringIO(text, newline='')

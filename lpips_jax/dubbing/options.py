@@ -19,6 +19,7 @@ REFERENCES = 'rest', 'frame'
 LABELS = 'none', 'corner'
 SPEAKERS = ('auto',)
 MAX_SHARPEN = 4.0
+MAX_SECONDS = 1e8  # of any part
 _CHOICES = ('detector', DETECTORS), ('length', LENGTHS), ('silence', SILENCES), ('label', LABELS)
 _PARTS = 'face_part', 'audio_part', 'only'
 
@@ -56,6 +57,8 @@ class Options:
     synthetic_voice: the voice, if the speech was made from text: the marks say so.
     c2pa_cert: a PEM file with a certificate and its chain, with which the file is signed; see `provenance`.
     c2pa_key: a PEM file with the certificate's private key.
+    other_inputs, other_outputs: files that the caller reads or writes for this dub, such as a text and its subtitles;
+      no file that is written may be another one of the dub.
     preview: where to write a second video, with source, generated faces and result side by side.
     codec: see `media.video_writer.CODECS`; h264 by default, vp9 in a .webm.
     crf: the codec's constant quality.
@@ -89,6 +92,8 @@ class Options:
   synthetic_voice: str = ''
   c2pa_cert: PathLike | None = None
   c2pa_key: PathLike | None = None
+  other_inputs: Sequence[PathLike] = ()
+  other_outputs: Sequence[PathLike] = ()
   preview: PathLike | None = None
   codec: str | None = None
   crf: int | None = None
@@ -159,7 +164,7 @@ def default_reference(data: 'ConfigDict') -> str:
 
 
 def _check_part(name: str, part: Sequence[float] | None) -> None:
-  if part is not None and not (len(part) == 2 and 0 <= part[0] < part[1] < float('inf')):
+  if part is not None and not (len(part) == 2 and 0 <= part[0] < part[1] <= MAX_SECONDS):
     raise UserError(f'{name} must be two numbers of seconds, begin,end, with 0 <= begin < end', name)
 
 

@@ -23,7 +23,7 @@ from absl import logging
 
 from lpips_jax.core.constants import SAMPLE_RATE
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.files import PathLike
+from lpips_jax.core.files import PathLike, read_regular
 from lpips_jax.media.containers import decode, open_media
 from lpips_jax.media.speech import resampled
 from lpips_jax.media.video_reader import VideoInfo
@@ -31,8 +31,11 @@ from lpips_jax.media.video_reader import VideoInfo
 MIX_RATE = 48000  # Hz, of the sound of the dub
 FADE_SECONDS = 0.02  # at the end of what is too long for its turn
 SLACK_SECONDS = 0.02  # by which it may be too long without a remark
+MAX_NUMBER = 1e9  # of seconds or pixels
 FIELDS = 'begin', 'end', 'face', 'audio', 'text', 'voice'
-FORMAT = 'a JSON list of turns, each {"begin": seconds, "end": seconds, "face": number or [x, y, t], "audio": file}'
+FORMAT = (
+  'a JSON list of turns, each {"begin": seconds, "end": seconds, "face": number or [x, y, t], "audio": file}, or "text"'
+)
 
 Face = int | tuple[float, float, float]
 
@@ -80,7 +83,7 @@ def read_turns(path: PathLike) -> list[Turn]:
     UserError: the file cannot be read, or a turn is no turn; the line names it, 1 being the first.
   """
   try:
-    listed = json.loads(Path(path).read_text(encoding='utf-8-sig'))
+    listed = json.loads(read_regular(path).decode('utf-8-sig'))
   except OSError as error:
     raise UserError(f'the turns {path} cannot be read: {error.strerror}') from error
   except (ValueError, RecursionError) as error:
@@ -135,14 +138,14 @@ def _parsed(number: int, given: Any) -> Turn:
     raise UserError(f'turns: turn {number} needs face, 0 for the leftmost, or [x, y, t]', 'turns')
   said_by = {name: given[name] for name in ('audio', 'text', 'voice') if given.get(name) is not None}
   if not all(isinstance(value, str) for value in said_by.values()) or ('audio' in said_by) == ('text' in said_by):
-    raise UserError(f'turns: turn {number} needs audio, a file, or text', 'turns')
+    raise UserError(f'turns: turn {number} needs either audio, a file, or text', 'turns')
   if 'voice' in said_by and 'text' not in said_by:
     raise UserError(f'turns: turn {number} has a voice but no text', 'turns')
   return Turn(float(begin), float(end), face, **said_by)
 
 
 def _is_number(value: object) -> bool:
-  return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+  return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_NUMBER
 
 
 def _check_overlaps(turns: Sequence[Turn]) -> None:
@@ -158,7 +161,9 @@ def _check_overlaps(turns: Sequence[Turn]) -> None:
 def _read(number: int, turn: Turn) -> dict[int, np.ndarray]:
   """Returns what is said in a turn at both rates, as long as the turn or shorter."""
   if turn.audio is None:
-    raise UserError(f'turns: turn {number} has a text that nobody has said yet: give it audio', 'turns')
+    raise UserError(
+      f'turns: turn {number} has a text: open the turns by speaking.driving.driving_speech, which says it', 'turns'
+    )
   try:
     sound = {rate: _samples(turn.audio, rate) for rate in (MIX_RATE, SAMPLE_RATE)}
   except UserError as error:

@@ -28,6 +28,8 @@ REFERRING_FORMATS = (
   'vapoursynth',
   'vobsub',
 )
+# Formats of pictures drawn with letters, which FFmpeg takes any text file for, by its name.
+TEXT_FORMATS = 'adf', 'bin', 'idf', 'tty', 'xbin'
 
 
 def open_media(path: PathLike) -> av.container.InputContainer:
@@ -56,7 +58,8 @@ def open_media(path: PathLike) -> av.container.InputContainer:
     return av.open(f'file:{path}', options=_options())
   except av.ArgumentError as error:  # raised for formats that are not on the whitelist
     raise UserError(
-      f'{path} is a playlist, or of another kind that names other files, or damaged: give the film, picture or sound'
+      f'{path} is a text or a playlist, or of another kind that names other files, or damaged: give the film, picture '
+      'or sound'
     ) from error
   except (av.FFmpegError, OSError, ValueError) as error:
     raise UserError(f'{path} is not a media file that can be read, or is cut short: {reason(error)}') from error
@@ -120,7 +123,7 @@ def warn_once(text: str) -> None:
 @functools.cache
 def _options() -> dict[str, str]:
   """Options under which only files are read, of formats that name no others, and `%d` in a name is no pattern."""
-  formats = sorted(av.formats_available.difference(REFERRING_FORMATS))
+  formats = sorted(av.formats_available.difference(REFERRING_FORMATS, TEXT_FORMATS))
   return {'pattern_type': 'none', 'protocol_whitelist': 'file', 'format_whitelist': ','.join(formats)}
 
 

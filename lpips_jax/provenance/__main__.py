@@ -30,7 +30,8 @@ def main() -> None:
     chain, key = make_certificate(_MAKE_CERTIFICATE.value)
     print(f'wrote {chain} and {key}: to try signing with; readers call its signatures untrusted')
     return
-  cli.require_flags('file')
+  if _FILE.value is None:
+    cli.fail('give the file whose marks are to be read: python -m lpips_jax.provenance FILE')
   anchors = load_certificates(_TRUST_ANCHORS.value, 'trust_anchors').decode() if _TRUST_ANCHORS.value else ''
   found = account(_FILE.value or '', anchors)
   print(json.dumps(found.as_dict(), indent=2) if _JSON.value else '\n'.join(found.lines()))

@@ -114,7 +114,7 @@ def _in_words(mark: Mark) -> str:
     f'{words} (IPTC: {code})' if words else mark.source_type or 'does not say how it was made',
     f'by {mark.tool}' if mark.tool else '',
     f'model {mark.model}' if mark.model else '',
-    f'with synthetic speech by {mark.voice}' if mark.voice else '',
-    'carries a C2PA manifest' if mark.c2pa else '',
+    f'with synthetic speech ({mark.voice})' if mark.voice else '',
+    'with a C2PA manifest' if mark.c2pa else '',
   ]
   return ', '.join(filter(None, parts))

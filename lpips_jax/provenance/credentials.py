@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lpips_jax.core.errors import UserError, first_line
+from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import PathLike, expand_user
 from lpips_jax.provenance.certificate import EXTRA
 
@@ -80,7 +80,7 @@ def _parsed(path: PathLike, parse: Callable[[bytes], Any], option: str, wanted: 
   try:
     return parse(text)
   except Exception as error:
-    raise UserError(f'{option}={path} must hold {wanted} ({first_line(error)})', option) from error
+    raise UserError(f'{option}={path} must hold {wanted}', option) from error
 
 
 def _read(path: Path) -> bytes:

@@ -57,15 +57,16 @@ def read(path: Path, trust_anchors: str = '') -> Signature | None:
   Returns:
     The signature; None if there is none.
   """
-  there = reading.has_manifest(path)
+  if not reading.has_manifest(path):
+    return None
   if not signing.is_installed():
-    return Signature(UNCHECKED) if there else None
+    return Signature(UNCHECKED)
   c2pa = signing.library()
   try:
     with path.open('rb') as file, c2pa.Reader(file, context=signing.context(trust_anchors)) as reader:
       return _signature(json.loads(reader.json()))
   except c2pa.C2paError as error:
-    return Signature(INVALID, (printable(first_line(error)),)) if there else None
+    return Signature(INVALID, (printable(first_line(error)),))
 
 
 def _signature(report: Mapping[str, Any]) -> Signature:

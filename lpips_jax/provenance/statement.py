@@ -64,7 +64,7 @@ class Statement:
   def in_words(self) -> str:
     """Returns one line for people, which ends in IPTC's digital source type."""
     by = f'{self.tool or this_tool()}{f", model {self.model}" if self.model else ""}'
-    speech = f' The speech is synthetic, made from text by {self.voice}.' if self.voice else ''
+    speech = f' The speech is synthetic, made from text ({self.voice}).' if self.voice else ''
     return f'{DONE[self.source_type]} ({by}).{speech} {SOURCE_TYPES[self.source_type]}'
 
 

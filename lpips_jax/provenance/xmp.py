@@ -28,6 +28,7 @@ NAMESPACES = {
 SOURCE_TYPE = 'Iptc4xmpExt:DigitalSourceType'
 TOOLS = 'Iptc4xmpExt:AISystemUsed', 'xmp:CreatorTool'  # where programs name themselves
 MODEL, VOICE, PART, TOOL, C2PA = 'lipsync:Model', 'lipsync:Voice', 'lipsync:Part', 'lipsync:Tool', 'lipsync:C2PA'
+MAX_DEPTH = 64  # of elements within each other
 INGREDIENTS = 'xmpMM:Ingredients'
 BEGIN = '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'  # of every packet, so that it is found by scanning
 END = '<?xpacket end="r"?>'
@@ -130,7 +131,19 @@ def _mark(stated: dict[str, str]) -> Mark:
 
 
 class _Plain(ElementTree.TreeBuilder):
-  """Builds a tree of XML without a document type: entities, which could grow without end, are declared there."""
+  """Builds a tree of XML that is not deep, and has no document type: that declares entities, which could grow."""
+
+  _depth = 0
+
+  def start(self, tag: str, attrs: dict[str, str]) -> ElementTree.Element:
+    self._depth += 1
+    if self._depth > MAX_DEPTH:
+      raise UserError(f'the XMP is more than {MAX_DEPTH} elements deep, which no XMP packet is: it is not read')
+    return super().start(tag, attrs)
+
+  def end(self, tag: str) -> ElementTree.Element:
+    self._depth -= 1
+    return super().end(tag)
 
   def doctype(self, *_: object) -> NoReturn:
     raise UserError('the XMP declares a document type, which no XMP packet does: it is not read')

@@ -18,7 +18,7 @@ from lpips_jax.speaking.reading import Token, read
 from lpips_jax.speaking.sounds import BREATH, SOUNDS, mean_seconds
 from lpips_jax.speaking.utterance import Cue, Utterance
 
-DESCRIPTION = 'the built-in voice: a simple synthesiser, for trying out'
+DESCRIPTION = 'the built-in voice: a simple synthesiser'
 VOICE = Voice(pitch=118.0, intonation=0.28, tract=1.05, breath=0.02, level=0.08, hiss=10**-3.6)
 LEVEL = -24.0  # dB of full scale, `audio.loudness.speech_level`
 TEMPO = 1.35

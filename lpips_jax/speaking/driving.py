@@ -54,7 +54,15 @@ def driving_speech(source: SpeechSource, options: Options) -> Iterator[tuple[Pat
   with tempfile.TemporaryDirectory() as directory:
     say_all = _say_text if options.turns is None else _say_turns
     sound, cues, its_options = say_all(source, options, Path(directory))
-    yield sound, its_options
+    read = source.text_file, options.turns  # the latter may be a file, of which `its_options` has the turns
+    yield (
+      sound,
+      dataclasses.replace(
+        its_options,
+        other_inputs=[path for path in read if isinstance(path, str | os.PathLike)],
+        other_outputs=[] if source.subtitles is None else [source.subtitles],
+      ),
+    )
   if source.subtitles is not None:
     write_subtitles(source.subtitles, heard(cues, options))
 

@@ -1,6 +1,7 @@
 """Text to be said: read from files of any usual encoding, and freed from what cannot be said or shown."""
 
 import codecs
+import os
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ def read_text_file(path: PathLike) -> str:
   Raises:
     UserError: the file cannot be read, is too large, or holds bytes that are no text.
   """
+  if os.path.exists(path) and not os.path.isfile(path):
+    raise UserError(f'the text {path} cannot be read: it is no regular file')
   try:
     with open(path, 'rb') as file:
       content = file.read(MAX_BYTES + 1)

@@ -9,8 +9,17 @@ import pytest
 
 from lpips_jax.core import files
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.files import LOCK, directory_lock, whole_file, write_whole
+from lpips_jax.core.files import LOCK, directory_lock, read_regular, whole_file, write_whole
 from lpips_jax.media.speech import load_speech, write_speech
+
+
+def test_what_may_never_end_is_not_read(tmp_path):
+  os.mkfifo(tmp_path / 'pipe')
+  for path in (tmp_path / 'pipe', '/dev/zero', tmp_path):
+    with pytest.raises(UserError, match=r'no regular file|is a directory'):
+      read_regular(path)
+  with pytest.raises(FileNotFoundError):
+    read_regular(tmp_path / 'gone')
 
 
 def test_links_are_written_through(tmp_path):

@@ -24,7 +24,7 @@ def test_marks_are_told_in_words(film, sound):
   assert lines == [
     f'the file: made by a trained algorithm (AI) (IPTC: trainedAlgorithmicMedia), by {this_tool()}',
     'face: edited by a trained algorithm (AI) (IPTC: compositeWithTrainedAlgorithmicMedia), '
-    f'by {this_tool()}, model demo, with synthetic speech by a voice',
+    f'by {this_tool()}, model demo, with synthetic speech (a voice)',
     'signature: none',
     UNSIGNED,
   ]
@@ -33,7 +33,7 @@ def test_marks_are_told_in_words(film, sound):
 def test_source_types_of_others_are_shown_as_they_are():
   lines = Account((Mark('', f'{IPTC}tomorrowsMedia'), Mark('face', c2pa=True)), None).lines()
   assert next(lines) == f'the file: {IPTC}tomorrowsMedia'
-  assert next(lines) == 'face: does not say how it was made, carries a C2PA manifest'
+  assert next(lines) == 'face: does not say how it was made, with a C2PA manifest'
 
 
 def test_a_signature_is_told_with_all_its_manifests():

@@ -20,7 +20,7 @@ def test_a_dub_is_a_composite_and_an_animated_still_is_not():
 def test_the_line_names_the_tool_the_model_and_the_voice():
   line = Statement('dubbed', model='demo 12ab', voice='espeak-ng, en').in_words()
   assert line.startswith('AI-modified: ') and f'({this_tool()}, model demo 12ab). ' in line
-  assert 'The speech is synthetic, made from text by espeak-ng, en.' in line
+  assert 'The speech is synthetic, made from text (espeak-ng, en).' in line
   assert 'synthetic' not in Statement('dubbed').in_words() and this_tool().startswith('lpips-jax ')
 
 

@@ -82,6 +82,8 @@ def test_entities_are_refused_before_they_grow():
         xmp.read(packet)
 
 
-def test_deep_nesting_is_harmless():
+def test_deep_nesting_is_refused_at_once():
   deep = 100_000
-  assert xmp.read(b'<a>' * deep + b'</a>' * deep) == []
+  with pytest.raises(UserError, match='more than 64 elements deep'):
+    xmp.read(b'<a>' * deep + b'</a>' * deep)
+  assert xmp.read(b'<a>' * 64 + b'</a>' * 64) == []

@@ -24,6 +24,7 @@ def test_a_text_is_said_into_a_file_for_the_time_of_the_dub(tmp_path):
     with driving_speech(source, Options(sharpen=0.5)) as (sound, options):
       assert len(load_speech(sound)) == len(say(TEXT).samples)
       assert options.synthetic_voice == say(TEXT).voice and options.sharpen == 0.5
+      assert options.other_inputs == ([] if source.text_file is None else [source.text_file])
     assert not sound.exists() and not sound.parent.exists()
 
 

@@ -12,7 +12,7 @@ from lpips_jax.speaking import say
 def test_the_built_in_voice_is_the_default():
   utterance = say('Hello\r\nthere, \x00world! 🙂')
   assert ''.join(cue.text for cue in utterance.cues) == 'Hello there, world! 🙂'
-  assert utterance.voice == 'the built-in voice: a simple synthesiser, for trying out'
+  assert utterance.voice == 'the built-in voice: a simple synthesiser'
 
 
 def test_voices_are_chosen_by_name():

@@ -67,10 +67,10 @@ def test_a_dub_has_every_frame_that_begins_before_the_end(rate, filmed, samples,
   of_sound = max(1, sum(k / rate < end for k in range(count)))
   assert len(shown) == of_sound
   info = VideoInfo(32, 32, rate, frames=filmed)
-  inputs = Inputs('', info, '', np.zeros(samples), Fraction(0), there_and_back, there_and_back, Fraction(0), end)
+  inputs = Inputs('', info, '', np.zeros(samples), Fraction(0), there_and_back, there_and_back, Fraction(0), end, end)
   assert inputs.frames == len(shown)
   assert 0 <= len(shown) / rate - end < 1 / rate or len(shown) in (1, count)
-  assert dataclasses.replace(inputs, end=None, there_and_back=False).frames == filmed
+  assert dataclasses.replace(inputs, end=None, whole_end=None, there_and_back=False).frames == filmed
 
 
 @pytest.mark.parametrize(('samples', 'filmed'), [(1, 3), (6400, 25), (6401, 25), (32_000, 7)])

@@ -51,6 +51,19 @@ def test_the_output_may_not_be_an_input(media):
     dub(**media, checkpoint=Painter())
 
 
+def test_no_file_that_is_read_is_replaced(media, tmp_path):
+  boxes, text = media['boxes'], tmp_path / 'text.mp4'
+  text.write_text('Good morning.')
+  before = boxes.read_bytes()
+  with pytest.raises(UserError, match=r'boxes.json is one of the inputs'):
+    dub(**media, checkpoint=Painter(), save_boxes=boxes)
+  with pytest.raises(UserError, match=r'text.mp4 is one of the inputs'):
+    dub(**(media | {'output': text}), checkpoint=Painter(), other_inputs=[text])
+  with pytest.raises(UserError, match='must be different files'):
+    dub(**media, checkpoint=Painter(), save_boxes=tmp_path / 'a.srt', other_outputs=[tmp_path / 'a.srt'])
+  assert boxes.read_bytes() == before and text.read_text() == 'Good morning.'
+
+
 def test_a_file_with_a_likely_temporary_name_survives(media, tmp_path):
   face = tmp_path / 'out.part.mp4'
   shutil.copy(media['face'], face)

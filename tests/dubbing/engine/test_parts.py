@@ -8,7 +8,7 @@ import pytest
 from painter import MOUTH, Painter, write_boxes, write_clip, write_faces, write_speech
 
 from lpips_jax.core.errors import UserError
-from lpips_jax.dubbing import dub
+from lpips_jax.dubbing import Dubber, Options, dub
 from lpips_jax.media.pictures import write_png
 from lpips_jax.media.speech import load_timed_speech
 from lpips_jax.media.video_reader import VideoInfo, probe, read_frames, read_timed
@@ -29,6 +29,15 @@ def test_a_part_of_the_dub_is_the_same_as_in_the_whole(media, tmp_path, begin, f
   first = round(begin * 25)
   np.testing.assert_array_equal(pictures(part), pictures(media['output'])[first : first + frames])
   assert [time for time, _ in read_timed(part)] == [Fraction(k, 25) for k in range(frames)]
+
+
+def test_boxes_of_a_part_are_those_of_the_whole(tmp_path):
+  """Those of its last frames, too, which depend on the frames that follow."""
+  face, speech = write_faces(tmp_path / 'face.mp4', [3], 30), write_speech(tmp_path / 'speech.wav', 0.0, 1.2)
+  dubber = Dubber(Painter(), progress=False)
+  whole = [picture.rgb for picture in dubber.stream(face, speech, Options(detector='cascade'))]
+  part = [picture.rgb for picture in dubber.stream(face, speech, Options(detector='cascade', only=(0.2, 0.52)))]
+  np.testing.assert_array_equal(part, whole[5:13])
 
 
 def test_the_sound_of_a_part_begins_with_it(media, tmp_path):

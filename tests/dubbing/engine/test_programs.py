@@ -107,6 +107,16 @@ def test_a_stream_that_is_closed_ends_its_threads(media, dubber):
   assert not {thread for thread in threading.enumerate() if thread.name.startswith('dubbing')} - threads
 
 
+def test_one_dub_at_a_time(media, dubber):
+  files, options = arguments(media)
+  stream = dubber.stream(files['face'], files['audio'], options)
+  next(stream)
+  with pytest.raises(UserError, match='at work on another dub'):
+    dubber.dub(**files, options=options)
+  stream.close()
+  dubber.dub(**files, options=options)
+
+
 def test_a_stream_writes_no_files(media, dubber, tmp_path):
   for option in ({'preview': tmp_path / 'p.mp4'}, {'save_boxes': tmp_path / 'b.json'}):
     with pytest.raises(UserError, match='a stream writes no files'):
