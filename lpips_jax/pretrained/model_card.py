@@ -22,7 +22,7 @@ FREE = ('talking_faces',)  # corpora whose terms bind nobody's weights
 UNKNOWN_LICENCE = 'Only whoever trained these weights knows what the videos may be used for.'
 INTENDED_USE = """\
 To give a person in a video a mouth that speaks other words: dubbing, correction, research. Only of people who agreed to
-those words, and labelled as synthetic wherever it is shown; see "Consent, and saying so" in the project's README. Not
+those words, and labelled as synthetic wherever it is shown; see "Consent" in the project's README. Not
 for passing a dubbed video off as a recording, and not for deciding whether a video is one."""
 
 
