@@ -66,7 +66,9 @@ def _description(path: Path) -> dict[str, Any]:
     description = json.loads(beside.read_text('utf-8'))
     kind = description.get('phoneme_type', 'espeak')
     rate = description['audio']['sample_rate']
-  except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    for part in ('language', 'espeak'):
+      (description.get(part) or {}).get('code')  # an AttributeError if it is no object
+  except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
     raise UserError(f'voice={path}: {beside.name} is no description of it: {first_line(error)}', 'voice') from error
   if kind not in OFFLINE_KINDS:
     raise UserError(f'voice={path} reads text by {kind}, which fetches further networks: give another', 'voice')

@@ -127,6 +127,9 @@ def test_files_that_are_no_voice_are_one_line(voices, tmp_path):
   cases = [
     ('', 'is no description of it'),
     ('[]', 'is no description of it'),
+    ('[' * 100_000, 'is no description of it'),
+    (json.dumps(description(language='x')), 'is no description of it'),
+    (json.dumps(description(espeak=3)), 'is no description of it'),
     ('{}', 'is no description of it'),
     (json.dumps(description(audio={'sample_rate': 0})), 'is no description of it'),
     (json.dumps(description(phoneme_type='pinyin')), 'fetches further networks'),
