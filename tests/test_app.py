@@ -351,5 +351,6 @@ def test_what_cannot_be_served_is_one_line(server, tmp_path):
   assert run('--max_queue=0').endswith('--max_queue must be more than 0')
   assert 'checkpoint is not a checkpoint directory' in run('--port=0')
   taken = server.url.rpartition(':')[2]
-  assert run(f'--port={taken}').endswith(f'--port {taken} of 127.0.0.1 cannot be used: give another port')
+  assert f"--host '127.0.0.1' has no --port {taken} to listen at" in run(f'--port={taken}')
+  assert 'give others' in run('--host=no.such.host.invalid')
   assert run(without='gradio').endswith("the page needs Gradio: pip install 'lpips-jax[web]'")

@@ -193,7 +193,8 @@ class _Dubber(Dubber):
 
 
 def _engine(dub: Dub, dubber: Dubber, output: Path) -> Callable[[], None]:
-  options = Options(detector=dub.kind, detector_model=dub.model, length='shortest')
+  # PyTorch's side writes no marks of provenance, so neither does this.
+  options = Options(detector=dub.kind, detector_model=dub.model, length='shortest', no_marks=True)
   return partial(dubber.dub, dub.face, dub.audio, output, options)
 
 
