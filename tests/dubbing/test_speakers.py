@@ -31,10 +31,11 @@ def find(cast, monkeypatch):
 
 
 def film_in_turns(path, cast, rate=Fraction(25)):
-  """Writes two people who both talk, and are heard in turns; returns the one whose turn it is, of each frame."""
+  """Writes two people who are heard in turns, and stand still else; returns the one whose turn it is, of each frame."""
   turns = np.repeat(np.arange(TURNS) % 2, TURN)
   sound = np.concatenate([cast[who][1][640 * k : 640 * (k + 1)] for k, who in enumerate(turns)])
-  write_mp4(path, beside(*(frames for frames, _ in cast)), sound, rate)
+  scenes = [[frames[k if turn == who else 0] for k, turn in enumerate(turns)] for who, (frames, _) in enumerate(cast)]
+  write_mp4(path, beside(*scenes), sound, rate)
   return turns
 
 
@@ -49,7 +50,7 @@ def test_who_has_the_turn_is_dubbed(cast, find, tmp_path):
   choose = who_speaks(play(tmp_path / 'film.mp4', info), find, info, tmp_path / 'film.mp4', None)
   found = dubbed(tmp_path / 'film.mp4', find, choose)
   assert isinstance(choose, Speaking) and all(len(faces) == 1 for faces in found)
-  assert np.mean(np.array(found)[:, 0] == turns) > 0.93
+  assert np.mean(np.array(found)[:, 0] == turns) > 0.85  # 0.67 if it were always the first
 
 
 def test_a_film_without_speech_or_with_one_face_is_dubbed_as_ever(cast, find, tmp_path, caplog):
