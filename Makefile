@@ -21,7 +21,7 @@ demo: $(STAMP)  ## trains a small model on the embedded corpus and dubs a held-o
 test: $(TESTABLE)  ## runs the tests, all but the slow ones
 	$(VENV)/bin/python -m pytest --numprocesses=2 --dist=worksteal -m 'not slow'
 
-test-all: $(TESTABLE)  ## runs all tests, as CI does
+test-all: $(TESTABLE)  ## runs all tests
 	$(VENV)/bin/python -m pytest --numprocesses=2 --dist=worksteal
 
 lint: $(LINTABLE)  ## checks style and types
