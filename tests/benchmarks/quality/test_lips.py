@@ -25,7 +25,7 @@ def test_each_measure():
       Dub('at another rate', ours, film(filmed, rate=30.0), 'speech'),
     ]
   )
-  assert found['own'] == found['most'] == pytest.approx(1) and found['same'] == pytest.approx(1)
+  assert (found['own'], found['most'], found['same']) == pytest.approx((1, 1, 1))
   own_films = correlation(spoken, filmed), correlation(spoken[:50], other[:50]), 1, 1
   assert found['film'] == pytest.approx(np.mean(own_films))
   assert (found['motion'], found['sharpness']) == pytest.approx((0.5, 0.7))

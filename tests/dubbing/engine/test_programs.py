@@ -47,8 +47,7 @@ def test_cancelling_leaves_nothing(media, dubber, tmp_path, stage, done):
   with pytest.raises(Cancelled):
     dubber.dub(**files, options=options, report=report, cancel=cancel)
   assert set(tmp_path.iterdir()) == before
-  left = {thread for thread in threading.enumerate() if not thread.name.startswith('generator')} - threads
-  assert not left
+  assert not {thread for thread in threading.enumerate() if thread.name.startswith('dubbing')} - threads
   dubber.dub(**files, options=options)
   assert len(list(read_frames(media['output']))) == 40
 
