@@ -49,7 +49,7 @@ def test_what_the_dockerfile_copies_is_there_and_not_ignored():
 
 
 def test_the_image_holds_all_that_its_command_imports():
-  """Of the project's packages, those that are copied import none that is not."""
+  """The packages that are copied import none of the project's that is not."""
   copied = {source for keyword, rest in dockerfile() if keyword == 'COPY' for source in rest.split()[:-1]}
   ours = {path.stem for path in ROOT.glob('*.py')} | {path.parent.name for path in ROOT.glob('*/*.py')}
   files = [path for name in copied for path in ([ROOT / name] if name.endswith('.py') else (ROOT / name).rglob('*.py'))]
@@ -101,7 +101,7 @@ def test_the_notebook_holds_no_outputs():
 
 
 def test_commands_of_the_notebook_are_there():
-  """Those that a list of arguments begins with sys.executable."""
+  """Yields the commands that a list of arguments begins with sys.executable."""
   found = []
   for node in ast.walk(ast.parse('\n'.join(CODE))):
     arguments = node.args if isinstance(node, ast.Call) else node.elts if isinstance(node, ast.List) else []

@@ -152,7 +152,7 @@ class Dubber:
     check_outputs(
       output, options, [each for each in (face, audio, *(turn.audio for turn in turns)) if each is not None]
     )
-    with self._prepared(face, audio, options, report, cancel) as dub, contextlib.ExitStack() as outputs:
+    with self._prepared(face, audio, turns, options, report, cancel) as dub, contextlib.ExitStack() as outputs:
       inputs, marks = dub.inputs, self._marks(dub)
       # The output is opened first, so finished last: once it is there, everything is.
       write = outputs.enter_context(
@@ -186,7 +186,7 @@ class Dubber:
     if options.preview is not None or options.save_boxes is not None:
       raise UserError('a stream writes no files: leave out preview and save_boxes', 'preview', 'save_boxes')
     with (
-      self._prepared(face, audio, options, report, cancel) as dub,
+      self._prepared(face, audio, _turns_of(options, audio), options, report, cancel) as dub,
       self._running(dub, None, cancel) as (_, frames),
       reported('dubbing', dub.inputs.frames, 'frame', self._progress, report) as advance,
     ):
@@ -196,7 +196,13 @@ class Dubber:
 
   @contextlib.contextmanager
   def _prepared(
-    self, face: PathLike, audio: PathLike | None, options: Options, report: Report | None, cancel: threading.Event
+    self,
+    face: PathLike,
+    audio: PathLike | None,
+    turns: list[Turn],
+    options: Options,
+    report: Report | None,
+    cancel: threading.Event,
   ) -> Iterator['_Dub']:
     """Opens the inputs, looks ahead and loads the generator; afterwards adds up the times of the dub."""
     if not self._at_work.acquire(blocking=False):  # its detector and generator serve one dub at a time
@@ -204,7 +210,7 @@ class Dubber:
     with contextlib.ExitStack() as opened:
       opened.callback(self._at_work.release)
       self.times = {}
-      turns, interview = _turns_of(options, audio), None
+      interview = None
       if turns:
         interview = opened.enter_context(mixed(turns, film_info(face, options), options.max_minutes))
       inputs = open_inputs(face, (audio or '') if interview is None else interview.mix, options, cancel)

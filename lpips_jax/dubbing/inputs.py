@@ -64,8 +64,8 @@ class Inputs:
   def frames(self) -> int | None:
     """The number of frames that are made, as far as it is known before."""
     first, known = -(-self.begin * self.info.rate // 1), self.info.frames
-    until = None if self.end is None else -(-self.end * self.info.rate // 1)
-    last = until if self.there_and_back or known is None else known if until is None else min(until, known)
+    wanted = None if self.end is None else -(-self.end * self.info.rate // 1)
+    last = wanted if self.there_and_back or known is None else known if wanted is None else min(wanted, known)
     return None if last is None else max(1, int(last - first))
 
   @property

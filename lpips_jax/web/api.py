@@ -14,11 +14,10 @@ from absl import logging
 
 from lpips_jax.core.errors import Cancelled, UserError
 from lpips_jax.dubbing.options import from_text
+from lpips_jax.web.events import TICK
 from lpips_jax.web.limits import BUG, for_programs
 from lpips_jax.web.service import Order, Service
 from lpips_jax.web.views import progress_line
-
-TICK = 0.4  # seconds between two looks at a job
 
 
 def connect(service: Service) -> None:

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 
+from benchmarks.quality.voices import distance
 from lpips_jax.audio.loudness import speech_level
 from lpips_jax.audio.phones import PHONES, recognise_phones
 from lpips_jax.core.errors import UserError
@@ -79,16 +80,6 @@ def test_a_recogniser_tells_sentences_apart():
     heard = [PHONES[row] for row, _ in itertools.groupby(rows) if row]
     errors = {other: distance(heard, phones.split()) / len(phones.split()) for other, phones in SAID.items()}
     assert min(errors, key=errors.__getitem__) == text and errors[text] < 0.8, errors
-
-
-def distance(a, b):
-  """The least number of insertions, deletions and substitutions between two sequences."""
-  row = list(range(len(b) + 1))
-  for i, x in enumerate(a, start=1):
-    before, row[0] = row[0], i
-    for j, y in enumerate(b, start=1):
-      before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (x != y))
-  return row[-1]
 
 
 def test_text_without_marks_breathes():

@@ -41,7 +41,7 @@ def order(films, tmp_path):
 
 
 def changed(dubbed: Path, source: Path) -> tuple[bool, bool]:
-  """Whether the left and the right half of a film differ from its source somewhere around the mouth."""
+  """Returns whether the left and the right half of a film differ from its source somewhere around the mouth."""
   pairs = list(zip(read_frames(dubbed), read_frames(source), strict=True))
   left, right = zip(*(np.split(abs(a.astype(int) - b)[128:], 2, axis=1) for a, b in pairs), strict=True)
   return np.max(left) > 100, np.max(right) > 100

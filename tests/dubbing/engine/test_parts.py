@@ -32,7 +32,7 @@ def test_a_part_of_the_dub_is_the_same_as_in_the_whole(media, tmp_path, begin, f
 
 
 def test_boxes_of_a_part_are_those_of_the_whole(tmp_path):
-  """Those of its last frames, too, which depend on the frames that follow."""
+  """Its last frames have them, too, although theirs depend on the frames that follow."""
   face, speech = write_faces(tmp_path / 'face.mp4', [3], 30), write_speech(tmp_path / 'speech.wav', 0.0, 1.2)
   dubber = Dubber(Painter(), progress=False)
   whole = [picture.rgb for picture in dubber.stream(face, speech, Options(detector='cascade'))]
@@ -73,7 +73,7 @@ def test_a_part_of_the_film_plays_there_and_back(tmp_path):
 
 
 def test_a_part_of_the_speech(media):
-  """Of silence until 0.8 s, and speech until 1.6 s, the part from 0.6 s to 1.4 s."""
+  """The part from 0.6 s to 1.4 s is cut out of silence until 0.8 s and speech until 1.6 s."""
   dub(**media, checkpoint=Painter(), audio_part=(0.6, 1.4))
   frames = pictures(media['output'])
   assert len(frames) == 20
