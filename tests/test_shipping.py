@@ -101,7 +101,7 @@ def test_the_notebook_holds_no_outputs():
 
 
 def test_commands_of_the_notebook_are_there():
-  """Yields the commands that a list of arguments begins with sys.executable."""
+  """A command is a list of arguments that begins with sys.executable."""
   found = []
   for node in ast.walk(ast.parse('\n'.join(CODE))):
     arguments = node.args if isinstance(node, ast.Call) else node.elts if isinstance(node, ast.List) else []
