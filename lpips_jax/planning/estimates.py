@@ -1,4 +1,4 @@
-"""Estimates from a compiled step: memory, arithmetic, traffic, least time, largest batch, and a table of them."""
+"""Estimates from a compiled step: memory, arithmetic, traffic, least time, largest batch, cost, and a table of them."""
 
 from collections.abc import Callable
 from importlib import metadata
@@ -132,13 +132,39 @@ def least_time(estimates: Estimates, chip: hardware.Chip) -> Estimates:
   return times | {'overlapped': hidden + known['latency'], 'in_turn': sum(known.values()), 'binds': binds}
 
 
+def cost(estimates: Estimates, steps: int, seconds_per_step: float | None = None) -> Estimates:
+  """Returns the chip-hours of a run's steps; evaluations, saves and compilation come on top.
+
+  Args:
+    estimates: from `estimate_step`.
+    steps: of the run.
+    seconds_per_step: as measured, if it was.
+
+  Returns:
+    `steps`; `least_chip_hours`, a lower bound, as no step is faster than `floor['overlapped']`, None without a data
+    sheet; `seconds_per_step`; and `chip_hours`, which follow from it, None if it is not given.
+  """
+  floor = estimates['floor']
+
+  def hours(seconds: float | None) -> float | None:
+    return None if seconds is None else steps * seconds * estimates['chips'] / 3600
+
+  return {
+    'steps': steps,
+    'least_chip_hours': hours(floor and floor['overlapped']),
+    'seconds_per_step': seconds_per_step,
+    'chip_hours': hours(seconds_per_step),
+  }
+
+
 def table(estimates: Estimates) -> str:
   """Returns a line for each estimate: its name, and its value with unit and meaning.
 
   Args:
-    estimates: from `estimate_step`, with `topology`, `level` and, if it was estimated, `largest_batch`.
+    estimates: from `estimate_step`, with `topology`, `level`, and what `largest_batch` and `cost` return, if called.
   """
   rows = [*_step_rows(estimates), *_memory_rows(estimates), *_traffic_rows(estimates), *_time_rows(estimates)]
+  rows += _cost_rows(estimates) if 'steps' in estimates else []
   width = max(len(name) for name, _ in rows) + 2
   return '\n'.join(f'{name:{width}}{value}'.rstrip() for name, value in rows)
 
@@ -213,6 +239,19 @@ def _time_rows(step: Estimates) -> Rows:
   overlapped, in_turn = _milliseconds(floor['overlapped']), _milliseconds(floor['in_turn'])
   summary = f'{overlapped} if everything overlaps, {in_turn} if nothing does; {floor["binds"]} binds'
   return [*rows, ('least time, a step', summary)]
+
+
+def _cost_rows(step: Estimates) -> Rows:
+  least, measured, floor = step['least_chip_hours'], step['chip_hours'], step['floor']
+  rows = [('cost, at least', _chip_hours(step, least, floor['overlapped']))] if least is not None else []
+  if measured is not None:
+    rows.append(('cost, as measured', _chip_hours(step, measured, step['seconds_per_step'])))
+  return rows or [('cost', 'not known: measure a step, and give --seconds_per_step')]
+
+
+def _chip_hours(step: Estimates, hours: float, seconds: float) -> str:
+  amount = f'{hours:,.1f}' if hours >= 1 else f'{hours:.2g}'
+  return f'{amount} chip-hours: {step["steps"]:,} steps of {_milliseconds(seconds)} on {step["chips"]:,} chips'
 
 
 def _peak_at(compile_at: Callable[[int], Program], per_chip: int) -> dict[int, int]:

@@ -5,10 +5,12 @@
 Compiles the step that train.py would run, sharded over the topology's chips, on a machine that has none of them. This
 takes minutes at full size, and needs the compiler: pip install -e '.[tpu]', or '.[cuda]' for topologies such as h200:8,
 GPUs in one machine. Without --topology the step is compiled for the devices of this machine. Nothing is run, and no
-weights or data are read.
+weights or data are read. The chip-hours of config.steps are a lower bound, which follows from the least time of a step;
+--seconds_per_step, measured, gives those of a real run.
 """
 
 import json
+import math
 from pathlib import Path
 
 from absl import flags
@@ -26,6 +28,7 @@ flags.DEFINE_boolean('verify', False, 'Compiles at that batch as well, to see th
 flags.DEFINE_enum(
   'level', None, ['O0', 'O1', 'O2', 'O3'], 'How much the compiler optimises; by default as for train.py.'
 )
+flags.DEFINE_float('seconds_per_step', None, 'As measured: adds the chip-hours that follow from it.')
 flags.DEFINE_string('output', None, 'Writes the figures there as JSON, too.')
 flags.DEFINE_string('hlo', None, 'Writes the optimised program there, as text.')
 
@@ -33,6 +36,9 @@ flags.DEFINE_string('hlo', None, 'Writes the optimised program there, as text.')
 def main() -> None:
   cli.require_flags('config')
   config, topology = flags.FLAGS.config, flags.FLAGS.topology
+  seconds = flags.FLAGS.seconds_per_step
+  if seconds is not None and not 0 < seconds < math.inf:
+    cli.fail(f'--seconds_per_step={seconds} must be more than 0, and finite')
   for written in (flags.FLAGS.output, flags.FLAGS.hlo):
     if written and not Path(written).parent.is_dir():  # reported now, not after minutes
       cli.fail(f'{written}: there is no such directory')
@@ -64,6 +70,7 @@ def main() -> None:
       return step_program.compile_step(other, mesh, flags.FLAGS.level)
 
     figures |= estimates.largest_batch(config, mesh, program, compile_at, flags.FLAGS.verify)
+  figures |= estimates.cost(figures, config.steps, seconds)
   print(estimates.table(figures))
   if flags.FLAGS.output:
     write_whole(Path(flags.FLAGS.output), json.dumps(figures, indent=2) + '\n')

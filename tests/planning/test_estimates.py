@@ -72,10 +72,24 @@ def test_the_table_has_a_line_for_each_estimate(step):
   found = {'largest_batch': 8, 'largest_batch_per_chip': 4, 'largest_batch_from': {1: 10**9, 2: 2 * 10**9}}
   found |= {'largest_batch_fits': True, 'largest_batch_peak_bytes': 4 * 10**9}
   known = step | found | {'chip_memory_bytes': 4e9, 'peak_bytes_per_chip': 10**9, 'floor': floor}
+  known |= estimates.cost(known, steps=600)
   table = estimates.table(known)
   assert 'about 8, 4 a chip: on a line through 1 a chip (1.00 GB) and 2 a chip (2.00 GB)' in table
+  assert '0.001 chip-hours: 600 steps of 3.00 ms on 2 chips' in table and 'as measured' not in table
   assert 'fits (4.00 GB)' in table and '4.00 GB; the peak is 25% of it' in table
   assert '3.00 ms if everything overlaps, 5.00 ms if nothing does; memory binds' in table
+
+
+def test_the_cost_is_that_of_all_steps_on_all_chips(step):
+  floor = {'overlapped': 0.02, 'in_turn': 0.05}
+  found = estimates.cost(step | {'floor': floor, 'chips': 16}, steps=90_000, seconds_per_step=0.05)
+  assert found['least_chip_hours'] == pytest.approx(8.0)  # 90,000 steps of 20 ms are half an hour
+  assert found['chip_hours'] == pytest.approx(20.0)
+  shown = estimates.table(step | found | {'chips': 16, 'floor': None} | {'least_chip_hours': None})
+  assert 'cost, as measured' in shown and '20.0 chip-hours: 90,000 steps of 50.00 ms on 16 chips' in shown
+  unknown = estimates.cost(step, steps=90_000)
+  assert unknown['least_chip_hours'] is None and unknown['chip_hours'] is None
+  assert 'measure a step, and give --seconds_per_step' in estimates.table(step | unknown)
 
 
 def test_the_largest_batch_lies_on_a_line_through_two_peaks(mesh, monkeypatch):

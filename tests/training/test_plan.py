@@ -31,6 +31,7 @@ def plan(*arguments, **environment):
       '--config.model.name=other',
       "config.model.name='other': there are sync_expert",
     ),
+    ('--seconds_per_step=0', '--seconds_per_step=0.0 must be more than 0, and finite'),
   ],
 )
 def test_a_step_that_cannot_be_planned_is_one_line(flag, message):
@@ -55,7 +56,7 @@ def test_a_plan_for_tpus_that_are_not_there(directory, tmp_path):
     'model.bottleneck': 1,
   }
   shrunk = [f'--config.{name}={value}' for name, value in values.items()]
-  cheap = ['--batch_per_chip=1', '--level=O0', '--nolargest', f'--output={output}']
+  cheap = ['--batch_per_chip=1', '--level=O0', '--nolargest', f'--output={output}', '--seconds_per_step=0.5']
   made = plan('--config=configs/lrs2.py', '--topology=v5e:4x4', *shrunk, *cheap, PYTHONPATH=str(COMPILER))
   assert made.returncode == 0, made.stderr
   figures = json.loads(output.read_text())
@@ -64,4 +65,7 @@ def test_a_plan_for_tpus_that_are_not_there(directory, tmp_path):
   assert figures['large_all_reduces']['number'] <= 4  # of gradients
   assert 0 < figures['peak_bytes_per_chip'] < figures['chip_memory_bytes']
   assert figures['floor']['binds'] in figures['floor']
-  assert 'TPU v5 lite' in made.stdout
+  assert figures['steps'] == 300_000
+  least = figures['floor']['overlapped'] * 300_000 * 16 / 3600
+  assert figures['least_chip_hours'] == pytest.approx(least) and figures['chip_hours'] == pytest.approx(2000 / 3)
+  assert 'TPU v5 lite' in made.stdout and '666.7 chip-hours' in made.stdout
