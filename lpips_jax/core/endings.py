@@ -5,6 +5,8 @@ import os
 import sys
 from typing import NamedTuple, NoReturn
 
+from lpips_jax.core.files import shown
+
 FAILED, BAD_INPUT, BY_SIGNAL = 1, 2, 128  # exit statuses; to the last, as shells do, the signal's number is added
 
 
@@ -28,7 +30,7 @@ def report(ending: Ending) -> None:
   if ending.line is None:
     sys.excepthook(*sys.exc_info())
   else:
-    print(f'{os.path.basename(sys.argv[0])}: {" ".join(ending.line.split())}', file=sys.stderr)
+    print(f'{os.path.basename(sys.argv[0])}: {shown(" ".join(ending.line.split()))}', file=sys.stderr)
 
 
 def exit_at_once(status: int) -> NoReturn:

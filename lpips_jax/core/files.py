@@ -14,6 +14,7 @@ from pathlib import Path
 from lpips_jax.core.errors import UserError
 
 PathLike = str | os.PathLike[str]
+_shown_names: dict[str, str] = {}  # by the directories of `show_as`
 
 LOCK = '.lock'
 HOME_PATH = re.compile(r'(?:^|(?<=[=,]))~[^/,=]*(?=/|,|$)')  # `~` or `~name` at the beginning of a path
@@ -124,6 +125,18 @@ def _written_as(part: Path, target: Path) -> Iterator[Path]:
 def _opened_unless_link(path: str, flags: int) -> int:
   """Opens a file without truncating it or following a link, which anybody may have put there to name another file."""
   return os.open(path, (flags | os.O_NOFOLLOW) & ~os.O_TRUNC, 0o666)
+
+
+def show_as(directory: Path, name: str) -> None:
+  """Lets messages name a directory, and what is in it, by another name: it is a local copy of something remote."""
+  _shown_names[str(directory)] = name
+
+
+def shown(text: str) -> str:
+  """Returns a message with the names of `show_as`."""
+  for path, name in _shown_names.items():
+    text = text.replace(path, name)
+  return text
 
 
 def user_cache() -> Path:

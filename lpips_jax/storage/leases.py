@@ -1,0 +1,174 @@
+"""One run at a time in a directory of a bucket, where there are no locks.
+
+The owner of `DIRECTORY` is the run that created the object with the greatest number in `DIRECTORY/.lease/`. The store
+grants the creation of an object to one run only. The owner rewrites its object every few seconds. A run that wants to
+take over watches it: if it changes, somebody is at work there; if it does not for `EXPIRES_SECONDS` by the watcher's
+own clock, the owner is gone, and the watcher tries to create the next number. So clocks that differ do no harm, and an
+owner that was cut off for long finds a greater number, and ends.
+"""
+
+import contextlib
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from absl import logging
+
+from lpips_jax.core.errors import UserError, first_line
+from lpips_jax.storage import stores
+
+DIRECTORY = '.lease'
+RENEWAL_SECONDS = 8.0
+EXPIRES_SECONDS = 30.0  # without renewal
+
+
+class Process(NamedTuple):
+  """A process, as others may know it: its host, and what tells it from all others that this host has had."""
+
+  host: str
+  identity: str
+
+
+class Lease:
+  """The right to write to a directory of a bucket, from `acquire` until `release`."""
+
+  def __init__(self, url: str, number: int, token: str):
+    self._url, self._number, self._token = url, number, token
+    self._renewals = 0
+    self._ended = threading.Event()
+    self._thread: threading.Thread | None = None
+
+  def keep(self, on_lost: Callable[[str], None]) -> None:
+    """Renews the lease in the background from now on.
+
+    Args:
+      on_lost: called, in another thread, once another run has taken over, with a line that says so.
+    """
+    self._thread = threading.Thread(target=self._renew, args=(on_lost,), name='lease', daemon=True)
+    self._thread.start()
+
+  def release(self) -> None:
+    """Lets the next run begin at once."""
+    self._ended.set()
+    if self._thread:
+      self._thread.join()
+    stores.write(_object(self._url, self._number), self._content(released=True))
+
+  def lost_to(self) -> str:
+    """Returns who has taken over, or ''; raises what the store raises."""
+    numbers = _numbers(self._url)
+    if numbers and numbers[-1] > self._number:
+      found = _read(self._url, numbers[-1])
+      return f'a run on {found.get("host", "another host")}'
+    return ''
+
+  def lost_line(self, other: str) -> str:
+    return f'{other} has taken over {self._url}, as this one could not be heard of for long, and ends'
+
+  def _renew(self, on_lost: Callable[[str], None]) -> None:
+    while not self._ended.wait(RENEWAL_SECONDS):
+      try:
+        if other := self.lost_to():
+          on_lost(self.lost_line(other))
+          return
+        self._renewals += 1
+        stores.write(_object(self._url, self._number), self._content())
+      except Exception as error:  # the store does not answer: nobody else can take over either
+        logging.log_every_n_seconds(logging.WARNING, 'the lease of %s: %s', 60, self._url, first_line(error))
+
+  def _content(self, released: bool = False) -> bytes:
+    own = this_process()
+    entry = {'token': self._token, 'renewals': self._renewals, 'released': released}
+    return json.dumps(entry | own._asdict()).encode()
+
+
+def acquire(url: str, say: Callable[[str], None] = print) -> Lease:
+  """Takes the lease of a directory; waits for one that may have been left by a run that was killed.
+
+  Args:
+    url: of the directory.
+    say: gets a line if there is something to wait for.
+
+  Raises:
+    UserError: another run is at work there, or the directory cannot be written to.
+  """
+  with stores.explained(url, 'written to'):
+    while True:
+      numbers = stores.persistently(lambda: _numbers(url), url)
+      if numbers:
+        _wait_until_free(url, numbers[-1], say)
+      number, token = (numbers[-1] if numbers else 0) + 1, secrets.token_hex(8)
+      lease = Lease(url, number, token)
+      with contextlib.suppress(FileExistsError):  # another was quicker; or our own attempt, which was repeated
+        stores.create(_object(url, number), lease._content())
+      if _read(url, number).get('token') != token:
+        continue  # also where a store ignores the condition
+      for old in numbers:
+        stores.delete(_object(url, old))
+      return lease
+
+
+def this_process() -> Process:
+  """Returns this process; the identity holds for one boot of the host and one container."""
+  return Process(socket.gethostname(), _identity(os.getpid()))
+
+
+def _wait_until_free(url: str, number: int, say: Callable[[str], None]) -> None:
+  """Returns once nobody seems to own the directory; raises UserError if somebody does."""
+  first = _read(url, number)
+  if first.get('released') or _has_died(first):
+    return
+  holder = f'the run on {first.get("host", "another host")}'
+  say(f'{url}: waiting up to {EXPIRES_SECONDS:.0f} s to see whether {holder} is still at work')
+  begun = time.monotonic()
+  while time.monotonic() - begun < EXPIRES_SECONDS:
+    time.sleep(min(1.0, EXPIRES_SECONDS / 10))
+    now = stores.persistently(lambda: _read(url, number), url)
+    if now.get('released') or not now:
+      return
+    if now != first:
+      raise UserError(f'another run, on {now.get("host")}, is at work in {url}: wait for it, or end it')
+
+
+def _has_died(entry: dict[str, Any]) -> bool:
+  """Returns whether the process was one of this host and container, and is gone."""
+  identity = str(entry.get('identity', ''))
+  pid, _, _ = identity.partition(' ')
+  same_place = identity.split(' ')[2:] == _identity(os.getpid()).split(' ')[2:]
+  return same_place and pid.isdigit() and _identity(int(pid)) != identity
+
+
+def _identity(pid: int) -> str:
+  """The process number, when the process started, the container and the boot; without these where there is no /proc."""
+  try:
+    state, *rest = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+    started = 'gone' if state in 'ZX' else rest[18]
+  except OSError:
+    started = 'gone'
+  try:
+    boot = Path('/proc/sys/kernel/random/boot_id').read_text().strip()
+    return f'{pid} {started} {os.readlink("/proc/self/ns/pid")} {boot}'
+  except OSError:
+    return f'{pid} {started} {secrets.token_hex(4)}'
+
+
+def _numbers(url: str) -> list[int]:
+  names = [file.name for file in stores.files_below(f'{url}/{DIRECTORY}')]
+  return sorted(int(name) for name in names if name.isdigit())
+
+
+def _object(url: str, number: int) -> str:
+  return f'{url}/{DIRECTORY}/{number:06d}'
+
+
+def _read(url: str, number: int) -> dict[str, Any]:
+  try:
+    return json.loads(stores.read(_object(url, number)))
+  except (FileNotFoundError, ValueError):
+    return {}

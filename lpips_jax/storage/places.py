@@ -1,0 +1,55 @@
+"""Paths of this machine, URLs of buckets, and URLs that are not known here."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from etils import epath
+
+from lpips_jax.core.errors import UserError
+from lpips_jax.core.files import PathLike, expand_user
+
+SCHEMES = 'gs', 's3'
+URL = re.compile(r'([A-Za-z][A-Za-z0-9+.-]+):(/+)(.*)', re.DOTALL)  # a drive, as in C:/, has one letter
+
+
+def is_remote(path: PathLike) -> bool:
+  """Returns whether a path is the URL of something in a bucket; raises UserError for URLs that are not known here."""
+  found = URL.fullmatch(str(path))
+  if not found:
+    return False
+  scheme, slashes, rest = found.groups()
+  known = ' and '.join(f'{name}://' for name in SCHEMES)
+  if scheme.lower() not in SCHEMES:
+    raise UserError(f'{path}: of URLs, {known} are known here: give one of these, or a path of this machine')
+  if scheme not in SCHEMES or slashes != '//' or not rest.strip('/'):
+    raise UserError(f'{path} is no URL of a bucket: write {scheme.lower()}://BUCKET/PATH')
+  return True
+
+
+def require_local(**paths: PathLike | None) -> None:
+  """Raises UserError, which names the argument, if one of these paths is a URL."""
+  for name, path in paths.items():
+    if path is not None and URL.match(str(path)):
+      raise UserError(f'{name}={path} must be on this machine: copy it here first', name)
+
+
+def open_path(path: PathLike) -> Any:
+  """Returns a `pathlib.Path`, or for a URL an `epath.Path`, which can do nearly the same."""
+  if not is_remote(path):
+    return expand_user(path)
+  from lpips_jax.storage import stores
+
+  stores.file_system(str(path))  # so that what is missing is reported in a line
+  return epath.Path(str(path).rstrip('/'))
+
+
+def join(path: PathLike, name: str) -> str | Path:
+  """Returns the path of something in a directory or beneath a URL."""
+  return f'{str(path).rstrip("/")}/{name}' if is_remote(path) else Path(path) / name
+
+
+def remote_ones(paths: Iterable[PathLike | None]) -> list[str]:
+  """Returns those of some paths that are URLs."""
+  return [str(path) for path in paths if path is not None and is_remote(path)]

@@ -1,0 +1,115 @@
+"""Inputs of many files, datasets and checkpoints: copied from a bucket to this machine's disk once, and kept there.
+
+The copies are in `LIPSYNC_STAGING`, or else in the user's cache, by their URLs. The processes of a machine share them.
+A list in each copy tells which objects it has, and which versions of them: a second call copies what is new, and one
+that was cut short continues.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from lpips_jax.core.errors import UserError
+from lpips_jax.core.files import PathLike, expand_user, user_cache
+from lpips_jax.storage import stores
+from lpips_jax.storage.places import is_remote
+from lpips_jax.storage.stores import RemoteFile
+from lpips_jax.storage.transfer import counting, download
+
+LIST = '.staged.jsonl'  # one line for each object that was copied: name, size, tag
+LOCK = '.staged.lock'
+ENVIRONMENT = 'LIPSYNC_STAGING'
+
+
+def staged(path: PathLike, wanted: Callable[[set[str]], set[str]] = set) -> Path:
+  """Returns a directory or file of this machine: the path itself, or the copy of what a URL names.
+
+  Args:
+    path: of this machine, or a URL.
+    wanted: chooses among the names beneath the URL of all objects that count; what was copied before stays.
+
+  Raises:
+    UserError: there is nothing under this URL, it cannot be read, or the disk is too small.
+  """
+  if not is_remote(path):
+    return expand_user(path)
+  url = str(path).rstrip('/')
+  with stores.explained(url, 'read'):
+    files = stores.persistently(lambda: stores.files_below(url), url)
+    single = None if files else stores.persistently(lambda: stores.info(url), url)
+  if single:
+    parent, _, name = url.rpartition('/')
+    return _brought(parent, [RemoteFile(name, single.size, single.tag)]) / name
+  if not files:
+    raise UserError(f'{url} does not exist: check its name')
+  names = counting(file.name for file in files)
+  chosen = wanted(names)
+  return _brought(url, [file for file in files if file.name in chosen], names)
+
+
+def place_of(url: str) -> Path:
+  """Returns the directory of this machine that holds the copy of a URL, if it was copied."""
+  root = os.environ.get(ENVIRONMENT)
+  scheme, _, rest = url.partition('://')
+  return (expand_user(root) if root else user_cache() / 'buckets') / scheme / rest
+
+
+def _brought(url: str, files: list[RemoteFile], there: set[str] | None = None) -> Path:
+  """Copies those files that are not here yet; removes those that are no longer in the bucket, which has `there`."""
+  directory = place_of(url)
+  directory.mkdir(parents=True, exist_ok=True)
+  with _only_process(directory):
+    have = _listed(directory)
+    for name in set(have) - there if there is not None else ():
+      (directory / name).unlink(missing_ok=True)
+      del have[name]
+    missing = [file for file in files if have.get(file.name) != file or not _is_whole(directory, file)]
+    _check_space(directory, url, missing)
+    with (directory / LIST).open('a') as listing:
+
+      def note(file: RemoteFile) -> None:
+        listing.write(json.dumps(vars(file)) + '\n')
+        listing.flush()
+
+      download(url, missing, directory, note)
+  return directory
+
+
+@contextlib.contextmanager
+def _only_process(directory: Path) -> Iterator[None]:
+  """Waits until no other process of this machine copies into a directory."""
+  with (directory / LOCK).open('w') as lock:
+    with contextlib.suppress(OSError):  # a file system without locks
+      fcntl.flock(lock, fcntl.LOCK_EX)
+    yield
+
+
+def _listed(directory: Path) -> dict[str, RemoteFile]:
+  """Reads the list; the last line of an object holds, and a line that was cut short does not count."""
+  have: dict[str, RemoteFile] = {}
+  with contextlib.suppress(FileNotFoundError):
+    for line in (directory / LIST).read_text().splitlines():
+      with contextlib.suppress(ValueError, TypeError):
+        file = RemoteFile(**json.loads(line))
+        have[file.name] = file
+  return have
+
+
+def _is_whole(directory: Path, file: RemoteFile) -> bool:
+  try:
+    return (directory / file.name).stat().st_size == file.size
+  except OSError:
+    return False
+
+
+def _check_space(directory: Path, url: str, files: list[RemoteFile]) -> None:
+  needed, disk = sum(file.size for file in files), os.statvfs(directory)
+  free = disk.f_bavail * disk.f_frsize
+  if needed > free:
+    raise UserError(
+      f'{url}: {needed / 1e9:.1f} GB are to be copied and {directory} has {free / 1e9:.1f} GB free: name a larger disk '
+      f'in {ENVIRONMENT}'
+    )

@@ -1,0 +1,196 @@
+"""Copies between buckets and this machine: many files at once, checked; and single inputs and outputs of commands."""
+
+import contextlib
+import hashlib
+import os
+import re
+import tempfile
+import threading
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+from lpips_jax.core.errors import UserError
+from lpips_jax.core.files import PathLike, expand_user
+from lpips_jax.core.progress import progress_bar
+from lpips_jax.storage import stores
+from lpips_jax.storage.places import is_remote
+from lpips_jax.storage.stores import RemoteFile
+
+THREADS = 16  # that copy at once
+CHUNK = 1 << 20  # bytes that are hashed at once
+LAST_OBJECT = 'commit_success.txt'  # makes a step of a checkpoint count, as Orbax marks steps in buckets
+LAST_FILES = 'config.json', 'model.json', 'dataset_info.json'  # without which nobody takes a directory for what it is
+STEP = re.compile(r'(?:.*/)?(?:checkpoint|sync_expert|silent_generator)/\d+/')  # begins the names of a step's files
+UNFINISHED = re.compile(r'\.part$|\.deleted$|\.orbax-checkpoint-tmp|^\.lease$|^\.staged|^\.lock$')
+
+
+def download(
+  url: str, files: Sequence[RemoteFile], directory: Path, done: Callable[[RemoteFile], None] = lambda _: None
+) -> None:
+  """Copies objects beneath a URL into a directory, many at once, with a progress bar; each appears whole and checked.
+
+  Args:
+    url: of the directory in the bucket.
+    files: from `stores.files_below(url)`.
+    directory: gets them by their names.
+    done: called after each, in this thread.
+
+  Raises:
+    UserError: an object cannot be read, or came damaged more than once.
+  """
+  total = sum(file.size for file in files)
+  bar = progress_bar(f'copying {url}', total, 'B')
+  bar.unit_scale = True
+  with bar, _threads() as (threads, given_up):
+    copying = {
+      threads.submit(_download_one, f'{url}/{file.name}', file, directory / file.name, given_up): file for file in files
+    }
+    for one in as_completed(copying):
+      with stores.explained(url, 'read'):
+        one.result()
+      done(copying[one])
+      bar.update(copying[one].size)
+
+
+def upload(directory: Path, url: str) -> None:
+  """Copies all files of a directory to objects beneath a URL; those that make it count, `LAST_FILES`, come last.
+
+  Raises:
+    UserError: it cannot be written to.
+  """
+  names = [path.relative_to(directory).as_posix() for path in sorted(directory.rglob('*')) if path.is_file()]
+  last = [name for name in names if os.path.basename(name) in LAST_FILES]
+  with stores.explained(url, 'written to'):
+    put_all(directory, [name for name in names if name not in last], url)
+    put_all(directory, last, url)
+
+
+def put_all(directory: Path, names: Sequence[str], url: str) -> None:
+  """Copies files of a directory to objects beneath a URL, many at once; tries for some minutes.
+
+  Raises:
+    Exception: whatever the store raises in the end.
+  """
+  with _threads() as (threads, given_up):
+
+    def put(name: str) -> None:
+      stores.persistently(lambda: stores.put(directory / name, f'{url}/{name}'), url, given_up=given_up)
+
+    for one in as_completed([threads.submit(put, name) for name in names]):
+      one.result()
+
+
+def counting(names: Iterable[str]) -> set[str]:
+  """Returns the names of objects that count: not those of checkpoint steps without `LAST_OBJECT`, nor remains."""
+  finished = {name for name in names if not any(map(is_unfinished, name.split('/')))}
+  whole = {step[0] for name in finished if (step := STEP.match(name)) and name == f'{step[0]}{LAST_OBJECT}'}
+  return {name for name in finished if not (step := STEP.match(name)) or step[0] in whole}
+
+
+def is_unfinished(name: str) -> bool:
+  """Returns whether a file or directory of this name is of no use to others."""
+  return bool(UNFINISHED.search(name))
+
+
+@contextlib.contextmanager
+def local_input(path: PathLike) -> Iterator[Path]:
+  """Yields a file of this machine: the path itself, or a copy of an object, which is deleted afterwards.
+
+  Raises:
+    UserError: the URL cannot be read.
+  """
+  if not is_remote(path):
+    yield expand_user(path)
+    return
+  url = str(path)
+  with tempfile.TemporaryDirectory(prefix='lpips_jax-') as around:
+    copy = Path(around) / Path(url).name
+    with stores.explained(url, 'read'):
+      found = stores.persistently(lambda: stores.info(url), url)
+      if found is None:
+        raise UserError(f'{url} does not exist, or is no file')
+      _download_one(url, found, copy)
+    yield copy
+
+
+@contextlib.contextmanager
+def local_output(path: PathLike) -> Iterator[Path]:
+  """Yields the name of a file to write: the path itself, or one whose content becomes the object if the body succeeds.
+
+  Raises:
+    UserError: the URL cannot be written to.
+  """
+  if not is_remote(path):
+    yield expand_user(path)
+    return
+  with tempfile.TemporaryDirectory(prefix='lpips_jax-') as around:
+    written = Path(around) / Path(str(path)).name
+    yield written
+    with stores.explained(path, 'written to'):
+      stores.persistently(lambda: stores.put(written, str(path)), str(path))
+
+
+@contextlib.contextmanager
+def local_output_directory(path: PathLike) -> Iterator[Path]:
+  """As `local_output`, for a new directory, which the body makes.
+
+  Raises:
+    UserError: there is something already, or the URL cannot be written to.
+  """
+  if not is_remote(path):
+    yield expand_user(path)
+    return
+  url = str(path).rstrip('/')
+  with stores.explained(url, 'written to'):
+    if stores.files_below(url) or stores.info(url):
+      raise UserError(f'{url} is there already: give another destination')
+  with tempfile.TemporaryDirectory(prefix='lpips_jax-') as around:
+    made = Path(around) / Path(url).name
+    yield made
+    upload(made, url)
+
+
+def _download_one(url: str, file: RemoteFile, path: Path, given_up: threading.Event | None = None) -> None:
+  part = path.with_name(f'{path.name}.part')
+  path.parent.mkdir(parents=True, exist_ok=True)
+
+  def copy() -> None:
+    stores.get(url, part)
+    if part.stat().st_size != file.size or not has_tag(part, file.tag):
+      raise OSError(f'{url} came damaged, or was replaced meanwhile')
+
+  try:
+    stores.persistently(copy, url, given_up=given_up)
+    os.replace(part, path)
+  finally:
+    part.unlink(missing_ok=True)
+
+
+def has_tag(path: Path, tag: str) -> bool:
+  """Returns whether a file has the digest of an object; True for a tag that is no digest."""
+  kind, _, value = tag.partition(':')
+  if kind == 'crc32c':
+    import google_crc32c  # comes with gcsfs
+
+    checksum = google_crc32c.Checksum()
+    with path.open('rb') as file:
+      for _ in checksum.consume(file, CHUNK):
+        pass
+    return b64encode(checksum.digest()).decode() == value
+  if kind == 'md5':
+    with path.open('rb') as file:
+      return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest() == value
+  return True
+
+
+@contextlib.contextmanager
+def _threads() -> Iterator[tuple[ThreadPoolExecutor, threading.Event]]:
+  """Threads that start nothing new, and do not try again, once an error has been raised."""
+  threads, given_up = ThreadPoolExecutor(THREADS), threading.Event()
+  try:
+    yield threads, given_up
+  finally:
+    given_up.set()
+    threads.shutdown(wait=True, cancel_futures=True)

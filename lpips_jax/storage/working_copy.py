@@ -1,0 +1,234 @@
+"""A directory of a bucket in which a run works: in a local copy, which is pushed to the bucket as it changes.
+
+While the run works, a thread pushes what is new every `PUSH_SECONDS`: first all files but those of checkpoint steps,
+then the steps that were complete before that, each with `LAST_OBJECT` at the end. So a step in the bucket is whole or
+does not count, and the log lines up to it are there. What was deleted here is deleted there last, a step's
+`LAST_OBJECT` first.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from absl import logging
+
+from lpips_jax.core.endings import BAD_INPUT, Ending, exit_at_once, report
+from lpips_jax.core.errors import UserError, first_line
+from lpips_jax.core.files import PathLike, expand_user, show_as, user_cache
+from lpips_jax.storage import leases, stores
+from lpips_jax.storage.leases import Lease
+from lpips_jax.storage.places import is_remote
+from lpips_jax.storage.transfer import LAST_OBJECT, STEP, counting, download, has_tag, is_unfinished, put_all
+
+PUSH_SECONDS = 10.0  # between two pushes
+OLD_PROCESS_SECONDS = 60.0  # for which a process of an earlier run may still be about to end
+ENVIRONMENT = 'LIPSYNC_WORK'  # names the directory for local copies
+
+
+class FileState(NamedTuple):
+  """A version of a file: its size, and the time of its last change in nanoseconds."""
+
+  size: int
+  changed: int
+
+
+@contextlib.contextmanager
+def working_copy(path: PathLike, process: int = 0) -> Iterator[Path]:
+  """Yields a directory of this machine to work in: the path itself, or a copy of what a URL holds.
+
+  Of several processes that train together each has a copy of its own. The first pushes all that is new in its copy, the
+  others only files that the bucket did not have when they began. A copy is deleted in the end, unless it could not be
+  pushed.
+
+  Args:
+    path: of this machine, or a URL; there need be nothing yet.
+    process: the number of this process among those that work together; the first must have entered before the others.
+
+  Raises:
+    UserError: another run is at work there, it cannot be read or written to, or something could not be pushed.
+  """
+  if not is_remote(path):
+    yield expand_user(path)
+    return
+  url = str(path).rstrip('/')
+  lease = leases.acquire(url) if process == 0 else None
+  try:
+    with _own_directory(url, process) as local:
+      show_as(local, url)
+      copy = WorkingCopy(url, local, lease)
+      copy.pull()
+      if lease:
+        lease.keep(_end_with)
+      with copy.pushing():
+        yield local
+  finally:
+    if lease:
+      with contextlib.suppress(Exception):  # then it expires
+        lease.release()
+
+
+class WorkingCopy:
+  """A local directory and its counterpart in a bucket."""
+
+  def __init__(self, url: str, local: Path, lease: Lease | None):
+    """Names both; `lease` is that of the first process, None in others."""
+    self._url, self._local, self._lease = url, local, lease
+    self._pushed: dict[str, FileState] = {}  # files as the bucket has them
+    self._theirs: set[str] = set()  # what others than the first process leave alone
+    self._ended = threading.Event()
+
+  def pull(self) -> None:
+    """Makes the local directory what the bucket holds; the first process deletes there what does not count.
+
+    Raises:
+      UserError: it cannot be read.
+    """
+    with stores.explained(self._url, 'read'):
+      files = stores.persistently(lambda: stores.files_below(self._url), self._url)
+      names = counting(file.name for file in files)
+      if self._lease:
+        for file in files:
+          if file.name not in names and STEP.match(file.name):
+            stores.delete(f'{self._url}/{file.name}')
+    wanted = [file for file in files if file.name in names and os.path.basename(file.name) != LAST_OBJECT]
+    here = _files_of(self._local)
+    for name in here.keys() - {file.name for file in wanted}:
+      (self._local / name).unlink()
+    download(self._url, [file for file in wanted if not _is_here(self._local / file.name, file.tag)], self._local)
+    self._pushed = _files_of(self._local)
+    self._theirs = set(names)
+
+  @contextlib.contextmanager
+  def pushing(self) -> Iterator[None]:
+    """Pushes what changes while the body runs, and what there is at its end, whether it succeeds or not.
+
+    Raises:
+      UserError: in the end something cannot be pushed.
+    """
+    thread = threading.Thread(target=self._push_regularly, name='push', daemon=True)
+    thread.start()
+    try:
+      yield
+    finally:
+      self._ended.set()
+      thread.join()
+      try:
+        stores.persistently(self.push, self._url)
+      except Exception as error:
+        raise UserError(
+          f'{self._url} cannot be written to ({first_line(error)}): what it lacks is in {os.fspath(self._local)}: copy '
+          'it by hand'
+        ) from error
+
+  def push(self) -> None:
+    """Pushes what has changed since the last push; after an error it may be called again."""
+    if self._lease and (other := self._lease.lost_to()):
+      _end_with(self._lease.lost_line(other))
+    steps = _steps_of(self._local)
+    here = {
+      name: state
+      for name, state in _files_of(self._local).items()
+      if not (step := STEP.match(name)) or step[0] in steps
+    }
+    if not self._lease:
+      here = {name: state for name, state in here.items() if name not in self._theirs and not STEP.match(name)}
+    changed = {name: state for name, state in here.items() if self._pushed.get(name) != state}
+    self._put({name: state for name, state in changed.items() if not STEP.match(name)})
+    for beginning in sorted(steps):
+      if of_step := {name: state for name, state in changed.items() if name.startswith(beginning)}:
+        self._put(of_step)
+        self._mark(beginning, set(of_step))
+    if self._lease:
+      self._delete(self._pushed.keys() - here.keys())
+
+  def _push_regularly(self) -> None:
+    while not self._ended.wait(PUSH_SECONDS):
+      try:
+        self.push()
+      except Exception as error:  # the run goes on, and the next push takes all that this one did not
+        logging.log_every_n_seconds(
+          logging.WARNING, '%s cannot be written to (%s): trying again', 60, self._url, first_line(error)
+        )
+
+  def _put(self, files: dict[str, FileState]) -> None:
+    """Copies files to the bucket; those that are gone meanwhile are left out."""
+    put_all(self._local, [name for name in files if (self._local / name).exists()], self._url)
+    self._pushed |= files
+
+  def _mark(self, step: str, names: set[str]) -> None:
+    """Makes a step count, and each of its parts, as Orbax does."""
+    parts = sorted({name.removeprefix(step).partition('/')[0] for name in names if '/' in name.removeprefix(step)})
+    for part in (*(f'{part}/' for part in parts), ''):
+      stores.write(f'{self._url}/{step}{part}{LAST_OBJECT}', b'whole\n')
+
+  def _delete(self, names: set[str]) -> None:
+    for beginning in {step[0] for name in names if (step := STEP.match(name))}:
+      stores.delete(f'{self._url}/{beginning}{LAST_OBJECT}')
+    parts = {os.path.dirname(name) for name in names if STEP.match(name)}
+    for name in (*names, *(f'{part}/{LAST_OBJECT}' for part in parts)):
+      stores.delete(f'{self._url}/{name}')
+      self._pushed.pop(name, None)
+
+
+@contextlib.contextmanager
+def _own_directory(url: str, process: int) -> Iterator[Path]:
+  """Yields the directory of this machine for the copy of a URL, and removes it if the body succeeds.
+
+  Raises:
+    UserError: a process of an earlier run still holds it.
+  """
+  root = os.environ.get(ENVIRONMENT)
+  digest = hashlib.sha256(url.encode()).hexdigest()[:12]
+  local = (expand_user(root) if root else user_cache() / 'work') / f'{Path(url).name}-{digest}-{process}'
+  local.mkdir(parents=True, exist_ok=True)
+  with open(f'{local}.lock', 'w') as lock:
+    begun = time.monotonic()
+    while True:
+      try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        break
+      except BlockingIOError as error:
+        if time.monotonic() - begun > OLD_PROCESS_SECONDS:
+          raise UserError(f'another process of this machine works in {url}: wait for it, or end it') from error
+        time.sleep(1)
+    yield local
+    shutil.rmtree(local, ignore_errors=True)
+    os.unlink(lock.name)
+
+
+def _end_with(line: str) -> NoReturn:
+  """Ends this process with one line."""
+  report(Ending(line, BAD_INPUT))
+  exit_at_once(BAD_INPUT)
+
+
+def _files_of(directory: Path) -> dict[str, FileState]:
+  """Returns the finished files of a directory by their names in it."""
+  files = {}
+  for folder, folders, names in os.walk(directory):
+    folders[:] = [name for name in folders if not is_unfinished(name)]
+    for name in names:
+      if not is_unfinished(name):
+        path = os.path.join(folder, name)
+        with contextlib.suppress(FileNotFoundError):
+          found = os.stat(path)
+          files[os.path.relpath(path, directory)] = FileState(found.st_size, found.st_mtime_ns)
+  return files
+
+
+def _steps_of(directory: Path) -> set[str]:
+  """Returns the checkpoint steps that are complete, as beginnings of the names of their files."""
+  found = (STEP.match(name) for name in _files_of(directory))
+  return {step[0] for step in found if step}
+
+
+def _is_here(path: Path, tag: str) -> bool:
+  """Returns whether a file is an object of which the store tells a digest."""
+  return not tag.startswith('tag:') and path.is_file() and has_tag(path, tag)
