@@ -14,18 +14,18 @@ ROOT = Path(__file__).parents[1]
 # From the ground up; a room imports from lower floors only.
 FLOORS = (
   {'lpips_jax.core', 'lpips_jax.layers', 'configs'},
-  {'lpips_jax.audio', 'lpips_jax.losses'},
+  {'lpips_jax.audio', 'lpips_jax.losses', 'lpips_jax.storage'},
   {'lpips_jax.models', 'lpips_jax.media', 'lpips_jax.planning'},
   {'lpips_jax.pretrained', 'lpips_jax.faces', 'lpips_jax.perceptual', 'lpips_jax.metrics', 'lpips_jax.provenance'},
   {'lpips_jax.dubbing', 'lpips_jax.interop', 'lpips_jax.hub', 'lpips_jax'},
   {'lpips_jax.evaluation'},
   {'lpips_jax.training', 'data_pipeline'},
-  {'lpips_jax.personalising', 'lpips_jax.speaking'},
+  {'lpips_jax.personalising', 'lpips_jax.speaking', 'lpips_jax.sweep'},
   {'lpips_jax.web'},
   {'train', 'infer', 'evaluate', 'personalise', 'app', 'demo', 'benchmarks', 'integrations'},
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-MOST_ROOMS = 24
+MOST_ROOMS = 25
 LONGEST_FILE, LONGEST_FUNCTION, LONGEST_LINE = 400, 60, 120
 README_WORDS = 1000
 FLOWS = {
@@ -105,7 +105,7 @@ def test_only_commands_import_the_command_line():
 
 
 def test_the_package_root_is_nearly_empty():
-  assert len(list((ROOT / 'lpips_jax').glob('*.py'))) <= 3
+  assert len(list((ROOT / 'lpips_jax').glob('*.py'))) <= 4
 
 
 @pytest.mark.parametrize('module', SOURCES)
