@@ -3,18 +3,20 @@
   python train.py --config=configs/lrs2_sync_expert.py --workdir=runs/expert
   python train.py --config=configs/lrs2.py --workdir=runs/lrs2 --config.sync_expert=runs/expert/checkpoint
 
-Any value of the config can be given as a flag (--config.data.batch_size=32). A run in --workdir is resumed. On a TPU
-pod and under SLURM the processes find each other; elsewhere give each --coordinator, --processes and --process.
+Any value of the config can be given as a flag (--config.data.batch_size=32). A run in --workdir is resumed. Directories
+may be in buckets (gs://bucket/run). On a TPU pod and under SLURM the processes find each other; elsewhere give each
+--coordinator, --processes and --process.
 """
 
+import contextlib
 import signal
 import sys
-from pathlib import Path
 
 from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from lpips_jax.core import cli
+from lpips_jax.core.files import shown
 from lpips_jax.training import multihost
 
 config_flags.DEFINE_config_file('config', None, 'Config of the run: a file of configs/.', lock_config=True)
@@ -25,13 +27,14 @@ flags.DEFINE_integer('process', None, 'The index of this one, from 0.', lower_bo
 
 
 def main() -> None:
-  signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # until there is something to save
+  signal.signal(signal.SIGTERM, lambda *_: sys.exit(multihost.TRY_AGAIN))  # until there is something to save
   cli.require_flags('config', 'workdir')
-  config, workdir = flags.FLAGS.config, Path(flags.FLAGS.workdir)
+  config = flags.FLAGS.config
 
   import jax  # here, so that bad flags are reported at once, and data workers start fast
 
   from data_pipeline import input as data
+  from lpips_jax.storage.working_copy import working_copy
   from lpips_jax.training.loop import TrainData, train
 
   multihost.join(flags.FLAGS.coordinator, flags.FLAGS.processes, flags.FLAGS.process)
@@ -42,8 +45,14 @@ def main() -> None:
       batches = data.train_batches(config, *share)
     return TrainData(batches, data.eval_batches(config, *share), data.clips_to_watch(config))
 
-  if int(train(config, workdir, open_data).step):
-    print(f'checkpoint: {workdir / "checkpoint"}')
+  with contextlib.ExitStack() as copies:
+    with multihost.first_process_first():  # which takes the lease of a bucket's directory
+      workdir = copies.enter_context(working_copy(flags.FLAGS.workdir, jax.process_index()))
+    steps = int(train(config, workdir, open_data).step)
+  if steps:
+    print(f'checkpoint: {shown(str(workdir / "checkpoint"))}')
+  if steps < config.steps:
+    sys.exit(multihost.TRY_AGAIN)
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # tests press Ctrl-C, which the background ignores
@@ -17,8 +18,10 @@ os.environ |= {
   'JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES': '-1',
 }
 
+import buckets
 import pytest
 from absl import flags
+from buckets import Bucket
 from hypothesis import settings
 from runs import run, tiny_config
 
@@ -40,3 +43,27 @@ def trained_checkpoint(directory) -> Path:
   """A generator's checkpoint directory."""
   run(tiny_config('generator', directory), directory / 'generator')
   return directory / 'generator' / 'checkpoint'
+
+
+@pytest.fixture(scope='session')
+def served_gs() -> Iterator[Bucket]:
+  with buckets.bucket('gs') as served:
+    yield served
+
+
+@pytest.fixture(scope='session')
+def served_s3() -> Iterator[Bucket]:
+  with buckets.bucket('s3') as served:
+    yield served
+
+
+@pytest.fixture
+def gs_bucket(served_gs, tmp_path, monkeypatch) -> Bucket:
+  """A directory of a Google Cloud Storage bucket on loopback, new for each test; this process's clients find it."""
+  return served_gs.for_test(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def s3_bucket(served_s3, tmp_path, monkeypatch) -> Bucket:
+  """As `gs_bucket`, of S3."""
+  return served_s3.for_test(tmp_path, monkeypatch)

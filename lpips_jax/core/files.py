@@ -132,6 +132,11 @@ def show_as(directory: Path, name: str) -> None:
   _shown_names[str(directory)] = name
 
 
+def is_copy(path: Path) -> bool:
+  """Returns whether a path is in one of the directories of `show_as`: this process alone sees what is written there."""
+  return any(path.is_relative_to(copy) for copy in _shown_names)
+
+
 def shown(text: str) -> str:
   """Returns a message with the names of `show_as`."""
   for path, name in _shown_names.items():

@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 from absl import logging
+from jax.sharding import SingleDeviceSharding
 from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
 from lpips_jax.core.errors import UserError, first_line
-from lpips_jax.core.files import write_whole
+from lpips_jax.core.files import is_copy, write_whole
 from lpips_jax.pretrained import model_card
 from lpips_jax.pretrained.checkpoint_dir import (
   CONFIG_FILE,
@@ -40,7 +42,8 @@ FREE_TO_CHANGE |= {'discriminator.dtype'}  # which runs of earlier versions have
 def open_run(directory: Path, config: ConfigDict) -> Iterator[ocp.training.Checkpointer]:
   """Opens a run's checkpoint directory, new or to be resumed.
 
-  An attempt that saved nothing does not count as a run.
+  An attempt that saved nothing does not count as a run. Where each of several processes has a directory of its own, the
+  copy of a bucket's, the first one saves, and each loads from its own.
 
   Args:
     directory: the run's checkpoint directory.
@@ -59,19 +62,20 @@ def open_run(directory: Path, config: ConfigDict) -> Iterator[ocp.training.Check
     for left in directory.glob(f'*{DELETED}'):
       shutil.rmtree(left, ignore_errors=True)
     _forget_damaged_metrics(directory)
-  checkpointer = ocp.training.Checkpointer(
-    directory,
-    save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
-    cleanup_tmp_directories=True,
-  )
-  try:
-    yield checkpointer
-  except BaseException:
-    if jax.process_count() == 1:  # with others it would wait for them, and they may not get there
-      with contextlib.suppress(Exception):  # from a save that was under way: it is not what ended the run
-        checkpointer.close()
-    raise
-  checkpointer.close()
+  with _without_others() if _is_own(directory) else contextlib.nullcontext():
+    checkpointer = ocp.training.Checkpointer(
+      directory,
+      save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+      cleanup_tmp_directories=True,
+    )
+    try:
+      yield checkpointer
+    except BaseException:
+      if jax.process_count() == 1:  # with others it would wait for them, and they may not get there
+        with contextlib.suppress(Exception):  # from a save that was under way: it is not what ended the run
+          checkpointer.close()
+      raise
+    checkpointer.close()
 
 
 def keep_frozen(directory: Path, name: str, checkpoint: Path, step: int) -> None:
@@ -117,6 +121,10 @@ def save(
   Raises:
     UserError: this step, or the one before, could not be written.
   """
+  if _is_own(Path(checkpointer.directory)):
+    if jax.process_index():
+      return
+    state = jax.tree.map(lambda x: x.addressable_data(0), state)
   rest = state.replace(average=None)
   try:
     checkpointer.wait()
@@ -148,7 +156,9 @@ def resume(checkpointer: ocp.training.Checkpointer, state: TrainState, iterator:
   Raises:
     UserError: none of the steps saved can be read.
   """
-  wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), state)
+  own = _is_own(Path(checkpointer.directory))
+  here = SingleDeviceSharding(jax.local_devices()[0])
+  wanted = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here if own else x.sharding), state)
   items = {'state': wanted.replace(average=None), VARIABLES: wanted.average, 'data': iterator}
   steps = [saved.step for saved in checkpointer.checkpoints]
   damaged = []
@@ -162,12 +172,32 @@ def resume(checkpointer: ocp.training.Checkpointer, state: TrainState, iterator:
       logging.warning('step %d of %s cannot be read (%s)', step, checkpointer.directory, first_line(error))
     else:
       _set_aside(checkpointer, damaged)
-      return saved['state'].replace(average=saved[VARIABLES])
+      loaded = saved['state'].replace(average=saved[VARIABLES])
+      return jax.tree.map(_put_like, loaded, state) if own else loaded
   if damaged:
     raise UserError(
       f'no step saved in {checkpointer.directory} can be read: start again with another workdir', 'workdir'
     )
   return state
+
+
+def _is_own(directory: Path) -> bool:
+  """Returns whether there are several processes and each has a checkpoint directory of its own."""
+  return jax.process_count() > 1 and is_copy(directory)
+
+
+def _without_others() -> ocp.Context:
+  """Has Orbax save and load in this process as if it were alone."""
+  process = jax.process_index()
+  alone = ocp.options.MultiprocessingOptions(
+    primary_host=process, active_processes={process}, barrier_sync_key_prefix=f'process_{process}'
+  )
+  return ocp.Context(multiprocessing_options=alone)
+
+
+def _put_like(loaded: jax.Array, wanted: jax.Array) -> jax.Array:
+  """Puts an array, which each process has loaded, where another one is, on the devices of all of them."""
+  return jax.device_put(np.asarray(loaded), wanted.sharding)
 
 
 def _wait_for(saving: ocp.AsyncResponse[bool]) -> None:

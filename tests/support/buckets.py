@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import subprocess
 import sys
 import urllib.request
@@ -16,7 +17,7 @@ class Bucket(NamedTuple):
   """A bucket on loopback.
 
   Attributes:
-    url: 'gs://bucket' or 's3://bucket'.
+    url: of a directory in it, such as 'gs://bucket'.
     environment: what its clients need.
     server: 'http://127.0.0.1:port'.
   """
@@ -24,6 +25,13 @@ class Bucket(NamedTuple):
   url: str
   environment: dict[str, str]
   server: str
+
+  def for_test(self, directory: Path, monkeypatch) -> 'Bucket':
+    """Returns a place of its own in this bucket; copies of it go to a directory."""
+    own = self.environment | {name: str(directory / name.lower()) for name in ('LIPSYNC_STAGING', 'LIPSYNC_WORK')}
+    for name, value in own.items():
+      monkeypatch.setenv(name, value)
+    return self._replace(url=f'{self.url}/{secrets.token_hex(4)}', environment=own)
 
   def fault(self, **values: float) -> None:
     """Has requests fail: see `bucket_server`."""
