@@ -25,6 +25,9 @@ flags.DEFINE_string('coordinator', None, 'host:port of the first of several proc
 flags.DEFINE_integer('processes', None, 'Number of processes that train together.', lower_bound=1)
 flags.DEFINE_integer('process', None, 'The index of this one, from 0.', lower_bound=0)
 
+NETWORKS = 'sync_expert', 'init_from', 'silent_generator', 'perceptual.source'
+REMOTE = 'workdir', 'config.data.data_dir', *(f'config.{name}' for name in NETWORKS)  # may be in buckets
+
 
 def main() -> None:
   signal.signal(signal.SIGTERM, lambda *_: sys.exit(multihost.TRY_AGAIN))  # until there is something to save
@@ -56,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main, fail_together=multihost.fail_together)
+  cli.run(main, fail_together=multihost.fail_together, remote=REMOTE)

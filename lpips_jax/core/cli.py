@@ -9,10 +9,11 @@ import errno
 import io
 import logging as python_logging
 import os
+import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -20,12 +21,17 @@ from absl import flags, logging
 
 from lpips_jax.core.endings import BAD_INPUT, BY_SIGNAL, FAILED, Ending, exit_at_once, report
 from lpips_jax.core.errors import UserError, first_line
-from lpips_jax.core.files import expand_home
+from lpips_jax.core.files import URL, expand_home
 
 HELP = '--help', '-help', '-h', '--helpfull', '--helpshort'
 
 
-def run(main: Callable[[], None], *positional: str, fail_together: Callable[[Ending], None] | None = None) -> None:
+def run(
+  main: Callable[[], None],
+  *positional: str,
+  fail_together: Callable[[Ending], None] | None = None,
+  remote: Collection[str] = (),
+) -> None:
   """Parses this process's flags and runs `main`.
 
   Bad flags, `UserError`s and files that the system refuses become one line on stderr and exit status 2, Ctrl-C one line
@@ -37,6 +43,8 @@ def run(main: Callable[[], None], *positional: str, fail_together: Callable[[End
     *positional: the flags that may also be given as bare arguments, in this order.
     fail_together: called before a failure is reported; if other processes have to end with this one, it reports the
       failure itself, and does not return.
+    remote: the flags, and the keys of the config such as `config.data.data_dir`, that `main` takes as URLs, too, or
+      that are no paths; a URL in any other is refused.
   """
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')  # XLA's remarks on the machine
   _log_to_stdout()
@@ -48,6 +56,7 @@ def run(main: Callable[[], None], *positional: str, fail_together: Callable[[End
       print(_help(everything='--helpfull' in sys.argv))
       return
     _parse(positional)
+    _refuse_urls(remote)
     if 'verbosity' not in flags.FLAGS or not flags.FLAGS['verbosity'].present:
       logging.set_verbosity(logging.WARNING)  # Orbax and TFDS log much
     main()
@@ -166,6 +175,27 @@ def _parse(positional: Sequence[str]) -> None:
     raise UserError(_config_problem(error)) from error
   if rest:
     fail(f'unexpected argument {rest[0]!r}: every option starts with --')
+
+
+def _refuse_urls(remote: Collection[str]) -> None:
+  """Raises UserError for a URL, or what a shell or `pathlib` made of one, that would be taken for a local path."""
+  for name in flags.FLAGS:
+    flag = flags.FLAGS[name]
+    for key, text in _texts(name, flag.value) if flag.present else ():
+      if key not in remote and any(URL.match(part) for part in re.split('[=,]', text)):
+        fail(f'--{key}={text} must be on this machine: copy it here first')
+
+
+def _texts(name: str, value: Any) -> Iterator[tuple[str, str]]:
+  """Yields the texts of a flag's value, each with the flag's name, or the key of a config."""
+  if isinstance(value, str):
+    yield name, value
+  elif hasattr(value, 'items'):
+    for key, inner in value.items():
+      yield from _texts(f'{name}.{key}', inner)
+  elif isinstance(value, list | tuple):
+    for item in value:
+      yield from _texts(name, item)
 
 
 def _flag_problem(error: flags.Error) -> str:

@@ -1,6 +1,5 @@
 """Paths of this machine, URLs of buckets, and URLs that are not known here."""
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,9 @@ from typing import Any
 from etils import epath
 
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.files import PathLike, expand_user
+from lpips_jax.core.files import URL, PathLike, expand_user
 
 SCHEMES = 'gs', 's3'
-URL = re.compile(r'([A-Za-z][A-Za-z0-9+.-]+):(/+)(.*)', re.DOTALL)  # a drive, as in C:/, has one letter
 
 
 def is_remote(path: PathLike) -> bool:
@@ -43,6 +41,11 @@ def open_path(path: PathLike) -> Any:
 
   stores.file_system(str(path))  # so that what is missing is reported in a line
   return epath.Path(str(path).rstrip('/'))
+
+
+def place(path: PathLike) -> str | Path:
+  """Returns a path of this machine as a `Path`, and a URL as it is, without a slash at its end."""
+  return str(path).rstrip('/') if is_remote(path) else expand_user(path)
 
 
 def join(path: PathLike, name: str) -> str | Path:

@@ -34,6 +34,7 @@ def command(monkeypatch, tmp_path, capsys):
   values = flags.FlagValues()
   flags.DEFINE_integer('number', 3, 'A number.', flag_values=values)
   flags.DEFINE_string('name', None, 'A name.', flag_values=values)
+  flags.DEFINE_list('each', [], 'Several names.', flag_values=values)
   config_flags.DEFINE_config_file('config', None, 'A config.', lock_config=True, flag_values=values)
   monkeypatch.setattr(flags, 'FLAGS', values)
   monkeypatch.chdir(tmp_path)
@@ -47,11 +48,11 @@ def command(monkeypatch, tmp_path, capsys):
   # As by default, for tests run under nohup inherit otherwise.
   signals = {number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGTERM, signal.SIGHUP)}
 
-  def run(*arguments, main=lambda: None, positional=(), fail_together=None):
+  def run(*arguments, main=lambda: None, positional=(), fail_together=None, remote=()):
     status = 0
     try:
       monkeypatch.setattr(sys, 'argv', ['/some where/command.py', *arguments])
-      cli.run(main, *positional, fail_together=fail_together)
+      cli.run(main, *positional, fail_together=fail_together, remote=remote)
     except SystemExit as exit_:
       status = exit_.code
     return status, *capsys.readouterr()
@@ -157,6 +158,32 @@ def test_bad_bare_arguments_are_one_line_and_status_2(command, arguments, positi
   status, out, err = command(*arguments, main=lambda: pytest.fail('ran'), positional=positional)
   assert status == 2 and out == ''
   assert err.startswith('command.py: ') and problem in err and len(err.splitlines()) == 1
+
+
+URLS = [
+  (['--name=gs://bucket/a'], '--name=gs://bucket/a'),
+  (['--name=gs:/bucket/a'], '--name=gs:/bucket/a'),  # as pathlib would have it
+  (['--name=https://example.org/a.mp4'], '--name=https://example.org/a.mp4'),
+  (['gs://bucket/a'], '--name=gs://bucket/a'),
+  (['--each=a,b=s3://bucket/b'], '--each=b=s3://bucket/b'),
+  (['--name=a=gs://bucket/a'], '--name=a=gs://bucket/a'),
+  (['--config=good.py', '--config.name=gs://bucket/a'], '--config.name=gs://bucket/a'),
+  (['--config=remote.py'], '--config.name=gs://bucket/a'),
+]
+
+
+@pytest.mark.parametrize(('arguments', 'refused'), URLS)
+@pytest.mark.parametrize('remote', [(), ('name', 'each', 'config.name')])
+def test_urls_are_refused_where_they_are_not_declared(command, tmp_path, arguments, refused, remote):
+  (tmp_path / 'remote.py').write_text(CONFIG.replace("'name': 'a'", "'name': 'gs://bucket/a'"))
+  line = f'command.py: {refused} must be on this machine: copy it here first\n'
+  status, _, err = command(*arguments, positional=('name',), remote=remote)
+  assert (status, err) == ((0, '') if remote else (2, line))
+
+
+@pytest.mark.parametrize('name', ['localhost:8476', '10.0.0.1:80', 'C:/films/a.mp4', 'a:b', '~/a', 'a/b://c', 'x=y'])
+def test_what_is_no_url_is_a_local_path(command, name):
+  assert command(f'--name={name}')[0] == 0
 
 
 def test_missing_flags_are_named(command):
