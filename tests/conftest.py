@@ -18,12 +18,13 @@ os.environ |= {
   'JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES': '-1',
 }
 
-import buckets
 import pytest
 from absl import flags
-from buckets import Bucket
 from hypothesis import settings
 from runs import run, tiny_config
+
+from benchmarks import buckets
+from benchmarks.buckets import Bucket
 
 settings.register_profile('same', derandomize=True, deadline=None, max_examples=50)
 settings.load_profile('same')

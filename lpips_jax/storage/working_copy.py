@@ -27,7 +27,7 @@ from lpips_jax.storage.leases import Lease
 from lpips_jax.storage.places import is_remote
 from lpips_jax.storage.transfer import LAST_OBJECT, STEP, counting, download, has_tag, is_unfinished, put_all
 
-PUSH_SECONDS = 10.0  # between two pushes
+PUSH_SECONDS = float(os.environ.get('LIPSYNC_PUSH_SECONDS', '10'))  # between two pushes
 OLD_PROCESS_SECONDS = 60.0  # for which a process of an earlier run may still be about to end
 ENVIRONMENT = 'LIPSYNC_WORK'  # names the directory for local copies
 

@@ -1,12 +1,17 @@
 """One of two processes that train as one, for `test_two_processes`: saves, goes on, is preempted, and fails.
 
   python pair.py --directory=DIR --coordinator=localhost:PORT --process=I
+  python pair.py --directory=DIR --coordinator=localhost:PORT --process=I --run=NAME --steps=N
 
-DIR holds the corpus, and gets the run.
+DIR holds the corpus, and gets the run. The second form only trains, for N steps, and saves every fifth; each step takes
+some time, in which the test can disturb it.
 """
 
+import ctypes
 import os
 import signal
+import sys
+import time
 from pathlib import Path
 
 import jax
@@ -16,21 +21,31 @@ from runs import tiny_config
 from data_pipeline import input as data
 from lpips_jax.core import cli
 from lpips_jax.core.errors import UserError
-from lpips_jax.training import multihost, sharding
+from lpips_jax.training import heartbeat, multihost, sharding
 from lpips_jax.training.loop import TrainData, train
 
 flags.DEFINE_string('directory', None, 'Directory that the tests share.')
 flags.DEFINE_string('coordinator', None, 'host:port of the first process.')
 flags.DEFINE_integer('processes', 2, 'Number of processes.')
 flags.DEFINE_integer('process', None, 'The index of this one.')
+flags.DEFINE_string('run', None, 'Only train, in this directory of --directory.')
+flags.DEFINE_integer('steps', None, 'Number of steps of --run.')
+flags.DEFINE_float('silent', heartbeat.SILENT_SECONDS, 'Seconds without a heartbeat after which a process is lost.')
+flags.DEFINE_float('hold', 0, 'Seconds for which the first step holds the lock of the interpreter, as C++ may do.')
+flags.DEFINE_float('skew', 0, 'Seconds by which the clocks of this process are ahead.')
 
 PREEMPTED_AT = 6
 
 
 def main() -> None:
   given = flags.FLAGS
+  heartbeat.SILENT_SECONDS = given.silent
+  skew_clocks(given.skew)
   multihost.join(given.coordinator, given.processes, given.process)
   directory = Path(given.directory)
+  if given.run:
+    only_train(directory)
+    return
   config = tiny_config('sync_expert', directory)
   config.data.batch_size = 4
   config.update(eval_every=2, checkpoint_every=2)
@@ -47,9 +62,37 @@ def main() -> None:
   reach(config, directory / 'alone')  # waits for the first process, which never comes
 
 
+def only_train(directory: Path) -> None:
+  given = flags.FLAGS
+  config = tiny_config('sync_expert', directory)
+  config.data.batch_size = 8
+  config.update(steps=given.steps, eval_every=1000, checkpoint_every=5)
+  slow_down_steps(given.hold)
+  reach(config, directory / given.run)
+
+
+def slow_down_steps(hold: float) -> None:
+  put_batch, held = sharding.put_batch, []
+
+  def slow(batch, mesh):
+    time.sleep(0.1)
+    if hold and not held:
+      held.append(ctypes.PyDLL(None).usleep(int(hold * 1e6)))  # PyDLL keeps the lock
+    return put_batch(batch, mesh)
+
+  sharding.put_batch = slow
+
+
+def skew_clocks(seconds: float) -> None:
+  wall, monotonic = time.time, time.monotonic
+  time.time, time.monotonic = lambda: wall() + seconds, lambda: monotonic() + seconds
+
+
 def reach(config, workdir: Path) -> None:
-  state = train(config, workdir, open_data)
-  print(f'reached {int(state.step)}', flush=True)
+  step = int(train(config, workdir, open_data).step)
+  print(f'reached {step}', flush=True)
+  if flags.FLAGS.run and step < config.steps:
+    sys.exit(multihost.TRY_AGAIN)
 
 
 def open_data(config) -> TrainData:
