@@ -9,18 +9,16 @@ Layouts of the source, as the corpora are distributed:
   folder   any videos; a folder in DIR is a speaker, and every person in a video becomes a track
   wav2lip  DIR/<speaker>/<clip>/{0.jpg, 1.jpg, …, audio.wav}, as Wav2Lip's preprocessing leaves it
 
-`data_pipeline.build` reads the output. A run that was killed continues where it was; OUTPUT/rejected.csv lists what
-cannot be used, with the reasons, and OUTPUT/report.html shows the records.
+Both may be URLs, `gs://…` or `s3://…`. `data_pipeline.build` reads the output. A run that was killed continues where it
+was; OUTPUT/rejected.csv lists what cannot be used, with the reasons, and OUTPUT/report.html shows the records.
 """
 
 import contextlib
 import csv
 import os
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 from io import StringIO
-from pathlib import Path
 
 from absl import flags
 
@@ -31,17 +29,20 @@ from data_pipeline.preparation.local import Cutter, cut_all
 from data_pipeline.preparation.report import write_report
 from lpips_jax.core import cli
 from lpips_jax.core.constants import FRAME_RATE
-from lpips_jax.core.files import write_whole
+from lpips_jax.core.files import PathLike
 from lpips_jax.core.jax_environment import share_accelerators
 from lpips_jax.core.progress import progress_bar
 from lpips_jax.faces.detect import choose_detector, make_detector
+from lpips_jax.storage import files
+from lpips_jax.storage.places import join, place
+from lpips_jax.storage.staging import staged
 
 EVERYBODY_LAYOUTS = ('folder',)  # all people of a video become records; clips of other layouts have one speaker
 
 
 def define_flags() -> None:
-  flags.DEFINE_string('source', None, 'The directory with the raw videos.')
-  flags.DEFINE_string('output', None, 'The directory for the prepared clips; a run there is continued.')
+  flags.DEFINE_string('source', None, 'The directory with the raw videos, or its URL.')
+  flags.DEFINE_string('output', None, 'The directory or URL for the prepared clips; a run there is continued.')
   flags.DEFINE_string('layout', None, f'How the source is laid out: {", ".join(layouts.LAYOUTS)}.')
   flags.DEFINE_integer('workers', os.cpu_count(), 'Number of processes; 0 works in this one.', lower_bound=0)
   flags.DEFINE_integer('crop_size', 96, 'Side of the face crops, in pixels.', lower_bound=16, upper_bound=1024)
@@ -64,9 +65,9 @@ def define_flags() -> None:
 def main() -> None:
   cli.require_flags('source', 'output', 'layout')
   given = flags.FLAGS
-  source, output = Path(given.source).expanduser(), Path(given.output).expanduser()
+  source, output = place(given.source), place(given.output)
   clips, refused = layouts.find_clips(given.layout, source)
-  kind, model = choose_detector(given.detector, given.detector_model)
+  kind, model = choose_detector(given.detector, given.detector_model and staged(given.detector_model))
   make_detector(kind, model)  # now: a bad model file would spoil every clip
   settings = CutSettings(given.crop_size, given.layout in EVERYBODY_LAYOUTS, given.min_frames)
   limits = sync_filter.SyncFilterSettings(given.max_offset, given.min_confidence, given.min_frames)
@@ -74,19 +75,23 @@ def main() -> None:
   if given.beam_runner:
     share_accelerators()  # with workers on this machine
   filter_result = make_sync_filter()
+  splits = {split: [clip.id for clip in clips if clip.split == split] for split in layouts.SPLITS}
   with store.working_in(output, _settings(kind)):
-    store.write_splits(output, {split: [c.id for c in clips if c.split == split] for split in layouts.SPLITS})
-    todo = [clip for clip in clips if not store.is_done(output, clip.id)]
+    store.write_splits(output, splits)
+    summaries = store.read_summaries(output, [clip.id for clip in clips])
+    todo = [clip for clip in clips if clip.id not in summaries or summaries[clip.id].again]
     if len(todo) < len(clips):
       print(f'{len(clips) - len(todo)} of {len(clips)} clips were prepared before')
-    cutter = Cutter(kind, model, settings)
     if given.beam_runner:
+      cutter = Cutter(kind, model and model.read_bytes(), settings)
       cut_on_cluster(todo, cutter, make_sync_filter, output, given.beam_runner, given.beam_option)
     else:
-      with contextlib.closing(cut_all(todo, cutter, given.workers)) as results:
+      cutter = Cutter(kind, model, settings)
+      with store.writing(output) as write, contextlib.closing(cut_all(todo, cutter, given.workers)) as results:
         for result in _with_progress(map(filter_result, results), len(todo)):
-          store.write_clip_result(output, result)
-    _write_summary(output, clips, refused)
+          write(result)
+    summaries |= store.read_summaries(output, [clip.id for clip in todo])
+    _write_summary(output, splits, summaries, refused)
 
 
 def _settings(detector: str) -> dict[str, object]:
@@ -110,27 +115,35 @@ def _with_progress(results: Iterable[store.ClipResult], total: int) -> Iterator[
       bar.update()
 
 
-def _write_summary(output: Path, clips: list[layouts.RawClip], refused: list[tuple[str, str]]) -> None:
-  """Writes rejected.csv and the report, and prints a summary of one line."""
-  summaries = [store.read_summary(output, clip.id) for clip in clips]
-  rejected = sorted(refused + [pair for summary in summaries for pair in summary.rejected])
+def _write_summary(
+  output: PathLike,
+  splits: dict[str, list[str]],
+  summaries: dict[str, store.ClipSummary],
+  refused: list[tuple[str, str]],
+) -> None:
+  """Writes the report and rejected.csv, and prints a summary of one line."""
+  clips = sorted(clip for split in splits.values() for clip in split)
+  missing = [clip for clip in clips if clip not in summaries]
+  if missing:
+    cli.fail(f'{len(missing)} clips are missing in {output}, such as {missing[0]}: run the same command again')
+  ordered = [summaries[clip] for clip in clips]
+  rejected = sorted(refused + [pair for summary in ordered for pair in summary.rejected])
+  write_report(output, splits, ordered, rejected)
   listing = StringIO()
   rows = csv.writer(listing, lineterminator='\n')
   rows.writerow(('clip', 'reason'))
   rows.writerows(rejected)
-  write_whole(output / store.FINISHED, listing.getvalue())
-  write_report(output, summaries, rejected)
-  records = [record for summary in summaries for record in summary.records]
+  finished = join(output, store.FINISHED)
+  files.write(finished, listing.getvalue())
+  records = [record for summary in ordered for record in summary.records]
   if not records:
-    cli.fail(f'none of the {len(clips)} clips can be used: {output / store.FINISHED} says why')
+    cli.fail(f'none of the {len(clips)} clips can be used: {finished} says why')
   hours = sum(record['frames'] for record in records) / FRAME_RATE / 3600
-  of_split: Counter[str] = Counter()
-  for clip, summary in zip(clips, summaries, strict=True):
-    of_split[clip.split] += len(summary.records)
-  splits = ', '.join(f'{split} {of_split[split]}' for split in layouts.SPLITS if of_split[split])
+  counts = {split: sum(len(summaries[clip].records) for clip in splits[split]) for split in layouts.SPLITS}
+  of_splits = ', '.join(f'{split} {count}' for split, count in counts.items() if count)
   print(
-    f'{len(records)} records ({splits}), {hours:.3f} h, from {len(clips)} clips; '
-    f'{len(rejected)} rejections in {output / store.FINISHED}; look at {output / "report.html"}'
+    f'{len(records)} records ({of_splits}), {hours:.3f} h, from {len(clips)} clips; '
+    f'{len(rejected)} rejections in {finished}; look at {join(output, "report.html")}'
   )
 
 

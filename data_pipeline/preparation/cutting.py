@@ -37,12 +37,12 @@ def cut(raw: RawClip, find: Detect, settings: CutSettings) -> ClipResult:
   """Cuts a raw clip into records; bad input becomes a reason for its rejection.
 
   Args:
-    raw: from `layouts.find_clips`.
+    raw: from `layouts.find_clips`, with a path of this machine.
     find: from `faces.detect.make_detector`.
     settings: the options of cutting.
   """
   try:
-    if raw.path.is_dir():
+    if Path(raw.path).is_dir():
       return _cut_directory(raw, settings)
     return _cut_video(raw, find, settings)
   except UserError as error:
@@ -51,13 +51,14 @@ def cut(raw: RawClip, find: Detect, settings: CutSettings) -> ClipResult:
 
 
 def _cut_video(raw: RawClip, find: Detect, settings: CutSettings) -> ClipResult:
-  seconds, segments = find_segments(raw.path, find, settings.everybody)
+  path = Path(raw.path)
+  seconds, segments = find_segments(path, find, settings.everybody)
   result = ClipResult(raw.id, seconds=seconds)
   if not segments:
     result.rejected.append((raw.id, 'no face was found'))
     return result
   long_enough = [segment for segment in segments if len(segment.indices) >= settings.min_frames]
-  for jpegs, segment in zip(_crops(raw.path, long_enough, settings.crop_size), long_enough, strict=True):
+  for jpegs, segment in zip(_crops(path, long_enough, settings.crop_size), long_enough, strict=True):
     _add(result, raw, jpegs, segment)
   short = len(segments) - len(long_enough)
   if short:
@@ -68,17 +69,18 @@ def _cut_video(raw: RawClip, find: Detect, settings: CutSettings) -> ClipResult:
 
 def _cut_directory(raw: RawClip, settings: CutSettings) -> ClipResult:
   """Cuts a directory that was prepared for Wav2Lip: numbered crops; a missing number is a frame without a face."""
-  speech = load_speech(raw.path / 'audio.wav')
-  numbers = sorted(int(file.stem) for file in raw.path.glob('*.jpg') if file.stem.isdigit())
+  directory = Path(raw.path)
+  speech = load_speech(directory / 'audio.wav')
+  numbers = sorted(int(file.stem) for file in directory.glob('*.jpg') if file.stem.isdigit())
   if not numbers:
-    raise UserError(f'{raw.path} holds no numbered .jpg')
+    raise UserError(f'{directory} holds no numbered .jpg')
   result = ClipResult(raw.id, seconds=float((numbers[-1] + 1) * FRAME_SECONDS))
   runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
   for run in runs:
     run = run[run < len(speech) // SAMPLES_PER_FRAME + round(MAX_SILENT_SECONDS / FRAME_SECONDS)]
     if len(run) < settings.min_frames:
       continue
-    jpegs, boxes = zip(*(_ready_crop(raw.path / f'{number}.jpg', settings.crop_size) for number in run), strict=True)
+    jpegs, boxes = zip(*(_ready_crop(directory / f'{number}.jpg', settings.crop_size) for number in run), strict=True)
     _add(
       result, raw, list(jpegs), Segment(run, np.array(boxes), sound_of(speech, run[0] * SAMPLES_PER_FRAME, len(run)))
     )

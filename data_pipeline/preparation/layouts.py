@@ -5,9 +5,12 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import NoReturn
 
+from data_pipeline.preparation.sources import Source, open_source
 from lpips_jax.core.errors import UserError, check_choice
+from lpips_jax.core.files import PathLike
+from lpips_jax.storage import files
+from lpips_jax.storage.places import join
 
 SPLITS = 'pretrain', 'train', 'val', 'test'  # a clip or speaker in two of them stays in the later one
 VIDEO_SUFFIXES = '.mp4', '.mov', '.m4v', '.mkv', '.webm', '.avi', '.mpg', '.mpeg', '.ts', '.mts', '.wmv', '.flv'
@@ -23,16 +26,16 @@ class RawClip:
     id: unique within the corpus, with '/' between its parts.
     speaker: name of the speaker; if the corpus has none, the id.
     split: 'pretrain', 'train', 'val' or 'test'.
-    path: a video, or a directory that was prepared for Wav2Lip, with `0.jpg`, `1.jpg`, … and `audio.wav`.
+    path: a video, or a directory that was prepared for Wav2Lip, with `0.jpg`, `1.jpg`, … and `audio.wav`; or its URL.
   """
 
   id: str
   speaker: str
   split: str
-  path: Path
+  path: Path | str
 
 
-def find_clips(layout: str, source: Path) -> tuple[list[RawClip], list[tuple[str, str]]]:
+def find_clips(layout: str, source: PathLike) -> tuple[list[RawClip], list[tuple[str, str]]]:
   """Finds the clips of a corpus.
 
   No clip is in two splits, and no speaker of 'val' or 'test' is in another split ('pretrain' and 'train' may share
@@ -40,7 +43,7 @@ def find_clips(layout: str, source: Path) -> tuple[list[RawClip], list[tuple[str
 
   Args:
     layout: 'lrs2', 'lrs3', 'lrw', 'folder' or 'wav2lip'.
-    source: the directory of the corpus.
+    source: the directory of the corpus, or its URL.
 
   Returns:
     The clips, sorted by id, and (id, reason) of those that must not be used.
@@ -49,9 +52,7 @@ def find_clips(layout: str, source: Path) -> tuple[list[RawClip], list[tuple[str
     UserError: there is no such layout or directory, or the directory holds no clip in that layout.
   """
   check_choice('layout', layout, LAYOUTS)
-  if not source.is_dir():
-    raise UserError(f'{source} is not a directory')
-  found = sorted(LAYOUTS[layout](source), key=lambda clip: (clip.id, SPLITS.index(clip.split)))
+  found = sorted(LAYOUTS[layout](open_source(source)), key=lambda clip: (clip.id, SPLITS.index(clip.split)))
   if not found:
     raise UserError(
       f'{source} holds no clips of the layout {layout}: python -m data_pipeline.preprocess --help shows the layouts'
@@ -61,65 +62,61 @@ def find_clips(layout: str, source: Path) -> tuple[list[RawClip], list[tuple[str
   return clips, badly_named + leaking
 
 
-def _lrs2(source: Path) -> Iterator[RawClip]:
+def _lrs2(source: Source) -> Iterator[RawClip]:
   """Yields `mvlrs_v1/{main,pretrain}/<speaker>/<number>.mp4`; `<speaker>/<number>` is the first column of the lists."""
-  root = source / 'mvlrs_v1' if (source / 'mvlrs_v1').is_dir() else source
+  root = 'mvlrs_v1/' if source.has_directory('mvlrs_v1') else ''
   for split in SPLITS:
-    lists = [file for file in (source / f'{split}.txt', root / f'{split}.txt') if file.is_file()]
-    if not lists:
-      continue
     folder = 'pretrain' if split == 'pretrain' else 'main'
-    for line in _first_column(lists[0]):
+    lists = _first_column(source.path(f'{split}.txt')), _first_column(source.path(f'{root}{split}.txt'))
+    for line in next((names for names in lists if names is not None), []):
       name = line.removeprefix(f'{folder}/')
-      yield RawClip(f'{folder}/{name}', name.partition('/')[0], split, root / folder / f'{name}.mp4')
+      yield RawClip(f'{folder}/{name}', name.partition('/')[0], split, source.path(f'{root}{folder}/{name}.mp4'))
 
 
-def _lrs3(source: Path) -> Iterator[RawClip]:
+def _lrs3(source: Source) -> Iterator[RawClip]:
   """Yields `{pretrain,trainval,test}/<speaker>/<clip>.mp4`; some speakers of `trainval` are moved to 'val' entirely."""
-  found = [(folder, file) for folder in ('pretrain', 'trainval', 'test') for file in source.glob(f'{folder}/*/*.mp4')]
-  split_of = _by_speaker({file.parent.name for folder, file in found if folder == 'trainval'}, ('train', 'val'))
-  for folder, file in found:
-    speaker = file.parent.name
+  folders = 'pretrain', 'trainval', 'test'
+  found = [PurePosixPath(name) for folder in folders for name in source.matching(f'{folder}/*/*.mp4')]
+  split_of = _by_speaker({name.parts[1] for name in found if name.parts[0] == 'trainval'}, ('train', 'val'))
+  for name in found:
+    folder, speaker, _ = name.parts
     split = {'trainval': 'train'}.get(folder, folder)
     if folder != 'test' and split_of.get(speaker) == 'val':
       split = 'val'
-    yield RawClip(f'{folder}/{speaker}/{file.stem}', speaker, split, file)
+    yield RawClip(f'{folder}/{speaker}/{name.stem}', speaker, split, source.path(str(name)))
 
 
-def _lrw(source: Path) -> Iterator[RawClip]:
+def _lrw(source: Source) -> Iterator[RawClip]:
   """Yields `lipread_mp4/<WORD>/{train,val,test}/<WORD>_<n>.mp4`; speakers are unknown, so each clip has its own."""
-  root = source / 'lipread_mp4' if (source / 'lipread_mp4').is_dir() else source
+  root = 'lipread_mp4/' if source.has_directory('lipread_mp4') else ''
   for split in ('train', 'val', 'test'):
-    for file in root.glob(f'*/{split}/*.mp4'):
-      name = f'{file.parts[-3]}/{split}/{file.stem}'
-      yield RawClip(name, name, split, file)
+    for file in source.matching(f'{root}*/{split}/*.mp4'):
+      name = file.removeprefix(root).removesuffix('.mp4')
+      yield RawClip(name, name, split, source.path(file))
 
 
-def _folder(source: Path) -> Iterator[RawClip]:
+def _folder(source: Source) -> Iterator[RawClip]:
   """Yields videos at any depth; a folder in `source` is a speaker, and so is a video directly in `source`."""
-  files = [file for file in _walk(source) if file.suffix.lower() in VIDEO_SUFFIXES]
-  names = {file: file.relative_to(source) for file in files}
-  speaker_of = {file: name.parts[0] if len(name.parts) > 1 else name.stem for file, name in names.items()}
+  names = [PurePosixPath(name) for name in source.everything()]
+  names = [name for name in names if name.suffix.lower() in VIDEO_SUFFIXES]
+  speaker_of = {name: name.parts[0] if len(name.parts) > 1 else name.stem for name in names}
   split_of = _by_speaker(set(speaker_of.values()), ('train', 'val', 'test'))
-  for file, name in names.items():
-    yield RawClip(name.as_posix(), speaker_of[file], split_of[speaker_of[file]], file)
+  for name, speaker in speaker_of.items():
+    yield RawClip(str(name), speaker, split_of[speaker], source.path(str(name)))
 
 
-def _wav2lip(source: Path) -> Iterator[RawClip]:
+def _wav2lip(source: Source) -> Iterator[RawClip]:
   """Yields `<speaker>/<clip>/{0.jpg, …, audio.wav}`; `filelists/{train,val,test}.txt` may lie in it or beside it."""
-  found = {path.parent.relative_to(source).as_posix(): path.parent for path in source.glob('*/*/audio.wav')}
-  lists = [folder for folder in (source / 'filelists', source.parent / 'filelists') if folder.is_dir()]
-  if not lists:
+  listed = _wav2lip_lists(source.directory) or _wav2lip_lists(os.path.dirname(source.directory))
+  if not listed:
+    found = [name.removesuffix('/audio.wav') for name in source.matching('*/*/audio.wav')]
     split_of = _by_speaker({name.partition('/')[0] for name in found}, ('train', 'val', 'test'))
     listed = [(name, split_of[name.partition('/')[0]]) for name in found]
-  else:
-    files = {split: lists[0] / f'{split}.txt' for split in SPLITS}
-    listed = [(name, split) for split, file in files.items() if file.is_file() for name in _first_column(file)]
   for name, split in listed:
-    yield RawClip(name, name.partition('/')[0], split, found.get(name, source / name))
+    yield RawClip(name, name.partition('/')[0], split, source.path(name))
 
 
-LAYOUTS: dict[str, Callable[[Path], Iterator[RawClip]]] = {
+LAYOUTS: dict[str, Callable[[Source], Iterator[RawClip]]] = {
   'lrs2': _lrs2,
   'lrs3': _lrs3,
   'lrw': _lrw,
@@ -130,11 +127,11 @@ LAYOUTS: dict[str, Callable[[Path], Iterator[RawClip]]] = {
 
 def _well_named(clips: Sequence[RawClip]) -> tuple[list[RawClip], list[tuple[str, str]]]:
   """Rejects ids that are no usable file names, as results are stored under them: within the output, without clashes."""
-  files = {f'{clip.id}.npz' for clip in clips}
+  stored = {f'{clip.id}.npz' for clip in clips}
   good, refused = [], []
   for clip in clips:
     problem = _problem_of_name(clip.id)
-    if not problem and any(str(parent) in files for parent in PurePosixPath(clip.id).parents):
+    if not problem and any(str(parent) in stored for parent in PurePosixPath(clip.id).parents):
       problem = 'its folder has the name of the file of another clip'
     if problem:
       refused.append((clip.id.encode('utf-8', 'backslashreplace').decode(), problem))
@@ -184,25 +181,19 @@ def _by_speaker(speakers: set[str], splits: tuple[str, ...]) -> dict[str, str]:
   return split_of
 
 
-def _first_column(file: Path) -> list[str]:
+def _wav2lip_lists(directory: PathLike) -> list[tuple[str, str]]:
+  """Returns the clips and splits of the lists in `filelists`; none if there are no lists."""
+  lists = {split: _first_column(join(directory, f'filelists/{split}.txt')) for split in SPLITS}
+  return [(name, split) for split, names in lists.items() for name in names or ()]
+
+
+def _first_column(file: PathLike) -> list[str] | None:
+  """Returns the first column of a list of clips; None if there is no such file."""
+  content = files.read(file)
+  if content is None:
+    return None
   try:
-    lines = file.read_text(encoding='utf-8-sig').splitlines()
+    lines = content.decode('utf-8-sig').splitlines()
   except UnicodeDecodeError as error:
     raise UserError(f'{file} is not a list of clips in UTF-8') from error
   return [line.split()[0].removesuffix('.mp4') for line in lines if line.strip()]
-
-
-def _walk(source: Path) -> Iterator[Path]:
-  """Yields all files but hidden ones; links to directories are followed, each directory once."""
-  seen = set()
-  for folder, folders, files in os.walk(source, onerror=_refuse, followlinks=True):
-    real = os.path.realpath(folder)
-    if real in seen:
-      folders.clear()
-      continue
-    seen.add(real)
-    yield from (Path(folder, name) for name in files if not name.startswith('.'))
-
-
-def _refuse(error: OSError) -> NoReturn:
-  raise UserError(f'{error.filename} cannot be read: {error.strerror}')

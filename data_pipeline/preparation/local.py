@@ -1,7 +1,9 @@
 """Cutting in parallel on one machine; a clip that crashes its process is rejected without stopping the rest."""
 
+import dataclasses
 import multiprocessing
 import signal
+import tempfile
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -14,12 +16,12 @@ import cv2
 
 from data_pipeline.preparation.cutting import CutSettings, cut
 from data_pipeline.preparation.layouts import RawClip
+from data_pipeline.preparation.sources import local_copy
 from data_pipeline.preparation.store import ClipResult
 from data_pipeline.workers import end_with_parent, signal_blocked
-from lpips_jax.faces.detect import make_detector
+from lpips_jax.faces.detect import Detect, make_detector
 
 CLIPS_PER_WORKER = 2  # submitted at once, so that no process waits
-_detector_of_this_process = cache(make_detector)
 
 
 @dataclass(frozen=True)
@@ -28,20 +30,27 @@ class Cutter:
 
   Attributes:
     detector: 'yunet' or 'cascade', from `faces.detect.choose_detector`.
-    model: YuNet's file.
+    model: YuNet's file, or its content for processes that may be on other machines.
     settings: the options of cutting.
   """
 
   detector: str
-  model: Path | None
+  model: Path | bytes | None
   settings: CutSettings
 
   def __call__(self, raw: RawClip) -> ClipResult:
-    """Cuts a raw clip. Any error rejects this clip, so that the others are still cut; the next run tries it again."""
-    try:
-      return cut(raw, _detector_of_this_process(self.detector, self.model), self.settings)
-    except Exception as error:
-      return ClipResult(raw.id, rejected=[(raw.id, f'{type(error).__name__}: {error}')], again=True)
+    """Cuts a raw clip. Any error rejects this clip, so that the others are still cut; the next run tries it again.
+
+    Raises:
+      UserError: the clip's bucket cannot be read.
+    """
+    with local_copy(raw.path) as path:
+      try:
+        here = dataclasses.replace(raw, path=path)
+        return cut(here, _detector_of_this_process(self.detector, self.model), self.settings)
+      except Exception as error:
+        reason = f'{type(error).__name__}: {error}'.replace(str(path), 'the file')
+        return ClipResult(raw.id, rejected=[(raw.id, reason)], again=True)
 
 
 def cut_all(
@@ -93,6 +102,16 @@ def _cut_until_one_dies(
         worker.terminate()
       raise
   return []
+
+
+@cache
+def _detector_of_this_process(kind: str, model: Path | bytes | None) -> Detect:
+  if not isinstance(model, bytes):
+    return make_detector(kind, model)
+  with tempfile.NamedTemporaryFile(suffix='.onnx') as file:  # by which OpenCV knows the format
+    file.write(model)
+    file.flush()
+    return make_detector(kind, file.name)
 
 
 def _start_worker() -> None:

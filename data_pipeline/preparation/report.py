@@ -2,8 +2,7 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,9 @@ from data_pipeline.preparation.store import ClipSummary
 from data_pipeline.records import decode_frames
 from lpips_jax.core import html
 from lpips_jax.core.constants import FRAME_RATE
-from lpips_jax.core.files import write_whole
+from lpips_jax.core.files import PathLike
+from lpips_jax.storage import files
+from lpips_jax.storage.places import join
 
 MAX_THUMBNAILS, THUMBNAIL_SIZE = 60, 96
 MAX_REASONS = 40  # the most frequent reasons for rejection are shown
@@ -24,16 +25,22 @@ NOTE_HISTOGRAMS = {  # a note of the records -> its label, and its step if it is
 }
 
 
-def write_report(output: Path, summaries: Sequence[ClipSummary], rejected: Sequence[tuple[str, str]]) -> None:
+def write_report(
+  output: PathLike,
+  splits: Mapping[str, Sequence[str]],
+  summaries: Sequence[ClipSummary],
+  rejected: Sequence[tuple[str, str]],
+) -> None:
   """Writes OUTPUT/report.html: counts, histograms, reasons for rejection, and a frame of some records.
 
   Args:
-    output: the directory of the prepared clips, with its splits and rejected.csv.
+    output: the directory or URL of the prepared clips.
+    splits: the ids of the raw clips of each split.
     summaries: of all its raw clips, in the order in which they are shown.
     rejected: (clip or record, reason) of everything that was not used.
 
   Raises:
-    UserError: preparation has not finished, or a prepared clip is damaged.
+    UserError: a prepared clip is damaged.
   """
   records = [record for summary in summaries for record in summary.records]
   seconds = np.array([record['frames'] for record in records]) / FRAME_RATE
@@ -43,18 +50,20 @@ def write_report(output: Path, summaries: Sequence[ClipSummary], rejected: Seque
     if values:
       histograms.append(html.histogram(values, label, step))
   sections: list[html.Section] = [
-    ('What there is', _counts(store.read_splits(output), summaries)),
+    ('What there is', _counts(splits, summaries)),
     ('Records', [html.Gallery(histograms)]),
     ('Rejected', [_reasons(rejected)]),
     ('A frame of some records', [_contact_sheet(output, summaries)]),
   ]
-  write_whole(output / 'report.html', html.page('Prepared clips', sections))
+  files.write(join(output, 'report.html'), html.page('Prepared clips', sections))
 
 
-def _counts(splits: dict[str, list[str]], summaries: Sequence[ClipSummary]) -> list[html.Block]:
+def _counts(splits: Mapping[str, Sequence[str]], summaries: Sequence[ClipSummary]) -> list[html.Block]:
   by_clip = {summary.clip: summary for summary in summaries}
   rows = [
-    _count(split, [by_clip[clip] for clip in clips if clip in by_clip]) for split, clips in splits.items() if clips
+    _count(split, [by_clip[clip] for clip in clips if clip in by_clip])
+    for split, clips in sorted(splits.items())
+    if clips
   ]
   head = 'split', 'raw clips', 'used', 'records', 'speakers', 'raw hours', 'prepared hours', '% used'
   about = (
@@ -96,7 +105,7 @@ def _reasons(rejected: Iterable[tuple[str, str]]) -> html.Block:
   return html.Table(rows, ('reason', 'number', 'for example'))
 
 
-def _contact_sheet(output: Path, summaries: Sequence[ClipSummary]) -> html.Block:
+def _contact_sheet(output: PathLike, summaries: Sequence[ClipSummary]) -> html.Block:
   """Returns the middle frames of records spread evenly over the corpus; only their clips are read."""
   everything = [(summary.clip, k) for summary in summaries for k in range(len(summary.records))]
   if not everything:

@@ -9,10 +9,11 @@ import threading
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.files import PathLike, expand_user
+from lpips_jax.core.files import PathLike, expand_user, show_as
 from lpips_jax.core.progress import progress_bar
 from lpips_jax.storage import stores
 from lpips_jax.storage.places import is_remote
@@ -27,7 +28,11 @@ UNFINISHED = re.compile(r'\.part$|\.deleted$|\.orbax-checkpoint-tmp|^\.lease$|^\
 
 
 def download(
-  url: str, files: Sequence[RemoteFile], directory: Path, done: Callable[[RemoteFile], None] = lambda _: None
+  url: str,
+  files: Sequence[RemoteFile],
+  directory: Path,
+  done: Callable[[RemoteFile], None] = lambda _: None,
+  shown: bool = True,
 ) -> None:
   """Copies objects beneath a URL into a directory, many at once, with a progress bar; each appears whole and checked.
 
@@ -36,12 +41,13 @@ def download(
     files: from `stores.files_below(url)`.
     directory: gets them by their names.
     done: called after each, in this thread.
+    shown: whether there is a progress bar.
 
   Raises:
     UserError: an object cannot be read, or came damaged more than once.
   """
   total = sum(file.size for file in files)
-  bar = progress_bar(f'copying {url}', total, 'B')
+  bar = progress_bar(f'copying {url}', total, 'B', shown)
   bar.unit_scale = True
   with bar, _threads() as (threads, given_up):
     copying = {
@@ -55,16 +61,35 @@ def download(
 
 
 def upload(directory: Path, url: str) -> None:
-  """Copies all files of a directory to objects beneath a URL; those that make it count, `LAST_FILES`, come last.
+  """Copies all files of a directory to objects beneath a URL; those that make it count come last.
 
   Raises:
     UserError: it cannot be written to.
   """
   names = [path.relative_to(directory).as_posix() for path in sorted(directory.rglob('*')) if path.is_file()]
+  names = [name for name in names if os.path.basename(name) != LAST_OBJECT]  # Orbax writes one on disks, too
   last = [name for name in names if os.path.basename(name) in LAST_FILES]
+  steps: dict[str, list[str]] = {}  # the names in each
+  for name in names:
+    if step := STEP.match(f'{url}/{name}'):
+      steps.setdefault(step[0], []).append(f'{url}/{name}'.removeprefix(step[0]))
   with stores.explained(url, 'written to'):
     put_all(directory, [name for name in names if name not in last], url)
+    for step_url, inside in steps.items():
+      stores.persistently(partial(mark_whole, step_url, inside), url)
     put_all(directory, last, url)
+
+
+def mark_whole(step: str, names: Iterable[str]) -> None:
+  """Makes a step count, and each of its parts, as Orbax does.
+
+  Args:
+    step: its URL, with a slash at the end.
+    names: of the objects beneath it.
+  """
+  parts = sorted({name.partition('/')[0] for name in names if '/' in name})
+  for part in (*(f'{part}/' for part in parts), ''):
+    stores.write(f'{step}{part}{LAST_OBJECT}', b'whole\n')
 
 
 def put_all(directory: Path, names: Sequence[str], url: str) -> None:
@@ -94,6 +119,14 @@ def is_unfinished(name: str) -> bool:
   return bool(UNFINISHED.search(name))
 
 
+def remove(directory: Path, name: str) -> None:
+  """Deletes a file of a copy, and folders that it leaves empty: an empty one is taken for a step, too."""
+  (directory / name).unlink(missing_ok=True)
+  with contextlib.suppress(OSError):  # of the first that is not empty
+    for folder in Path(name).parents:
+      (directory / folder).rmdir()
+
+
 @contextlib.contextmanager
 def local_input(path: PathLike) -> Iterator[Path]:
   """Yields a file of this machine: the path itself, or a copy of an object, which is deleted afterwards.
@@ -107,6 +140,7 @@ def local_input(path: PathLike) -> Iterator[Path]:
   url = str(path)
   with tempfile.TemporaryDirectory(prefix='lpips_jax-') as around:
     copy = Path(around) / Path(url).name
+    show_as(copy, url)
     with stores.explained(url, 'read'):
       found = stores.persistently(lambda: stores.info(url), url)
       if found is None:
@@ -127,9 +161,18 @@ def local_output(path: PathLike) -> Iterator[Path]:
     return
   with tempfile.TemporaryDirectory(prefix='lpips_jax-') as around:
     written = Path(around) / Path(str(path)).name
+    show_as(written, str(path))
     yield written
     with stores.explained(path, 'written to'):
       stores.persistently(lambda: stores.put(written, str(path)), str(path))
+
+
+def check_writable(url: str) -> None:
+  """Raises UserError unless an object can be written: another one, deleted at once, is, without much patience."""
+  with stores.explained(url, 'written to'):
+    stores.write(f'{url}.part', b'')
+    with contextlib.suppress(PermissionError):  # who may write may not always delete; nobody reads it
+      stores.delete(f'{url}.part')
 
 
 @contextlib.contextmanager
@@ -148,6 +191,7 @@ def local_output_directory(path: PathLike) -> Iterator[Path]:
       raise UserError(f'{url} is there already: give another destination')
   with tempfile.TemporaryDirectory(prefix='lpips_jax-') as around:
     made = Path(around) / Path(url).name
+    show_as(made, url)
     yield made
     upload(made, url)
 

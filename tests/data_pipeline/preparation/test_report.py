@@ -33,9 +33,8 @@ def report(directory, results, rejected=()):
   for each in results:
     store.write_clip_result(directory, each)
   clips = [each.clip for each in results]
-  store.write_splits(directory, {'train': clips[:-1], 'val': [], 'test': clips[-1:]})
-  (directory / 'rejected.csv').touch()
-  write_report(directory, [store.read_summary(directory, clip) for clip in clips], rejected)
+  splits = {'train': clips[:-1], 'val': [], 'test': clips[-1:]}
+  write_report(directory, splits, [store.read_summary(directory, clip) for clip in clips], rejected)
   return (directory / 'report.html').read_text(encoding='utf-8')
 
 
