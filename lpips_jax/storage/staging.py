@@ -9,15 +9,16 @@ import contextlib
 import fcntl
 import json
 import os
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.files import PathLike, expand_user, user_cache
+from lpips_jax.core.files import PathLike, expand_user, show_as, user_cache
 from lpips_jax.storage import stores
 from lpips_jax.storage.places import is_remote
 from lpips_jax.storage.stores import RemoteFile
-from lpips_jax.storage.transfer import counting, download
+from lpips_jax.storage.transfer import counting, download, remove
 
 LIST = '.staged.jsonl'  # one line for each object that was copied: name, size, tag
 LOCK = '.staged.lock'
@@ -45,7 +46,8 @@ def staged(path: PathLike, wanted: Callable[[set[str]], set[str]] = set) -> Path
     return _brought(parent, [RemoteFile(name, single.size, single.tag)]) / name
   if not files:
     raise UserError(f'{url} does not exist: check its name')
-  names = counting(file.name for file in files)
+  whole = counting(f'{url}/{file.name}' for file in files)  # the URL itself may end in `checkpoint`
+  names = {file.name for file in files if f'{url}/{file.name}' in whole}
   chosen = wanted(names)
   return _brought(url, [file for file in files if file.name in chosen], names)
 
@@ -61,16 +63,19 @@ def _brought(url: str, files: list[RemoteFile], there: set[str] | None = None) -
   """Copies those files that are not here yet; removes those that are no longer in the bucket, which has `there`."""
   directory = place_of(url)
   directory.mkdir(parents=True, exist_ok=True)
+  show_as(directory, url)
   with _only_process(directory):
     have = _listed(directory)
     for name in set(have) - there if there is not None else ():
-      (directory / name).unlink(missing_ok=True)
+      remove(directory, name)
       del have[name]
     missing = [file for file in files if have.get(file.name) != file or not _is_whole(directory, file)]
     _check_space(directory, url, missing)
     with (directory / LIST).open('a') as listing:
 
       def note(file: RemoteFile) -> None:
+        version = zlib.crc32(file.tag.encode()) * 10**9
+        os.utime(directory / file.name, ns=(version, version))  # one version has one time on every machine
         listing.write(json.dumps(vars(file)) + '\n')
         listing.flush()
 

@@ -25,7 +25,17 @@ from lpips_jax.core.files import PathLike, expand_user, show_as, user_cache
 from lpips_jax.storage import leases, stores
 from lpips_jax.storage.leases import Lease
 from lpips_jax.storage.places import is_remote
-from lpips_jax.storage.transfer import LAST_OBJECT, STEP, counting, download, has_tag, is_unfinished, put_all
+from lpips_jax.storage.transfer import (
+  LAST_OBJECT,
+  STEP,
+  counting,
+  download,
+  has_tag,
+  is_unfinished,
+  mark_whole,
+  put_all,
+  remove,
+)
 
 PUSH_SECONDS = float(os.environ.get('LIPSYNC_PUSH_SECONDS', '10'))  # between two pushes
 OLD_PROCESS_SECONDS = 60.0  # for which a process of an earlier run may still be about to end
@@ -100,7 +110,7 @@ class WorkingCopy:
     wanted = [file for file in files if file.name in names and os.path.basename(file.name) != LAST_OBJECT]
     here = _files_of(self._local)
     for name in here.keys() - {file.name for file in wanted}:
-      (self._local / name).unlink()
+      remove(self._local, name)
     download(self._url, [file for file in wanted if not _is_here(self._local / file.name, file.tag)], self._local)
     self._pushed = _files_of(self._local)
     self._theirs = set(names)
@@ -144,7 +154,7 @@ class WorkingCopy:
     for beginning in sorted(steps):
       if of_step := {name: state for name, state in changed.items() if name.startswith(beginning)}:
         self._put(of_step)
-        self._mark(beginning, set(of_step))
+        mark_whole(f'{self._url}/{beginning}', [name.removeprefix(beginning) for name in of_step])
     if self._lease:
       self._delete(self._pushed.keys() - here.keys())
 
@@ -161,12 +171,6 @@ class WorkingCopy:
     """Copies files to the bucket; those that are gone meanwhile are left out."""
     put_all(self._local, [name for name in files if (self._local / name).exists()], self._url)
     self._pushed |= files
-
-  def _mark(self, step: str, names: set[str]) -> None:
-    """Makes a step count, and each of its parts, as Orbax does."""
-    parts = sorted({name.removeprefix(step).partition('/')[0] for name in names if '/' in name.removeprefix(step)})
-    for part in (*(f'{part}/' for part in parts), ''):
-      stores.write(f'{self._url}/{step}{part}{LAST_OBJECT}', b'whole\n')
 
   def _delete(self, names: set[str]) -> None:
     for beginning in {step[0] for name in names if (step := STEP.match(name))}:
@@ -215,7 +219,7 @@ def _files_of(directory: Path) -> dict[str, FileState]:
   for folder, folders, names in os.walk(directory):
     folders[:] = [name for name in folders if not is_unfinished(name)]
     for name in names:
-      if not is_unfinished(name):
+      if not is_unfinished(name) and name != LAST_OBJECT:  # Orbax writes one on disks, too
         path = os.path.join(folder, name)
         with contextlib.suppress(FileNotFoundError):
           found = os.stat(path)
