@@ -8,7 +8,6 @@ import bisect
 import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -92,12 +91,12 @@ def expert_for(checkpoint: object, given: PathLike | None) -> 'Pretrained | None
   from lpips_jax import pretrained  # JAX takes seconds to import
 
   if given is not None:
-    return pretrained.load_expert(Path(given))
-  if not isinstance(checkpoint, str | os.PathLike) or pretrained.is_exported(Path(checkpoint)):
+    return pretrained.load_expert(os.fspath(given))
+  if not isinstance(checkpoint, str | os.PathLike) or pretrained.is_exported(os.fspath(checkpoint)):
     return None
-  if not (pretrained.find(Path(checkpoint)) / pretrained.SYNC_EXPERT).is_dir():
+  if not (pretrained.find(os.fspath(checkpoint)) / pretrained.SYNC_EXPERT).is_dir():
     return None
-  return pretrained.load_expert_of(Path(checkpoint))
+  return pretrained.load_expert_of(os.fspath(checkpoint))
 
 
 class _Watched:

@@ -16,9 +16,10 @@ from absl import logging
 
 from lpips_jax.core import torch_files
 from lpips_jax.core.errors import UserError, first_line
-from lpips_jax.core.files import expand_user, whole_file
+from lpips_jax.core.files import whole_file
 from lpips_jax.perceptual.distance import Weights
 from lpips_jax.perceptual.vgg import BLOCKS, FEATURES, layer_shapes
+from lpips_jax.storage.staging import staged
 
 # The files that lpips-j downloads: kernels are stored as (h, w, in, out), linear weights as (1, 1, c, 1).
 HUB_REPOSITORY = 'pcuenq/lpips-jax'
@@ -46,9 +47,9 @@ def load_weights(source: str = PRETRAINED, *, width: float = 1, seed: int = 0) -
 
   Args:
     source: 'pretrained': the files in ~/.cache/lpips_jax if there are any, else lpips-j's weights, from the cache of
-      the Hugging Face hub, downloaded on first use. A directory: the files there, `vgg16_weights.h5` and
-      `lpips_lin.h5`, or `vgg16-397923af.pth` and `vgg.pth` (which need PyTorch). 'random': `random_weights`, which is
-      not LPIPS.
+      the Hugging Face hub, downloaded on first use. A directory or its URL in a bucket: the files there,
+      `vgg16_weights.h5` and `lpips_lin.h5`, or `vgg16-397923af.pth` and `vgg.pth` (which need PyTorch). 'random':
+      `random_weights`, which is not LPIPS.
     width: for random weights, the width of VGG16.
     seed: for random weights.
 
@@ -60,7 +61,7 @@ def load_weights(source: str = PRETRAINED, *, width: float = 1, seed: int = 0) -
     logging.warning('perceptual loss: VGG16 of width %g with random weights; its distance is not LPIPS', width)
     return random_weights(seed, width)
   if source != PRETRAINED:
-    return _read_directory(expand_user(source))
+    return _read_directory(staged(source, lambda names: names & {*HUB_FILES, *TORCH_FILES}))
   directory = _default_directory()
   return _read_directory(directory) if _pair_in(directory) else _from_lpips_j()
 

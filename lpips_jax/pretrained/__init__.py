@@ -12,7 +12,8 @@ A checkpoint directory is the part of a training run that evaluation, dubbing an
 
 Wherever a checkpoint is asked for, these are accepted: the directory, for its newest step (for a sync expert its best
 one); `DIR/12000`, for the step after 12,000 updates; `DIR/best`, for the best of the kept steps, by ranking for
-experts and by evaluated loss otherwise; and the run that holds the directory as `checkpoint`.
+experts and by evaluated loss otherwise; the run that holds the directory as `checkpoint`; and the URL in a bucket of
+each of these.
 """
 
 from lpips_jax.pretrained.checkpoint_dir import (

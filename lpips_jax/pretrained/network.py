@@ -122,7 +122,7 @@ def load(checkpoint: str | Path, trust_stablehlo: bool = False) -> Pretrained | 
   """Loads the newest step of a checkpoint directory (of a sync expert the best), a given step, or exported StableHLO.
 
   Args:
-    checkpoint: the directory, one of its steps, the run that holds it, or a directory with StableHLO.
+    checkpoint: the directory, one of its steps, the run that holds it, or a directory with StableHLO; or a URL of one.
     trust_stablehlo: whether StableHLO, which is a program, may be loaded.
 
   Raises:
@@ -136,7 +136,7 @@ def load(checkpoint: str | Path, trust_stablehlo: bool = False) -> Pretrained | 
       f'{checkpoint} is StableHLO, a program, and not only weights: if you trust its source, add trust_stablehlo=True',
       'trust_stablehlo',
     )
-  return _read_exported(Path(checkpoint).expanduser())
+  return _read_exported(checkpoint_dir.local_path(checkpoint))
 
 
 def load_weights(checkpoint: str | Path) -> Pretrained:
