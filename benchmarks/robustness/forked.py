@@ -7,8 +7,9 @@ import multiprocessing
 import os
 import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from lpips_jax.core.jax_environment import keep_compiled_programs
 
@@ -33,11 +34,15 @@ class Command:
     line: what follows `python`: a file or `-m` and a module, and arguments.
     cwd: working directory.
     stderr: file for its stderr; its stdout is dropped.
+    environment: variables that differ from those when the first command ran.
   """
 
-  def __init__(self, line: Sequence[str], cwd: Path, stderr: Path) -> None:
+  def __init__(
+    self, line: Sequence[str], cwd: Path, stderr: Path, environment: Mapping[str, str] = MappingProxyType({})
+  ) -> None:
     keep_compiled_programs()  # here, as JAX reads the setting when the server imports it
-    self._process = _CONTEXT.Process(target=_run, args=(tuple(line), str(cwd), str(stderr)), daemon=True)
+    arguments = tuple(line), str(cwd), str(stderr), dict(environment)
+    self._process = _CONTEXT.Process(target=_run, args=arguments, daemon=True)
     self._process.start()
     self.pid = self._process.pid
 
@@ -56,8 +61,9 @@ class Command:
     return self._process.exitcode
 
 
-def _run(line: tuple[str, ...], cwd: str, stderr: str) -> None:
+def _run(line: tuple[str, ...], cwd: str, stderr: str, environment: dict[str, str]) -> None:
   os.chdir(cwd)
+  os.environ.update(environment)
   for number, path in ((1, os.devnull), (2, stderr)):
     os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
   if line[0] == '-m':
