@@ -154,7 +154,8 @@ class WorkingCopy:
     for beginning in sorted(steps):
       if of_step := {name: state for name, state in changed.items() if name.startswith(beginning)}:
         self._put(of_step)
-        mark_whole(f'{self._url}/{beginning}', [name.removeprefix(beginning) for name in of_step])
+        if beginning in _steps_of(self._local):  # else it was deleted while it was copied
+          mark_whole(f'{self._url}/{beginning}', [name.removeprefix(beginning) for name in of_step])
     if self._lease:
       self._delete(self._pushed.keys() - here.keys())
 
