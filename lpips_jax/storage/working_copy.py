@@ -174,12 +174,17 @@ class WorkingCopy:
     self._pushed |= files
 
   def _delete(self, names: set[str]) -> None:
-    for beginning in {step[0] for name in names if (step := STEP.match(name))}:
-      stores.delete(f'{self._url}/{beginning}{LAST_OBJECT}')
-    parts = {os.path.dirname(name) for name in names if STEP.match(name)}
-    for name in (*names, *(f'{part}/{LAST_OBJECT}' for part in parts)):
-      stores.delete(f'{self._url}/{name}')
-      self._pushed.pop(name, None)
+    """Deletes objects in the bucket; of a step that is gone first what makes it count, and all the rest."""
+    gone = {step[0] for name in names if (step := STEP.match(name))} - _steps_of(self._local)
+    for beginning in gone:
+      url = f'{self._url}/{beginning.rstrip("/")}'
+      stores.delete(f'{url}/{LAST_OBJECT}')
+      for file in stores.files_below(url):
+        stores.delete(f'{url}/{file.name}')
+    for name in names:
+      if not name.startswith(tuple(gone)):
+        stores.delete(f'{self._url}/{name}')
+      del self._pushed[name]
 
 
 @contextlib.contextmanager
