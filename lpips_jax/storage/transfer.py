@@ -60,8 +60,13 @@ def download(
       bar.update(copying[one].size)
 
 
-def upload(directory: Path, url: str) -> None:
+def upload(directory: Path, url: str, replace: bool = True) -> None:
   """Copies all files of a directory to objects beneath a URL; those that make it count come last.
+
+  Args:
+    directory: on this machine.
+    url: in a bucket.
+    replace: whether objects that are there already are replaced; otherwise a file must fit into memory.
 
   Raises:
     UserError: it cannot be written to.
@@ -74,10 +79,10 @@ def upload(directory: Path, url: str) -> None:
     if step := STEP.match(f'{url}/{name}'):
       steps.setdefault(step[0], []).append(f'{url}/{name}'.removeprefix(step[0]))
   with stores.explained(url, 'written to'):
-    put_all(directory, [name for name in names if name not in last], url)
+    put_all(directory, [name for name in names if name not in last], url, replace)
     for step_url, inside in steps.items():
       stores.persistently(partial(mark_whole, step_url, inside), url)
-    put_all(directory, last, url)
+    put_all(directory, last, url, replace)
 
 
 def mark_whole(step: str, names: Iterable[str]) -> None:
@@ -92,8 +97,8 @@ def mark_whole(step: str, names: Iterable[str]) -> None:
     stores.write(f'{step}{part}{LAST_OBJECT}', b'whole\n')
 
 
-def put_all(directory: Path, names: Sequence[str], url: str) -> None:
-  """Copies files of a directory to objects beneath a URL, many at once; tries for some minutes.
+def put_all(directory: Path, names: Sequence[str], url: str, replace: bool = True) -> None:
+  """Copies files of a directory to objects beneath a URL, many at once; tries for some minutes. See `upload`.
 
   Raises:
     Exception: whatever the store raises in the end.
@@ -101,7 +106,8 @@ def put_all(directory: Path, names: Sequence[str], url: str) -> None:
   with _threads() as (threads, given_up):
 
     def put(name: str) -> None:
-      stores.persistently(lambda: stores.put(directory / name, f'{url}/{name}'), url, given_up=given_up)
+      copy = stores.put if replace else _put_new
+      stores.persistently(lambda: copy(directory / name, f'{url}/{name}'), url, given_up=given_up)
 
     for one in as_completed([threads.submit(put, name) for name in names]):
       one.result()
@@ -154,11 +160,12 @@ def local_output(path: PathLike) -> Iterator[Path]:
   """Yields the name of a file to write: the path itself, or one whose content becomes the object if the body succeeds.
 
   Raises:
-    UserError: the URL cannot be written to.
+    UserError: the URL cannot be written to; this is tried before the body, which may take long.
   """
   if not is_remote(path):
     yield expand_user(path)
     return
+  check_writable(str(path))
   with tempfile.TemporaryDirectory(prefix='lpips_jax-') as around:
     written = Path(around) / Path(str(path)).name
     show_as(written, str(path))
@@ -189,11 +196,17 @@ def local_output_directory(path: PathLike) -> Iterator[Path]:
   with stores.explained(url, 'written to'):
     if stores.files_below(url) or stores.info(url):
       raise UserError(f'{url} is there already: give another destination')
+  check_writable(url)
   with tempfile.TemporaryDirectory(prefix='lpips_jax-') as around:
     made = Path(around) / Path(url).name
     show_as(made, url)
     yield made
     upload(made, url)
+
+
+def _put_new(path: Path, url: str) -> None:
+  with contextlib.suppress(FileExistsError):
+    stores.create(url, path.read_bytes())
 
 
 def _download_one(url: str, file: RemoteFile, path: Path, given_up: threading.Event | None = None) -> None:
