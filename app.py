@@ -80,4 +80,4 @@ def _import_serve(storage: Storage) -> Callable[..., AbstractContextManager[str]
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, remote=('checkpoint',))

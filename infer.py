@@ -6,7 +6,7 @@
 
 The face is a video or a still image; the speech is any file with a sound track, or a text that a synthetic voice says.
 A list of jobs is a CSV file with the columns face, audio (or text) and output, and any of the flags of one dub;
-`jobs.results.csv` records the result of each.
+`jobs.results.csv` records the result of each. Every path may be a URL, gs://… or s3://…, but voices and certificates.
 """
 
 import contextlib
@@ -29,6 +29,10 @@ from lpips_jax.faces.detect import DETECTORS
 from lpips_jax.media.video_writer import CODECS, CONTAINERS
 from lpips_jax.speaking.driving import SpeechSource, driving_speech
 
+REMOTE = (
+  *('checkpoint', 'speaker_expert', 'jobs', 'face', 'audio', 'text_file', 'turns', 'boxes', 'detector_model'),
+  *('output', 'subtitles', 'save_boxes', 'preview', 'text'),  # the last is no path
+)  # flags that may be URLs
 LISTS = 'pads', 'face_at', 'face_part', 'audio_part', 'only'  # flags with numbers between commas
 
 flags.DEFINE_string('face', None, 'A video or a still image of somebody.')
@@ -164,4 +168,4 @@ def _process_share() -> tuple[int, int]:
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, remote=REMOTE)

@@ -11,10 +11,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from painter import write_boxes
 
 from lpips_jax.core.jax_environment import share_accelerators
 from lpips_jax.media.video_reader import VideoInfo
 from lpips_jax.media.video_writer import write_video
+from lpips_jax.storage import stores, transfer
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = os.environ | {'PYTHONPATH': str(ROOT)}
@@ -104,6 +106,10 @@ def test_bad_input_is_one_line(directory):
     'the turns gone.json cannot be read': {'audio': None, 'turns': 'gone.json'},
     '--voice goes with --text or --text_file, not with --audio': {'voice': 'espeak'},
     '--c2pa_cert and --c2pa_key belong together': {'c2pa_key': 'key.pem'},
+    '--c2pa_key=gs://bucket/key.pem must be on this machine': {'c2pa_key': 'gs://bucket/key.pem'},
+    '--voice=s3:/voice.onnx must be on this machine': {'voice': 's3:/voice.onnx'},
+    'gs:/bucket/face.mp4 is no URL of a bucket: write gs://BUCKET/PATH': {'face': 'gs:/bucket/face.mp4'},
+    'of URLs, gs:// and s3:// are known here': {'output': 'https://example.org/dubbed.mp4'},
   }
   runs = run_infer(directory, [{'detector': 'cascade'} | case for case in cases.values()])
   for problem, (status, lines) in zip(cases, runs, strict=True):
@@ -175,3 +181,27 @@ def test_processes_that_share_a_gpu_do_not_take_all_of_it(monkeypatch):
   monkeypatch.setenv('XLA_PYTHON_CLIENT_PREALLOCATE', 'true')
   share_accelerators()
   assert os.environ['XLA_PYTHON_CLIENT_PREALLOCATE'] == 'true'
+
+
+@pytest.mark.slow
+def test_every_file_may_be_in_a_bucket(trained_checkpoint, directory, gs_bucket):
+  """A checkpoint, a film, a text, boxes; the dub, its boxes and subtitles: the same bytes as on this machine."""
+  url = gs_bucket.url
+  (directory / 'text.txt').write_text('Good morning.')
+  write_boxes(directory / 'boxes.json', 10)
+  transfer.upload(trained_checkpoint, f'{url}/run/checkpoint')
+  for name in ('face.mp4', 'text.txt', 'boxes.json'):
+    stores.put(directory / name, f'{url}/{name}')
+
+  def command(root, checkpoint):
+    names = {'face': 'face.mp4', 'text_file': 'text.txt', 'boxes': 'boxes.json', 'output': 'out.mp4'}
+    names |= {'subtitles': 'out.srt', 'save_boxes': 'saved.json', 'preview': 'preview.mp4'}
+    flags = [f'--{name}={root}{file}' for name, file in names.items()]
+    line = [sys.executable, ROOT / 'infer.py', f'--checkpoint={checkpoint}', *flags]
+    return subprocess.run(line, cwd=directory, env=ENVIRONMENT | gs_bucket.environment, capture_output=True, text=True)
+
+  local, remote = command('', trained_checkpoint), command(f'{url}/', f'{url}/run')
+  assert local.returncode == 0, local.stderr
+  assert (remote.returncode, remote.stdout.splitlines()[-1]) == (0, f'wrote {url}/out.mp4'), remote.stderr
+  for name in ('out.mp4', 'out.srt', 'saved.json', 'preview.mp4'):
+    assert stores.read(f'{url}/{name}') == (directory / name).read_bytes(), name

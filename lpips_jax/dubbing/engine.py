@@ -29,6 +29,7 @@ from lpips_jax.dubbing.label import labelled
 from lpips_jax.dubbing.lookahead import MIN_LOOK_AHEAD, LookaheadResult, look_ahead
 from lpips_jax.dubbing.options import Options
 from lpips_jax.dubbing.preview import Watch, write_preview
+from lpips_jax.dubbing.remote import local_files
 from lpips_jax.dubbing.speakers import expert_for, who_speaks
 from lpips_jax.dubbing.speech import Speech
 from lpips_jax.dubbing.stages import Stages, StageTimes, opencv_on_one_thread
@@ -133,7 +134,7 @@ class Dubber:
     """Makes a video in which a face speaks.
 
     The output has the face's size, colours and frame times, and the driving track as its sound. If sound and picture of
-    `audio` start at different times, the speech keeps its distance from the first frame.
+    `audio` start at different times, the speech keeps its distance from the first frame. Paths may be URLs in buckets.
 
     Args:
       face: a video or a still image (which becomes a video of 25 frames a second).
@@ -147,7 +148,45 @@ class Dubber:
       UserError: an input is bad, or the output cannot be written; then nothing is left behind.
       Cancelled: `cancel` was set; likewise.
     """
+    with local_files(face, audio, output, options or Options()) as files:
+      self._dub(*files, report, cancel or threading.Event())
+
+  def stream(
+    self,
+    face: PathLike,
+    audio: PathLike | None,
+    options: Options | None = None,
+    *,
+    report: Report | None = None,
+    cancel: threading.Event | None = None,
+  ) -> Iterator[Picture]:
+    """Yields the pictures of a dub as they are made; nothing is written.
+
+    Closing the iterator ends the work. Takes and raises the same as `dub`, whose outputs and codecs it does not use.
+    """
     options, cancel = options or Options(), cancel or threading.Event()
+    if options.preview is not None or options.save_boxes is not None:
+      raise UserError('a stream writes no files: leave out preview and save_boxes', 'preview', 'save_boxes')
+    with (
+      local_files(face, audio, 'none', options) as (face, audio, _, options),
+      self._prepared(face, audio, _turns_of(options, audio), options, report, cancel) as dub,
+      self._running(dub, None, cancel) as (_, frames),
+      reported('dubbing', dub.inputs.frames, 'frame', self._progress, report) as advance,
+    ):
+      for shown in frames:
+        yield Picture(shown.time, ycbcr.to_rgb(shown.planes))
+        advance()
+
+  def _dub(
+    self,
+    face: PathLike,
+    audio: PathLike | None,
+    output: PathLike,
+    options: Options,
+    report: Report | None,
+    cancel: threading.Event,
+  ) -> None:
+    """Makes a dub of files of this machine."""
     turns = _turns_of(options, audio)
     check_outputs(
       output, options, [each for each in (face, audio, *(turn.audio for turn in turns)) if each is not None]
@@ -168,31 +207,6 @@ class Dubber:
             advance()
       if options.save_boxes is not None:
         write_boxes(options.save_boxes, dub.locate.source_boxes())
-
-  def stream(
-    self,
-    face: PathLike,
-    audio: PathLike | None,
-    options: Options | None = None,
-    *,
-    report: Report | None = None,
-    cancel: threading.Event | None = None,
-  ) -> Iterator[Picture]:
-    """Yields the pictures of a dub as they are made; nothing is written.
-
-    Closing the iterator ends the work. Takes and raises the same as `dub`, whose outputs and codecs it does not use.
-    """
-    options, cancel = options or Options(), cancel or threading.Event()
-    if options.preview is not None or options.save_boxes is not None:
-      raise UserError('a stream writes no files: leave out preview and save_boxes', 'preview', 'save_boxes')
-    with (
-      self._prepared(face, audio, _turns_of(options, audio), options, report, cancel) as dub,
-      self._running(dub, None, cancel) as (_, frames),
-      reported('dubbing', dub.inputs.frames, 'frame', self._progress, report) as advance,
-    ):
-      for shown in frames:
-        yield Picture(shown.time, ycbcr.to_rgb(shown.planes))
-        advance()
 
   @contextlib.contextmanager
   def _prepared(

@@ -22,6 +22,7 @@ from lpips_jax.media import video_writer
 from lpips_jax.media.playback import PlayedFrame, play, play_there_and_back
 from lpips_jax.media.speech import load_driving_speech
 from lpips_jax.media.video_reader import VideoInfo, part_of, probe
+from lpips_jax.storage.places import remote_ones
 
 SETTLING = Fraction(3)  # seconds after a frame that decide on its boxes: tracks are smooth, and bridge gaps
 
@@ -151,9 +152,11 @@ def check_outputs(output: PathLike, options: Options, inputs: Iterable[PathLike]
     names = 'output', 'preview', 'save_boxes'
     raise UserError('output, preview, save_boxes and subtitles must be different files', *names)
   read = [*inputs, options.boxes, options.turns, options.detector_model, options.c2pa_cert, options.c2pa_key]
-  given = [Path(path) for path in (*read, *options.other_inputs) if isinstance(path, str | os.PathLike)]
+  paths = [path for path in (*read, *options.other_inputs) if isinstance(path, str | os.PathLike)]
+  given, urls = [Path(path) for path in paths], remote_ones(paths)
   for path in outputs:
-    if Path(path).exists() and any(other.exists() and Path(path).samefile(other) for other in given):
+    same = Path(path).exists() and any(other.exists() and Path(path).samefile(other) for other in given)
+    if same or str(path) in urls:
       raise UserError(f'the output {os.fspath(path)} is one of the inputs: choose another name')
 
 

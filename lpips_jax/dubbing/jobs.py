@@ -17,12 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from lpips_jax.core.errors import UserError, first_line
-from lpips_jax.core.files import PathLike, expand_home, read_regular, write_whole
+from lpips_jax.core.files import PathLike, expand_home, read_regular, shown, write_whole
 from lpips_jax.dubbing.engine import Dubber
 from lpips_jax.dubbing.options import Options, from_text
+from lpips_jax.storage import stores
+from lpips_jax.storage.places import is_remote, join, remote_ones, require_local
+from lpips_jax.storage.transfer import local_input
 
 FILE_COLUMNS = 'face', 'output'
 SPEECH_COLUMNS = 'audio', 'text', 'text_file', 'voice', 'language', 'subtitles'
+LOCAL_COLUMNS = 'voice', 'c2pa_cert', 'c2pa_key'  # that are no URLs
 SEPARATORS = ',', ';', '\t'
 SEPARATOR_LINE = re.compile(r'sep=(.)\r?\n', re.IGNORECASE)  # which Excel writes and reads
 RESULT_COLUMNS = 'line', 'output', 'status', 'frames', 'seconds', 'note', 'key'
@@ -74,7 +78,7 @@ def dub_all(
 
   Args:
     jobs: the file, with the columns face, output, one or more of `SPEECH_COLUMNS`, and any of the fields of `Options`;
-      relative paths start from the current directory.
+      relative paths start from the current directory; all may be URLs.
     dubber: makes the dubs.
     options: fields of `Options`, for rows that do not give them.
     process: the number of this process, from 0: it does the rows whose number leaves this remainder.
@@ -100,7 +104,7 @@ def dub_all(
   for number, job in enumerate(mine, start=1):
     key = _key(job, options, dubber.fingerprint)
     before = results.get(job.line, {})
-    if before.get('status') == DONE and before['key'] == key and Path(job.output).is_file():
+    if before.get('status') == DONE and before['key'] == key and _state(job.output):
       print(f'{number}/{len(mine)} {job.output}: was done before')
       continue
     began = time.perf_counter()
@@ -151,7 +155,8 @@ def read_jobs(path: PathLike) -> list[Job]:
 def _read_table(path: PathLike) -> tuple[list[str], list[tuple[int, list[str]]]]:
   """Returns the names of the columns, and the line and the values of each row that is not blank."""
   try:
-    text = _decoded(read_regular(path))
+    with local_input(path) as file:
+      text = _decoded(read_regular(file))
     if '\0' in text:
       raise UserError(f'the job list {path} cannot be read: it has zeros where there should be text')
     lines = io.StringIO(text, newline='')
@@ -189,6 +194,8 @@ def _parse_job(path: PathLike, line: int, columns: Sequence[str], values: Sequen
     raise UserError(f'the job list {path} lacks a value of audio in line {line}: give that, text, text_file or turns')
   options = {name: value for name, value in given.items() if name not in (*FILE_COLUMNS, *SPEECH_COLUMNS)}
   try:
+    require_local(**{name: value for name, value in given.items() if name in LOCAL_COLUMNS})
+    remote_ones(value for name, value in given.items() if name != 'text')  # raises what the dub would, but at once
     from_text(options)
   except UserError as error:  # whose names are those of the columns
     raise UserError(f'the job list {path} line {line}: {error}') from error
@@ -201,9 +208,9 @@ def _dub(dubber: Dubber, job: Job, options: Mapping[str, Any], open_speech: Open
     with open_speech(job.speech, Options(**{**options, **from_text(job.options)})) as (audio, its_options):
       dubber.dub(job.face, audio, job.output, its_options)
   except UserError as error:  # whose names are those of the columns
-    return ' '.join(str(error).split())
+    return shown(' '.join(str(error).split()))
   except Exception as error:  # an error of the program: the other jobs are done all the same
-    return first_line(error)
+    return shown(first_line(error))
   return None
 
 
@@ -217,8 +224,12 @@ def _key(job: Job, options: Mapping[str, Any], fingerprint: str) -> str:
   return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _state(path: PathLike | None) -> list[int] | None:
-  """Returns the size and the time of a file; None where there is none."""
+def _state(path: PathLike | None) -> list[int | str] | None:
+  """Returns the size and the time of a file, or the size and the version of an object; None where there is none."""
+  if path and is_remote(path):
+    with stores.explained(path, 'read'):
+      found = stores.persistently(lambda: stores.info(str(path)), str(path))
+    return [found.size, found.tag] if found else None
   try:
     stat = os.stat(path or '')
   except (OSError, ValueError):  # ValueError: this cannot be a name
@@ -226,24 +237,28 @@ def _state(path: PathLike | None) -> list[int] | None:
   return [stat.st_size, stat.st_mtime_ns]
 
 
-def _results_file(jobs: PathLike, process: int, processes: int) -> Path:
-  path = Path(jobs)
-  return path.with_name(f'{path.stem}.results{f"-{process}-of-{processes}" if processes > 1 else ""}.csv')
+def _results_file(jobs: PathLike, process: int, processes: int) -> str | Path:
+  name = f'{Path(jobs).stem}.results{f"-{process}-of-{processes}" if processes > 1 else ""}.csv'
+  return join(str(jobs).rpartition('/')[0] if is_remote(jobs) else Path(jobs).parent, name)
 
 
-def _read_results(path: Path) -> dict[int, dict[str, Any]]:
+def _read_results(path: PathLike) -> dict[int, dict[str, Any]]:
   """Returns the results of an earlier run by line; none if they cannot be read, as all jobs are then done again."""
   try:
-    with open(path, newline='', encoding='utf-8') as file:
+    with local_input(path) as local, open(local, newline='', encoding='utf-8') as file:
       rows = [row for row in csv.DictReader(file) if set(RESULT_COLUMNS) <= set(row)]
     return {int(row['line']): row for row in rows}
-  except (OSError, ValueError, TypeError, csv.Error):
+  except (UserError, OSError, ValueError, TypeError, csv.Error):
     return {}
 
 
-def _write_results(path: Path, results: Mapping[int, Mapping[str, Any]]) -> None:
+def _write_results(path: str | Path, results: Mapping[int, Mapping[str, Any]]) -> None:
   text = io.StringIO()
   writer = csv.DictWriter(text, RESULT_COLUMNS, extrasaction='ignore')
   writer.writeheader()
   writer.writerows(results[line] for line in sorted(results))
-  write_whole(path, text.getvalue())
+  if isinstance(path, Path):
+    write_whole(path, text.getvalue())
+    return
+  with stores.explained(path, 'written to'):
+    stores.persistently(lambda: stores.write(path, text.getvalue().encode()), path)

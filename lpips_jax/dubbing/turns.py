@@ -27,6 +27,7 @@ from lpips_jax.core.files import PathLike, read_regular
 from lpips_jax.media.containers import decode, open_media
 from lpips_jax.media.speech import resampled
 from lpips_jax.media.video_reader import VideoInfo
+from lpips_jax.storage.transfer import local_input
 
 MIX_RATE = 48000  # Hz, of the sound of the dub
 FADE_SECONDS = 0.02  # at the end of what is too long for its turn
@@ -77,13 +78,14 @@ class Interview:
 
 
 def read_turns(path: PathLike) -> list[Turn]:
-  """Reads a transcript; file names in it are relative to the current directory.
+  """Reads a transcript, which may be in a bucket, as may its sounds; file names are relative to the current directory.
 
   Raises:
     UserError: the file cannot be read, or a turn is no turn; the line names it, 1 being the first.
   """
   try:
-    listed = json.loads(read_regular(path).decode('utf-8-sig'))
+    with local_input(path) as file:
+      listed = json.loads(read_regular(file).decode('utf-8-sig'))
   except OSError as error:
     raise UserError(f'the turns {path} cannot be read: {error.strerror}') from error
   except (ValueError, RecursionError) as error:
@@ -165,7 +167,8 @@ def _read(number: int, turn: Turn) -> dict[int, np.ndarray]:
       f'turns: turn {number} has a text: open the turns by speaking.driving.driving_speech, which says it', 'turns'
     )
   try:
-    sound = {rate: _samples(turn.audio, rate) for rate in (MIX_RATE, SAMPLE_RATE)}
+    with local_input(turn.audio) as file:
+      sound = {rate: _samples(file, rate) for rate in (MIX_RATE, SAMPLE_RATE)}
   except UserError as error:
     raise UserError(f'turns: turn {number}: {error}', 'turns') from error
   extra = len(sound[SAMPLE_RATE]) / SAMPLE_RATE - (turn.end - turn.begin)

@@ -15,11 +15,13 @@ from lpips_jax.speaking.subtitles import check_subtitles, write_subtitles
 from lpips_jax.speaking.text import read_text_file
 from lpips_jax.speaking.utterance import Cue
 from lpips_jax.speaking.voices import BUILTIN, say
+from lpips_jax.storage.places import require_local
+from lpips_jax.storage.transfer import local_input, local_output
 
 
 @dataclasses.dataclass(frozen=True)
 class SpeechSource:
-  """The source of the speech of a dub: `audio`, `text` or `text_file`; or `Options.turns`.
+  """The source of the speech of a dub: `audio`, `text` or `text_file`; or `Options.turns`. Files may be in buckets.
 
   Attributes:
     audio: a file with a sound track.
@@ -47,24 +49,26 @@ def driving_speech(source: SpeechSource, options: Options) -> Iterator[tuple[Pat
     UserError: there is not one source, or something is given that only a text has; the text cannot be read or said;
       afterwards, the subtitles cannot be written.
   """
-  _check(source, options)
-  if source.audio is not None:
-    yield source.audio, options
-    return
-  with tempfile.TemporaryDirectory() as directory:
-    say_all = _say_text if options.turns is None else _say_turns
-    sound, cues, its_options = say_all(source, options, Path(directory))
-    read = source.text_file, options.turns  # the latter may be a file, of which `its_options` has the turns
-    yield (
-      sound,
-      dataclasses.replace(
-        its_options,
-        other_inputs=[path for path in read if isinstance(path, str | os.PathLike)],
-        other_outputs=[] if source.subtitles is None else [source.subtitles],
-      ),
-    )
-  if source.subtitles is not None:
-    write_subtitles(source.subtitles, heard(cues, options))
+  with contextlib.ExitStack() as written:
+    subtitles = None if source.subtitles is None else written.enter_context(local_output(source.subtitles))
+    _check(dataclasses.replace(source, subtitles=subtitles), options)
+    if source.audio is not None:
+      yield source.audio, options
+      return
+    with tempfile.TemporaryDirectory() as directory:
+      say_all = _say_text if options.turns is None else _say_turns
+      sound, cues, its_options = say_all(source, options, Path(directory))
+      read = source.text_file, options.turns  # the latter may be a file, of which `its_options` has the turns
+      yield (
+        sound,
+        dataclasses.replace(
+          its_options,
+          other_inputs=[path for path in read if isinstance(path, str | os.PathLike)],
+          other_outputs=[] if source.subtitles is None else [source.subtitles],
+        ),
+      )
+    if subtitles is not None:
+      write_subtitles(subtitles, heard(cues, options))
 
 
 def heard(cues: Sequence[Cue], options: Options) -> list[Cue]:
@@ -87,13 +91,17 @@ def _check(source: SpeechSource, options: Options) -> None:
   for name in ('voice', 'language', 'subtitles'):
     if source.audio is not None and getattr(source, name) is not None:
       raise UserError(f'{name} goes with text or text_file, not with audio', name, 'text', 'text_file', 'audio')
+  require_local(voice=source.voice)
   if source.subtitles is not None:
     check_subtitles(source.subtitles)
 
 
 def _say_text(source: SpeechSource, options: Options, directory: Path) -> tuple[Path | None, list[Cue], Options]:
   """Says a text into a file; returns it, its cues, and options that name the voice."""
-  text = source.text if source.text is not None else read_text_file(source.text_file or '')
+  text = source.text
+  if text is None:
+    with local_input(source.text_file or '') as file:
+      text = read_text_file(file)
   utterance = say(text, source.voice or BUILTIN, source.language)
   sound = directory / 'speech.wav'
   utterance.write(sound)
@@ -108,6 +116,7 @@ def _say_turns(source: SpeechSource, options: Options, directory: Path) -> tuple
   for number, turn in enumerate(turns):
     if turn.text is None:
       continue
+    require_local(voice=turn.voice)
     utterance = say(turn.text, turn.voice or source.voice or BUILTIN, source.language)
     sound = directory / f'turn-{number}.wav'
     utterance.write(sound)

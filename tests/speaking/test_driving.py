@@ -8,6 +8,7 @@ from lpips_jax.dubbing.turns import Turn
 from lpips_jax.media.speech import load_speech
 from lpips_jax.speaking import Cue, say
 from lpips_jax.speaking.driving import SpeechSource, driving_speech, heard
+from lpips_jax.storage import stores
 
 TEXT = 'Good morning.'
 
@@ -75,4 +76,22 @@ def test_texts_of_turns_are_said_and_their_subtitles_begin_with_the_turn(tmp_pat
 )
 def test_sources_that_are_none(source, options, line):
   with pytest.raises(UserError, match=line), driving_speech(SpeechSource(**source), Options(**options)):
+    pass
+
+
+def test_texts_and_subtitles_may_be_remote(gs_bucket, tmp_path):
+  url = gs_bucket.url
+  stores.write(f'{url}/text.txt', TEXT.encode())
+  local = SpeechSource(text=TEXT, subtitles=tmp_path / 'out.srt')
+  remote = SpeechSource(text_file=f'{url}/text.txt', subtitles=f'{url}/out.srt')
+  with driving_speech(local, Options()):
+    pass
+  with driving_speech(remote, Options()) as (sound, options):
+    assert len(load_speech(sound)) == len(say(TEXT).samples)
+    assert options.other_inputs == [remote.text_file] and options.other_outputs == [remote.subtitles]
+  assert stores.read(f'{url}/out.srt') == (tmp_path / 'out.srt').read_bytes()
+  with (
+    pytest.raises(UserError, match=r'voice=gs://b/v\.onnx must be on this machine'),
+    driving_speech(SpeechSource(text=TEXT, voice='gs://b/v.onnx'), Options()),
+  ):
     pass
