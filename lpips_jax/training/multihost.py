@@ -2,17 +2,20 @@
 
   python train.py … --coordinator=host0:1234 --processes=2 --process=0     # and so on, one command per process
 
-Each waits for the others in every step, so when one fails they all end. JAX is imported where it is used: commands
-check their flags before they wait for it.
+Each waits for the others in every step, so when one fails or disappears they all end. JAX is imported where it is used:
+commands check their flags before they wait for it.
 """
 
+import atexit
 import contextlib
+import itertools
 import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from glob import glob
 from importlib.util import find_spec
 from typing import Any, NamedTuple, NoReturn
@@ -21,50 +24,61 @@ from absl import flags
 
 from lpips_jax.core.endings import Ending, exit_at_once, report
 from lpips_jax.core.errors import UserError
+from lpips_jax.training import heartbeat
+from lpips_jax.training.link import Door, Link, Unreachable
 
 FLAGS = 'coordinator', 'processes', 'process'
+TRY_AGAIN = os.EX_TEMPFAIL  # exit status of a process that is well: the same command goes on
+JOIN_SECONDS = 300  # for which processes wait for each other
+PORT_SECONDS = 20  # for which the first process waits for its port, which its old self may be about to leave
 LATE_JOIN_SECONDS = 60  # for which a process that fails before it has joined tries to report to the others
 LEAVE_SECONDS = 6.0  # within which the others leave the first process, through which they communicate
-POLL_SECONDS = 0.5  # between two looks at whether another process has failed
+REPORT_SECONDS = 2.0  # for which a process tries to report to the first, which may be silent
+POLL_SECONDS = 0.5  # between two looks at the others
+CONSEQUENCE_SECONDS = 5.0  # within which this process learns that its error came from another one's end
+JAX_SECONDS = 3600  # before JAX itself notices a lost process, and ends the others with a dump: long after `heartbeat`
 ENDED = 'lpips_jax/ended/'  # prefix of the keys, one per ended process, under which its reason is left with the first
+PARTED = 'lpips_jax/parted/'  # prefix of the keys of processes that are through with their work
+GOES_ON = 'the same command goes on from the last saved step'
 
 
 def join(
-  coordinator: str | None = None, processes: int | None = None, process: int | None = None, seconds: int | None = None
+  coordinator: str | None = None, processes: int | None = None, process: int | None = None, seconds: int = JOIN_SECONDS
 ) -> None:
   """Makes this process one of several, if there are several; must be called before anything else of JAX.
 
   Without arguments JAX itself finds the others under SLURM, where a step has several tasks, and on TPU hosts. From then
-  on this process ends, with a line that says so, when another one calls `fail_together`.
+  on this process ends, with a line that says so, when another one calls `fail_together`, is killed, or is silent for
+  `heartbeat.SILENT_SECONDS`, and when it was itself stopped for so long. At its normal end it waits for the others.
 
   Args:
     coordinator: host:port of the first process, with any port that is free there.
     processes: the number of processes.
     process: the index of this one, from 0.
-    seconds: how long to wait for the others; five minutes by default.
+    seconds: how long to wait for the others.
 
   Raises:
-    UserError: only some of the three are given, or the others do not answer.
+    UserError: only some of the three are given, or the coordinator names no port.
+    Unreachable: the others do not answer.
   """
-  import jax
-
-  options: dict[str, Any] = {'initialization_timeout': seconds} if seconds else {}
-  try:
-    if coordinator is not None and processes is not None and process is not None:
-      if ':' not in coordinator:
-        raise UserError(f'coordinator={coordinator} names no port: give HOST:PORT', 'coordinator')
-      jax.distributed.initialize(coordinator, processes, process, **options)
-    elif (coordinator, processes, process) != (None, None, None):
-      raise UserError('coordinator, processes and process belong together: give all three', *FLAGS)
-    elif _found_by_jax():
-      jax.distributed.initialize(**options)
-  except (RuntimeError, ValueError) as error:
-    problem = str(error).strip().partition('\n')[0]
-    raise UserError(f'the processes do not find each other: {problem}') from error
-  membership = _membership()
-  if membership and membership.processes > 1:
-    _joined.append(membership)
-    threading.Thread(target=_watch, daemon=True).start()
+  if coordinator is None and processes is None and process is None:
+    if not _found_by_jax():
+      return
+    coordinator, processes, process = _ask_jax(seconds)
+  if coordinator is None or processes is None or process is None:
+    raise UserError('coordinator, processes and process belong together: give all three', *FLAGS)
+  host, _, port = coordinator.rpartition(':')
+  if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+    raise UserError(f'coordinator={coordinator} names no port: give HOST:PORT', 'coordinator')
+  deadline = time.monotonic() + seconds
+  link = Link(host.strip('[]'), int(port), process, seconds) if process else Door(int(port), min(seconds, PORT_SECONDS))
+  own = _Member(link, process, processes)
+  threading.Thread(target=_watch, args=[own], daemon=True).start()
+  own.client = _meet(own, max(1, round(deadline - time.monotonic())))
+  if processes > 1:
+    _joined.append(own)
+    threading.Thread(target=_beat, args=[own], daemon=True).start()
+    atexit.register(_part, own)  # before JAX's own end, registered earlier
 
 
 def fail_together(ending: Ending) -> None:
@@ -77,13 +91,19 @@ def fail_together(ending: Ending) -> None:
   given = _given_flags()
   if not _joined and given == (None, None, None) and not _found_by_jax():
     return
+  if isinstance(sys.exception(), Unreachable):
+    report(ending)
+    exit_at_once(TRY_AGAIN)
+  if _joined and ending.line is None:
+    time.sleep(CONSEQUENCE_SECONDS)
   _only_once.acquire()
-  culprit = _culprit()
+  culprit = next((culprit for own in _joined for culprit in _reports(own).values()), None)
   report(culprit.ending if culprit else ending)
   if not _joined:
     with contextlib.suppress(UserError):
       join(*given, seconds=LATE_JOIN_SECONDS)
-  _leave_together(culprit or _Culprit(_joined[0].process if _joined else 0, ending.status))
+  process = _joined[0].process if _joined else 0
+  _leave(culprit or _Culprit(ending.status, f'another process failed: process {process} says why'))
 
 
 @contextlib.contextmanager
@@ -119,70 +139,156 @@ def preemption() -> Iterator[Callable[[int], bool]]:
     signal.signal(signal.SIGTERM, before)
 
 
-class _Membership(NamedTuple):
-  """This process among the others."""
+@dataclass
+class _Member:
+  """This process among the others.
 
-  client: Any  # of the key-value store of the first process
+  Attributes:
+    link: to the first process, or of the first to the others.
+    process: its number.
+    processes: how many there are.
+    client: of the key-value store of the first process; None until they have met.
+    watch: over the heartbeats: of all others in the first process, of the first in the others.
+    reports: what ended processes have left with the first, when last asked.
+  """
+
+  link: Door | Link
   process: int
   processes: int
+  client: Any = None
+  watch: heartbeat.Watch = field(init=False)
+  reports: dict[int, '_Culprit'] = field(default_factory=dict)
+
+  def __post_init__(self) -> None:
+    self.watch = heartbeat.Watch([0] if self.process else list(range(1, self.processes)))
 
 
 class _Culprit(NamedTuple):
-  """The process that failed first, and its exit status."""
+  """Why all processes end, and their exit status."""
 
-  process: int
   status: int
+  why: str
 
   @property
   def ending(self) -> Ending:
-    return Ending(f'ended, as another process failed: process {self.process} says why', self.status)
+    return Ending(f'ended, as {self.why}', self.status)
 
 
-_joined: list[_Membership] = []  # one, once the others were found
+_joined: list[_Member] = []  # one, once the others were found
 _only_once = threading.Lock()  # held by the one thread that ends this process and reports why
+_parted = threading.Event()  # set once all processes are through with their work, and may go
 
 
-def _watch() -> None:
-  """Ends this process once another has failed."""
-  while not (culprit := _culprit()):
+def _meet(own: _Member, seconds: int) -> Any:
+  """Starts JAX's own connection, and returns its client; `jax.process_index` would wait for all devices."""
+  import jax
+  from jax._src import distributed
+
+  try:
+    jax.distributed.initialize(
+      own.link.service,
+      own.processes,
+      own.process,
+      initialization_timeout=seconds,
+      heartbeat_timeout_seconds=JAX_SECONDS,
+      coordinator_bind_address=own.link.service,
+    )
+  except (RuntimeError, ValueError) as error:
+    problem = str(error).strip().partition('\n')[0]
+    raise Unreachable(f'the processes do not find each other: {problem}') from error
+  own.watch = heartbeat.Watch(list(own.watch.others))
+  return distributed.global_state.client
+
+
+def _beat(own: _Member) -> None:
+  """Lets the others know that this process lives, and asks for theirs. It may hang with the first process."""
+  for count in itertools.count():
+    with contextlib.suppress(Exception):  # when the first has gone, or JAX is ending: `_watch` knows
+      heartbeat.exchange(own.client, own.process, count, own.watch)
+      own.reports = _reports(own)
+    time.sleep(heartbeat.BEAT_SECONDS)
+
+
+def _watch(own: _Member) -> None:
+  """Ends this process once another has failed or disappeared, or once this one was stopped for too long."""
+  while not (culprit := _find_culprit(own)):
     time.sleep(POLL_SECONDS)
+    if _parted.is_set():
+      return
   _only_once.acquire()
   report(culprit.ending)
-  _leave_together(culprit)
+  _leave(culprit)
 
 
-def _leave_together(culprit: _Culprit) -> NoReturn:
-  """Leaves at once, the first process last: once that is gone, JAX ends the others in its own way, with a crash."""
+def _find_culprit(own: _Member) -> _Culprit | None:
+  """The reason to end; None while all is well."""
+  paused = own.watch.look()
+  gone = dict(own.link.gone)  # before their reports are read: who reports goes at once
+  if gone and not own.process:
+    own.reports = _reports(own)
+  if own.reports:
+    return next(iter(own.reports.values()))
+  if gone and not _parted.is_set():
+    process, host = min(gone.items())
+    return _Culprit(TRY_AGAIN, f'process {process} on {host} has ended without a word: {GOES_ON}')
+  if own.client is None:  # the others may still be on their way
+    return None
+  if paused > heartbeat.SILENT_SECONDS:
+    return _Culprit(TRY_AGAIN, f'process {own.process} stood still for {paused:.0f} s: {GOES_ON}')
+  for silence in own.watch.silent():
+    name = f'process {silence.process} on {silence.host or "an unknown host"}'
+    return _Culprit(TRY_AGAIN, f'{name} has not answered for {heartbeat.SILENT_SECONDS:.0f} s: {GOES_ON}')
+  return None
+
+
+def _reports(own: _Member) -> dict[int, _Culprit]:
+  """Reads the reasons that ended processes have left with the first; {} if that cannot be asked."""
+  reports = {}
+  if 0 not in own.link.gone:
+    with contextlib.suppress(Exception):
+      for key, value in own.client.key_value_dir_get(ENDED):
+        status, why = value.split(maxsplit=1)
+        reports[int(key.rpartition('/')[2])] = _Culprit(int(status), why)
+  return reports
+
+
+def _leave(culprit: _Culprit) -> NoReturn:
+  """Leaves at once, the first process last, as the others learn the reason from it."""
   for own in _joined:
-    with contextlib.suppress(Exception):  # if the first is gone, nothing can be reported
-      own.client.key_value_set(f'{ENDED}{own.process}', f'{culprit.process} {culprit.status}', allow_overwrite=True)
-      deadline = time.monotonic() + LEAVE_SECONDS
-      while own.process == 0 and len(_ended()) < own.processes and time.monotonic() < deadline:
-        time.sleep(POLL_SECONDS / 5)
-      time.sleep(0 if own.process else POLL_SECONDS)
+    if 0 not in own.link.gone:
+      reporting = threading.Thread(target=_leave_report, args=[own, culprit], daemon=True)
+      reporting.start()
+      reporting.join(REPORT_SECONDS)
+    deadline = time.monotonic() + LEAVE_SECONDS
+    while own.process == 0 and time.monotonic() < deadline:
+      left = {0, *_reports(own), *own.link.gone, *(silence.process for silence in own.watch.silent())}
+      if len(left) == own.processes:
+        break
+      time.sleep(POLL_SECONDS / 5)
   exit_at_once(culprit.status)
 
 
-def _culprit() -> _Culprit | None:
-  """The process whose failure ends the others; None while all is well, or when JAX is ending and cannot be asked."""
-  try:
-    return next(iter(_ended()), None)
-  except Exception:
-    return None
+def _leave_report(own: _Member, culprit: _Culprit) -> None:
+  with contextlib.suppress(Exception):  # the first may go meanwhile
+    own.client.key_value_set(f'{ENDED}{own.process}', f'{culprit.status} {culprit.why}', allow_overwrite=True)
 
 
-def _ended() -> list[_Culprit]:
-  """The culprit that each ended process has left."""
-  left = [value for own in _joined for _, value in own.client.key_value_dir_get(ENDED)]
-  return [_Culprit(*map(int, value.split())) for value in left]
+def _part(own: _Member) -> None:
+  """Waits at this process's normal end until the others have come to theirs; `_watch` ends it if one never will."""
+  with contextlib.suppress(Exception):
+    own.client.key_value_set(f'{PARTED}{own.process}', '')
+    while len(own.client.key_value_dir_get(PARTED)) < own.processes:
+      time.sleep(POLL_SECONDS / 5)
+  _parted.set()
 
 
-def _membership() -> _Membership | None:
-  """Reads JAX's private state, as Orbax does: `jax.process_index` would wait for the devices of all processes."""
-  from jax._src import distributed
+def _ask_jax(seconds: int) -> tuple[str | None, int | None, int | None]:
+  """Coordinator, number of processes, and this one's, as `jax.distributed.initialize` finds them."""
+  from jax._src.clusters import ClusterEnv
 
-  state = distributed.global_state
-  return _Membership(state.client, state.process_id, state.num_processes) if state.client else None
+  coordinator = os.environ.get('JAX_COORDINATOR_ADDRESS')
+  found = ClusterEnv.auto_detect_unset_distributed_params(coordinator, None, None, None, None, seconds)
+  return found[:3]
 
 
 def _given_flags() -> tuple[str | None, int | None, int | None]:
