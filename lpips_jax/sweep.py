@@ -4,8 +4,8 @@
     --grid=seed=0,1,2 --config.data.data_dir=DIR
 
 prints the commands of all runs, one a line. --run runs them one after the other; the same command goes on where it was
-ended. --index=$SLURM_ARRAY_TASK_ID runs one of them, from 0. --table shows all runs, finished or not, and writes
-WORKDIR/sweep.csv and WORKDIR/sweep.html; for that, and to go on with --run, --workdir alone will do.
+ended. --index=$SLURM_ARRAY_TASK_ID runs one of them; the first line is number 0. --table shows all runs, finished or
+not, and writes WORKDIR/sweep.csv and WORKDIR/sweep.html; for that, and to go on with --run, --workdir alone will do.
 """
 
 import os
@@ -13,6 +13,7 @@ import shlex
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 from ml_collections import config_flags
@@ -76,7 +77,8 @@ def _sweep(workdir: str) -> Sweep:
   if flags.FLAGS.config:
     if not flags.FLAGS.grid:
       cli.fail('missing --grid: give the values that differ between runs, such as --grid=seed=0,1,2')
-    given, listed = flags.FLAGS['config'], [grids.parse_grid(text) for text in flags.FLAGS.grid]
+    given: Any = flags.FLAGS['config']
+    listed = [grids.parse_grid(text) for text in flags.FLAGS.grid]
 
     from lpips_jax.training.sweeping.combinations import make_sweep  # here, as it imports JAX, which tables do without
 

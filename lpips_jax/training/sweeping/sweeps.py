@@ -80,7 +80,7 @@ def read_sweep(workdir: Path) -> Sweep | None:
 
 
 def with_started(sweep: Sweep, workdir: Path) -> Sweep:
-  """Returns a sweep with the runs of its workdir that were started with earlier values; they come first.
+  """Returns a sweep with the runs of its workdir that were started with earlier values; runs keep their order there.
 
   Raises:
     UserError: the workdir holds another sweep, or a single run.
@@ -88,10 +88,12 @@ def with_started(sweep: Sweep, workdir: Path) -> Sweep:
   if (workdir / 'checkpoint').exists():
     raise UserError(f'workdir={workdir} holds a run: give a sweep a directory of its own', 'workdir')
   stored = read_sweep(workdir)
-  started = {name: values for name, values in stored.runs.items() if (workdir / name).exists()} if stored else {}
-  if stored and started:
-    _check_same(stored, sweep, workdir)
-  return replace(sweep, runs=started | sweep.runs)
+  started = {name for name in stored.runs if (workdir / name).exists()} if stored else set()
+  if not stored or not started:
+    return sweep
+  _check_same(stored, sweep, workdir)
+  kept = {name: values for name, values in stored.runs.items() if name in started or name in sweep.runs}
+  return replace(sweep, runs=kept | sweep.runs)
 
 
 def keep_sweep(sweep: Sweep, workdir: Path) -> None:

@@ -5,7 +5,7 @@ import io
 import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lpips_jax.core import html
 from lpips_jax.core.files import write_whole
@@ -13,13 +13,15 @@ from lpips_jax.training.report import DAMAGED, EVAL, LOG_SPAN, OPEN, PACE, TRAIN
 from lpips_jax.training.sweeping.grids import short_keys
 from lpips_jax.training.sweeping.results import LOSS, SEED, Result, Results, finished, thinned, without_seed
 
+Style = Literal['-', '--', ':', '-.']
 COLOURS = '#3b82f6', '#f59e0b', '#10b981', '#ef4444', '#8b5cf6', '#06b6d4', '#ec4899', '#84cc16'  # on white and black
-STYLES = '-', '--', ':', '-.'
+STYLES: tuple[Style, ...] = ('-', '--', ':', '-.')
 MAX_POINTS = 120  # of a curve of training
 SIGNIFICANT_DIGITS = 4
 ROUNDING = 1e-6  # of float32, relative: deviations below it are none
 LEGEND_WIDTH, LEGEND_ROW, LEGEND_COLUMN = 9.6, 0.22, 46  # inches, inches, characters
 Rows = list[list[object]]
+Look = tuple[Style, str]  # of a line; its colour
 
 
 def text(results: Results) -> str:
@@ -197,7 +199,7 @@ def _curves(results: Results) -> Iterable[html.Block]:
   yield html.Gallery(plots)
 
 
-def _legend(results: Results, look_of: dict[tuple[str, ...], tuple[str, str]]) -> html.Block:
+def _legend(results: Results, look_of: dict[tuple[str, ...], Look]) -> html.Block:
   shown = short_keys([key for key in results.sweep.keys if key != SEED]).values()
   labels = [
     ', '.join(f'{key}={value}' for key, value in zip(shown, values, strict=True)) or 'all seeds' for values in look_of
@@ -214,7 +216,7 @@ def _legend(results: Results, look_of: dict[tuple[str, ...], tuple[str, str]]) -
   return html.plot(draw, LEGEND_WIDTH, LEGEND_ROW * -(-len(labels) // columns) + 0.1, 'colours of the runs')
 
 
-def _plot(name: str, kind: str, drawn: Sequence[tuple[Result, tuple[str, str]]]) -> html.Block:
+def _plot(name: str, kind: str, drawn: Sequence[tuple[Result, Look]]) -> html.Block:
   title = f'{name}, {"evaluated" if kind == EVAL else "in training"}'
   curves = [(thinned(run.curves.get(name, {}).get(kind, {}), MAX_POINTS), look) for run, look in drawn]
   everything = [value for (_, values), _ in curves for value in values]

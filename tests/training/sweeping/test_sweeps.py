@@ -21,7 +21,7 @@ def test_values_that_are_added_join_the_runs_that_were_started(tmp_path):
   keep_sweep(sweep('seed=0,1,5', steps=70), tmp_path)
   (tmp_path / 'seed=1').mkdir()
   more = with_started(sweep('seed=0,2', steps=90, log_every=1), tmp_path)
-  assert list(more.runs) == ['seed=1', 'seed=0', 'seed=2']
+  assert list(more.runs) == ['seed=0', 'seed=1', 'seed=2']
   keep_sweep(more, tmp_path)
   assert read_sweep(tmp_path) == more and more.overrides == {'steps': '90', 'log_every': '1'}
   before = (tmp_path / sweeps.FILE).stat().st_mtime_ns
