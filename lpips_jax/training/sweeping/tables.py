@@ -4,12 +4,13 @@ import csv
 import io
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from lpips_jax.core import html
 from lpips_jax.core.files import write_whole
-from lpips_jax.training.report import DAMAGED, EVAL, LOG_SPAN, OPEN, PACE, TRAIN
+from lpips_jax.training.report import DAMAGED, EVAL, LOG_SPAN, MAX_MARKED_POINTS, OPEN, PACE, TRAIN
 from lpips_jax.training.sweeping.grids import short_keys
 from lpips_jax.training.sweeping.results import LOSS, SEED, Result, Results, finished, thinned, without_seed
 
@@ -54,7 +55,8 @@ def page(results: Results) -> str:
   metrics = [k for k in range(columns - 1) if k < keys or k >= keys + 3]
   sections: list[html.Section] = [('Runs', [*notes, _table(results, progress)])]
   if results.metrics:
-    sections.append(('Metrics', [_table(results, metrics)]))
+    evaluated = replace(results, runs=[run for run in results.runs if run.best is not None])
+    sections.append(('Metrics', [_table(evaluated, metrics)]))
   if results.spreads:
     note = html.Paragraph('Mean ± standard deviation over seeds, each run at its best evaluation.', quiet=True)
     sections.append(('Seeds', [note, html.Table(_spread_rows(results), _spread_head(results))]))
@@ -220,6 +222,7 @@ def _plot(name: str, kind: str, drawn: Sequence[tuple[Result, Look]]) -> html.Bl
   title = f'{name}, {"evaluated" if kind == EVAL else "in training"}'
   curves = [(thinned(run.curves.get(name, {}).get(kind, {}), MAX_POINTS), look) for run, look in drawn]
   everything = [value for (_, values), _ in curves for value in values]
+  few = max(len(values) for (_, values), _ in curves) <= MAX_MARKED_POINTS
   if not everything:
     return html.Paragraph(f'{title}: no value is finite', quiet=True)
 
@@ -233,7 +236,7 @@ def _plot(name: str, kind: str, drawn: Sequence[tuple[Result, Look]]) -> html.Bl
       axes.yaxis.set_major_formatter(lambda value, _: f'{value:g}')
       axes.yaxis.set_minor_formatter(NullFormatter())
     for (steps, values), (style, colour) in reversed(curves):  # the best on top
-      axes.plot(steps, values, color=colour, linestyle=style, linewidth=1.5, marker='.' if kind == EVAL else '')
+      axes.plot(steps, values, color=colour, linestyle=style, linewidth=1.5, marker='.' if kind == EVAL and few else '')
     axes.xaxis.set_major_formatter(EngFormatter(sep=''))
     axes.locator_params(axis='x', integer=True, nbins=7)
 

@@ -101,6 +101,7 @@ def test_the_page_has_the_curves_of_all_runs_in_each_plot(results, monkeypatch):
     ([10.0, 20.0], [0.5, 0.75]),
   ]
   assert len({line.get_color() for line in lines}) == 1  # seeds of one rate
+  assert page.count('3e-05') == 2  # among runs and over seeds
   assert [text.get_text() for text in drawn['colours of the runs'].legends[0].texts] == ['learning_rate=0.001']
 
 
