@@ -109,3 +109,5 @@ def _set_training(config: ConfigDict) -> None:
   config.checkpoint_every = 3_000
   config.keep = 3  # the last checkpoints
   config.keep_best = 1  # and those with the least evaluated loss
+  config.writers = 'jsonl,tensorboard'  # where the log goes; and 'wandb', 'mlflow'
+  config.profile = ''  # 'FIRST:LAST': steps that JAX's profiler traces

@@ -146,6 +146,8 @@ SCHEMA: dict[str, Rule] = {
   'checkpoint_every': COUNT,  # steps
   'keep': COUNT,  # checkpoints
   'keep_best': NON_NEGATIVE,  # checkpoints
+  'writers': TEXT,  # names of `writers`; `validation` checks them
+  'profile': TEXT,  # FIRST:LAST, steps; checked there, too
 }
 
 

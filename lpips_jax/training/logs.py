@@ -1,67 +1,54 @@
-"""Logs of a run for people: a progress line, TensorBoard, a JSON line for every set of scalars, pictures, videos."""
+"""Logs of a run for people: a progress line, pictures and videos, and whatever its writers keep of them."""
 
 import contextlib
-import io
-import json
-import socket
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Self, TextIO
+from typing import Self
 
 import jax
 import numpy as np
-from PIL import Image
-from tensorboardX import summary
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.proto.summary_pb2 import Summary
-from tensorboardX.record_writer import RecordWriter
+from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from lpips_jax import provenance
-from lpips_jax.core.constants import FRAME_RATE
 from lpips_jax.core.files import write_whole
 from lpips_jax.media import pictures
 from lpips_jax.media.video_writer import write_clip
 from lpips_jax.planning import hardware
+from lpips_jax.training import goodput
+from lpips_jax.training.writers import JsonLines, open_writers
 
 MAIN_SCALARS = 'loss', 'bce', 'sync', 'accuracy'  # shown in the progress line
 
 
 class Pace:
-  """A clock of the loop: steps, frames and operations per second, without the time of evaluations and saves."""
+  """Steps, frames and operations per second, without the time of evaluations and saves."""
 
-  def __init__(self, frames: int, flops: float | None, devices: Sequence[jax.Device]):
-    """Starts the clock.
+  def __init__(self, frames: int, flops: float | None, devices: Sequence[jax.Device], clock: goodput.Clock):
+    """Begins with the first call of `rates`.
 
     Args:
       frames: video frames of a step.
       flops: floating-point operations of a step, on all devices together, where that is known.
       devices: of one kind, those that make the step.
+      clock: of the run.
     """
     chip = hardware.chip(devices[0].device_kind)
     self._peak = chip.flops * len(devices) if chip else None
     self._flops = flops
     self._frames = frames
-    self._step: int | None = None
-    self._since = time.monotonic()
-
-  @contextlib.contextmanager
-  def paused(self) -> Iterator[None]:
-    """Stops the clock while the body runs."""
-    began = time.monotonic()
-    yield
-    self._since += time.monotonic() - began
+    self._clock = clock
+    self._last: tuple[int, float] | None = None
 
   def rates(self, step: int) -> dict[str, float]:
     """Returns the rates since the last call; the first call returns none, and starts the count at its step."""
-    now, last = time.monotonic(), self._step
-    seconds, self._step, self._since = now - self._since, step, now
+    spent = self._clock.seconds()
+    last, self._last = self._last, (step, spent[goodput.STEPS] + spent[goodput.INPUT])
     if last is None:
       return {}
-    rate = (step - last) / max(seconds, 1e-9)
+    rate = (step - last[0]) / max(self._last[1] - last[1], 1e-9)
     rates = {'steps_per_second': rate, 'frames_per_second': rate * self._frames}
     if self._flops:
       rates['tflops'] = rate * self._flops / 1e12
@@ -71,24 +58,25 @@ class Pace:
 
 
 class RunLog:
-  """The log of a run: WORKDIR/metrics.jsonl, tensorboard/, samples/ and diagnosis/; and a bar, or lines in a file."""
+  """The log of a run: what its writers keep, WORKDIR/samples/ and diagnosis/; and a bar, or lines in a file."""
 
-  def __init__(self, workdir: Path, steps: int, done: int, title: str):
-    """Opens the log of a run that has made `done` of its `steps`; drops what was logged of later ones."""
-    self._workdir, self._steps = workdir, steps
-    self._lines = _reopen(workdir / 'metrics.jsonl', done)
-    self._board = TensorBoardFile(workdir / 'tensorboard', done)
-    self._bar = tqdm(total=steps, initial=done, desc=title, unit='step', dynamic_ncols=True, disable=None)
+  def __init__(self, workdir: Path, config: ConfigDict, done: int):
+    """Opens the log of a run that has made `done` steps; drops what was logged of later ones."""
+    self._workdir, self._steps = workdir, config.steps
+    self._writers = open_writers(workdir, config, done)
+    self._bar = tqdm(total=config.steps, initial=done, desc=config.task, unit='step', dynamic_ncols=True, disable=None)
+    if not any(isinstance(writer, JsonLines) for writer in self._writers):
+      self.say('config.writers has no jsonl: there will be no report, and goodput counts each attempt by itself')
 
   def __enter__(self) -> Self:
     return self
 
   def __exit__(self, problem: type[BaseException] | None, *_: object) -> None:
     self._bar.close()
-    for file in self._lines, self._board:
+    for writer in self._writers:
       # Closing repeats a write that failed: then the first failure is the one to report.
       with contextlib.suppress(OSError) if problem else contextlib.nullcontext():
-        file.close()
+        writer.close(problem is not None)
 
   def advance(self) -> None:
     """Moves the bar by a step."""
@@ -96,7 +84,7 @@ class RunLog:
 
   def train(self, step: int, values: dict[str, float]) -> None:
     """Logs the scalars of a training step, and shows the main ones."""
-    self._log_scalars(step, 'train', values)
+    self._write_scalars(step, 'train', values)
     shown = [f'{name} {values[name]:.3f}' for name in MAIN_SCALARS if name in values] + _pace_texts(values)
     if not self._bar.disable:
       self._bar.set_postfix_str(', '.join(shown))
@@ -107,8 +95,13 @@ class RunLog:
 
   def evaluation(self, step: int, values: dict[str, float]) -> None:
     """Logs and shows the scalars of an evaluation."""
-    self._log_scalars(step, 'eval', values)
+    self._write_scalars(step, 'eval', values)
     self.say(f'step {step}, evaluated: ' + ', '.join(f'{name} {value:.4f}' for name, value in values.items()))
+
+  def times(self, step: int, seconds: Mapping[str, float]) -> None:
+    """Logs the seconds of `goodput.Clock` at a step."""
+    values = {goodput.GOODPUT: goodput.share(seconds), **seconds}
+    self._write_scalars(step, goodput.TIME, {name: round(value, 4) for name, value in values.items()})
 
   def say(self, line: str) -> None:
     """Shows a line above the bar."""
@@ -122,7 +115,8 @@ class RunLog:
   def diagnosis(self, step: int, image: np.ndarray, verdict: str) -> None:
     """Logs the diagnosis of an expert's data: a picture (h, w, 3) uint8 and a line."""
     self._log_picture('diagnosis', step, image)
-    self._board.write(step, summary.text('diagnosis', verdict))
+    for writer in self._writers:
+      writer.text(step, 'diagnosis', verdict)
     write_whole(self._workdir / 'diagnosis' / f'{step:07d}.txt', verdict + '\n')
     self.say(f'step {step}, diagnosis: {verdict}')
 
@@ -132,59 +126,17 @@ class RunLog:
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = frames.shape[1:3]
     write_clip(path, frames, (height, width), speech, provenance.marks(provenance.Statement('dubbed')))
-    animation = Summary.Image(encoded_image_string=_gif(frames), height=height, width=width, colorspace=3)
-    self._board.write(step, Summary(value=[Summary.Value(tag='video', image=animation)]))
+    for writer in self._writers:
+      writer.video(step, 'video', frames, path)
 
-  def _log_scalars(self, step: int, kind: str, values: dict[str, float]) -> None:
-    with _errors_naming(Path(self._lines.name)):
-      self._lines.write(json.dumps({'step': step, 'kind': kind} | values) + '\n')
-      self._lines.flush()
-    self._board.write(step, *(summary.scalar(f'{kind}/{name}', value) for name, value in values.items()))
+  def _write_scalars(self, step: int, kind: str, values: dict[str, float]) -> None:
+    for writer in self._writers:
+      writer.scalars(step, kind, values)
 
   def _log_picture(self, kind: str, step: int, image: np.ndarray) -> None:
-    self._board.write(step, summary.image(kind, image, dataformats='HWC'))
+    for writer in self._writers:
+      writer.picture(step, kind, image)
     pictures.write_png(self._workdir / kind / f'{step:07d}.png', image)
-
-
-class TensorBoardFile:
-  """A file of events for TensorBoard, which is written to at once and raises OSError when that fails.
-
-  tensorboardX's `SummaryWriter` writes in a thread. On a full disk that thread ends, and training is not informed: with
-  tensorboardX 2.6.5 it could log 115 more scalars before it waited for ever on that thread. `EventsWriter` has no
-  thread, but leaves its file open when the last write fails. So this class gives events to its `RecordWriter`.
-  """
-
-  def __init__(self, directory: Path, done: int):
-    """Opens a new file in `directory`, and has TensorBoard drop what files there have later than step `done`."""
-    directory.mkdir(parents=True, exist_ok=True)
-    self._directory = directory
-    name = f'events.out.tfevents.{int(time.time())}.{socket.gethostname()}'
-    self._records = RecordWriter(str(directory / name))
-    start = SessionLog(status=SessionLog.START)
-    self._write(Event(file_version='brain.Event:2'), Event(step=done + 1, session_log=start))
-
-  def write(self, step: int, *summaries: Summary) -> None:
-    """Writes what is to be shown of a step."""
-    self._write(*(Event(step=step, summary=one) for one in summaries))
-
-  def close(self) -> None:
-    self._records.close()
-
-  def _write(self, *events: Event) -> None:
-    with _errors_naming(self._directory):
-      for event in events:
-        event.wall_time = time.time()
-        self._records.write(event.SerializeToString())
-      self._records.flush()
-
-
-@contextlib.contextmanager
-def _errors_naming(path: Path) -> Iterator[None]:
-  """Adds the file's name to an OSError of the body, which writing to an open file does not give."""
-  try:
-    yield
-  except OSError as error:
-    raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _pace_texts(values: dict[str, float]) -> list[str]:
@@ -195,26 +147,3 @@ def _pace_texts(values: dict[str, float]) -> list[str]:
     'peak_share': '{:.0%} of peak',
   }
   return [text.format(values[name]) for name, text in shown.items() if name in values]
-
-
-def _gif(frames: np.ndarray) -> bytes:
-  """Encodes frames as an endless animation, which TensorBoard shows like a picture."""
-  images = [Image.fromarray(frame) for frame in frames[::2]]
-  coded = io.BytesIO()
-  images[0].save(coded, 'gif', save_all=True, append_images=images[1:], duration=2000 // FRAME_RATE, loop=0)
-  return coded.getvalue()
-
-
-def _reopen(path: Path, done: int) -> TextIO:
-  """Opens a JSON-lines file for appending, and drops the lines of steps later than `done`, which will be repeated."""
-  if path.exists():
-    kept = [line for line in path.read_text(errors='replace').splitlines() if _step_of(line) <= done]
-    write_whole(path, ''.join(line + '\n' for line in kept))
-  return path.open('a')
-
-
-def _step_of(line: str) -> float:
-  try:
-    return float(json.loads(line)['step'])
-  except (ValueError, KeyError, TypeError):
-    return float('inf')  # cut off when the run was killed

@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -22,10 +23,12 @@ from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import directory_lock, write_whole
 from lpips_jax.evaluation import Clip
 from lpips_jax.pretrained.network import Pretrained
-from lpips_jax.training import checkpoints, multihost, sharding, step_program, warm_start
+from lpips_jax.training import checkpoints, goodput, multihost, sharding, step_program, warm_start
+from lpips_jax.training.compiled import programs_kept
 from lpips_jax.training.frozen import Frozen, load_frozen
 from lpips_jax.training.logs import Pace, RunLog
 from lpips_jax.training.previews import Evaluated, Preview, make_preview
+from lpips_jax.training.profiling import Profile
 from lpips_jax.training.state import TrainState
 from lpips_jax.training.step import Evaluation, FrozenVariables, Metrics, Step, Task
 from lpips_jax.training.tasks import make_task
@@ -58,7 +61,7 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
 
   Args:
     config: see configs/lrs2.py.
-    workdir: gets `checkpoint/`, `metrics.jsonl`, `tensorboard/` and `samples/` or, for an expert, `diagnosis/`.
+    workdir: gets `checkpoint/`, `compiled/`, what `config.writers` write, `samples/` or, for an expert, `diagnosis/`.
     open_data: called once the network has all it needs, as preparing a corpus takes long.
 
   Raises:
@@ -67,6 +70,7 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
     FloatingPointError: a loss is not finite. A file in `workdir` names the clips of the batch, unless it is that of an
       evaluation; nothing of the step is saved.
   """
+  clock = goodput.Clock()
   check_config(config)
   if workdir.is_file():
     raise UserError(f'workdir={workdir} is a file: give a directory', 'workdir')
@@ -79,7 +83,7 @@ def train(config: ConfigDict, workdir: Path, open_data: Callable[[ConfigDict], T
       _say(f'{workdir} is at step {done} of {config.steps}: {"going on" if done < config.steps else "nothing to do"}')
     if done >= config.steps:
       return setup.state
-    run = _compile(setup, config, workdir, resources)
+    run = _compile(setup, config, workdir, clock, resources)
     state, saved = _run(run, setup.state, stop_requested)
     _finish(run, state, saved)
     return state
@@ -121,7 +125,9 @@ class RunContext:
     clips: see `TrainData`.
     checkpointer: saves the state.
     preview: logs what can be seen of an evaluation.
-    pace: the loop's clock.
+    clock: sorts the run's time.
+    pace: of the steps.
+    profile: traces some of the steps.
     log: of the first process; None in others.
   """
 
@@ -136,7 +142,9 @@ class RunContext:
   clips: Sequence[Clip]
   checkpointer: ocp.training.Checkpointer
   preview: Preview
+  clock: goodput.Clock
   pace: Pace
+  profile: Profile
   log: RunLog | None
 
 
@@ -162,6 +170,7 @@ def _set_up(
   """Loads networks and data, and makes the state or resumes it; `resources` closes what it opens."""
   if jax.process_index() == 0:
     resources.enter_context(directory_lock(workdir))
+  resources.enter_context(programs_kept(workdir / 'compiled'))
   checkpoint = workdir / 'checkpoint'
   checkpointer = resources.enter_context(checkpoints.open_run(checkpoint, config))
   start = warm_start.find_start(config.get('init_from'), config.task, checkpoint)
@@ -174,20 +183,23 @@ def _set_up(
   return Setup(task, frozen, data, mesh, state, checkpointer)
 
 
-def _compile(setup: Setup, config: ConfigDict, workdir: Path, resources: ExitStack) -> RunContext:
+def _compile(setup: Setup, config: ConfigDict, workdir: Path, clock: goodput.Clock, resources: ExitStack) -> RunContext:
   """Compiles the step to one program over all devices, and opens the log."""
-  devices, frozen = setup.mesh.devices, setup.frozen
+  devices, frozen, done = setup.mesh.devices, setup.frozen, int(setup.state.step)
   _say(f'compiling the step for {devices.size} {devices.flat[0].device_kind}')
   step, evaluate = sharding.jitted(setup.task, setup.mesh)
   frozen_variables = sharding.put_replicated(frozen.variables, setup.mesh)
   eval_batches = [sharding.put_batch(batch, setup.mesh) for batch in setup.data.eval_batches]
   lowered = step.lower(setup.state, eval_batches[0], frozen_variables)
   windows = config.data.batch_size * (config.data.windows if config.task == 'sync_expert' else 1)
-  pace = Pace(windows * WINDOW_FRAMES, _flops(config, frozen, lowered), list(devices.flat))
-  compiled = lowered.compile()
+  pace = Pace(windows * WINDOW_FRAMES, _flops(config, frozen, lowered), list(devices.flat), clock)
+  with clock.during(goodput.COMPILE):
+    compiled = lowered.compile()
   log = None
   if jax.process_index() == 0:
-    log = resources.enter_context(RunLog(workdir, config.steps, int(setup.state.step), config.task))
+    clock.follow(goodput.last_times(workdir / 'metrics.jsonl', done))
+    log = resources.enter_context(RunLog(workdir, config, done))
+  profile = Profile(config.profile, workdir, lambda: clock.during(goodput.SAVING), log.say if log else _say)
   silent = Pretrained(config, frozen.silent, frozen.variables['silent'], 0) if frozen.silent else None
   return RunContext(
     config=config,
@@ -201,7 +213,9 @@ def _compile(setup: Setup, config: ConfigDict, workdir: Path, resources: ExitSta
     clips=setup.data.clips,
     checkpointer=setup.checkpointer,
     preview=make_preview(Pretrained(config, models.build(config.model), {}, 0, silent)),
+    clock=clock,
     pace=pace,
+    profile=resources.enter_context(profile),
     log=log,
   )
 
@@ -211,12 +225,14 @@ def _run(run: RunContext, state: TrainState, stop_requested: Callable[[int], boo
   config, saved = run.config, int(state.step)
   pending: deque[MadeStep] = deque()
   damaged = 0
+  run.clock.switch(goodput.STEPS)
+  _log_times(run, saved)
   for n in range(saved + 1, config.steps + 1):
     if stop_requested(n):
       break
-    batch = next(run.batches)
+    batch = _next_batch(run, pending)
     ids, damaged = batch.pop('id'), damaged + int(batch.pop('skipped').sum())
-    state, metrics = run.step(state, sharding.put_batch(batch, run.mesh), run.frozen_variables)
+    state, metrics = run.profile.make(n, run.step, state, sharding.put_batch(batch, run.mesh), run.frozen_variables)
     pending.append(MadeStep(n, metrics, ids, damaged))
     _log_steps(run, pending, LAG)
     # First evaluate this state, then save it with what the evaluation opened, and only then draw the next batch: a
@@ -227,9 +243,11 @@ def _run(run: RunContext, state: TrainState, stop_requested: Callable[[int], boo
       state, evaluated = _evaluate(run, n, state)
     if _due(n, config.checkpoint_every, config.steps):
       _log_steps(run, pending)
-      with run.pace.paused():
+      with run.clock.during(goodput.SAVING):
         checkpoints.save(run.checkpointer, config, n, state, run.batches, evaluated)
       saved = n
+      if n < config.steps:  # else `_finish` does so
+        _log_times(run, n)
   _log_steps(run, pending)
   return state, saved
 
@@ -237,16 +255,34 @@ def _run(run: RunContext, state: TrainState, stop_requested: Callable[[int], boo
 def _finish(run: RunContext, state: TrainState, saved: int) -> None:
   """Saves the state unless it is that of step `saved`, and waits until everything is written."""
   n = int(state.step)
-  if n > saved:
-    checkpoints.save(run.checkpointer, run.config, n, state, run.batches, None)
-  checkpoints.finish(run.checkpointer, run.config.keep, run.config.keep_best)
+  with run.clock.during(goodput.SAVING):
+    if n > saved:
+      checkpoints.save(run.checkpointer, run.config, n, state, run.batches, None)
+    checkpoints.finish(run.checkpointer, run.config.keep, run.config.keep_best)
+  _log_times(run, n)
+  _say(goodput.describe(run.clock.seconds()))
   if n < run.config.steps:
     reached = f'and saved at step {n}: the same command goes on from there' if n else 'before the first step'
     _say(f'stopped by SIGTERM {reached}')
 
 
+def _next_batch(run: RunContext, pending: deque[MadeStep]) -> Any:
+  """Returns the next batch; the time counts as lost only if the devices had finished their steps before it came."""
+  began = time.monotonic()
+  batch = next(run.batches)
+  if not pending or all(value.is_ready() for value in pending[-1].metrics.values()):
+    run.clock.count_as(goodput.INPUT, time.monotonic() - began)
+  return batch
+
+
 def _due(n: int, every: int, last: int) -> bool:
   return n % every == 0 or n == last
+
+
+def _log_times(run: RunContext, n: int) -> None:
+  """Logs the run's time up to the save of step `n`, or the start from it: from there the next attempt counts it."""
+  if run.log:
+    run.log.times(n, run.clock.seconds())
 
 
 def _log_steps(run: RunContext, pending: deque[MadeStep], leave: int = 0) -> None:
@@ -287,7 +323,7 @@ def _require_finite(workdir: Path, made: MadeStep, values: dict[str, float]) -> 
 
 def _evaluate(run: RunContext, n: int, state: TrainState) -> tuple[TrainState, dict[str, float]]:
   """Evaluates the moving average, logs numbers and previews, and opens the sync loss once the expert is convinced."""
-  with run.pace.paused():
+  with run.clock.during(goodput.EVALUATION):
     results = [run.evaluate(state.average, batch, run.frozen_variables) for batch in run.eval_batches]
     metrics = jax.device_get([metrics for metrics, _ in results])
     means = {name: float(np.mean([values[name] for values in metrics])) for name in metrics[0]}

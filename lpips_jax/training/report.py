@@ -21,6 +21,7 @@ from absl import flags
 from lpips_jax.core import cli, html
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import write_whole
+from lpips_jax.training import goodput
 
 TRAIN, EVAL = 'train', 'eval'  # kinds of lines
 OPEN, DAMAGED = 'sync_open', 'damaged_records'  # scalars that are stated in words
@@ -46,6 +47,7 @@ class RunRecord:
     config: its config, nested, or None if there is none that can be read.
     curves: for each scalar, in the order of appearance, its values by step, for 'train' and for 'eval'.
     left_out: the number of lines of metrics.jsonl that could not be used, without a last one that was cut off.
+    times: the last seconds by the categories of `goodput`; None if none were logged.
     samples, videos, diagnoses: files named by step, in the order of steps.
   """
 
@@ -53,6 +55,7 @@ class RunRecord:
   config: dict[str, Any] | None
   curves: dict[str, dict[str, dict[int, float]]]
   left_out: int = 0
+  times: dict[str, float] | None = None
   samples: list[Path] = field(default_factory=list)
   videos: list[Path] = field(default_factory=list)
   diagnoses: list[Path] = field(default_factory=list)
@@ -117,7 +120,7 @@ def read_run(workdir: Path) -> RunRecord:
   log = workdir / 'metrics.jsonl'
   if not log.is_file():
     raise UserError(f'{workdir} has no {log.name}: give the workdir of a run that train.py has started', 'workdir')
-  curves, left_out = _read_curves(log.read_text(encoding='utf-8', errors='replace'))
+  curves, times, left_out = _read_curves(log.read_text(encoding='utf-8', errors='replace'))
   if not curves:
     raise UserError(f'{log} has no scalars yet: wait until the run has made its first config.log_every steps')
   return RunRecord(
@@ -125,6 +128,7 @@ def read_run(workdir: Path) -> RunRecord:
     _read_config(workdir / 'checkpoint' / 'config.json'),
     curves,
     left_out,
+    times,
     _by_step(workdir / 'samples', '.png'),
     _by_step(workdir / 'samples', '.mp4'),
     _by_step(workdir / 'diagnosis', '.png'),
@@ -139,17 +143,20 @@ def write_page(path: Path, run: RunRecord) -> None:
 # ---- reading
 
 
-def _read_curves(text: str) -> tuple[dict[str, dict[str, dict[int, float]]], int]:
-  """Returns the curves and the number of lines left out. Where a step has a scalar twice, the later one holds."""
+def _read_curves(text: str) -> tuple[dict[str, dict[str, dict[int, float]]], dict[str, float] | None, int]:
+  """Returns curves, the last times, and how many lines were left out. If a step has a scalar twice, the later holds."""
   curves: dict[str, dict[str, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
-  left_out = 0
+  times, left_out = None, 0
   for line in text.splitlines(keepends=True):
     step, kind, scalars = _read_line(line)
     if not scalars and line.endswith('\n'):  # else it is being written, or was when the run was killed
       left_out += 1
+    if kind == goodput.TIME:
+      times = scalars if all(name in scalars for name in goodput.CATEGORIES) else times
+      continue
     for name, value in scalars.items():
       curves[name][kind][step] = value
-  return curves, left_out
+  return curves, times, left_out
 
 
 def _read_line(line: str) -> tuple[int, str, dict[str, float]]:
@@ -157,9 +164,10 @@ def _read_line(line: str) -> tuple[int, str, dict[str, float]]:
   try:
     entry = json.loads(line)
     step, kind = entry.pop('step'), entry.pop('kind')
+    entry.pop(goodput.WALL, None)
   except (ValueError, KeyError, AttributeError, TypeError):
     return 0, '', {}
-  if not isinstance(step, int) or not 0 <= step < STEP_LIMIT or kind not in (TRAIN, EVAL):
+  if not isinstance(step, int) or not 0 <= step < STEP_LIMIT or kind not in (TRAIN, EVAL, goodput.TIME):
     return 0, '', {}
   return step, kind, {name: float(value) for name, value in entry.items() if _is_scalar(value)}
 
@@ -196,6 +204,8 @@ def _sections(run: RunRecord) -> Iterator[html.Section]:
   paces = [name for name in PACE if name in run.curves]
   if paces:
     yield 'Throughput', [html.Gallery([_curve(name, run) for name in paces])]
+  if run.times:
+    yield 'Time', [html.Paragraph(goodput.describe(run.times)), _time_bar(run.times), _time_table(run.times)]
   if run.samples:
     yield 'Samples', _pictures(run.samples)
   if run.videos:
@@ -299,6 +309,28 @@ def _span(run: RunRecord) -> tuple[int, int]:
   """The first and the last step of all curves: all plots have the same scale."""
   steps = [step for kinds in run.curves.values() for values in kinds.values() for step in values]
   return min(steps), max(steps)
+
+
+def _time_table(times: dict[str, float]) -> html.Table:
+  whole = max(sum(times[name] for name in goodput.CATEGORIES), 1e-9)
+  rows = [(name, meaning, times[name], f'{times[name] / whole:.1%}') for name, meaning in goodput.CATEGORIES.items()]
+  return html.Table(rows, ('', '', 'seconds', 'share'))
+
+
+def _time_bar(times: dict[str, float]) -> html.Block:
+  """The wall-clock as one bar: steps in blue, the rest in shades of orange and grey."""
+
+  def draw(figure: Any) -> None:
+    axes = figure.add_subplot(xlabel='seconds', yticks=[])
+    axes.spines['left'].set_visible(False)
+    begin = 0.0
+    for number, name in enumerate(goodput.CATEGORIES):
+      colour, alpha = (html.ACCENT, 1.0) if name == goodput.STEPS else (html.SECOND, 1 - number / 8)
+      axes.barh(0, times[name], left=begin, color=colour, alpha=alpha, label=name)
+      begin += times[name]
+    axes.legend(loc='upper center', bbox_to_anchor=(0.5, -0.6), ncols=len(goodput.CATEGORIES), frameon=False)
+
+  return html.plot(draw, 9.4, 1.3, 'time')
 
 
 def _pictures(paths: Sequence[Path]) -> list[html.Block]:

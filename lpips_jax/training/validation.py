@@ -14,7 +14,9 @@ from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.wav2lip import IMAGE_SIZE
 from lpips_jax.perceptual.vgg import MIN_SIZE
+from lpips_jax.training import profiling
 from lpips_jax.training.config_schema import NON_NEGATIVE, SCHEMA, Rule, flatten, one_of
+from lpips_jax.training.writers import check_writers
 
 MIN_IMAGE_SIZE = 16  # pixels
 
@@ -27,6 +29,8 @@ def check_config(config: ConfigDict) -> None:
   if level != NORMALISED:
     raise UserError(f'config.data.level={level!r}: speech is brought to one level, give {NORMALISED!r}')
   _check_steps(config.steps, config.accumulate, config.data.batch_size, config.optimizer.warmup_steps)
+  _check_profile(config.profile, config.steps)
+  check_writers(config.writers)
   if config.task == 'sync_expert':
     _check_expert_losses(config.losses)
   else:
@@ -57,6 +61,15 @@ def _check_steps(steps: int, accumulate: int, batch_size: int, warmup_steps: int
       f'config.optimizer.warmup_steps={warmup_steps} must be less than config.steps={steps}: a short run needs a short '
       'warm-up'
     )
+
+
+def _check_profile(profile: str, steps: int) -> None:
+  try:
+    traced = profiling.steps_of(profile)
+  except ValueError as error:
+    raise UserError(f'config.profile={profile!r} must be FIRST:LAST, such as 100:110, or empty') from error
+  if traced and traced[-1] > steps:
+    raise UserError(f'config.profile={profile!r} ends after the last step, config.steps={steps}')
 
 
 def _check_expert_losses(losses: ConfigDict) -> None:

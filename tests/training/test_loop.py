@@ -99,7 +99,9 @@ def test_the_average_is_evaluated_and_shown(directory, tmp_path):
     clips=[],
     checkpointer=None,
     preview=preview,
-    pace=SimpleNamespace(paused=contextlib.nullcontext),
+    clock=SimpleNamespace(during=contextlib.nullcontext),
+    pace=None,
+    profile=None,
     log=SimpleNamespace(evaluation=lambda step, values: None),
   )
   loop._evaluate(context, 1, SimpleNamespace(average='average', variables='variables'))
@@ -118,6 +120,9 @@ def test_the_average_is_evaluated_and_shown(directory, tmp_path):
     {'optimizer.scaling': 'cubic'},
     {'losses.adversarial_kind': 'wgan'},
     {'accumulate': 3},
+    {'profile': '10'},
+    {'profile': '2:3'},
+    {'writers': 'jsonl,csv'},
   ],
 )
 def test_impossible_values_leave_nothing(values, directory, tmp_path):

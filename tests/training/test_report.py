@@ -178,6 +178,30 @@ def test_long_curves_are_thinned_and_smoothed(tmp_path, monkeypatch):
   assert (workdir / 'page.html').stat().st_size < 200_000 and len(page(workdir)) < 200_000
 
 
+def test_the_time_of_a_run_is_a_bar_and_a_table(tmp_path, monkeypatch):
+  seconds = {'steps': 900, 'start': 40, 'compile': 20.5, 'input': 0, 'evaluation': 19.5, 'saving': 0, 'faults': 20}
+  times = [{'step': step, 'kind': 'time', 'goodput': 0.5, 'wall': 1.8e9, **seconds} for step in (20, 40)]
+  times[0]['steps'] = 1
+  html = page(log(tmp_path, [*LINES, *times, {'step': 60, 'kind': 'time', 'steps': 1}]))
+  table = rows(html)
+  assert [row[0] for row in table if len(row) == 4] == ['', *seconds]
+  assert [row[2:] for row in table if row[0] in ('steps', 'compile', 'input') and len(row) == 4] == [
+    ['900.00', '90.0%'],
+    ['20.50', '2.1%'],
+    ['0.000', '0.0%'],
+  ]
+  assert 'goodput 90%: steps 900 s, start 40 s, compile 20 s, faults 20 s, evaluation 20 s' in html
+  assert 'time' in plots(html) and 'could not be used' not in html
+  bars = drawn(tmp_path, monkeypatch)['time'].patches
+  assert [bar.get_width() for bar in bars] == list(seconds.values())
+  assert [bar.get_x() for bar in bars[:3]] == [0, 900, 940]
+
+
+def test_when_lines_were_written_is_no_curve(tmp_path):
+  entries = [line | {'wall': 1.8e9} for line in LINES]
+  assert page(log(tmp_path / 'run', entries)).count('<svg') == page(log(tmp_path / 'run', LINES)).count('<svg')
+
+
 def test_samples(tmp_path):
   workdir = log(tmp_path, LINES)
   for step in range(100, 4100, 100):
