@@ -1,0 +1,40 @@
+#!/bin/bash
+# Prepares a corpus on many machines of Google's Dataflow. From the root of the repository, in an environment with
+# `pip install -e '.[beam,gcs]' 'apache-beam[gcp]'`:
+#
+#   export PROJECT=PROJECT REGION=us-west4 BUCKET=gs://BUCKET ACCOUNT=lips@PROJECT.iam.gserviceaccount.com
+#   tools/dataflow.sh --layout=lrs2 --source=$BUCKET/lrs2 --output=$BUCKET/prepared
+#
+# Other flags are those of data_pipeline.preprocess, among them --beam_option. WORKERS is the most machines at a time,
+# MACHINE their type. DRY_RUN=1 prints the commands.
+set -eu
+
+for variable in PROJECT REGION BUCKET ACCOUNT; do
+  [ -n "${!variable:-}" ] || {
+    echo "dataflow.sh: set $variable: the top of this file shows all variables" >&2
+    exit 2
+  }
+done
+
+run() {
+  if [ -n "${DRY_RUN:-}" ]; then
+    echo "${*@Q}"
+  else
+    "$@"
+  fi
+}
+
+temporary=$(mktemp -d)
+trap 'rm -rf "$temporary"' EXIT
+# Workers install what is committed, and gcsfs, with all that they need, when they start.
+mkdir "$temporary/source"
+git archive HEAD | tar -x -C "$temporary/source"
+run python -m pip wheel --quiet --no-deps --wheel-dir="$temporary" "$temporary/source" gcsfs
+[ -z "${DRY_RUN:-}" ] || touch "$temporary/NAME.whl"
+
+options=(--project="$PROJECT" --region="$REGION" --temp_location="$BUCKET/dataflow" --service_account_email="$ACCOUNT"
+  --max_num_workers="${WORKERS:-20}" --machine_type="${MACHINE:-n2-standard-8}")
+for wheel in "$temporary"/*.whl; do
+  options+=(--extra_package="$wheel")
+done
+run python -m data_pipeline.preprocess --beam_runner=DataflowRunner "${options[@]/#/--beam_option=}" "$@"
