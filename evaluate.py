@@ -13,7 +13,8 @@ Writes metrics.json, metrics.md, page.html, samples.png and samples.mp4 into --o
 the same command resumes where it was cut short. LSE and FID need --syncnet and --inception, which
 lpips_jax.interop.convert makes. With --seed=N the embedded corpus draws a test split of new speakers. With
 --leakage each generator of a --dataset is shown other references as well: the very frame that is edited, and the mouth
-at rest; a second table says what comes through of them in silence and in others' words.
+at rest; a second table says what comes through of them in silence and in others' words. Every path may be a URL, gs://…
+or s3://….
 """
 
 import re
@@ -23,6 +24,7 @@ from pathlib import Path
 from absl import flags
 
 from lpips_jax.core import cli
+from lpips_jax.core.files import URL, shown
 from lpips_jax.faces.detect import DETECTORS
 
 flags.DEFINE_list('checkpoint', [], 'Generators, as [NAME=]DIR,…, or one sync expert: checkpoint directories.')
@@ -47,6 +49,10 @@ flags.DEFINE_enum('detector', 'auto', DETECTORS, 'Finds faces in videos; auto is
 flags.DEFINE_string('detector_model', None, "YuNet's file, if not downloaded and not named by LIPSYNC_YUNET.")
 flags.DEFINE_string('output', None, 'The directory for the results.')
 
+REMOTE = (
+  *('checkpoint', 'videos', 'truth', 'pairs', 'root', 'data_dir', 'detector_model', 'output'),
+  *('sync_expert', 'syncnet', 'inception', 'perceptual'),
+)  # flags that may be URLs
 NAME = re.compile(r'\w[\w.-]*')
 
 
@@ -57,12 +63,14 @@ def main() -> None:
   from data_pipeline import evaluation_split  # here, so that bad flags are reported at once
   from lpips_jax.evaluation import pairs, protocols, scorers, videos
   from lpips_jax.evaluation.networks import load_networks
+  from lpips_jax.storage.staging import staged
+  from lpips_jax.storage.working_copy import working_copy
 
-  output = Path(given.output)
   checkpoints = _named_directories('checkpoint', given.checkpoint, 'generated')
-  ready = {name: Path(path) for name, path in _named_directories('videos', given.videos, 'videos').items()}
-  for name in ready.keys() & checkpoints.keys():
+  named = _named_directories('videos', given.videos, 'videos')
+  for name in named.keys() & checkpoints.keys():
     cli.fail(f'--videos: {name} is the name of a --checkpoint')
+  ready = {name: staged(path, videos.videos_among) for name, path in named.items()}
 
   networks = load_networks(checkpoints, given.sync_expert, given.trust_stablehlo)
   generators, image_size = networks.generators, networks.image_size
@@ -71,19 +79,20 @@ def main() -> None:
   has_truth = bool(given.truth or (generators and given.dataset))
   perceptual = scorers.perceptual_source(given.perceptual, list(generators.values())) if has_truth else None
   loaded = scorers.load_scorers(networks.expert, given.syncnet, given.inception, perceptual, given.trust_stablehlo)
+  detector = given.detector, given.detector_model and staged(given.detector_model)
 
-  if given.dataset:
-    selection = evaluation_split.SplitSelection(given.dataset, given.split, given.seed, given.data_dir, given.max_clips)
-    protocol = evaluation_split.protocol(selection, generators, image_size, given.leakage)
-  elif given.pairs:
-    listed = pairs.read_pairs(Path(given.pairs), Path(given.root), given.max_clips)
-    detector = given.detector, given.detector_model
-    protocol = pairs.protocol(listed, generators, output / 'videos', ready, image_size, *detector)
-  else:
-    truth = None if given.truth is None else Path(given.truth)
-    protocol = videos.protocol(ready, truth, image_size, given.max_clips, given.detector, given.detector_model)
-  print(protocols.evaluate(protocol, loaded, image_size, networks.step, output), end='')
-  print(f'wrote {output}/metrics.json and {output}/page.html')
+  with working_copy(given.output) as output:
+    if given.dataset:
+      chosen = evaluation_split.SplitSelection(given.dataset, given.split, given.seed, given.data_dir, given.max_clips)
+      protocol = evaluation_split.protocol(chosen, generators, image_size, given.leakage)
+    elif given.pairs:
+      listed = pairs.read_pairs(given.pairs, given.root, given.max_clips)
+      protocol = pairs.protocol(listed, generators, output / 'videos', ready, image_size, *detector)
+    else:
+      truth = None if given.truth is None else staged(given.truth, videos.videos_among)
+      protocol = videos.protocol(ready, truth, image_size, given.max_clips, *detector)
+    print(protocols.evaluate(protocol, loaded, image_size, networks.step, output), end='')
+    print(shown(f'wrote {output}/metrics.json and {output}/page.html'))
 
 
 def _check_flags(given: flags.FlagValues) -> None:
@@ -116,7 +125,7 @@ def _named_directories(flag: str, values: Sequence[str], default: str) -> dict[s
   named: dict[str, str] = {}
   values = [value for value in values if value]
   for value in values:
-    name, _, path = ('', '', value) if Path(value).exists() else value.rpartition('=')
+    name, _, path = ('', '', value) if URL.match(value) or Path(value).exists() else value.rpartition('=')
     if not path:
       cli.fail(f'--{flag}: {value} names no directory')
     if not name and len(values) > 1:
@@ -130,4 +139,4 @@ def _named_directories(flag: str, values: Sequence[str], default: str) -> dict[s
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, remote=REMOTE)

@@ -4,7 +4,8 @@
 
 The last fifth of the video is held out: it is used to score the tuned generator beside the base, and dubbed as a
 preview. Writes to --workdir the checkpoint, page.html with scores, pictures and videos, preview/ and evaluation/, and
-prints the command that dubs with the checkpoint. The same command resumes an interrupted run.
+prints the command that dubs with the checkpoint. The same command resumes an interrupted run. Every path may be a URL,
+gs://… or s3://….
 """
 
 import shlex
@@ -15,9 +16,11 @@ from typing import TYPE_CHECKING
 from absl import flags
 
 from lpips_jax.core import cli
-from lpips_jax.core.files import write_whole
+from lpips_jax.core.files import shown, write_whole
 from lpips_jax.core.jax_environment import keep_compiled_programs
 from lpips_jax.faces.detect import DETECTORS, choose_detector, make_detector
+from lpips_jax.storage.staging import staged
+from lpips_jax.storage.working_copy import working_copy
 
 if TYPE_CHECKING:
   from ml_collections import ConfigDict
@@ -39,19 +42,24 @@ flags.DEFINE_string('detector_model', None, "YuNet's file, if not downloaded and
 
 def main() -> None:
   cli.require_flags('video', 'checkpoint', 'workdir')
-  given, began = flags.FLAGS, time.monotonic()
-  workdir = Path(given.workdir)
-  if workdir.is_file():
-    cli.fail(f'--workdir={workdir} is a file: give a directory')
+  given = flags.FLAGS
+  if Path(given.workdir).is_file():
+    cli.fail(f'--workdir={given.workdir} is a file: give a directory')
   keep_compiled_programs()
+  with working_copy(given.workdir) as workdir:
+    _personalise(workdir)
+
+
+def _personalise(workdir: Path) -> None:
+  given, began = flags.FLAGS, time.monotonic()
 
   from data_pipeline import personal_corpus  # here, so that bad flags are reported at once
   from lpips_jax.personalising import estimate
 
   # ---- everything that can be wrong is checked before anything takes long
-  videos = personal_corpus.find_videos(given.video)
+  videos = personal_corpus.find_videos([str(staged(video)) for video in given.video])
   config = _make_config(workdir)
-  detector = choose_detector(given.detector, given.detector_model)
+  detector = choose_detector(given.detector, given.detector_model and staged(given.detector_model))
   find = make_detector(*detector)
 
   _print_stage(1, f'preparing {", ".join(path.name for path in videos)}')
@@ -91,12 +99,12 @@ def _make_config(workdir: Path) -> 'ConfigDict':
   config = recipe.tuning_config(base, lrs2.get_config(), given.steps or recipe.STEPS)
   config.update(init_from=given.checkpoint, sync_expert=given.sync_expert)
   if config.silent_generator:
-    config.silent_generator = str(pretrained.find(given.checkpoint) / pretrained.SILENT_GENERATOR)
+    config.silent_generator = shown(str(pretrained.find(given.checkpoint) / pretrained.SILENT_GENERATOR))
   config.data.update(name=personal_corpus.CORPUS, data_dir=str(workdir / 'data'))
   config.data.update(split=personal_corpus.TRAIN_SPLIT, eval_split=personal_corpus.HELD_OUT_SPLIT)
   check_config(config)
   if _steps_done(checkpoint) and pretrained.read_config(checkpoint).get('init_from') != given.checkpoint:
-    cli.fail(f'{workdir} was started with another --checkpoint: use another --workdir')
+    cli.fail(f'{given.workdir} was started with another --checkpoint: use another --workdir')
   return config
 
 
@@ -166,18 +174,18 @@ def _write_page(
     person.held_out_video, person.held_out_video_seconds, base, tuned, workdir / 'preview', options
   )
   arguments = (f'--face={videos[0]}', '--audio=speech.wav', '--output=dubbed.mp4', f'--checkpoint={checkpoint}')
-  command = shlex.join(['python', 'infer.py', *arguments])
+  command = shlex.join(['python', 'infer.py', *map(shown, arguments)])
   described = {
-    'videos': ', '.join(map(str, videos)),
+    'videos': shown(', '.join(map(str, videos))),
     'base': f'{given.checkpoint}, step {base.step}',
     'seconds trained on': f'{person.training_seconds:.1f}',
     'seconds held out': f'{person.held_out_seconds:.1f}',
     'steps': tuned.step,
   }
   write_whole(workdir / page.FILE, page.page(summary, preview, described, command))
-  print(f'look at {workdir / page.FILE} and {preview.side_by_side}')
+  print(shown(f'look at {workdir / page.FILE} and {preview.side_by_side}'))
   return command
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, remote=('video', 'checkpoint', 'workdir', 'sync_expert', 'detector_model'))

@@ -5,7 +5,8 @@
 
 `push` uploads config, weights and card of one step: of a generator the newest, of a sync expert the best, or whichever
 --checkpoint names, as in DIR/12000. `pull` downloads files of weights and nothing that could be executed; its output
-appears once it is complete and loads. HF_TOKEN or a login says who you are, HF_ENDPOINT names another hub.
+appears once it is complete and loads. Both directories may be URLs, gs://… or s3://…. HF_TOKEN or a login says who you
+are, HF_ENDPOINT names another hub.
 """
 
 import contextlib
@@ -21,7 +22,9 @@ from ml_collections import ConfigDict
 
 from lpips_jax.core import cli
 from lpips_jax.core.errors import UserError, first_line
-from lpips_jax.core.files import PathLike, whole_directory
+from lpips_jax.core.files import PathLike, shown, whole_directory
+from lpips_jax.storage.places import is_remote, require_local
+from lpips_jax.storage.transfer import local_output_directory
 
 if TYPE_CHECKING:  # names are checked before the seconds that JAX takes to import
   from huggingface_hub import HfApi
@@ -73,7 +76,7 @@ def push(
 
   Args:
     repo: `NAME/REPO`.
-    checkpoint: the directory, one of its steps, or the run that holds it.
+    checkpoint: the directory, one of its steps, or the run that holds it; or the URL of one, unless `all_steps`.
     revision: a branch, created if there is none; by default `main`.
     private: whether a new repository is private.
     all_steps: whether every saved step is uploaded, not only the one that `load` takes.
@@ -117,7 +120,7 @@ def pull(repo: str, output: PathLike, revision: str | None = None) -> str:
 
   Args:
     repo: `NAME/REPO`.
-    output: the directory to create.
+    output: the directory to create, or its URL in a bucket.
     revision: a branch, a tag or a commit; by default `main`.
 
   Returns:
@@ -128,15 +131,15 @@ def pull(repo: str, output: PathLike, revision: str | None = None) -> str:
       cannot be read, or it cannot be loaded; then nothing is left but the hub's cache.
   """
   _check_repo(repo)
-  output = Path(output)
-  if output.exists():
+  if not is_remote(output) and Path(output).exists():
     raise UserError(f'{output} is there already: give another output', 'output')
   api = _api()
-  with _hub_errors(repo, revision):
-    info = api.model_info(repo, revision=revision, files_metadata=True, timeout=TIMEOUT)
-    names = files_to_pull(repo, {file.rfilename: file.size or 0 for file in info.siblings or ()})
-    cached = api.snapshot_download(repo, revision=info.sha, allow_patterns=[*names])
-  return _put_in_place(repo, Path(cached), [*names], output)
+  with local_output_directory(output) as made:
+    with _hub_errors(repo, revision):
+      info = api.model_info(repo, revision=revision, files_metadata=True, timeout=TIMEOUT)
+      names = files_to_pull(repo, {file.rfilename: file.size or 0 for file in info.siblings or ()})
+      cached = api.snapshot_download(repo, revision=info.sha, allow_patterns=[*names])
+    return shown(_put_in_place(repo, Path(cached), [*names], made))
 
 
 def files_to_push(checkpoint: PathLike, all_steps: bool, may_publish: bool) -> dict[str, Path | bytes]:
@@ -149,6 +152,8 @@ def files_to_push(checkpoint: PathLike, all_steps: bool, may_publish: bool) -> d
   """
   from lpips_jax.pretrained import checkpoint_dir, load_weights, model_card
 
+  if all_steps:
+    require_local(checkpoint=checkpoint)  # of a URL, one step's weights are copied to this machine
   network = load_weights(str(checkpoint))
   directory, _ = checkpoint_dir.find_step(str(checkpoint))
   found = _files_of(directory, None if all_steps else network.step)
@@ -341,4 +346,4 @@ def _hub_errors(repo: str, revision: str | None) -> Iterator[None]:
 
 if __name__ == '__main__':
   define_flags()
-  cli.run(main, 'command', 'repo')
+  cli.run(main, 'command', 'repo', remote=('checkpoint', 'output'))

@@ -13,6 +13,7 @@ from networks import random_network
 from lpips_jax import hub, pretrained
 from lpips_jax.core.errors import UserError
 from lpips_jax.pretrained import checkpoint_dir, model_card
+from lpips_jax.storage import transfer
 
 REPO = 'anna/lips'
 
@@ -63,6 +64,19 @@ def test_what_is_pushed_is_pulled_bit_for_bit(original, server, tmp_path, capsys
   assert 'shows nobody' in report
   assert report.endswith(f'{tmp_path / "theirs"}: generator, step 5')
   assert server.large  # binary files go another way than text
+
+
+@pytest.mark.slow
+def test_buckets_are_pushed_from_and_pulled_to(original, server, gs_bucket, tmp_path):
+  checkpoint = f'{gs_bucket.url}/checkpoint'
+  transfer.upload(original, checkpoint)
+  with pytest.raises(UserError, match=r'checkpoint=gs://.* must be on this machine'):
+    hub.push(REPO, checkpoint, all_steps=True)
+  hub.push(REPO, checkpoint)
+  assert hub.pull(REPO, f'{gs_bucket.url}/theirs').endswith(f'{gs_bucket.url}/theirs: generator, step 5')
+  assert pretrained.load(f'{gs_bucket.url}/theirs').fingerprint == pretrained.load(original).fingerprint
+  with pytest.raises(UserError, match='theirs is there already'):
+    hub.pull(REPO, f'{gs_bucket.url}/theirs')
 
 
 def test_the_card_begins_with_what_the_hub_reads(original, server):

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from networks import random_network
 from painter import write_boxes
 
+from lpips_jax import pretrained
 from lpips_jax.core.jax_environment import share_accelerators
 from lpips_jax.media.video_reader import VideoInfo
 from lpips_jax.media.video_writer import write_video
@@ -184,12 +186,13 @@ def test_processes_that_share_a_gpu_do_not_take_all_of_it(monkeypatch):
 
 
 @pytest.mark.slow
-def test_every_file_may_be_in_a_bucket(trained_checkpoint, directory, gs_bucket):
+def test_every_file_may_be_in_a_bucket(directory, gs_bucket):
   """A checkpoint, a film, a text, boxes; the dub, its boxes and subtitles: the same bytes as on this machine."""
   url = gs_bucket.url
   (directory / 'text.txt').write_text('Good morning.')
   write_boxes(directory / 'boxes.json', 10)
-  transfer.upload(trained_checkpoint, f'{url}/run/checkpoint')
+  pretrained.save(directory / 'checkpoint', random_network('generator'))
+  transfer.upload(directory / 'checkpoint', f'{url}/run/checkpoint')
   for name in ('face.mp4', 'text.txt', 'boxes.json'):
     stores.put(directory / name, f'{url}/{name}')
 
@@ -200,7 +203,7 @@ def test_every_file_may_be_in_a_bucket(trained_checkpoint, directory, gs_bucket)
     line = [sys.executable, ROOT / 'infer.py', f'--checkpoint={checkpoint}', *flags]
     return subprocess.run(line, cwd=directory, env=ENVIRONMENT | gs_bucket.environment, capture_output=True, text=True)
 
-  local, remote = command('', trained_checkpoint), command(f'{url}/', f'{url}/run')
+  local, remote = command('', 'checkpoint'), command(f'{url}/', f'{url}/run')
   assert local.returncode == 0, local.stderr
   assert (remote.returncode, remote.stdout.splitlines()[-1]) == (0, f'wrote {url}/out.mp4'), remote.stderr
   for name in ('out.mp4', 'out.srt', 'saved.json', 'preview.mp4'):

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from lpips_jax.core.constants import MEL_HOP, MEL_RATE, MEL_WINDOW
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.files import PathLike
+from lpips_jax.core.files import PathLike, shown
 from lpips_jax.dubbing import Dubber, Options
 from lpips_jax.dubbing.boxes import read_boxes
 from lpips_jax.evaluation import videos
@@ -34,6 +34,8 @@ from lpips_jax.evaluation.systems import FILMED
 from lpips_jax.media import video_reader
 from lpips_jax.media.speech import load_speech
 from lpips_jax.pretrained import Exported, Pretrained
+from lpips_jax.storage.staging import staged
+from lpips_jax.storage.transfer import local_input
 
 VIDEO_SUFFIX = '.mp4'  # of names in a list that have none, and of dubbed videos
 BOXES_SUFFIX = '.json'  # of the files beside dubbed videos that say where the face was
@@ -47,12 +49,13 @@ class Pair(NamedTuple):
   face: Path
 
 
-def read_pairs(path: Path, root: Path, limit: int | None) -> dict[str, Pair]:
+def read_pairs(path: PathLike, root: PathLike, limit: int | None) -> dict[str, Pair]:
   """Reads a list that names in each line a sound and a face.
 
   Args:
-    path: the list.
-    root: the directory that the names are relative to; `.mp4` may be left out of them.
+    path: the list, or its URL.
+    root: the directory that the names are relative to; `.mp4` may be left out of them. Of a URL the files in the list
+      are copied to this machine.
     limit: the number of lines; all if it is None.
 
   Returns:
@@ -62,18 +65,21 @@ def read_pairs(path: Path, root: Path, limit: int | None) -> dict[str, Pair]:
     UserError: the file is no such list, or names a file that does not exist.
   """
   try:
-    lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
+    with local_input(path) as file:
+      lines = [line.split() for line in file.read_text().splitlines() if line.strip()]
   except (OSError, UnicodeDecodeError) as error:
     raise UserError(
       f'the list {path} cannot be read: {getattr(error, "strerror", None) or "it is not text"}'
     ) from error
   if not lines:
     raise UserError(f'the list {path} has no lines')
+  listed = {f'{name}{suffix}' for line in lines[:limit] for name in line for suffix in ('', VIDEO_SUFFIX)}
+  directory = staged(root, lambda names: names & listed)
   pairs = {}
   for number, line in enumerate(lines[:limit]):
     if len(line) != 2:
       raise UserError(f'{path} line {number + 1} is not "audio video": {" ".join(line)[:80]}')
-    pairs[f'{number:05d}'] = Pair(*(_file(root, name, path, number) for name in line))
+    pairs[f'{number:05d}'] = Pair(*(_file(directory, name, path, number) for name in line))
   return pairs
 
 
@@ -116,7 +122,7 @@ def protocol(
   systems = {name: [*shared, generator.fingerprint] for name, generator in generators.items()}
   systems |= {name: [*shared, videos.file_states([*paths.values()])] for name, paths in ready_videos.items()}
   systems[FILMED] = [files, detector]
-  description = {'pairs': len(pairs), 'videos': {name: str(path) for name, path in ready.items()}}
+  description = {'pairs': len(pairs), 'videos': {name: shown(str(path)) for name, path in ready.items()}}
   return Protocol(items, systems, description, partial(videos.write_samples, items, tuple(systems)))
 
 
@@ -178,7 +184,7 @@ def _videos_by_place(places: Iterable[str], directory: Path) -> dict[str, Path]:
   return {place: by_number[int(place)] for place in places if int(place) in by_number}
 
 
-def _file(root: Path, name: str, path: Path, number: int) -> Path:
+def _file(root: Path, name: str, path: PathLike, number: int) -> Path:
   for file in (root / name, root / f'{name}{VIDEO_SUFFIX}'):
     if file.is_file():
       return file

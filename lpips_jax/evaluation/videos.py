@@ -11,7 +11,7 @@ import numpy as np
 from lpips_jax.audio.loudness import mel_of
 from lpips_jax.core.constants import MEL_BANDS, SAMPLES_PER_FRAME
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.files import PathLike
+from lpips_jax.core.files import PathLike, shown
 from lpips_jax.evaluation import samples
 from lpips_jax.evaluation.candidates import Candidate, MakeCandidate
 from lpips_jax.evaluation.protocols import Protocol
@@ -46,6 +46,11 @@ def find_videos(directory: Path) -> dict[str, Path]:
   if not found:
     raise UserError(f'{directory} holds no video ({", ".join(VIDEO_SUFFIXES)})')
   return found
+
+
+def videos_among(names: set[str]) -> set[str]:
+  """Returns those names of files that videos have."""
+  return {name for name in names if Path(name).suffix.lower() in VIDEO_SUFFIXES}
 
 
 def protocol(
@@ -85,8 +90,8 @@ def protocol(
     for system, of_system in videos.items()
   }
   description = {
-    'videos': {name: str(path) for name, path in directories.items()},
-    'truth': None if truth is None else str(truth),
+    'videos': {name: shown(str(path)) for name, path in directories.items()},
+    'truth': None if truth is None else shown(str(truth)),
   }
   return Protocol(items, systems, description, partial(write_samples, items, tuple(videos)))
 
@@ -123,7 +128,7 @@ def detector_maker(detector: str, detector_model: PathLike | None) -> MakeDetect
 
 def file_states(paths: Sequence[Path]) -> str:
   """Returns twelve hexadecimal digits that change when a file does."""
-  return key_of(files=[[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in sorted(paths)])
+  return key_of(files=[[shown(str(path)), path.stat().st_size, path.stat().st_mtime_ns] for path in sorted(paths)])
 
 
 def makers(

@@ -6,7 +6,8 @@
 The file is recognised by its tensors: Wav2Lip's generators, its expert and its discriminator, SyncNet v2
 (syncnet_v2.model), and the Inception of pytorch-fid. A directory must hold the two files of LPIPS, torchvision's VGG16
 and the linear weights of lpips, or those of lpips-j; the result is for config.perceptual.source. Nothing in a file is
-executed, except that TorchScript, which cannot be read otherwise, is loaded with --trust_torchscript.
+executed, except that TorchScript, which cannot be read otherwise, is loaded with --trust_torchscript. Both may be URLs,
+gs://… or s3://….
 """
 
 from collections.abc import Callable, Mapping
@@ -21,9 +22,11 @@ from ml_collections import ConfigDict
 from lpips_jax import models, perceptual, pretrained
 from lpips_jax.core import cli, torch_files
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.files import whole_directory
+from lpips_jax.core.files import PathLike, shown, whole_directory
 from lpips_jax.interop import correspondence, safetensors_files
 from lpips_jax.pretrained import model_card
+from lpips_jax.storage.staging import staged
+from lpips_jax.storage.transfer import local_output_directory
 
 WAV2LIP = (
   'Converted from a file with the tensors of Wav2Lip (Prajwal et al., arXiv 2008.10010), whose authors trained theirs '
@@ -118,15 +121,15 @@ def define_flags() -> None:
 def main() -> None:
   cli.require_flags('source', 'destination')
   given = flags.FLAGS
-  print(convert(Path(given.source), Path(given.destination), given.trust_torchscript))
+  print(shown(convert(given.source, given.destination, given.trust_torchscript)))
 
 
-def convert(source: Path, destination: Path, trust_torchscript: bool = False) -> str:
+def convert(source: PathLike, destination: PathLike, trust_torchscript: bool = False) -> str:
   """Converts a file of weights, or the two files of LPIPS in a directory, to a checkpoint directory.
 
   Args:
-    source: a file of PyTorch or safetensors, or a directory.
-    destination: the directory to create, complete or not at all.
+    source: a file of PyTorch or safetensors, or a directory; or its URL.
+    destination: the directory to create, complete or not at all; or its URL.
     trust_torchscript: whether TorchScript, which is a program, may be loaded.
 
   Returns:
@@ -136,6 +139,11 @@ def convert(source: Path, destination: Path, trust_torchscript: bool = False) ->
     UserError: the network is not known here, the file is damaged or untrusted TorchScript, or the destination exists.
     OSError: the destination cannot be written.
   """
+  with local_output_directory(destination) as made:
+    return _convert(staged(source), made, trust_torchscript)
+
+
+def _convert(source: Path, destination: Path, trust_torchscript: bool) -> str:
   if destination.exists():  # checked before reading, which takes longer
     raise UserError(f'{destination} is there already: give another destination')
   if pretrained.is_exported(source):
@@ -193,4 +201,4 @@ def variables_of(released: ReleasedNetwork, state: Mapping[str, np.ndarray]) -> 
 
 if __name__ == '__main__':
   define_flags()
-  cli.run(main, 'source', 'destination')
+  cli.run(main, 'source', 'destination', remote=('source', 'destination'))

@@ -11,7 +11,8 @@
 DST/model.json beside it describes the inputs' names, shapes and ranges, and how the mel spectrogram is computed. --fold
 folds BatchNorm into the convolutions. Every command takes checkpoint directories; those made with --fold are only for
 commands that do not train. lpips_jax.interop.convert converts safetensors back. infer.py and evaluate.py take StableHLO
-with --trust_stablehlo, as it is a program; lpips_jax.load takes it with trust_stablehlo=True.
+with --trust_stablehlo, as it is a program; lpips_jax.load takes it with trust_stablehlo=True. Both directories may be
+URLs, gs://… or s3://….
 """
 
 import hashlib
@@ -29,9 +30,10 @@ from lpips_jax.audio import mel, phones
 from lpips_jax.audio.loudness import AS_IS, NORMALISED, TARGET_LEVEL, level_of
 from lpips_jax.core import cli, constants
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.files import whole_directory, write_whole
+from lpips_jax.core.files import PathLike, whole_directory, write_whole
 from lpips_jax.pretrained import model_card
 from lpips_jax.pretrained.checkpoint_dir import DESCRIPTION_FILE, SAFETENSORS_FILE, STABLEHLO_FILE
+from lpips_jax.storage.transfer import local_output_directory
 
 PLATFORMS = 'cpu', 'cuda', 'tpu'
 WITH_SILENT_GENERATOR = 'orbax', 'stablehlo'  # formats that can hold one beside the generator
@@ -47,16 +49,16 @@ def define_flags() -> None:
 def main() -> None:
   cli.require_flags('checkpoint', 'destination')
   given = flags.FLAGS
-  export(given.checkpoint, Path(given.destination), given.format, given.fold)
+  export(given.checkpoint, given.destination, given.format, given.fold)
   print(f'wrote {given.destination}')
 
 
-def export(checkpoint: str | Path, destination: Path, format: str, fold: bool = False) -> None:
+def export(checkpoint: str | Path, destination: PathLike, format: str, fold: bool = False) -> None:
   """Writes a network's averaged weights, complete or not at all.
 
   Args:
     checkpoint: see `pretrained.load`; not StableHLO.
-    destination: the directory to create.
+    destination: the directory to create, or its URL.
     format: a key of `FORMATS`.
     fold: whether to fold BatchNorm into the convolutions.
 
@@ -64,7 +66,7 @@ def export(checkpoint: str | Path, destination: Path, format: str, fold: bool = 
     UserError: the checkpoint cannot be read, the format cannot hold its silent generator, or the destination exists.
     OSError: the destination cannot be written.
   """
-  with whole_directory(destination) as directory:
+  with local_output_directory(destination) as made, whole_directory(made) as directory:
     network = pretrained.load_weights(checkpoint)
     if network.silent is not None and format not in WITH_SILENT_GENERATOR:
       raise UserError(
@@ -198,4 +200,4 @@ FORMATS = {
 
 if __name__ == '__main__':
   define_flags()
-  cli.run(main, 'checkpoint', 'destination')
+  cli.run(main, 'checkpoint', 'destination', remote=('checkpoint', 'destination'))

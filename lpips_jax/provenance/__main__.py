@@ -18,8 +18,9 @@ from lpips_jax.core.endings import FAILED
 from lpips_jax.provenance.account import account
 from lpips_jax.provenance.certificate import make_certificate
 from lpips_jax.provenance.credentials import load_certificates
+from lpips_jax.storage.transfer import local_input
 
-_FILE = flags.DEFINE_string('file', None, 'The file; may be given without a flag.')
+_FILE = flags.DEFINE_string('file', None, 'The file, or its URL; may be given without a flag.')
 _JSON = flags.DEFINE_bool('json', False, 'Print JSON.')
 _TRUST_ANCHORS = flags.DEFINE_string('trust_anchors', None, 'A PEM file of authorities whose signers are trusted.')
 _MAKE_CERTIFICATE = flags.DEFINE_string('make_certificate', None, 'A directory to write a self-made certificate to.')
@@ -33,11 +34,12 @@ def main() -> None:
   if _FILE.value is None:
     cli.fail('give the file whose marks are to be read: python -m lpips_jax.provenance FILE')
   anchors = load_certificates(_TRUST_ANCHORS.value, 'trust_anchors').decode() if _TRUST_ANCHORS.value else ''
-  found = account(_FILE.value or '', anchors)
+  with local_input(_FILE.value or '') as file:
+    found = account(file, anchors)
   print(json.dumps(found.as_dict(), indent=2) if _JSON.value else '\n'.join(found.lines()))
   if found.is_broken:
     sys.exit(FAILED)
 
 
 if __name__ == '__main__':
-  cli.run(main, 'file')
+  cli.run(main, 'file', remote=('file',))

@@ -7,12 +7,14 @@ import sys
 import jax
 import numpy as np
 import pytest
+from networks import random_network
 
 import lpips_jax
 from lpips_jax import pretrained
 from lpips_jax.core.errors import UserError
 from lpips_jax.interop.convert import convert
 from lpips_jax.interop.export import export
+from lpips_jax.storage import stores
 
 RNG = np.random.default_rng(0)
 STANDALONE = """
@@ -81,3 +83,23 @@ def test_a_failed_export_overwrites_and_leaves_nothing(trained_checkpoint, tmp_p
   with pytest.raises(UserError, match='does not exist'):
     export(tmp_path / 'none', tmp_path / 'new', 'orbax')
   assert [path.name for path in tmp_path.iterdir()] == ['out']
+
+
+@pytest.mark.slow
+def test_buckets_hold_what_directories_do(tmp_path, gs_bucket):
+  pretrained.save(tmp_path / 'checkpoint', random_network('sync_expert'))
+  url = gs_bucket.url
+  export(tmp_path / 'checkpoint', f'{url}/run/checkpoint', 'orbax')
+  same(lpips_jax.load(f'{url}/run'), pretrained.load(tmp_path / 'checkpoint'))
+  export(tmp_path / 'checkpoint', tmp_path / 'safetensors', 'safetensors')
+  export(f'{url}/run/checkpoint', f'{url}/safetensors', 'safetensors')
+  for name in ('model.json', 'MODEL_CARD.md'):
+    assert stores.read(f'{url}/safetensors/{name}') == (tmp_path / 'safetensors' / name).read_bytes()
+  convert(f'{url}/safetensors/model.safetensors', f'{url}/back')
+  same(lpips_jax.load(f'{url}/back'), pretrained.load(tmp_path / 'checkpoint'))
+  for write in (lambda: export(f'{url}/run', f'{url}/back', 'orbax'), lambda: convert(f'{url}/run', f'{url}/back')):
+    with pytest.raises(UserError, match='back is there already'):
+      write()
+  with pytest.raises(UserError, match='checkpoint needs no conversion'):
+    convert(f'{url}/run/checkpoint', f'{url}/new')
+  assert not stores.files_below(f'{url}/new')

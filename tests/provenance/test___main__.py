@@ -6,8 +6,10 @@ import sys
 
 import pytest
 
+from lpips_jax.provenance.account import account
 from lpips_jax.provenance.marking import marks
 from lpips_jax.provenance.statement import Statement
+from lpips_jax.storage import stores
 
 DUBBED = Statement('dubbed', model='demo')
 
@@ -22,6 +24,12 @@ def test_it_tells_what_a_film_says(film):
   assert (done.returncode, done.stderr) == (0, '')
   assert done.stdout.startswith('the file: edited by a trained algorithm (AI)') and 'proves nothing' in done.stdout
   assert json.loads(run('--json', film('v.mp4', marks(DUBBED))).stdout)['marks'][0]['model'] == 'demo'
+
+
+def test_it_tells_what_a_film_in_a_bucket_says(film, gs_bucket):
+  path = film('v.mp4', marks(DUBBED))
+  stores.put(path, f'{gs_bucket.url}/v.mp4')
+  assert json.loads(run('--json', f'{gs_bucket.url}/v.mp4').stdout) == json.loads(json.dumps(account(path).as_dict()))
 
 
 def test_it_fails_where_a_signed_film_was_changed(film, pems):
