@@ -6,16 +6,23 @@ import re
 import shlex
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 NOTEBOOK = json.loads((ROOT / 'notebooks' / 'dub.ipynb').read_text())
 CODE = [''.join(cell['source']) for cell in NOTEBOOK['cells'] if cell['cell_type'] == 'code']
+DOCKERFILES = 'Dockerfile', 'Dockerfile.train'
 
 
-def dockerfile() -> list[tuple[str, str]]:
-  """Returns the Dockerfile's instructions: keyword and rest."""
-  text = (ROOT / 'Dockerfile').read_text()
+def dockerfile(name: str = 'Dockerfile') -> list[tuple[str, str]]:
+  """Returns the instructions of a Dockerfile: keyword and rest."""
+  text = (ROOT / name).read_text()
   lines = re.sub(r'\\\n\s*', '', re.sub(r'^#.*\n', '', text, flags=re.MULTILINE)).splitlines()
   return [tuple(line.split(maxsplit=1)) for line in lines if line]
+
+
+def copied_by(name: str) -> set[str]:
+  return {source for keyword, rest in dockerfile(name) if keyword == 'COPY' for source in rest.split()[:-1]}
 
 
 def flags_of(command: str) -> set[str]:
@@ -39,18 +46,19 @@ def check_command(words: list[str]) -> None:
   assert given <= flags_of(path), (path, given - flags_of(path))
 
 
-def test_what_the_dockerfile_copies_is_there_and_not_ignored():
+def test_what_the_dockerfiles_copy_is_there_and_not_ignored():
   ignored = (ROOT / '.dockerignore').read_text().split('\n')
   kept = [line[1:] for line in ignored if line.startswith('!')]
   assert '*' in ignored
-  copied = [source for keyword, rest in dockerfile() if keyword == 'COPY' for source in rest.split()[:-1]]
+  copied = set().union(*map(copied_by, DOCKERFILES))
   assert sorted(copied) == sorted(kept)
   assert all((ROOT / source).exists() for source in copied)
 
 
-def test_the_image_holds_all_that_its_command_imports():
+@pytest.mark.parametrize('name', DOCKERFILES)
+def test_an_image_holds_all_that_its_command_imports(name):
   """The packages that are copied import none of the project's that is not."""
-  copied = {source for keyword, rest in dockerfile() if keyword == 'COPY' for source in rest.split()[:-1]}
+  copied = copied_by(name)
   ours = {path.stem for path in ROOT.glob('*.py')} | {path.parent.name for path in ROOT.glob('*/*.py')}
   files = [path for name in copied for path in ([ROOT / name] if name.endswith('.py') else (ROOT / name).rglob('*.py'))]
   imported = {
@@ -62,7 +70,7 @@ def test_the_image_holds_all_that_its_command_imports():
   assert imported & ours <= {source.removesuffix('.py') for source in copied}
 
 
-def test_the_image_starts_the_page_as_nobody_special():
+def test_the_image_starts_the_page():
   instructions = dockerfile()
   (command,) = (json.loads(rest) for keyword, rest in instructions if keyword == 'CMD')
   assert command[:2] == ['sh', '-c']
@@ -74,11 +82,25 @@ def test_the_image_starts_the_page_as_nobody_special():
   assert f'--port={port}' in words
   (health,) = (rest for keyword, rest in instructions if keyword == 'HEALTHCHECK')
   assert f'127.0.0.1:{port}' in health
+
+
+@pytest.mark.parametrize('name', DOCKERFILES)
+def test_an_image_runs_as_nobody_special(name):
+  instructions = dockerfile(name)
   (user,) = (rest for keyword, rest in instructions if keyword == 'USER')
+  if user == '$USER':
+    (user,) = (rest.removeprefix('USER=') for keyword, rest in instructions if keyword == 'ARG' and 'USER=' in rest)
   assert not user.startswith(('root', '0'))
   assert [keyword for keyword, _ in instructions].index('USER') > max(
     number for number, (keyword, _) in enumerate(instructions) if keyword in ('RUN', 'COPY')
   )
+
+
+def test_the_image_for_training_runs_any_command_of_the_project():
+  instructions = dict(dockerfile('Dockerfile.train'))
+  assert json.loads(instructions['ENTRYPOINT']) == ['python']
+  command, _ = json.loads(instructions['CMD'])
+  assert command in copied_by('Dockerfile.train')
 
 
 def test_extras_of_the_image_are_declared():
