@@ -1,10 +1,10 @@
 """One of two processes that train as one, for `test_two_processes`: saves, goes on, is preempted, and fails.
 
   python pair.py --directory=DIR --coordinator=localhost:PORT --process=I
-  python pair.py --directory=DIR --coordinator=localhost:PORT --process=I --run=NAME --steps=N
+  python pair.py --directory=DIR --coordinator=localhost:PORT --process=I --run=NAME --steps=N --every=M
 
-DIR holds the corpus, and gets the run. The second form only trains, for N steps, and saves every fifth; each step takes
-some time, in which the test can disturb it.
+DIR holds the corpus, and gets the run. The second form only trains, for N steps that each take some time, in which a
+test can disturb it.
 """
 
 import ctypes
@@ -30,6 +30,7 @@ flags.DEFINE_integer('processes', 2, 'Number of processes.')
 flags.DEFINE_integer('process', None, 'The index of this one.')
 flags.DEFINE_string('run', None, 'Only train, in this directory of --directory.')
 flags.DEFINE_integer('steps', None, 'Number of steps of --run.')
+flags.DEFINE_integer('every', None, 'Steps between two saves of --run.')
 flags.DEFINE_float('silent', heartbeat.SILENT_SECONDS, 'Seconds without a heartbeat after which a process is lost.')
 flags.DEFINE_float('hold', 0, 'Seconds for which the first step holds the lock of the interpreter, as C++ may do.')
 flags.DEFINE_float('skew', 0, 'Seconds by which the clocks of this process are ahead.')
@@ -66,7 +67,7 @@ def only_train(directory: Path) -> None:
   given = flags.FLAGS
   config = tiny_config('sync_expert', directory)
   config.data.batch_size = 8
-  config.update(steps=given.steps, eval_every=1000, checkpoint_every=5)
+  config.update(steps=given.steps, eval_every=1000, checkpoint_every=given.every)
   slow_down_steps(given.hold)
   reach(config, directory / given.run)
 
