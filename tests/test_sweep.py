@@ -30,6 +30,8 @@ def test_commands_are_printed_one_a_line(tmp_path):
   assert lines[3][4:] == ['--config.data.name=a:1,b:3', '--config.model.widths=(8, 16)', '--config.seed=1']
   again = sweep('--print', f'--workdir={tmp_path}/a sweep')
   assert (again.stdout, again.stderr) == (made.stdout, '')
+  beyond = sweep('--index=4', f'--workdir={tmp_path}/a sweep')
+  assert (beyond.returncode, beyond.stderr) == (2, 'sweep.py: --index=4: the runs have numbers from 0 to 3\n')
 
 
 @pytest.mark.parametrize(
@@ -42,7 +44,6 @@ def test_commands_are_printed_one_a_line(tmp_path):
     (['--workdir=W', '--run', '--index=0'], '--print, --run, --index and --table exclude each other'),
     (['--workdir=W', '--table', '--least=a', '--greatest=b'], '--least and --greatest exclude each other'),
     (['--workdir=W', CONFIG, '--grid=seed'], '--grid=seed gives no values: give KEY=VALUE,VALUE'),
-    (['--workdir=W', CONFIG, '--grid=seed=0,1', '--index=2'], '--index=2: the runs have numbers from 0 to 1'),
     (['--workdir=W', CONFIG, '--grid=seed=0,1', '--table'], '--workdir=W is not there: nothing was trained yet'),
     (
       ['--workdir=gs://bucket/sweep', CONFIG, '--grid=seed=0,1', '--table'],

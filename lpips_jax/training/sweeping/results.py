@@ -178,7 +178,7 @@ def _result(name: str, sweep: Sweep, workdir: Path, curves: Curves, steps: int |
   state = UNFINISHED if step or workdir.is_dir() else NOT_STARTED
   if steps and saved >= steps:
     state = FINISHED
-  elif any(workdir.glob('not_finite_*.json')):
+  elif any(int(path.stem.split('_')[2]) > step for path in workdir.glob('not_finite_[0-9]*.json')):
     state = NOT_FINITE
   return Result(name, sweep.runs[name], state, step, steps, curves, evaluations, best)
 

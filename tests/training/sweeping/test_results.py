@@ -32,7 +32,8 @@ def test_runs_are_ordered_by_their_best_evaluation(tmp_path):
   log(tmp_path / 'a', [(99, 'train', {'loss': 0.1}), *evaluated(0.9, 0.4)], saved=100)
   log(tmp_path / 'b', evaluated(0.3, 0.8), saved=50)
   log(tmp_path / 'c', [(30, 'train', {'loss': 0.2})])
-  (tmp_path / 'c' / 'not_finite_31.json').touch()
+  (tmp_path / 'c' / 'not_finite_31_process1.json').touch()
+  (tmp_path / 'b' / 'not_finite_60.json').touch()  # it has come farther since
   log(tmp_path / 'd', evaluated(math.nan, 0.35), saved=100, steps=120)
   found = read_results(sweep, tmp_path)
   assert [run.name for run in found.runs] == ['b', 'd', 'a', 'c', 'e']
