@@ -37,6 +37,7 @@ from lpips_jax.storage import files
 from lpips_jax.storage.places import join, place
 from lpips_jax.storage.staging import staged
 
+REMOTE = 'source', 'output', 'detector_model', 'sync_expert', 'beam_option'  # flags that may be URLs
 EVERYBODY_LAYOUTS = ('folder',)  # all people of a video become records; clips of other layouts have one speaker
 
 
@@ -149,4 +150,4 @@ def _write_summary(
 
 if __name__ == '__main__':
   define_flags()
-  cli.run(main)
+  cli.run(main, remote=REMOTE)
