@@ -80,6 +80,8 @@ def _set_data(config: ConfigDict) -> None:
   config.data.lead = 2.0  # frames by which a speech window starts before its frame: it is centred on it
   config.data.eval_batches = 8
   config.data.workers = 8  # processes that decode; 0 for none
+  config.data.own_shards = False  # each training process reads, and copies from a bucket, files of its own
+  config.data.in_place = False  # of a bucket gs://: records are read there, and no file is copied first
   # Of pictures: data_pipeline/image_augment.py.
   config.data.augment = ConfigDict({'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0})
   config.data.reference = 'rest'  # a mouth nearly shut, in the pose of the target; or another window, 'elsewhere'

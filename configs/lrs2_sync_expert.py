@@ -62,6 +62,8 @@ def _set_data(config: ConfigDict) -> None:
   config.data.windows = 4  # per clip
   config.data.eval_batches = 16
   config.data.workers = 8  # processes that decode; 0 for none
+  config.data.own_shards = False  # each training process reads, and copies from a bucket, files of its own
+  config.data.in_place = False  # of a bucket gs://: records are read there, and no file is copied first
   config.data.shifted = 0.0  # share of training clips with shifted sound: data_pipeline/misaligned.py
   # Of pictures: data_pipeline/image_augment.py.
   config.data.augment = ConfigDict({'flip': 0.0, 'colour': 0.0, 'jpeg': 0.0, 'crop': 0.0})

@@ -117,6 +117,8 @@ SCHEMA: dict[str, Rule] = {
   'data.lead': FINITE,  # video frames by which a window of speech starts before its frame
   'data.eval_batches': COUNT,
   'data.workers': NON_NEGATIVE,  # processes
+  'data.own_shards': FLAG,
+  'data.in_place': FLAG,
   'data.shifted': SHARE,  # of the clips trained on
   'data.reference': one_of(('rest', 'elsewhere')),
   'data.augment.flip': SHARE,  # probability
