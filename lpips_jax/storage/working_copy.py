@@ -40,6 +40,8 @@ from lpips_jax.storage.transfer import (
 PUSH_SECONDS = float(os.environ.get('LIPSYNC_PUSH_SECONDS', '10'))  # between two pushes
 OLD_PROCESS_SECONDS = 60.0  # for which a process of an earlier run may still be about to end
 ENVIRONMENT = 'LIPSYNC_WORK'  # names the directory for local copies
+NEVER_READ = 'samples/', 'diagnosis/', 'tensorboard/', 'profile/'  # what runs write alone, and a start leaves there
+READ_BY_ALL = 'checkpoint/', 'compiled/'  # what processes other than the first bring
 
 
 class FileState(NamedTuple):
@@ -95,7 +97,7 @@ class WorkingCopy:
     self._ended = threading.Event()
 
   def pull(self) -> None:
-    """Makes the local directory what the bucket holds; the first process deletes there what does not count.
+    """Brings what the bucket holds and runs read; the first process deletes there what does not count.
 
     Raises:
       UserError: it cannot be read.
@@ -107,13 +109,19 @@ class WorkingCopy:
         for file in files:
           if file.name not in names and STEP.match(file.name):
             stores.delete(f'{self._url}/{file.name}')
-    wanted = [file for file in files if file.name in names and os.path.basename(file.name) != LAST_OBJECT]
+    wanted = [file for file in files if file.name in names and self._is_read(file.name)]
     here = _files_of(self._local)
     for name in here.keys() - {file.name for file in wanted}:
       remove(self._local, name)
     download(self._url, [file for file in wanted if not _is_here(self._local / file.name, file.tag)], self._local)
     self._pushed = _files_of(self._local)
     self._theirs = set(names)
+
+  def _is_read(self, name: str) -> bool:
+    """Returns whether the run reads an object that an earlier one has left."""
+    if os.path.basename(name) == LAST_OBJECT or name.startswith(NEVER_READ):
+      return False
+    return bool(self._lease) or name.startswith(READ_BY_ALL)
 
   @contextlib.contextmanager
   def pushing(self) -> Iterator[None]:

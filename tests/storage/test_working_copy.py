@@ -43,20 +43,20 @@ def contents(directory: Path) -> dict[str, str]:
 def test_a_run_finds_what_the_one_before_has_left(url):
   with working_copy.working_copy(url) as local:
     assert contents(local) == {}
-    write(local, log='1', samples__a='2')
+    write(local, log='1', of__a='2')
     write_step(local, 5)
     left = contents(local)
   assert not local.exists()
   assert names(url) == [
     *('checkpoint/5/_CHECKPOINT_METADATA', 'checkpoint/5/commit_success.txt', 'checkpoint/5/state/commit_success.txt'),
-    *('checkpoint/5/state/d/0', 'log', 'samples/a'),
+    *('checkpoint/5/state/d/0', 'log', 'of/a'),
   ]
   with working_copy.working_copy(url) as local:
     assert contents(local) == left
     shutil.rmtree(local / 'checkpoint' / '5')
     write_step(local, 6)
     write(local, log='1\n2')
-    (local / 'samples' / 'a').unlink()
+    (local / 'of' / 'a').unlink()
   assert {name.split('/')[1] for name in names(url) if '/' in name} == {'6'}
   assert stores.read(f'{url}/log') == b'1\n2'
 
@@ -174,12 +174,23 @@ def test_the_second_process_pushes_its_own_files_alone(gs_bucket):
   with working_copy.working_copy(url) as first:
     write(first, config='1')
   with working_copy.working_copy(url) as first, working_copy.working_copy(url, 1) as second:
-    assert first != second and contents(second) == {'config': '1'}
+    assert first != second and contents(second) == {}
     write(second, config='2', not_finite_1='3')
     write_step(second, 9)
-    (second / 'config').write_text('4')
   assert names(url) == ['config', 'not_finite_1']
   assert stores.read(f'{url}/config') == b'1'
+
+
+def test_what_a_run_never_reads_stays_in_the_bucket(gs_bucket):
+  url = f'{gs_bucket.url}/run'
+  with working_copy.working_copy(url) as local:
+    write(local, samples__1='a', tensorboard__events='b', log='c', compiled__step='d')
+    write_step(local, 1)
+  with working_copy.working_copy(url) as local, working_copy.working_copy(url, 1) as second:
+    assert {name.split('/')[0] for name in contents(local)} == {'log', 'compiled', 'checkpoint'}
+    assert {name.split('/')[0] for name in contents(second)} == {'compiled', 'checkpoint'}
+    write(local, samples__2='e')
+  assert {'samples/1', 'samples/2', 'tensorboard/events'} <= set(names(url))
 
 
 def test_messages_name_the_bucket(gs_bucket):
