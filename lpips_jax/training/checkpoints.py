@@ -34,7 +34,7 @@ from lpips_jax.training.state import TrainState
 DELETED = '.deleted'  # ending of a step's name while it is being deleted
 # Keys that a resumed run may change: they say how it is made and kept, and where things are, not what comes out.
 FREE_TO_CHANGE = {'log_every', 'eval_every', 'checkpoint_every', 'keep', 'keep_best', 'accumulate', 'remat'}
-FREE_TO_CHANGE |= {'data.data_dir', 'data.workers', 'init_from'}
+FREE_TO_CHANGE |= {'data.data_dir', 'data.workers', 'init_from', 'writers', 'profile'}
 FREE_TO_CHANGE |= {'discriminator.dtype'}  # which runs of earlier versions have
 
 
@@ -43,7 +43,7 @@ def open_run(directory: Path, config: ConfigDict) -> Iterator[ocp.training.Check
   """Opens a run's checkpoint directory, new or to be resumed.
 
   An attempt that saved nothing does not count as a run. Where each of several processes has a directory of its own, the
-  copy of a bucket's, the first one saves, and each loads from its own.
+  copy of a bucket's, each saves and loads there.
 
   Args:
     directory: the run's checkpoint directory.
@@ -62,7 +62,7 @@ def open_run(directory: Path, config: ConfigDict) -> Iterator[ocp.training.Check
     for left in directory.glob(f'*{DELETED}'):
       shutil.rmtree(left, ignore_errors=True)
     _forget_damaged_metrics(directory)
-  with _without_others() if _is_own(directory) else contextlib.nullcontext():
+  with _each_for_itself() if _is_own(directory) else contextlib.nullcontext():
     checkpointer = ocp.training.Checkpointer(
       directory,
       save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
@@ -122,9 +122,7 @@ def save(
     UserError: this step, or the one before, could not be written.
   """
   if _is_own(Path(checkpointer.directory)):
-    if jax.process_index():
-      return
-    state = jax.tree.map(lambda x: x.addressable_data(0), state)
+    state = jax.tree.map(lambda x: np.asarray(x.addressable_data(0)), state)  # Orbax refuses arrays of one process
   rest = state.replace(average=None)
   try:
     checkpointer.wait()
@@ -186,13 +184,11 @@ def _is_own(directory: Path) -> bool:
   return jax.process_count() > 1 and is_copy(directory)
 
 
-def _without_others() -> ocp.Context:
-  """Has Orbax save and load in this process as if it were alone."""
-  process = jax.process_index()
-  alone = ocp.options.MultiprocessingOptions(
-    primary_host=process, active_processes={process}, barrier_sync_key_prefix=f'process_{process}'
-  )
-  return ocp.Context(multiprocessing_options=alone)
+def _each_for_itself() -> ocp.Context:
+  """Has Orbax save and load in each process as if it were the first."""
+  context = ocp.Context()
+  context.multiprocessing.primary_host = None
+  return context
 
 
 def _put_like(loaded: jax.Array, wanted: jax.Array) -> jax.Array:
@@ -211,7 +207,7 @@ def _delete_old(checkpointer: ocp.training.Checkpointer, keep: int, keep_best: i
   # Orbax's preservation policies could choose the steps, but then Orbax deletes them, file after file in place. Three
   # runs of Orbax 0.12.8 were killed meanwhile: each left a directory without arrays, which Orbax listed as a step.
   # `todelete_subdir`, which renames first, is not among the options of `ocp.training.Checkpointer`.
-  if jax.process_index():
+  if jax.process_index() and not _is_own(Path(checkpointer.directory)):
     return
   saved = [one.step for one in checkpointer.checkpoints]
   kept = saved[-keep:] + best_first(checkpointer.checkpoints)[:keep_best]
