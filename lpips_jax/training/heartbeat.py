@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 BEAT_SECONDS = 1.0
-# Above what stops the heartbeat of a process that is well: C++ that holds Python's lock, a machine that swaps or moves
-# to another host. Below a minute, within which the others are to end.
+# Far above what stops the heartbeat of a process that is well: C++ that holds the interpreter's lock (2 s at most while
+# configs/lrs2.py is compiled), a machine that swaps or moves to another host. Below a minute, in which the others end.
 SILENT_SECONDS = 30.0
 PAUSE_SECONDS = 3.0  # without a look, after which this process itself has paused, and cannot blame the others
 BEATS = 'lpips_jax/beats/'  # prefix of the keys

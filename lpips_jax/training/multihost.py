@@ -22,8 +22,8 @@ from typing import Any, NamedTuple, NoReturn
 
 from absl import flags
 
-from lpips_jax.core.endings import Ending, exit_at_once, report
-from lpips_jax.core.errors import UserError
+from lpips_jax.core.endings import FAILED, Ending, exit_at_once, report
+from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.training import heartbeat
 from lpips_jax.training.link import Door, Link, Unreachable
 
@@ -58,7 +58,7 @@ def join(
     seconds: how long to wait for the others.
 
   Raises:
-    UserError: only some of the three are given, or the coordinator names no port.
+    UserError: only some of the three are given, they cannot be used, or JAX does not find them.
     Unreachable: the others do not answer.
   """
   if coordinator is None and processes is None and process is None:
@@ -67,18 +67,19 @@ def join(
     coordinator, processes, process = _ask_jax(seconds)
   if coordinator is None or processes is None or process is None:
     raise UserError('coordinator, processes and process belong together: give all three', *FLAGS)
-  host, _, port = coordinator.rpartition(':')
-  if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
-    raise UserError(f'coordinator={coordinator} names no port: give HOST:PORT', 'coordinator')
+  host, port = _host_and_port(coordinator)
+  if not 0 <= process < processes:
+    raise UserError(f'process={process} is not one of {processes}: the first is 0', 'process')
+  if processes == 1:
+    return
   deadline = time.monotonic() + seconds
-  link = Link(host.strip('[]'), int(port), process, seconds) if process else Door(int(port), min(seconds, PORT_SECONDS))
+  link = Link(host, port, process, seconds) if process else Door(port, min(seconds, PORT_SECONDS))
   own = _Member(link, process, processes)
   threading.Thread(target=_watch, args=[own], daemon=True).start()
   own.client = _meet(own, max(1, round(deadline - time.monotonic())))
-  if processes > 1:
-    _joined.append(own)
-    threading.Thread(target=_beat, args=[own], daemon=True).start()
-    atexit.register(_part, own)  # before JAX's own end, registered earlier
+  _joined.append(own)
+  threading.Thread(target=_beat, args=[own], daemon=True).start()
+  atexit.register(_part, own)  # before JAX's own end, registered earlier
 
 
 def fail_together(ending: Ending) -> None:
@@ -102,8 +103,7 @@ def fail_together(ending: Ending) -> None:
   if not _joined:
     with contextlib.suppress(UserError):
       join(*given, seconds=LATE_JOIN_SECONDS)
-  process = _joined[0].process if _joined else 0
-  _leave(culprit or _Culprit(ending.status, f'another process failed: process {process} says why'))
+  _leave(culprit or _own_failure(ending.status))
 
 
 @contextlib.contextmanager
@@ -174,6 +174,12 @@ class _Culprit(NamedTuple):
     return Ending(f'ended, as {self.why}', self.status)
 
 
+def _own_failure(status: int) -> _Culprit:
+  """The reason that a process which fails leaves for the others."""
+  process = _joined[0].process if _joined else 0
+  return _Culprit(status, f'another process failed: process {process} says why')
+
+
 _joined: list[_Member] = []  # one, once the others were found
 _only_once = threading.Lock()  # held by the one thread that ends this process and reports why
 _parted = threading.Event()  # set once all processes are through with their work, and may go
@@ -194,8 +200,7 @@ def _meet(own: _Member, seconds: int) -> Any:
       coordinator_bind_address=own.link.service,
     )
   except (RuntimeError, ValueError) as error:
-    problem = str(error).strip().partition('\n')[0]
-    raise Unreachable(f'the processes do not find each other: {problem}') from error
+    raise Unreachable(f'the processes do not find each other: {first_line(error)}') from error
   own.watch = heartbeat.Watch(list(own.watch.others))
   return distributed.global_state.client
 
@@ -275,6 +280,8 @@ def _leave_report(own: _Member, culprit: _Culprit) -> None:
 
 def _part(own: _Member) -> None:
   """Waits at this process's normal end until the others have come to theirs; `_watch` ends it if one never will."""
+  if hasattr(sys, 'last_value'):  # an uncaught error, which Python has reported
+    _leave(_own_failure(FAILED))
   with contextlib.suppress(Exception):
     own.client.key_value_set(f'{PARTED}{own.process}', '')
     while len(own.client.key_value_dir_get(PARTED)) < own.processes:
@@ -282,13 +289,26 @@ def _part(own: _Member) -> None:
   _parted.set()
 
 
-def _ask_jax(seconds: int) -> tuple[str | None, int | None, int | None]:
+def _host_and_port(coordinator: str) -> tuple[str, int]:
+  host, _, port = coordinator.rpartition(':')
+  if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+    raise UserError(f'coordinator={coordinator} names no port: give HOST:PORT', 'coordinator')
+  return host.strip('[]'), int(port)
+
+
+def _ask_jax(seconds: int) -> tuple[str, int, int]:
   """Coordinator, number of processes, and this one's, as `jax.distributed.initialize` finds them."""
   from jax._src.clusters import ClusterEnv
 
-  coordinator = os.environ.get('JAX_COORDINATOR_ADDRESS')
-  found = ClusterEnv.auto_detect_unset_distributed_params(coordinator, None, None, None, None, seconds)
-  return found[:3]
+  given = os.environ.get('JAX_COORDINATOR_ADDRESS')
+  try:
+    found = ClusterEnv.auto_detect_unset_distributed_params(given, None, None, None, None, seconds)
+  except (RuntimeError, ValueError, OSError) as error:
+    raise Unreachable(f'the processes do not find each other: {first_line(error)}') from error
+  coordinator, processes, process = found[:3]
+  if coordinator is None or processes is None or process is None:
+    raise UserError('JAX finds no other processes here: give coordinator, processes and process', *FLAGS)
+  return coordinator, processes, process
 
 
 def _given_flags() -> tuple[str | None, int | None, int | None]:

@@ -75,6 +75,17 @@ def test_the_coordinator_names_host_and_port(joined, coordinator):
     multihost.join(coordinator, 2, 1)
 
 
+@pytest.mark.parametrize('process', [-1, 2])
+def test_the_process_is_one_of_them(joined, process):
+  with pytest.raises(UserError, match=f'process={process} is not one of 2'):
+    multihost.join('host0:1234', 2, process)
+
+
+def test_one_process_of_one_is_alone(joined):
+  multihost.join('host0:1234', 1, 0)
+  assert joined == []
+
+
 @pytest.mark.parametrize(('tasks', 'calls'), [('1', []), ('4', [('service', 4, 2)])])
 def test_slurm_starts_them_by_itself(joined, monkeypatch, tasks, calls):
   slurm = {'JOB_ID': '7', 'STEP_NODELIST': 'node[3-4]', 'NTASKS': tasks, 'PROCID': '2', 'LOCALID': '0'}
@@ -97,12 +108,18 @@ def test_tpu_hosts_start_by_themselves(joined, monkeypatch):
   assert joined == [('service', 4, 3)]
 
 
+def test_tpu_hosts_that_jax_does_not_know_need_arguments(joined, monkeypatch):
+  monkeypatch.setattr(multihost, '_found_by_jax', lambda: True)
+  with pytest.raises(UserError, match='give coordinator, processes and process'):
+    multihost.join()
+
+
 def test_processes_that_do_not_answer_are_one_line(joined, monkeypatch):
   def initialize(*_, **__):
     raise RuntimeError('DEADLINE_EXCEEDED: nobody there\nand more')
 
   monkeypatch.setattr(jax.distributed, 'initialize', initialize)
-  with pytest.raises(Unreachable, match=r'do not find each other: DEADLINE_EXCEEDED: nobody there$'):
+  with pytest.raises(Unreachable, match=r'do not find each other: RuntimeError: DEADLINE_EXCEEDED: nobody there$'):
     multihost.join('host0:1234', 2, 1)
 
 
@@ -156,3 +173,14 @@ def test_a_process_that_was_stopped_for_long_ends():
   own.watch = heartbeat.Watch([0], lambda: now[0])
   now[0] = 100.0
   assert multihost._find_culprit(own).why.startswith('process 1 stood still for 100 s: ')
+
+
+def test_an_uncaught_error_ends_the_others(monkeypatch):
+  own = member(1)
+  monkeypatch.setattr(multihost, '_joined', [own])
+  monkeypatch.setattr(multihost, 'exit_at_once', lambda status: None)
+  monkeypatch.setattr(multihost.sys, 'last_value', ValueError(), raising=False)
+  monkeypatch.setattr(multihost, '_parted', multihost.threading.Event())
+  own.client.key_value_set(f'{multihost.PARTED}0', '')
+  multihost._part(own)
+  assert own.client[f'{multihost.ENDED}1'] == '1 another process failed: process 1 says why'
