@@ -12,10 +12,12 @@ import pytest
 
 from lpips_jax.core import torch_files
 from lpips_jax.core.errors import UserError
+from lpips_jax.core.files import shown
 from lpips_jax.perceptual import load_weights, lpips, random_weights
 from lpips_jax.perceptual import weights as module
 from lpips_jax.perceptual.vgg import BLOCKS, FEATURES, layer_shapes
 from lpips_jax.perceptual.weights import HUB_FILES, HUB_REPOSITORY, HUB_REVISIONS, TORCH_FILES
+from lpips_jax.storage import staging, stores
 
 
 @pytest.fixture(scope='module')
@@ -237,3 +239,17 @@ def test_random_weights_say_that_they_are_not_lpips(caplog):
   assert weights['vgg']['conv5_3']['kernel'].shape == layer_shapes(1 / 8)['conv5_3'] == (3, 3, 64, 64)
   assert all((linear >= 0).all() for linear in weights['linear'].values())
   assert np.abs(weights['vgg']['conv1_1']['kernel'] - random_weights(6, 1 / 8)['vgg']['conv1_1']['kernel']).max() > 0.1
+
+
+def test_weights_may_be_in_a_bucket(gs_bucket):
+  url = f'{gs_bucket.url}/lpips'
+  stores.write(f'{url}/notes.txt', b'others')
+  with pytest.raises(UserError, match='no LPIPS weights in ') as missing:
+    load_weights(url)
+  assert url in shown(str(missing.value))
+  for name in TORCH_FILES:
+    stores.write(f'{url}/{name}', b'damaged')
+  with pytest.raises(UserError, match='is damaged, or another file') as damaged:
+    load_weights(url)
+  assert f'{url}/{TORCH_FILES[0]}' in shown(str(damaged.value))
+  assert not (staging.place_of(url) / 'notes.txt').exists()
