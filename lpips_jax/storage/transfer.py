@@ -21,6 +21,7 @@ from lpips_jax.storage.stores import RemoteFile
 
 THREADS = 16  # that copy at once
 CHUNK = 1 << 20  # bytes that are hashed at once
+SMALL = 1 << 23  # bytes that an object may have to be read in one request, where gcsfs would make three
 LAST_OBJECT = 'commit_success.txt'  # makes a step of a checkpoint count, as Orbax marks steps in buckets
 LAST_FILES = 'config.json', 'model.json', 'dataset_info.json'  # without which nobody takes a directory for what it is
 STEP = re.compile(r'(?:.*/)?(?:checkpoint|sync_expert|silent_generator)/\d+/')  # begins the names of a step's files
@@ -214,7 +215,10 @@ def _download_one(url: str, file: RemoteFile, path: Path, given_up: threading.Ev
   path.parent.mkdir(parents=True, exist_ok=True)
 
   def copy() -> None:
-    stores.get(url, part)
+    if 0 < file.size <= SMALL:
+      part.write_bytes(stores.file_system(url).cat_file(url, start=0, end=file.size))
+    else:
+      stores.get(url, part)
     if part.stat().st_size != file.size or not has_tag(part, file.tag):
       raise OSError(f'{url} came damaged, or was replaced meanwhile')
 
