@@ -1,13 +1,24 @@
 """Preparation on many machines, as an Apache Beam pipeline; needs the extra `beam`."""
 
+import contextlib
+import pickle
+import threading
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 
+import cv2
+
+from data_pipeline.preparation import store
 from data_pipeline.preparation.layouts import RawClip
-from data_pipeline.preparation.store import ClipResult, write_clip_result
+from data_pipeline.preparation.store import ClipResult
 from data_pipeline.preparation.sync_filter import SyncFilter
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import PathLike
 from lpips_jax.core.jax_environment import share_accelerators
+from lpips_jax.core.progress import progress_bar
+
+CLIPS_IN_PART = 10000  # of a pipeline
+PROGRESS_SECONDS = 60.0  # between two looks at the output
 
 
 def cut_on_cluster(
@@ -42,21 +53,53 @@ def cut_on_cluster(
   class Prepare(beam.DoFn):
     def setup(self) -> None:
       share_accelerators()
+      cv2.setNumThreads(1)  # runners start a worker for each core
       self.sync_filter = make_sync_filter()
 
     def process(self, raw: RawClip) -> Iterator[str]:
-      write_clip_result(output, self.sync_filter(cutter(raw)))
+      store.write_clip_result(output, self.sync_filter(cutter(raw)))
       yield raw.id
 
   try:
     pipeline = beam.Pipeline(runner=beam_runner, options=PipelineOptions(list(beam_options)))
   except ValueError as error:
     raise UserError(f'beam_runner={beam_runner}: {str(error).splitlines()[0]}', 'beam_runner') from error
-  _ = pipeline | beam.Create(list(clips)) | beam.Reshuffle() | beam.ParDo(Prepare())
+  _ = pipeline | beam.Create(_packed(clips)) | beam.FlatMap(_unpacked) | beam.Reshuffle() | beam.ParDo(Prepare())
   try:
-    pipeline.run().wait_until_finish()
-  except RuntimeError as error:  # with the traceback of a worker
-    _, found, reason = str(error).rpartition(f'{UserError.__name__}: ')
+    with _progress_shown(output, len(clips)):
+      pipeline.run().wait_until_finish()
+  except Exception as error:  # a worker's own, or one with its traceback
+    _, found, reason = f'{type(error).__name__}: {error}'.rpartition(f'{UserError.__name__}: ')
     if not found:
       raise
-    raise UserError(f'{beam_runner} gave up: {reason.splitlines()[0]}', 'beam_runner') from error
+    line = reason.partition('\n')[0].partition(' [while running')[0]
+    raise UserError(f'{beam_runner} gave up: {line}', 'beam_runner') from error
+
+
+def _packed(clips: Sequence[RawClip]) -> list[bytes]:
+  """Returns the clips in few bytes: a pipeline holds them all, and services take pipelines of a few megabytes only."""
+  parts = [clips[k : k + CLIPS_IN_PART] for k in range(0, len(clips), CLIPS_IN_PART)]
+  return [zlib.compress(pickle.dumps(list(part))) for part in parts]
+
+
+def _unpacked(part: bytes) -> list[RawClip]:
+  return pickle.loads(zlib.decompress(part))
+
+
+@contextlib.contextmanager
+def _progress_shown(output: PathLike, total: int) -> Iterator[None]:
+  """Shows on the launching machine how many clips have been prepared since the body began, whatever the runner."""
+  ended, before = threading.Event(), store.count_clips(output)
+
+  def watch() -> None:
+    with progress_bar('clips', total, 'clip') as bar:
+      while not ended.wait(PROGRESS_SECONDS):
+        with contextlib.suppress(UserError, OSError):  # the next look may succeed
+          bar.update(store.count_clips(output) - before - bar.n)
+
+  thread = threading.Thread(target=watch, name='progress', daemon=True)
+  thread.start()
+  try:
+    yield
+  finally:
+    ended.set()

@@ -16,7 +16,7 @@ import struct
 import zipfile
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -36,7 +36,8 @@ from lpips_jax.storage.places import is_remote, join
 
 THREADS = 32  # that read or write objects at once
 HEAD_BYTES = 1 << 14  # of a file with a raw clip's result: they hold its summary, unless it has very many records
-Item, Value = TypeVar('Item'), TypeVar('Value')
+Item = TypeVar('Item')
+Value = TypeVar('Value')
 ARRAYS = 'audio', 'phones', 'box'  # stored as they are; the mel spectrogram is computed from the audio again
 SETTINGS, FINISHED = 'settings.json', 'rejected.csv'
 
@@ -151,6 +152,13 @@ def read_summaries(directory: PathLike, clips: Sequence[str]) -> dict[str, ClipS
   return {clip: summary for clip, summary in zip(clips, summaries, strict=True) if summary}
 
 
+def count_clips(directory: PathLike) -> int:
+  """Returns how many raw clips have a result; raises UserError if the bucket cannot be listed."""
+  clips = join(directory, 'clips')
+  names = files.sizes_below(str(clips)) if is_remote(clips) else Path(clips).glob('**/*.npz')
+  return sum(1 for _ in names)
+
+
 def read_summary(directory: PathLike, clip: str) -> ClipSummary:
   """Reads the result of a raw clip without its pictures and sound; raises as `read_records` does."""
   path = clip_file(directory, clip)
@@ -171,7 +179,7 @@ def read_records(directory: PathLike, clip: str) -> list[dict[str, Any]]:
     return [_record(file, k, described) for k, described in enumerate(_summary(file['summary']).records)]
 
 
-def write_splits(directory: PathLike, splits: dict[str, Sequence[str]]) -> None:
+def write_splits(directory: PathLike, splits: Mapping[str, Sequence[str]]) -> None:
   """Writes the ids of the raw clips of each split that has any."""
   for split, clips in splits.items():
     file = join(directory, f'splits/{split}.txt')

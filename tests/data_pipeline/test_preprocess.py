@@ -18,6 +18,7 @@ from videos import SIDE, beside, face_frames, write_mp4
 
 from data_pipeline import corpora
 from data_pipeline.preparation import store
+from lpips_jax.storage import files, stores, transfer
 
 KILLS = 20
 SHRUNK = {  # configs/lrs2.py, until two steps of it are a matter of seconds
@@ -56,6 +57,12 @@ def contents(directory):
   """Every file of a directory by name."""
   files = sorted(path for path in directory.rglob('*') if path.is_file())
   return {path.relative_to(directory).as_posix(): path.read_bytes() for path in files}
+
+
+def same_files(url, directory):
+  """Whether the objects beneath a URL are the files of a directory, leases and locks aside."""
+  names = [name for name in files.sizes_below(url) if not name.startswith('.lease/')]
+  return {store.LOCK: b''} | {name: stores.read(f'{url}/{name}') for name in names} == contents(directory)
 
 
 @pytest.fixture(scope='module')
@@ -194,6 +201,44 @@ def test_a_cluster_makes_the_same_clips(archive, prepared, tmp_path):
   )
   assert result.returncode == 0, result.stderr
   assert contents(tmp_path / 'out') == contents(prepared)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('kind', ['gs_bucket', 's3_bucket'])
+def test_a_bucket_gets_the_same_files(archive, prepared, kind, request):
+  url = request.getfixturevalue(kind).url
+  transfer.upload(archive, f'{url}/raw')
+  result = preprocess(f'{url}/raw', f'{url}/out', '--layout=lrs2', '--crop_size=48', '--min_frames=12', '--workers=2')
+  assert result.returncode == 0, result.stderr
+  assert same_files(f'{url}/out', prepared)
+
+
+@pytest.mark.slow
+def test_a_run_in_a_bucket_that_fails_at_times_and_is_killed_ends_with_the_same_files(archive, prepared, gs_bucket):
+  output = f'{gs_bucket.url}/out'
+  options = f'--source={archive}', f'--output={output}', '--layout=lrs2', '--crop_size=48', '--min_frames=12'
+  arguments = [sys.executable, '-m', 'data_pipeline.preprocess', *options, '--detector=cascade', '--workers=2']
+  for clips in (2, 5):
+    process = subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and sum(name.startswith('clips/') for name in files.sizes_below(output)) < clips:
+      time.sleep(0.1)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+  with subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    assert 'were prepared before' in process.stdout.readline()
+    gs_bucket.fault(status=503, seconds=4)
+    process.communicate(timeout=200)
+  assert process.returncode == 0
+  assert same_files(output, prepared)
+
+
+@pytest.mark.slow
+def test_a_cluster_whose_workers_are_processes_writes_to_a_bucket(archive, prepared, gs_bucket):
+  result = preprocess(
+    archive, gs_bucket.url, '--layout=lrs2', '--crop_size=48', '--min_frames=12', '--beam_runner=DirectRunner',
+    '--beam_option=--direct_running_mode=multi_processing', '--beam_option=--direct_num_workers=2')  # fmt: skip
+  assert result.returncode == 0, result.stderr
+  assert same_files(gs_bucket.url, prepared)
 
 
 @pytest.mark.slow
