@@ -1,9 +1,11 @@
-"""The ways to get the project to people who do not clone it: every file, command and flag that they name is there."""
+"""The ways to get the project to others and to other machines: every file, command and flag that they name is there."""
 
 import ast
 import json
 import re
+import runpy
 import shlex
+from functools import reduce
 from pathlib import Path
 
 import pytest
@@ -133,6 +135,34 @@ def test_commands_of_the_notebook_are_there():
   assert len(ours) == 5
   for words in ours:
     check_command(words)
+
+
+def test_commands_for_clouds_are_there():
+  text = (ROOT / 'docs' / 'cloud.md').read_text()
+  lines = '\n'.join(re.findall(r'```sh\n(.*?)```', text, re.DOTALL)).replace('\\\n', '').splitlines()
+  found = [words for line in lines for words in _commands_in(shlex.split(line, comments=True))]
+  assert len(found) == 9
+  for words in found:
+    keys = [word[2:].partition('=')[0] for word in words if word.startswith('--config.')]
+    for path in [word.partition('=')[2] for word in words if word.startswith('--config=')]:
+      config = runpy.run_path(str(ROOT / path))['get_config']()
+      for key in keys:
+        reduce(getattr, key.split('.')[1:], config)
+    if words[1] != 'data_pipeline.build':  # whose flags are those of TFDS
+      check_command([word for word in words if not word.startswith('--config.')])
+
+
+def _commands_in(words: list[str]) -> list[list[str]]:
+  """Returns the command of the project in a line, without `python`, if there is one; scripts of tools/ run others."""
+  words = [part for word in words for part in (shlex.split(word.partition('=')[2]) if 'exec ' in word else [word])]
+  for start, word in enumerate(words):
+    if word == 'tools/tpu_pod.sh' and words[start + 2 :] and words[start + 1] == 'keep':
+      return [['train.py', *words[start + 2 :]]]
+    if word == 'tools/dataflow.sh':
+      return [['-m', 'data_pipeline.preprocess', *words[start + 1 :]]]
+    if word == 'train.py' or (word == '-m' and words[start + 1].startswith(('lpips_jax', 'data_pipeline'))):
+      return [words[start:]]
+  return []
 
 
 def test_the_notebook_opens_no_tunnel_and_uses_colab_only_there():
