@@ -1,11 +1,13 @@
 """The training input: Grain reads records, cuts windows and makes batches.
 
-Batches depend on the seed alone: they are the same for any number of workers and of training processes.
+Batches depend on the seed alone: they are the same for any number of workers and of training processes. Not so with
+`config.data.own_shards`: then each training process reads shard files of its own, and their number matters, too.
 """
 
 import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import grain
 import numpy as np
@@ -16,6 +18,7 @@ from ml_collections import ConfigDict
 from data_pipeline import mixtures
 from data_pipeline.audio_augment import AudioAugmentation
 from data_pipeline.batches import Batches
+from data_pipeline.corpora import Access
 from data_pipeline.image_augment import ImageAugmentation
 from data_pipeline.misaligned import Misaligned
 from data_pipeline.records import Record, RecordSource, decode_frames, text
@@ -34,7 +37,8 @@ def train_batches(config: ConfigDict, process: int = 0, count: int = 1) -> Batch
   Args:
     config: a training config. In its `data`, `batch_size` is the global number of windows (generator) or clips (sync
       expert), `windows` the number of windows of each clip, `workers` the number of processes that decode (0 decodes in
-      threads of this one), and `augment` the ranges of the augmentations.
+      threads of this one), and `augment` the ranges of the augmentations. With `own_shards` each process reads a part
+      of the shard files, and resumes with the same number of processes only; `in_place` reads them from a bucket.
     process: index of this process.
     count: number of training processes; together they read what a single one would.
 
@@ -48,10 +52,16 @@ def train_batches(config: ConfigDict, process: int = 0, count: int = 1) -> Batch
   """
   clips = _clips_per_process(config, count)
   window = _window_transform(config, **config.data.augment)
-  singles = mixed_examples(*_training_sources(config), config.seed, window, process, count)
+  sources = _training_sources(config, process, count)
+  own = bool(config.data.get('own_shards'))
+  if own:
+    singles = mixed_examples(*sources, mixtures.part_seed(config.seed, process, count), window)
+  else:
+    singles = mixed_examples(*sources, config.seed, window, process, count)
   bytes_per_clip = sum(array.nbytes for array in singles[0].values()) if config.data.workers else 0
   # Batched before it is split among workers, so that batches are the same for any number of them.
-  return Batches(batched(singles, clips), config.data.workers, clips * bytes_per_clip)
+  arguments = batched(singles, clips), config.data.workers, clips * bytes_per_clip
+  return _OwnBatches(*arguments, count) if own else Batches(*arguments)
 
 
 def eval_batches(config: ConfigDict, process: int = 0, count: int = 1) -> list[dict[str, np.ndarray]]:
@@ -65,8 +75,8 @@ def eval_batches(config: ConfigDict, process: int = 0, count: int = 1) -> list[d
   return [{name: array for name, array in batch.items() if name not in ('id', 'skipped')} for batch in batches]
 
 
-def clips_to_watch(config: ConfigDict) -> list[Clip]:
-  """Returns the clips that are monitored in training.
+def clips_to_watch(config: ConfigDict, process: int = 0, count: int = 1) -> list[Clip]:
+  """Returns the clips that are monitored in training; only those of the first process are looked at.
 
   For a sync expert these are `config.diagnosis_clips` of its training split, for a generator one of the evaluation
   split. A mixture gives some of each corpus, beginning with the one of the greatest weight. Damaged records are
@@ -76,7 +86,7 @@ def clips_to_watch(config: ConfigDict) -> list[Clip]:
     UserError: all records are damaged.
   """
   expert = config.task == 'sync_expert'
-  sources, weights = _training_sources(config) if expert else _eval_sources(config)
+  sources, weights = _training_sources(config, process, count) if expert else _eval_sources(config)
   numbers = mixtures.clips_per_corpus(
     weights, config.diagnosis_clips if expert else 1, [len(source) for source in sources]
   )
@@ -187,15 +197,36 @@ def _concatenated(clips: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarra
   return {name: np.ascontiguousarray(np.concatenate([clip[name] for clip in clips])) for name in clips[0]}
 
 
-def _training_sources(config: ConfigDict) -> tuple[list[RecordSource], list[float]]:
-  sources, weights = mixtures.open_mixture(config.data.name, config.data.split, config.data.data_dir)
+class _OwnBatches(Batches):
+  """Batches of a process that reads shards of its own: the same number of processes continues them, no other."""
+
+  def __init__(self, dataset: grain.MapDataset, workers: int, bytes_per_batch: int, processes: int):
+    super().__init__(dataset, workers, bytes_per_batch)
+    self._processes = processes
+
+  def get_state(self) -> dict[str, Any]:
+    return super().get_state() | {'processes': self._processes}
+
+  def set_state(self, state: dict[str, Any]) -> None:
+    if state.get('processes') != self._processes:
+      raise UserError(
+        f'config.data.own_shards: {state.get("processes")} processes shared the files of this run: it goes on with as '
+        f'many, not with {self._processes}'
+      )
+    super().set_state(state)
+
+
+def _training_sources(config: ConfigDict, process: int = 0, count: int = 1) -> tuple[list[RecordSource], list[float]]:
+  access = Access((process, count) if config.data.get('own_shards') else (0, 1), bool(config.data.get('in_place')))
+  sources, weights = mixtures.open_mixture(config.data.name, config.data.split, config.data.data_dir, access)
   if config.data.get('shifted'):
     return [Misaligned(source, config.data.shifted) for source in sources], weights
   return sources, weights
 
 
 def _eval_sources(config: ConfigDict) -> tuple[list[RecordSource], list[float]]:
-  return mixtures.open_mixture(config.data.name, config.data.eval_split, config.data.data_dir)
+  access = Access(in_place=bool(config.data.get('in_place')))
+  return mixtures.open_mixture(config.data.name, config.data.eval_split, config.data.data_dir, access)
 
 
 def _clips_per_process(config: ConfigDict, processes: int) -> int:

@@ -8,6 +8,7 @@ import grain
 import numpy as np
 
 from data_pipeline import corpora
+from data_pipeline.corpora import EVERYTHING, Access
 from data_pipeline.records import RecordSource
 from lpips_jax.core.errors import UserError
 
@@ -35,14 +36,16 @@ def parse_mixture(name: str) -> list[MixturePart]:
   return [_part(text.strip(), name) for text in name.split(',')]
 
 
-def open_mixture(name: str, split: str, data_dir: str) -> tuple[list[RecordSource], list[float]]:
+def open_mixture(
+  name: str, split: str, data_dir: str, access: Access = EVERYTHING
+) -> tuple[list[RecordSource], list[float]]:
   """Opens a split of each corpus in `config.data.name`, and returns their records and their weights.
 
   Raises:
     UserError: as `parse_mixture` and `corpora.source` do.
   """
   parts = parse_mixture(name)
-  return [corpora.source(part.name, split, data_dir) for part in parts], [part.weight for part in parts]
+  return [corpora.source(part.name, split, data_dir, access) for part in parts], [part.weight for part in parts]
 
 
 def mix(datasets: Sequence[grain.MapDataset], weights: Sequence[float]) -> grain.MapDataset:
@@ -56,6 +59,11 @@ def mix(datasets: Sequence[grain.MapDataset], weights: Sequence[float]) -> grain
 def corpus_seed(seed: int, number: int) -> int:
   """Returns the seed of a corpus: the run's for the first, others for the rest, so that no two are shuffled alike."""
   return int(np.random.SeedSequence([seed, number]).generate_state(1)[0]) if number else seed
+
+
+def part_seed(seed: int, number: int, parts: int) -> int:
+  """Returns the seed of a process that reads a part of the files: no two draw alike, nor like a corpus of a mixture."""
+  return int(np.random.SeedSequence([seed, number, parts]).generate_state(1)[0])
 
 
 def clips_per_corpus(weights: Sequence[float], total: int, lengths: Sequence[int]) -> list[int]:

@@ -54,9 +54,19 @@ def staged(path: PathLike, wanted: Callable[[set[str]], set[str]] = set) -> Path
 
 def place_of(url: str) -> Path:
   """Returns the directory of this machine that holds the copy of a URL, if it was copied."""
-  root = os.environ.get(ENVIRONMENT)
   scheme, _, rest = url.partition('://')
-  return (expand_user(root) if root else user_cache() / 'buckets') / scheme / rest
+  return _root() / scheme / rest
+
+
+def made_root() -> Path:
+  """Returns the directory of all copies, whose disk has room for data, after making it."""
+  _root().mkdir(parents=True, exist_ok=True)
+  return _root()
+
+
+def _root() -> Path:
+  given = os.environ.get(ENVIRONMENT)
+  return expand_user(given) if given else user_cache() / 'buckets'
 
 
 def _brought(url: str, files: list[RemoteFile], there: set[str] | None = None) -> Path:
@@ -115,6 +125,6 @@ def _check_space(directory: Path, url: str, files: list[RemoteFile]) -> None:
   free = disk.f_bavail * disk.f_frsize
   if needed > free:
     raise UserError(
-      f'{url}: {needed / 1e9:.1f} GB are to be copied and {directory} has {free / 1e9:.1f} GB free: name a larger disk '
+      f'{url}: {needed / 1e9:.1f} GB are to be copied and {_root()} has {free / 1e9:.1f} GB free: name a larger disk '
       f'in {ENVIRONMENT}'
     )

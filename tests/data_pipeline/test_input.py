@@ -15,6 +15,7 @@ from data_pipeline.records import text
 from data_pipeline.windows import GeneratorWindows
 from lpips_jax.audio.mel import mel_windows
 from lpips_jax.core.errors import UserError
+from lpips_jax.storage import transfer
 
 RECORDS = 23  # no number of processes divides it
 
@@ -253,3 +254,62 @@ def test_other_errors_are_raised_as_they_are(warnings):
   with pytest.raises(TypeError, match='number 7 is wrong'):
     [dataset[i] for i in range(RECORDS)]
   assert not warnings
+
+
+@pytest.fixture
+def shared(built):
+  """The generator's config for the corpus of four shard files, which its processes divide among themselves."""
+  config = tiny_config('generator', built)
+  config.data.update(name='folder', data_dir=str(built), batch_size=4, windows=1)
+  config.data.own_shards = True
+  return config
+
+
+def ids(batches, count):
+  return [name.decode() for _ in range(count) for name in next(batches)['id']]
+
+
+def test_processes_with_shards_of_their_own_share_no_record_and_read_each_in_every_epoch(shared):
+  whole = corpora.source('folder', 'train', shared.data.data_dir)
+  shards = {2: [{0, 1, 4, 5, 6}, {2, 3, 7, 8}], 4: [{0, 1}, {2, 3}, {4, 5, 6}, {7, 8}]}
+  for processes, expected in shards.items():
+    for process, numbers_of_records in enumerate(expected):
+      batches = data.train_batches(shared, process, processes)
+      clips = 4 // processes
+      read = ids(batches, clips * len(numbers_of_records) * 2)
+      epochs = [read[k : k + len(numbers_of_records)] for k in range(0, len(read), len(numbers_of_records))]
+      names = {text(whole[k]['id']) for k in numbers_of_records}
+      assert all(set(epoch) == names for epoch in epochs)
+      assert len(names) < 4 or epochs[0] != epochs[1]
+      batches.close()
+
+
+def test_a_process_with_shards_of_its_own_goes_on_exactly_among_as_many(shared):
+  batches = data.train_batches(shared, 1, 2)
+  next(batches)
+  state = batches.get_state()
+  expected = [next(batches) for _ in range(3)]
+  resumed = data.train_batches(shared, 1, 2)
+  resumed.set_state(state)
+  for batch in expected:
+    assert_same(next(resumed), batch)
+  with pytest.raises(UserError, match='2 processes shared the files of this run: it goes on with as many, not with 4'):
+    data.train_batches(shared, 1, 4).set_state(state)
+  with pytest.raises(UserError, match='--num_shards=8 or a multiple'):
+    shared.data.batch_size = 8
+    data.train_batches(shared, 1, 8)
+
+
+@pytest.mark.parametrize('in_place', [False, True])
+def test_batches_from_a_bucket_are_those_from_the_disk(in_place, gs_bucket, built, shared, monkeypatch):
+  monkeypatch.setenv('CLOUD_STORAGE_EMULATOR_ENDPOINT', gs_bucket.server)
+  shared.data.own_shards = False
+  expected = data.train_batches(shared)
+  evaluated = data.eval_batches(shared)
+  transfer.upload(built, f'{gs_bucket.url}/data')
+  shared.data.update(data_dir=f'{gs_bucket.url}/data', in_place=in_place)
+  batches = data.train_batches(shared)
+  for _ in range(3):
+    assert_same(next(batches), next(expected))
+  for one, other in zip(data.eval_batches(shared), evaluated, strict=True):
+    assert_same(one, other)

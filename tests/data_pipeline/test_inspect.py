@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+from lpips_jax.storage import stores, transfer
+
 
 def test_the_command_writes_a_page_and_reports_bad_input(corpus, tmp_path):
   output = tmp_path / 'new' / 'inspect.html'
@@ -17,3 +19,11 @@ def test_the_command_writes_a_page_and_reports_bad_input(corpus, tmp_path):
     bad = subprocess.run([*command, *options], capture_output=True, text=True)
     assert bad.returncode == 2 and len(bad.stderr.splitlines()) == 1
   assert not (tmp_path / 'no').exists()
+
+
+def test_the_corpus_and_the_page_may_be_in_a_bucket(gs_bucket, built):
+  transfer.upload(built, f'{gs_bucket.url}/data')
+  command = [sys.executable, '-m', 'data_pipeline.inspect', 'folder', f'--data_dir={gs_bucket.url}/data']
+  result = subprocess.run([*command, f'--output={gs_bucket.url}/a.html', '--windows=1'], capture_output=True, text=True)
+  assert (result.returncode, result.stderr) == (0, '') and '9 clips' in result.stdout
+  assert stores.read(f'{gs_bucket.url}/a.html').count(b'<img') == 1
