@@ -270,7 +270,8 @@ def _next_batch(run: RunContext, pending: deque[MadeStep]) -> Any:
   """Returns the next batch; the time counts as lost only if the devices had finished their steps before it came."""
   began = time.monotonic()
   batch = next(run.batches)
-  if not pending or all(value.is_ready() for value in pending[-1].metrics.values()):
+  newest: Any = pending[-1].metrics.values() if pending else ()  # JAX's types leave out `is_ready`
+  if all(value.is_ready() for value in newest):
     run.clock.count_as(goodput.INPUT, time.monotonic() - began)
   return batch
 

@@ -5,6 +5,7 @@ them it stays in WORKDIR. They are called by `background.Background` alone.
 """
 
 import json
+import logging as python_logging
 import os
 import time
 from pathlib import Path
@@ -20,6 +21,14 @@ from lpips_jax.training.config_schema import flatten
 
 PROJECT = 'lpips-jax'  # at each service, where its own variables name no other
 MAX_PARAMETERS = 100  # that MLflow takes at once
+DEFAULTS = {  # of the services' own variables
+  'WANDB_SILENT': 'true',  # else both write to stderr
+  'MLFLOW_LOGGING_LEVEL': 'ERROR',
+  'WANDB_ERROR_REPORTING': 'false',
+  'MLFLOW_DISABLE_TELEMETRY': 'true',
+  'WANDB_INIT_TIMEOUT': '20',  # seconds, fewer than `background.CLOSE_SECONDS`: the process waits for wandb at its end
+  'WANDB_FINISH_TIMEOUT': '25',
+}
 
 
 class Wandb(Service):
@@ -28,8 +37,7 @@ class Wandb(Service):
   needs = 'wandb'
 
   def __init__(self, workdir: Path, config: ConfigDict, done: int):
-    os.environ.setdefault('WANDB_SILENT', 'true')  # it writes to stderr
-    os.environ.setdefault('WANDB_ERROR_REPORTING', 'false')
+    _set_defaults()
     import wandb
 
     self._wandb = wandb
@@ -47,6 +55,7 @@ class Wandb(Service):
       self._run = wandb.init(mode=mode, **options)
     except wandb.errors.CommError as error:
       logging.warning('wandb does not answer, %s/wandb is for wandb sync later (%s)', workdir, first_line(error))
+      wandb.teardown()  # else the id is in use
       self._run = wandb.init(mode='offline', **options)
     self.id = self._run.id
 
@@ -75,10 +84,10 @@ class Mlflow(Service):
   needs = 'mlflow'
 
   def __init__(self, workdir: Path, config: ConfigDict, done: int):
-    os.environ.setdefault('MLFLOW_DISABLE_TELEMETRY', 'true')
-    os.environ.setdefault('MLFLOW_LOGGING_LEVEL', 'ERROR')  # it writes to stderr
+    _set_defaults()
     import mlflow
 
+    python_logging.getLogger('urllib3').setLevel(python_logging.ERROR)  # a line for each of seven attempts
     self._entities = mlflow.entities
     own = workdir.absolute() / 'mlflow'
     uri = os.environ.get('MLFLOW_TRACKING_URI')
@@ -121,3 +130,8 @@ class Mlflow(Service):
     name = os.environ.get('MLFLOW_EXPERIMENT_NAME', PROJECT)
     found = self._client.get_experiment_by_name(name)
     return found.experiment_id if found else self._client.create_experiment(name, artifacts)
+
+
+def _set_defaults() -> None:
+  for name, value in DEFAULTS.items():
+    os.environ.setdefault(name, value)

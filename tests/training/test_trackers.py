@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from configs import lrs2
+from lpips_jax.training import trackers
 from lpips_jax.training.logs import RunLog
 
 SCALARS = [(10, 'train/loss', 0.5), (20, 'train/loss', 0.25), (20, 'eval/loss', 1.0), (30, 'train/loss', 0.125)]
@@ -20,8 +21,8 @@ def no_services(monkeypatch):
   """Takes away the environment that names services, and what the writers set for themselves."""
   for name in 'WANDB_MODE', 'WANDB_API_KEY', 'WANDB_PROJECT', 'MLFLOW_TRACKING_URI', 'MLFLOW_EXPERIMENT_NAME':
     monkeypatch.delenv(name, raising=False)
-  for name in 'WANDB_SILENT', 'WANDB_ERROR_REPORTING', 'MLFLOW_DISABLE_TELEMETRY':
-    monkeypatch.setenv(name, 'true' if name != 'WANDB_ERROR_REPORTING' else 'false')
+  for name, value in trackers.DEFAULTS.items():
+    monkeypatch.setenv(name, value)
 
 
 def log_twice(workdir, writer):
@@ -90,7 +91,7 @@ def test_wandb_goes_online_for_those_who_have_logged_in(tmp_path, monkeypatch):
   fake = ModuleType('wandb')
   fake.Settings = dict
   fake.errors = SimpleNamespace(CommError=ConnectionError)
-  fake.login = lambda **_: True
+  fake.login, fake.teardown = lambda **_: True, lambda: asked.append('let go')
 
   def logged(values, step):
     asked.append((step, values))
@@ -107,7 +108,7 @@ def test_wandb_goes_online_for_those_who_have_logged_in(tmp_path, monkeypatch):
   config.writers = 'jsonl,wandb'
   with RunLog(tmp_path, config, 0) as log:
     log.train(10, {'loss': 0.5})
-  assert asked == [('online', None, 'lpips-jax'), ('offline', None, 'lpips-jax'), (10, {'train/loss': 0.5})]
+  assert asked == [('online', None, 'lpips-jax'), 'let go', ('offline', None, 'lpips-jax'), (10, {'train/loss': 0.5})]
   asked.clear()
   monkeypatch.setenv('WANDB_MODE', 'offline')
   monkeypatch.setenv('WANDB_PROJECT', 'lips')
