@@ -18,6 +18,7 @@ from lpips_jax.core.errors import UserError
 HELLO_BYTES = 256  # the first bytes of a connection, which say who calls
 ADMITTED = b'+'  # the door's answer
 LOOPBACK = '127.0.0.1'
+SERVICE_SECONDS = 3600  # for which a process that was let in waits for JAX's service, which starts when all have come
 RETRY_SECONDS = 0.2  # between two attempts to connect
 
 
@@ -49,6 +50,19 @@ class Door:
     self.service = f'{LOOPBACK}:{self._service_port}'
     _in_background(self._admit_all)
 
+  def wait_for(self, others: set[int], seconds: float) -> None:
+    """Returns once these processes have come.
+
+    Raises:
+      Unreachable: some have not.
+    """
+    deadline = time.monotonic() + seconds
+    while missing := others - set(self._admitted):
+      if time.monotonic() > deadline:
+        names = ', '.join(map(str, sorted(missing)))
+        raise Unreachable(f'the processes do not find each other: not here after {seconds:.0f} s: process {names}')
+      time.sleep(RETRY_SECONDS)
+
   def _admit_all(self) -> None:
     while True:
       connection, _ = self._listener.accept()
@@ -69,7 +83,7 @@ class Door:
         connection.settimeout(None)
         with contextlib.suppress(OSError):
           connection.sendall(ADMITTED)
-          with _connected(LOOPBACK, self._service_port, seconds=60) as service:
+          with _connected(LOOPBACK, self._service_port, SERVICE_SECONDS) as service:
             _in_background(_pass_on, service, connection)
             _pass_on(connection, service)
       self.gone[number] = host

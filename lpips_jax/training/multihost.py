@@ -72,11 +72,12 @@ def join(
     raise UserError(f'process={process} is not one of {processes}: the first is 0', 'process')
   if processes == 1:
     return
-  deadline = time.monotonic() + seconds
   link = Link(host, port, process, seconds) if process else Door(port, min(seconds, PORT_SECONDS))
   own = _Member(link, process, processes)
   threading.Thread(target=_watch, args=[own], daemon=True).start()
-  own.client = _meet(own, max(1, round(deadline - time.monotonic())))
+  if isinstance(link, Door):
+    link.wait_for(set(range(1, processes)), seconds)
+  own.client = _meet(own, 2 * seconds)  # JAX would end this process with a dump when that is over
   _joined.append(own)
   threading.Thread(target=_beat, args=[own], daemon=True).start()
   atexit.register(_part, own)  # before JAX's own end, registered earlier

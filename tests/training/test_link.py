@@ -66,6 +66,13 @@ def test_a_link_tells_that_the_first_goes_and_jax_does_not_notice(connected):
     client.recv(1)
 
 
+def test_the_door_names_who_has_not_come(connected):
+  door, *_ = connected
+  door.wait_for({1}, seconds=5)
+  with pytest.raises(Unreachable, match=r'not here after 0 s: process 2, 3$'):
+    door.wait_for({1, 2, 3}, seconds=0)
+
+
 def test_one_that_has_started_anew_is_turned_away_and_its_old_self_has_gone(connected, port):
   door, *_ = connected
   with pytest.raises(Unreachable, match='ends, and no new one comes'):

@@ -18,6 +18,9 @@ class Link:
     self.arguments = arguments
     self.gone = {}
 
+  def wait_for(self, others, seconds):
+    pass
+
 
 class Store(dict):
   """The key-value store of the first process."""
