@@ -20,7 +20,7 @@ from data_pipeline.preparation.local import Cutter, cut_all
 from data_pipeline.records import part_of_record
 from lpips_jax.core.constants import FRAME_RATE, WINDOW_FRAMES
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.files import write_whole
+from lpips_jax.core.files import shown, write_whole
 from lpips_jax.faces import detect
 from lpips_jax.faces.scan import DETECTION_STRIDE
 from lpips_jax.media import video_reader
@@ -183,7 +183,8 @@ def _write_split_records(raws: Sequence[RawClip], prepared: Path) -> PersonalCor
     results[split].records.append(part_of_record(record, first, last, f'{record["id"]}+{first}'))
     results[split].notes.append({})
     if split == HELD_OUT_SPLIT:
-      held_out_seconds[raw.path] = held_out_seconds.get(raw.path, 0.0) + (last - first) / FRAME_RATE
+      path = Path(raw.path)
+      held_out_seconds[path] = held_out_seconds.get(path, 0.0) + (last - first) / FRAME_RATE
   for result in results.values():
     if not result.records:
       raise UserError('the videos never show a face for half a second in a row: give others')
@@ -204,7 +205,7 @@ def _build_corpus(prepared: Path, data: Path) -> None:
 
 
 def _identity(path: Path) -> list[Any]:
-  return [str(path.resolve()), path.stat().st_size]
+  return [shown(str(path.resolve())), path.stat().st_size]
 
 
 def _check_settings(prepared: Path, settings: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from videos import face_frames, write_mp4
 from lpips_jax import pretrained
 from lpips_jax.media import video_reader
 from lpips_jax.personalising import preview, recipe
+from lpips_jax.storage import stores, transfer
 
 
 @pytest.fixture
@@ -48,3 +49,22 @@ def test_killed_and_resumed_it_leaves_a_checkpoint_that_dubs(me, trained_checkpo
   assert video_reader.probe(tmp_path / 'run' / 'preview' / 'beside.mp4').width == 3 * preview.FACE_SIZE
   table = (tmp_path / 'run' / 'evaluation' / 'metrics.md').read_text()
   assert '| tuned silent' in table and 'other_audio' not in table
+
+
+@pytest.mark.slow
+def test_another_machine_goes_on_in_a_bucket(me, trained_checkpoint, tmp_path, gs_bucket):
+  url = gs_bucket.url
+  stores.put(me, f'{url}/me.mp4')
+  transfer.upload(trained_checkpoint, f'{url}/base/checkpoint')
+  command = [sys.executable, ROOT / 'personalise.py', f'--video={url}/me.mp4', f'--checkpoint={url}/base']
+  command += [f'--workdir={url}/run', '--steps=2', '--detector=cascade']
+  for machine in 'one', 'another':
+    environment = os.environ | {'JAX_NUM_CPU_DEVICES': '1'} | gs_bucket.for_copies(tmp_path / machine)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    files = f'--face={url}/me.mp4 --audio=speech.wav --output=dubbed.mp4 --checkpoint={url}/run/checkpoint'
+    assert done.stdout.splitlines()[-1].endswith(f'; to dub: python infer.py {files}')
+  assert 'an estimate for the rest follows' not in done.stdout  # it was prepared before
+  tuned, base = pretrained.load(f'{url}/run/checkpoint'), pretrained.load(trained_checkpoint)
+  assert tuned.step == 2 and tuned.fingerprint != base.fingerprint
+  assert str(tmp_path) not in stores.read(f'{url}/run/page.html').decode()

@@ -21,7 +21,7 @@ from absl import flags, logging
 
 from lpips_jax.core.endings import BAD_INPUT, BY_SIGNAL, FAILED, Ending, exit_at_once, report
 from lpips_jax.core.errors import UserError, first_line
-from lpips_jax.core.files import URL, expand_home
+from lpips_jax.core.files import URL, expand_home, shown
 
 HELP = '--help', '-help', '-h', '--helpfull', '--helpshort'
 
@@ -97,13 +97,16 @@ def _log_to_stdout() -> None:
 
 
 class _Formatter(logging.PythonFormatter):
-  """Logs one line per library error, as errors that matter are raised as well. --verbosity=1 shows tracebacks."""
+  """Logs one line per library error, as errors that matter are raised as well. --verbosity=1 shows tracebacks.
+
+  Copies of what is in a bucket go by its URL.
+  """
 
   def format(self, record: python_logging.LogRecord) -> str:
     if not logging.level_debug():
       record = copy.copy(record)
       record.exc_info = record.exc_text = None
-    return super().format(record)
+    return shown(super().format(record))
 
 
 def _log_failed_thread(failed: threading.ExceptHookArgs) -> None:

@@ -32,6 +32,10 @@ flags.DEFINE_float('seconds_per_step', None, 'As measured: adds the chip-hours t
 flags.DEFINE_string('output', None, 'Writes the figures there as JSON, too.')
 flags.DEFINE_string('hlo', None, 'Writes the optimised program there, as text.')
 
+REMOTE = tuple(
+  f'config.{name}' for name in ('data.data_dir', 'sync_expert', 'init_from', 'silent_generator', 'perceptual.source')
+)  # as in train.py, keys that may be URLs
+
 
 def main() -> None:
   cli.require_flags('config')
@@ -88,4 +92,4 @@ def _check_batch(batch_size: int, parts: int, chips: int) -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  cli.run(main, remote=REMOTE)

@@ -2,7 +2,7 @@
 
   python -m lpips_jax.training.report runs/generator --output=generator.html
 
-The run may still be in progress. By default the page is WORKDIR/report.html.
+The run may still be in progress. By default the page is WORKDIR/report.html. Both may be URLs, gs://… or s3://….
 """
 
 import json
@@ -21,6 +21,9 @@ from absl import flags
 from lpips_jax.core import cli, html
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import write_whole
+from lpips_jax.storage.places import is_remote, join
+from lpips_jax.storage.staging import staged
+from lpips_jax.storage.transfer import STEP, local_output
 from lpips_jax.training import goodput
 
 TRAIN, EVAL = 'train', 'eval'  # kinds of lines
@@ -99,14 +102,20 @@ def define_flags() -> None:
 
 def main() -> None:
   cli.require_flags('workdir')
-  workdir = Path(flags.FLAGS.workdir)
-  output = Path(flags.FLAGS.output or workdir / 'report.html')
-  if output.is_dir():
+  given = flags.FLAGS
+  output = given.output or join(given.workdir, 'report.html')
+  if not is_remote(output) and Path(output).is_dir():
     cli.fail(f'{output} is a directory: --output is the page to write')
-  run = read_run(workdir)
-  output.parent.mkdir(parents=True, exist_ok=True)
-  write_page(output, run)
+  run = read_run(staged(given.workdir, _but_steps))
+  with local_output(output) as page:
+    page.parent.mkdir(parents=True, exist_ok=True)
+    write_page(page, run)
   print(f'{run.title}: step {run.steps}\nlook at {output}')
+
+
+def _but_steps(names: set[str]) -> set[str]:
+  """Returns what of a run in a bucket is not of a checkpoint's steps."""
+  return {name for name in names if not STEP.match(name)}
 
 
 def read_run(workdir: Path) -> RunRecord:
@@ -381,4 +390,4 @@ def _flat(config: dict[str, Any], prefix: str = '') -> Iterator[tuple[str, str]]
 
 if __name__ == '__main__':
   define_flags()
-  cli.run(main, 'workdir')
+  cli.run(main, 'workdir', remote=('workdir', 'output'))

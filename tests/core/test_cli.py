@@ -17,6 +17,7 @@ from ml_collections import config_flags
 from lpips_jax.core import cli
 from lpips_jax.core.endings import Ending
 from lpips_jax.core.errors import UserError, first_line
+from lpips_jax.core.files import show_as
 
 ROOT = str(Path(__file__).parents[2])
 CONFIG = """
@@ -325,3 +326,9 @@ def test_the_line_of_a_librarys_error_keeps_its_end():
 def test_logs_leave_stderr_to_errors(command, say):
   status, out, err = command(main=lambda: say('by the way'))
   assert status == 0 and 'by the way' in out and err == ''
+
+
+def test_logs_name_copies_by_their_urls(command, tmp_path):
+  show_as(tmp_path / 'copy', 'gs://bucket/run')
+  _, out, _ = command(main=lambda: absl_logging.warning('%s is damaged', tmp_path / 'copy' / 'a'))
+  assert 'gs://bucket/run/a is damaged' in out and str(tmp_path) not in out

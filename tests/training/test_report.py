@@ -17,6 +17,7 @@ from lpips_jax.core import html as html_module
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.html import ACCENT, INK, SECOND
 from lpips_jax.media.pictures import write_png
+from lpips_jax.storage import staging, stores, transfer
 from lpips_jax.training import report
 
 COMMAND = [sys.executable, '-m', 'lpips_jax.training.report']
@@ -314,3 +315,15 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path):
     result = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, cwd=tmp_path)
     assert result.returncode == 2 and len(result.stderr.splitlines()) == 1 and problem in result.stderr
   assert sorted(tmp_path.rglob('*')) == before
+
+
+def test_a_run_in_a_bucket_has_the_same_page(tmp_path, gs_bucket):
+  log(tmp_path / 'run', LINES)
+  transfer.upload(tmp_path / 'run', f'{gs_bucket.url}/run')
+  stores.write(f'{gs_bucket.url}/run/checkpoint/60/model/d', b'weights')
+  stores.write(f'{gs_bucket.url}/run/checkpoint/60/commit_success.txt', b'whole')
+  done = subprocess.run([*COMMAND, f'{gs_bucket.url}/run'], capture_output=True, text=True)
+  assert done.stdout.endswith(f'look at {gs_bucket.url}/run/report.html\n'), done.stderr
+  subprocess.run([*COMMAND, tmp_path / 'run'], check=True, capture_output=True)
+  assert stores.read(f'{gs_bucket.url}/run/report.html') == (tmp_path / 'run' / 'report.html').read_bytes()
+  assert not (staging.place_of(f'{gs_bucket.url}/run') / 'checkpoint' / '60').exists()
