@@ -15,7 +15,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from absl import flags
@@ -79,7 +79,7 @@ def _get(url: str, directory: Path) -> None:
 
 
 def _in_turns(
-  sides: dict[str, Callable[[], object]], copies: Path, megabytes: float, rounds: int
+  sides: Mapping[str, Callable[[], object]], copies: Path, megabytes: float, rounds: int
 ) -> dict[str, list[float]]:
   """Returns the MB/s of each side by round, after a round that does not count; every second one reverses the order."""
   rates: dict[str, list[float]] = {name: [] for name in sides}

@@ -300,16 +300,19 @@ def test_a_process_with_shards_of_its_own_goes_on_exactly_among_as_many(shared):
     data.train_batches(shared, 1, 8)
 
 
-@pytest.mark.parametrize('in_place', [False, True])
-def test_batches_from_a_bucket_are_those_from_the_disk(in_place, gs_bucket, built, shared, monkeypatch):
+@pytest.mark.parametrize(
+  ('in_place', 'workers'), [(False, 0), (True, 0), pytest.param(True, 1, marks=pytest.mark.slow)]
+)
+def test_batches_from_a_bucket_are_those_from_the_disk(in_place, workers, gs_bucket, built, shared, monkeypatch):
   monkeypatch.setenv('CLOUD_STORAGE_EMULATOR_ENDPOINT', gs_bucket.server)
   shared.data.own_shards = False
   expected = data.train_batches(shared)
   evaluated = data.eval_batches(shared)
   transfer.upload(built, f'{gs_bucket.url}/data')
-  shared.data.update(data_dir=f'{gs_bucket.url}/data', in_place=in_place)
+  shared.data.update(data_dir=f'{gs_bucket.url}/data', in_place=in_place, workers=workers)
   batches = data.train_batches(shared)
   for _ in range(3):
     assert_same(next(batches), next(expected))
+  batches.close()
   for one, other in zip(data.eval_batches(shared), evaluated, strict=True):
     assert_same(one, other)
