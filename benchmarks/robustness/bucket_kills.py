@@ -11,6 +11,7 @@ that counts is loaded.
 import json
 import os
 import random
+import re
 import tempfile
 import time
 from collections.abc import Sequence
@@ -138,8 +139,8 @@ def start(
 
 def loadable_steps(workdir: str) -> list[int]:
   """Loads each step in the bucket that counts; returns their numbers."""
-  names = counting(file.name for file in stores.files_below(f'{workdir}/checkpoint'))
-  steps = sorted({int(name.partition('/')[0]) for name in names if name.partition('/')[0].isdigit()})
+  names = counting(file.name for file in stores.files_below(workdir))
+  steps = sorted({int(name.split('/')[1]) for name in names if re.match(r'checkpoint/\d+/', name)})
   for step in steps:
     pretrained.load(f'{workdir}/checkpoint/{step}')
   return steps
@@ -147,13 +148,23 @@ def loadable_steps(workdir: str) -> list[int]:
 
 def equal(found: Path, whole: Path, step: int) -> bool:
   """Returns whether two checkpoints have the same state at a step: every array, and the position in the data."""
+  ours, theirs = (directory / str(step) for directory in (found, whole))
+  for name in 'state', 'model':
+    pairs = zip(_arrays(ours, name), _arrays(theirs, name), strict=True)
+    if not all(a == b and np.array_equal(x, y) for (a, x), (b, y) in pairs):
+      return False
+  positions = [json.loads(min(path.glob('data/*.json')).read_text()) for path in (ours, theirs)]
+  return positions[0] == positions[1]
+
+
+def _arrays(step: Path, name: str) -> list[tuple[Any, np.ndarray]]:
   from orbax.checkpoint import v1 as ocp
 
-  steps = [directory / str(step) for directory in (found, whole)]
-  ours, theirs = (ocp.load_checkpointables(path, {'state': None, 'model': None}) for path in steps)
-  drawn, drawn_by_theirs = ([file.read_text() for file in sorted(path.glob('data/*.json'))] for path in steps)
-  pairs = zip(jax.tree.leaves_with_path(ours), jax.tree.leaves_with_path(theirs), strict=True)
-  return drawn == drawn_by_theirs and all(a == b and np.array_equal(x, y) for (a, x), (b, y) in pairs)
+  here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+  shapes = jax.tree.map(
+    lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), ocp.metadata(step, name).metadata
+  )
+  return jax.tree.leaves_with_path(ocp.load_checkpointables(step, {name: shapes})[name])
 
 
 def logged(log: Path) -> Sequence[tuple[str, int]]:

@@ -185,7 +185,11 @@ def _is_own(directory: Path) -> bool:
 
 
 def _each_for_itself() -> ocp.Context:
-  """Has Orbax save and load in each process as if it were the first."""
+  """Has Orbax save and load in each process as if it were the first.
+
+  The arrays go to the first process's directory alone: that is the one which is pushed to the bucket.
+  """
+  logging.get_absl_logger().addFilter(lambda record: 'Skipping merge of OCDBT' not in str(record.msg))
   context = ocp.Context()
   context.multiprocessing.primary_host = None
   return context
