@@ -5,6 +5,7 @@ import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import jax
 from jax.experimental.compilation_cache import compilation_cache
@@ -20,7 +21,8 @@ def programs_kept(directory: Path) -> Iterator[None]:
 
   A cache that the user's environment names (JAX_COMPILATION_CACHE_DIR), or one of this process, is used instead.
   """
-  if jax.config.jax_compilation_cache_dir is not None:
+  config: Any = jax.config  # whose settings JAX's types leave out
+  if config.jax_compilation_cache_dir is not None:
     yield
     return
   place = directory / _machine()
@@ -32,7 +34,7 @@ def programs_kept(directory: Path) -> Iterator[None]:
     'jax_persistent_cache_min_compile_time_secs': MIN_SECONDS,
   }
   ours = {name: value for name, value in settings.items() if name.upper() not in os.environ}
-  before = {name: getattr(jax.config, name) for name in ours}
+  before = {name: getattr(config, name) for name in ours}
   _configure(ours)
   try:
     yield
