@@ -9,9 +9,11 @@ that counts is loaded.
 """
 
 import json
+import math
 import os
 import random
 import re
+import signal
 import tempfile
 import time
 from collections.abc import Sequence
@@ -34,7 +36,8 @@ from lpips_jax.storage.transfer import counting, upload
 
 TASKS = 'sync_expert', 'generator'
 SAVE_EVERY, EVALUATE_EVERY = 4, 40  # steps
-KILLED_AFTER = 0.1, 0.7  # least and most, as shares of the time of an undisturbed run
+START_SECONDS = 0.2, 5.0  # least and most after which a run is killed that has hardly begun
+POLL_SECONDS = 0.01
 STDERR = 'stderr'
 
 
@@ -57,22 +60,20 @@ def main() -> None:
     directory = Path(temporary)
     expert = directory / 'sync_expert' / 'checkpoint'
     train('sync_expert', directory / 'first', 2, directory / 'data', '')  # draws the corpus, which takes its time
-    seconds = {task: train(task, directory / task, given.steps, directory / 'data', expert) for task in TASKS}
+    for task in TASKS:  # a generator needs the expert
+      train(task, directory / task, given.steps, directory / 'data', expert)
     for store in given.stores:
       with buckets.bucket(store) as bucket, buckets.environment(bucket.for_copies(directory / store)):
         upload(directory / 'data', f'{bucket.url}/data')
         upload(expert, f'{bucket.url}/expert/checkpoint')
         for task in given.tasks:
-          whole = directory / task, given.steps, given.kills, seconds[task]
-          found = kill_and_compare(bucket.url, task, *whole, given.seed)
+          found = kill_and_compare(bucket.url, task, directory / task, given.steps, given.kills, given.seed)
           figures[f'{store} {task}'] = found
           print(json.dumps({f'{store} {task}': found}), flush=True)
   commands.write_figures(given.output, figures)
 
 
-def kill_and_compare(
-  url: str, task: str, whole: Path, steps: int, kills: int, seconds: float, seed: int
-) -> dict[str, Any]:
+def kill_and_compare(url: str, task: str, whole: Path, steps: int, kills: int, seed: int) -> dict[str, Any]:
   """Trains in a bucket under SIGKILLs; compares what comes out with an undisturbed local run.
 
   Args:
@@ -80,20 +81,21 @@ def kill_and_compare(
     task: to train.
     whole: workdir of the local run.
     steps: of both.
-    kills: number of SIGKILLs.
-    seconds: that the local run took.
+    kills: number of SIGKILLs: one in three soon after the start, the others among the steps.
     seed: draws their moments.
   """
   draw, workdir = random.Random(f'{seed} {task}'), f'{url}/{task}'
   counted: list[list[int]] = []
   with progress_bar(f'kills of {task}', kills, 'kill') as bar, tempfile.TemporaryDirectory() as temporary:
-    while len(counted) < kills:
+    for number in range(kills):
       run = start(task, workdir, steps, f'{url}/data', f'{url}/expert/checkpoint', Path(temporary))
-      time.sleep(draw.uniform(*KILLED_AFTER) * seconds)
-      if run.poll() is not None:
-        raise RuntimeError(f'the run ended by itself, with status {run.poll()}: take more steps, or fewer kills')
+      if number % 3 == 1:
+        time.sleep(draw.uniform(*START_SECONDS))
+      else:
+        _wait_for_step(run, steps * draw.uniform(number, number + 1) / (kills + 1))
       run.kill()
-      run.wait()
+      if run.wait() != -signal.SIGKILL:
+        raise RuntimeError(f'the run ended by itself: {(Path(temporary) / STDERR).read_text() or "take more steps"}')
       counted.append(loadable_steps(workdir))
       bar.update()
   train(task, workdir, steps, f'{url}/data', f'{url}/expert/checkpoint')
@@ -135,6 +137,16 @@ def start(
   line = [str(commands.ROOT / 'train.py'), *config, f'--workdir={workdir}']
   clients = {name: value for name, value in os.environ.items() if name.startswith(('STORAGE', 'AWS', 'LIPSYNC'))}
   return Command(line, directory, directory / STDERR, clients | {'LIPSYNC_PUSH_SECONDS': '0.3'})
+
+
+def _wait_for_step(run: Command, step: float) -> None:
+  """Waits until a run has logged a step in its copy of the bucket's directory, or has ended."""
+  copies = Path(os.environ['LIPSYNC_WORK'])
+  while run.poll() is None:
+    logs = [log.read_text() for log in copies.glob('*/metrics.jsonl')]
+    if any(f'"step": {n},' in log for log in logs for n in range(math.ceil(step), math.ceil(step) + SAVE_EVERY)):
+      return
+    time.sleep(POLL_SECONDS)
 
 
 def loadable_steps(workdir: str) -> list[int]:

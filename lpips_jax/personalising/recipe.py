@@ -72,7 +72,7 @@ def tuning_config(base: ConfigDict, defaults: ConfigDict, steps: int) -> ConfigD
     config.losses.warmup_steps[name] = min(warmup, steps // 4)
   every = max(1, steps // EVALUATIONS)
   config.update(steps=steps, log_every=max(5, steps // 40), eval_every=every, checkpoint_every=every)
-  config.update(keep=1, keep_best=0, accumulate=1)
+  config.update(keep=1, keep_best=0, accumulate=1, writers='jsonl,tensorboard', profile='')
   return config
 
 
