@@ -25,12 +25,13 @@ LOCK = '.staged.lock'
 ENVIRONMENT = 'LIPSYNC_STAGING'
 
 
-def staged(path: PathLike, wanted: Callable[[set[str]], set[str]] = set) -> Path:
+def staged(path: PathLike, wanted: Callable[[set[str]], set[str]] = set, may_be_missing: bool = False) -> Path:
   """Returns a directory or file of this machine: the path itself, or the copy of what a URL names.
 
   Args:
     path: of this machine, or a URL.
     wanted: chooses among the names beneath the URL of all objects that count; what was copied before stays.
+    may_be_missing: whether nothing under a URL is an empty directory, and no error.
 
   Raises:
     UserError: there is nothing under this URL, it cannot be read, or the disk is too small.
@@ -44,10 +45,9 @@ def staged(path: PathLike, wanted: Callable[[set[str]], set[str]] = set) -> Path
   if single:
     parent, _, name = url.rpartition('/')
     return _brought(parent, [RemoteFile(name, single.size, single.tag)]) / name
-  if not files:
+  if not files and not may_be_missing:
     raise UserError(f'{url} does not exist: check its name')
-  whole = counting(f'{url}/{file.name}' for file in files)  # the URL itself may end in `checkpoint`
-  names = {file.name for file in files if f'{url}/{file.name}' in whole}
+  names = counting((file.name for file in files), url)
   chosen = wanted(names)
   return _brought(url, [file for file in files if file.name in chosen], names)
 

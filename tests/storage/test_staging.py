@@ -77,6 +77,10 @@ def test_a_single_object_is_a_file(url):
 def test_what_is_not_there_and_a_disk_that_is_too_small_are_named(url, monkeypatch):
   with pytest.raises(UserError, match=f'^{url}/none does not exist: check its name$'):
     staged(f'{url}/none')
+  stores.write(f'{url}/none/x', b'x')
+  assert (staged(f'{url}/none') / 'x').exists()
+  stores.delete(f'{url}/none/x')
+  assert not (staged(f'{url}/none', may_be_missing=True) / 'x').exists()
   monkeypatch.setattr(os, 'statvfs', lambda _: os.statvfs_result((1,) * 10))
   with pytest.raises(UserError, match=r'GB free: name a larger disk in LIPSYNC_STAGING$'):
     staged(url)
