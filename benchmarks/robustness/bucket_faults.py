@@ -97,7 +97,7 @@ def two_at_once(url: str, steps: int, directory: Path) -> dict[str, Any]:
   statuses = [run.wait() for run in runs]
   for name in 'one', 'another':
     lines += (directory / name / STDERR).read_text().splitlines()
-  return {'statuses': sorted(map(int, filter(lambda status: status is not None, statuses))), 'stderr': lines}
+  return {'statuses': sorted(status for status in statuses if status is not None), 'stderr': lines}
 
 
 if __name__ == '__main__':

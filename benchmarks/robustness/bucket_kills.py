@@ -9,7 +9,6 @@ that counts is loaded.
 """
 
 import json
-import math
 import os
 import random
 import re
@@ -37,7 +36,8 @@ from lpips_jax.storage.transfer import counting, upload
 TASKS = 'sync_expert', 'generator'
 SAVE_EVERY, EVALUATE_EVERY = 4, 40  # steps
 START_SECONDS = 0.2, 5.0  # least and most after which a run is killed that has hardly begun
-POLL_SECONDS = 0.01
+POLL_SECONDS = 0.05
+PUSH_SECONDS = 0.3  # between two pushes of a run
 STDERR = 'stderr'
 
 
@@ -92,7 +92,8 @@ def kill_and_compare(url: str, task: str, whole: Path, steps: int, kills: int, s
       if number % 3 == 1:
         time.sleep(draw.uniform(*START_SECONDS))
       else:
-        _wait_for_step(run, steps * draw.uniform(number, number + 1) / (kills + 1))
+        _wait_for_step(run, workdir, steps * draw.uniform(number, number + 1) / (kills + 1))
+        time.sleep(draw.uniform(0, PUSH_SECONDS))
       run.kill()
       if run.wait() != -signal.SIGKILL:
         raise RuntimeError(f'the run ended by itself: {(Path(temporary) / STDERR).read_text() or "take more steps"}')
@@ -136,23 +137,24 @@ def start(
   config += [f'--config.{name}={value}' for name, value in values.items()]
   line = [str(commands.ROOT / 'train.py'), *config, f'--workdir={workdir}']
   clients = {name: value for name, value in os.environ.items() if name.startswith(('STORAGE', 'AWS', 'LIPSYNC'))}
-  return Command(line, directory, directory / STDERR, clients | {'LIPSYNC_PUSH_SECONDS': '0.3'})
+  return Command(line, directory, directory / STDERR, clients | {'LIPSYNC_PUSH_SECONDS': str(PUSH_SECONDS)})
 
 
-def _wait_for_step(run: Command, step: float) -> None:
-  """Waits until a run has logged a step in its copy of the bucket's directory, or has ended."""
-  copies = Path(os.environ['LIPSYNC_WORK'])
-  while run.poll() is None:
-    logs = [log.read_text() for log in copies.glob('*/metrics.jsonl')]
-    if any(f'"step": {n},' in log for log in logs for n in range(math.ceil(step), math.ceil(step) + SAVE_EVERY)):
-      return
+def _wait_for_step(run: Command, workdir: str, step: float) -> None:
+  """Waits until the bucket has a whole step of a run that is not before `step`, or the run has ended."""
+  while run.poll() is None and max(whole_steps(workdir), default=-1) < step:
     time.sleep(POLL_SECONDS)
+
+
+def whole_steps(workdir: str) -> list[int]:
+  """Returns the numbers of the steps in the bucket that count."""
+  names = counting(file.name for file in stores.files_below(workdir))
+  return sorted({int(name.split('/')[1]) for name in names if re.match(r'checkpoint/\d+/', name)})
 
 
 def loadable_steps(workdir: str) -> list[int]:
   """Loads each step in the bucket that counts; returns their numbers."""
-  names = counting(file.name for file in stores.files_below(workdir))
-  steps = sorted({int(name.split('/')[1]) for name in names if re.match(r'checkpoint/\d+/', name)})
+  steps = whole_steps(workdir)
   for step in steps:
     pretrained.load(f'{workdir}/checkpoint/{step}')
   return steps

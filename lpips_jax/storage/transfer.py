@@ -25,7 +25,7 @@ SMALL = 1 << 23  # bytes that an object may have to be read in one request, wher
 LAST_OBJECT = 'commit_success.txt'  # makes a step of a checkpoint count, as Orbax marks steps in buckets
 LAST_FILES = 'config.json', 'model.json', 'dataset_info.json'  # without which nobody takes a directory for what it is
 STEP = re.compile(r'(?:.*/)?(?:checkpoint|sync_expert|silent_generator)/\d+/')  # begins the names of a step's files
-UNFINISHED = re.compile(r'\.part$|\.deleted$|\.orbax-checkpoint-tmp|^\.lease$|^\.staged|^\.lock$|^\.lockfile$')
+UNFINISHED = re.compile(r'^\.|\.part$|\.deleted$|\.orbax-checkpoint-tmp')  # parts of names; hidden ones stay here
 
 
 def download(
@@ -114,11 +114,17 @@ def put_all(directory: Path, names: Sequence[str], url: str, replace: bool = Tru
       one.result()
 
 
-def counting(names: Iterable[str]) -> set[str]:
-  """Returns the names of objects that count: not those of checkpoint steps without `LAST_OBJECT`, nor remains."""
+def counting(names: Iterable[str], url: str = '') -> set[str]:
+  """Returns the names of objects that count: not those of checkpoint steps without `LAST_OBJECT`, nor remains.
+
+  Args:
+    names: of objects beneath `url`.
+    url: which may itself end in the name of a checkpoint directory.
+  """
   finished = {name for name in names if not any(map(is_unfinished, name.split('/')))}
-  whole = {step[0] for name in finished if (step := STEP.match(name)) and name == f'{step[0]}{LAST_OBJECT}'}
-  return {name for name in finished if not (step := STEP.match(name)) or step[0] in whole}
+  steps = {name: step[0] for name in finished if (step := STEP.match(f'{url}/{name}'))}
+  whole = {step for name, step in steps.items() if f'{url}/{name}' == f'{step}{LAST_OBJECT}'}
+  return {name for name in finished if name not in steps or steps[name] in whole}
 
 
 def is_unfinished(name: str) -> bool:

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import threading
 import time
@@ -40,6 +41,10 @@ from lpips_jax.storage.transfer import (
 PUSH_SECONDS = float(os.environ.get('LIPSYNC_PUSH_SECONDS', '10'))  # between two pushes
 OLD_PROCESS_SECONDS = 60.0  # for which a process of an earlier run may still be about to end
 ENVIRONMENT = 'LIPSYNC_WORK'  # names the directory for local copies
+RUN_STEPS, STEP_METADATA = (
+  'checkpoint',
+  '_CHECKPOINT_METADATA',
+)  # names of a run's steps' directory, and of a file in each
 NEVER_READ = 'samples/', 'diagnosis/', 'tensorboard/', 'profile/'  # what runs write alone, and a start leaves there
 READ_BY_ALL = 'checkpoint/', 'compiled/'  # what processes other than the first bring
 
@@ -97,21 +102,19 @@ class WorkingCopy:
     self._ended = threading.Event()
 
   def pull(self) -> None:
-    """Brings what the bucket holds and runs read; the first process deletes there what does not count.
+    """Brings what the bucket holds and runs read; the first process deletes there the remains of a step.
 
     Raises:
-      UserError: it cannot be read.
+      UserError: it cannot be read, or holds steps none of which is marked as whole.
     """
     with stores.explained(self._url, 'read'):
       files = stores.persistently(lambda: stores.files_below(self._url), self._url)
       names = counting(file.name for file in files)
       if self._lease:
-        for file in files:
-          if file.name not in names and STEP.match(file.name):
-            stores.delete(f'{self._url}/{file.name}')
+        for name in _remains(names, {file.name for file in files}, self._url):
+          stores.delete(f'{self._url}/{name}')
     wanted = [file for file in files if file.name in names and self._is_read(file.name)]
-    here = _files_of(self._local)
-    for name in here.keys() - {file.name for file in wanted}:
+    for name in _files_of(self._local, marks=True).keys() - {file.name for file in wanted}:
       remove(self._local, name)
     download(self._url, [file for file in wanted if not _is_here(self._local / file.name, file.tag)], self._local)
     self._pushed = _files_of(self._local)
@@ -161,7 +164,9 @@ class WorkingCopy:
     self._put({name: state for name, state in changed.items() if not STEP.match(name)})
     for beginning in sorted(steps):
       if of_step := {name: state for name, state in changed.items() if name.startswith(beginning)}:
-        self._put(of_step)
+        ended = f'{beginning}{STEP_METADATA}'
+        self._put({name: state for name, state in of_step.items() if name != ended})
+        self._put({name: state for name, state in of_step.items() if name == ended})
         if beginning in _steps_of(self._local):  # else it was deleted while it was copied
           mark_whole(f'{self._url}/{beginning}', [name.removeprefix(beginning) for name in of_step])
     if self._lease:
@@ -227,13 +232,40 @@ def _end_with(line: str) -> NoReturn:
   exit_at_once(BAD_INPUT)
 
 
-def _files_of(directory: Path) -> dict[str, FileState]:
-  """Returns the finished files of a directory by their names in it."""
+def _remains(names: set[str], there: set[str], url: str) -> set[str]:
+  """Returns the objects of a step that was being pushed when its run was killed.
+
+  Args:
+    names: of the objects that count.
+    there: of all objects.
+    url: of the directory.
+
+  Raises:
+    UserError: there are steps without marks and none with: somebody has copied them there, perhaps only in part.
+  """
+  newest = max(map(_step_number, names), default=-1)
+  unmarked = {name for name in there - names if _step_number(name) > newest}
+  if newest < 0 and any(os.path.basename(name) == STEP_METADATA for name in unmarked):
+    raise UserError(
+      f'{url}/{RUN_STEPS} has steps, none of which is marked as whole: add an object {LAST_OBJECT} to those that are, '
+      'and delete the others'
+    )
+  return unmarked
+
+
+def _step_number(name: str) -> int:
+  """Returns the number of the run's step to which a file belongs; -1 if it belongs to none."""
+  found = re.match(rf'{RUN_STEPS}/(\d+)/', name)
+  return int(found[1]) if found else -1
+
+
+def _files_of(directory: Path, marks: bool = False) -> dict[str, FileState]:
+  """Returns the finished files of a directory by their names in it; with or without those that mark whole steps."""
   files = {}
   for folder, folders, names in os.walk(directory):
     folders[:] = [name for name in folders if not is_unfinished(name)]
     for name in names:
-      if not is_unfinished(name) and name != LAST_OBJECT:  # Orbax writes one on disks, too
+      if not is_unfinished(name) and (marks or name != LAST_OBJECT):  # Orbax writes them on disks, too
         path = os.path.join(folder, name)
         with contextlib.suppress(FileNotFoundError):
           found = os.stat(path)

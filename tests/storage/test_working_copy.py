@@ -79,6 +79,32 @@ def test_half_a_step_never_counts_and_is_removed(url):
   assert not [name for name in names(url) if name.startswith('checkpoint/2')]
 
 
+def test_what_a_killed_run_has_left_on_this_machine_is_not_in_the_way(gs_bucket, tmp_path):
+  """Its step that was not pushed is made again."""
+  url, local = f'{gs_bucket.url}/run', tmp_path / 'local'
+  lease = leases.acquire(url)
+  write_step(local, 1)
+  write(local, log='1', checkpoint__1__commit_success='')  # as Orbax marks steps on disks
+  os.rename(local / 'checkpoint/1/commit_success', local / 'checkpoint/1/commit_success.txt')
+  WorkingCopy(url, local, lease).pull()
+  assert contents(local) == {} and not (local / 'checkpoint').exists()
+
+
+def test_steps_that_somebody_copied_there_are_never_deleted(gs_bucket):
+  url = f'{gs_bucket.url}/run'
+  for step in 1, 2:
+    stores.write(f'{url}/checkpoint/{step}/_CHECKPOINT_METADATA', b'{}')
+  before = names(url)
+  problem = r'none of which is marked as whole: add an object commit_success.txt to'
+  with pytest.raises(UserError, match=problem), working_copy.working_copy(url):
+    pass
+  assert names(url) == before
+  stores.write(f'{url}/checkpoint/2/commit_success.txt', b'')
+  with working_copy.working_copy(url) as local:
+    assert [path.name for path in (local / 'checkpoint').iterdir()] == ['2']
+  assert set(before) <= set(names(url))
+
+
 class Cut(Exception):
   pass
 
