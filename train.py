@@ -17,16 +17,13 @@ from ml_collections import ConfigDict, config_flags
 
 from lpips_jax.core import cli
 from lpips_jax.core.files import shown
-from lpips_jax.training import multihost
+from lpips_jax.training import multihost, paths
 
 config_flags.DEFINE_config_file('config', None, 'Config of the run: a file of configs/.', lock_config=True)
 flags.DEFINE_string('workdir', None, 'Where checkpoints, logs and samples go.')
 flags.DEFINE_string('coordinator', None, 'host:port of the first of several processes.')
 flags.DEFINE_integer('processes', None, 'Number of processes that train together.', lower_bound=1)
 flags.DEFINE_integer('process', None, 'The index of this one, from 0.', lower_bound=0)
-
-NETWORKS = 'sync_expert', 'init_from', 'silent_generator', 'perceptual.source'
-REMOTE = 'workdir', 'config.data.data_dir', *(f'config.{name}' for name in NETWORKS)  # may be in buckets
 
 
 def main() -> None:
@@ -37,6 +34,7 @@ def main() -> None:
   import jax  # here, so that bad flags are reported at once, and data workers start fast
 
   from data_pipeline import input as data
+  from lpips_jax.storage.places import is_remote
   from lpips_jax.storage.working_copy import working_copy
   from lpips_jax.training.loop import TrainData, train
 
@@ -44,9 +42,10 @@ def main() -> None:
 
   def open_data(config: ConfigDict) -> TrainData:
     share = jax.process_index(), jax.process_count()
-    with multihost.first_process_first():  # which draws the embedded corpus
+    # It draws the embedded corpus; of a bucket's, each host copies what it reads.
+    with contextlib.nullcontext() if is_remote(config.data.data_dir) else multihost.first_process_first():
       batches = data.train_batches(config, *share)
-    return TrainData(batches, data.eval_batches(config, *share), data.clips_to_watch(config))
+    return TrainData(batches, data.eval_batches(config, *share), data.clips_to_watch(config, *share))
 
   with contextlib.ExitStack() as copies:
     with multihost.first_process_first():  # which takes the lease of a bucket's directory
@@ -59,4 +58,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main, fail_together=multihost.fail_together, remote=REMOTE)
+  cli.run(main, fail_together=multihost.fail_together, remote=('workdir', *paths.FLAGS))

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict, config_flags
 from lpips_jax.core import cli
 from lpips_jax.core.files import write_whole
 from lpips_jax.planning import environment
+from lpips_jax.training import paths
 
 config_flags.DEFINE_config_file('config', None, 'Config of the run: a file of configs/.', lock_config=True)
 flags.DEFINE_string('topology', 'local', "TPUs and their grid, such as v5e:4x4, GPUs, such as h200:8, or 'local'.")
@@ -31,10 +32,6 @@ flags.DEFINE_enum(
 flags.DEFINE_float('seconds_per_step', None, 'As measured: adds the chip-hours that follow from it.')
 flags.DEFINE_string('output', None, 'Writes the figures there as JSON, too.')
 flags.DEFINE_string('hlo', None, 'Writes the optimised program there, as text.')
-
-REMOTE = tuple(
-  f'config.{name}' for name in ('data.data_dir', 'sync_expert', 'init_from', 'silent_generator', 'perceptual.source')
-)  # as in train.py, keys that may be URLs
 
 
 def main() -> None:
@@ -92,4 +89,4 @@ def _check_batch(batch_size: int, parts: int, chips: int) -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main, remote=REMOTE)
+  cli.run(main, remote=paths.FLAGS)
