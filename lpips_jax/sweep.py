@@ -6,6 +6,7 @@
 prints the commands of all runs, one a line. --run runs them one after the other; the same command goes on where it was
 ended. --index=$SLURM_ARRAY_TASK_ID runs one of them; the first line is number 0. --table shows all runs, finished or
 not, and writes WORKDIR/sweep.csv and WORKDIR/sweep.html; for that, and to go on with --run, --workdir alone will do.
+WORKDIR may be in a bucket (gs://bucket/sweep).
 """
 
 import os
@@ -20,6 +21,7 @@ from ml_collections import config_flags
 
 from lpips_jax.core import cli
 from lpips_jax.core.endings import FAILED
+from lpips_jax.training import paths
 from lpips_jax.training.multihost import TRY_AGAIN
 from lpips_jax.training.sweeping import grids, results, running, sweeps, tables
 from lpips_jax.training.sweeping.sweeps import Sweep
@@ -35,8 +37,6 @@ flags.DEFINE_string('least', None, 'The evaluated metric whose least value tells
 flags.DEFINE_string('greatest', None, 'The evaluated metric whose greatest value does.')
 
 ROOT = Path(__file__).parents[1]
-NETWORKS = 'sync_expert', 'init_from', 'silent_generator', 'perceptual.source'
-REMOTE = 'workdir', 'grid', 'config.data.data_dir', *(f'config.{name}' for name in NETWORKS)  # as train.py takes them
 
 
 def main() -> None:
@@ -52,8 +52,7 @@ def main() -> None:
   if flags.FLAGS.table:
     _show(sweep, workdir, criterion)
     return
-  if not _is_url(workdir):
-    sweeps.keep_sweep(sweeps.with_started(sweep, Path(workdir)), Path(workdir))
+  sweeps.keep_sweep(sweeps.with_started(sweep, sweeps.to_read(workdir)), workdir)
   if index is not None:
     # In place of this process, so that a scheduler's signals reach it.
     os.execv(sys.executable, [sys.executable, _script(), *sweep.arguments(names[index], workdir)])
@@ -63,8 +62,7 @@ def main() -> None:
       print(shlex.join([python, _script(), *sweep.arguments(name, workdir)]))
     return
   ended = running.run_all(sweep, workdir, [sys.executable, _script()])
-  if not _is_url(workdir):
-    _show(sweep, workdir, criterion)
+  _show(sweep, workdir, criterion)
   failed = [name for name, status in ended.items() if status != TRY_AGAIN]
   if failed:
     print(f'sweep.py: {len(failed)} of {len(names)} runs failed: {", ".join(failed)}', file=sys.stderr)
@@ -85,17 +83,17 @@ def _sweep(workdir: str) -> Sweep:
     return make_sweep(given.config_filename, given.override_values, listed)
   if flags.FLAGS.grid:
     cli.fail('missing --config: see --help')
-  stored = None if _is_url(workdir) else sweeps.read_sweep(Path(workdir))
+  stored = sweeps.read_sweep(sweeps.to_read(workdir))
   return stored or cli.fail(f'--workdir={workdir} holds no sweep yet: give --config and --grid')
 
 
 def _show(sweep: Sweep, workdir: str, criterion: results.Criterion | None) -> None:
-  directory = _local(workdir)
-  if not directory.is_dir():
-    cli.fail(f'--workdir={workdir} is not there: nothing was trained yet')
+  directory = sweeps.to_read(workdir)
+  if not sweeps.read_sweep(directory):
+    cli.fail(f'--workdir={workdir} holds no sweep yet: there is nothing to show')
   found = results.read_results(sweeps.with_started(sweep, directory), directory, criterion)
   print(tables.text(found))
-  print('look at ' + ', '.join(map(str, tables.write(found, directory))))
+  print('look at ' + ', '.join(map(str, tables.write(found, workdir))))
 
 
 def _criterion() -> results.Criterion | None:
@@ -105,21 +103,10 @@ def _criterion() -> results.Criterion | None:
   return results.Criterion(least or greatest, bool(greatest)) if least or greatest else None
 
 
-def _local(workdir: str) -> Path:
-  """Returns the directory with the logs of a sweep."""
-  if _is_url(workdir):
-    cli.fail(f'--workdir={workdir}: a table needs the logs on this machine, copy them and give their directory')
-  return Path(workdir)
-
-
-def _is_url(workdir: str) -> bool:
-  return '://' in workdir
-
-
 def _script() -> str:
   """Returns train.py, as the README names it if this is its directory."""
   return 'train.py' if Path.cwd() == ROOT else str(ROOT / 'train.py')
 
 
 if __name__ == '__main__':
-  cli.run(main, remote=REMOTE)
+  cli.run(main, remote=('workdir', 'grid', *paths.FLAGS))

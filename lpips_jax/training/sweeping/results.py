@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -128,7 +128,7 @@ def read_results(sweep: Sweep, directory: Path, criterion: Criterion | None = No
 
   Args:
     sweep: the runs.
-    directory: of the sweep.
+    directory: from `sweeps.to_read`.
     criterion: by default the greatest ranking if any run logged one, as a sync expert does, else the least loss.
 
   Raises:
@@ -209,8 +209,3 @@ def _spreads(runs: Sequence[Result], sweep: Sweep, criterion: Criterion) -> list
 def without_seed(values: dict[str, str]) -> tuple[str, ...]:
   """Returns the values of a run but that of its seed."""
   return tuple(value for key, value in values.items() if key != SEED)
-
-
-def finished(runs: Iterable[Result]) -> int:
-  """Returns the number of finished runs."""
-  return sum(run.state == FINISHED for run in runs)

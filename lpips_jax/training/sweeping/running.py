@@ -3,12 +3,9 @@
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lpips_jax.training.multihost import TRY_AGAIN
-
-if TYPE_CHECKING:
-  from lpips_jax.training.sweeping.sweeps import Sweep
+from lpips_jax.training.sweeping.sweeps import Sweep, to_read
 
 
 def saved_step(workdir: Path) -> int:
@@ -18,7 +15,7 @@ def saved_step(workdir: Path) -> int:
   return max(steps, default=0)
 
 
-def run_all(sweep: 'Sweep', workdir: str, train: Sequence[str]) -> dict[str, int]:
+def run_all(sweep: Sweep, workdir: str, train: Sequence[str]) -> dict[str, int]:
   """Trains all runs that are not finished, and returns the exit status of each that did not get there, by its name.
 
   Runs that have been begun go on. A run that fails does not keep the others from being trained. `TRY_AGAIN` is the
@@ -26,17 +23,17 @@ def run_all(sweep: 'Sweep', workdir: str, train: Sequence[str]) -> dict[str, int
 
   Args:
     sweep: the runs.
-    workdir: of the sweep. If it is a URL, finished runs are started, too, and find that there is nothing to do.
+    workdir: of the sweep.
     train: the command, without arguments.
 
   Raises:
+    UserError: the workdir is a URL that cannot be read.
     KeyboardInterrupt: it came while a run trained, which has then saved its state.
   """
   ended: dict[str, int] = {}
   for number, name in enumerate(sweep.runs, start=1):
     title = f'[{number}/{len(sweep.runs)}] {name}'
-    steps = sweep.load_config(name).steps
-    if saved_step(Path(workdir) / name) >= steps:  # never of a URL, which is no directory
+    if saved_step(to_read(workdir) / name) >= sweep.load_config(name).steps:
       print(f'{title}: finished', flush=True)
       continue
     print(title, flush=True)

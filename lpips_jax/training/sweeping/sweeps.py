@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -10,9 +11,15 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from lpips_jax.core.errors import UserError, first_line
-from lpips_jax.core.files import check_replaceable, whole_file
+from lpips_jax.core.files import PathLike, check_replaceable, whole_file
+from lpips_jax.storage import files
+from lpips_jax.storage.places import join
+from lpips_jax.storage.staging import staged
+from lpips_jax.storage.transfer import LAST_OBJECT, local_output
 
 FILE = 'sweep.json'
+OF_RUN = rf'metrics\.jsonl|not_finite_[^/]*\.json|checkpoint/config\.json|checkpoint/\d+/{re.escape(LAST_OBJECT)}'
+READ = re.compile(rf'{re.escape(FILE)}|([^/]+/)?({OF_RUN})')  # what is read of a workdir in a bucket
 
 
 @dataclass(frozen=True)
@@ -61,13 +68,25 @@ def load_config(config: str, values: Mapping[str, str]) -> ConfigDict:
   return parsed.config
 
 
-def read_sweep(workdir: Path) -> Sweep | None:
+def to_read(workdir: PathLike) -> Path:
+  """Returns a directory of this machine: the workdir itself or, if that is a URL, a copy of what sweeps read of it.
+
+  Raises:
+    UserError: the URL cannot be read.
+  """
+  return staged(workdir, lambda names: set(filter(READ.fullmatch, names)), may_be_missing=True)
+
+
+def read_sweep(directory: Path) -> Sweep | None:
   """Returns the sweep that a workdir holds; None if it holds none.
+
+  Args:
+    directory: from `to_read`.
 
   Raises:
     UserError: its file is damaged.
   """
-  path = workdir / FILE
+  path = directory / FILE
   if not path.is_file():
     return None
   try:
@@ -79,34 +98,45 @@ def read_sweep(workdir: Path) -> Sweep | None:
     ) from error
 
 
-def with_started(sweep: Sweep, workdir: Path) -> Sweep:
+def with_started(sweep: Sweep, directory: Path) -> Sweep:
   """Returns a sweep with the runs of its workdir that were started with earlier values; runs keep their order there.
+
+  Args:
+    sweep: of the values that are given now.
+    directory: from `to_read`.
 
   Raises:
     UserError: the workdir holds another sweep, or a single run.
   """
-  if (workdir / 'checkpoint').exists():
-    raise UserError(f'workdir={workdir} holds a run: give a sweep a directory of its own', 'workdir')
-  stored = read_sweep(workdir)
-  started = {name for name in stored.runs if (workdir / name).exists()} if stored else set()
+  if (directory / 'checkpoint').exists():
+    raise UserError(f'workdir={directory} holds a run: give a sweep a directory of its own', 'workdir')
+  stored = read_sweep(directory)
+  started = {name for name in stored.runs if (directory / name).exists()} if stored else set()
   if not stored or not started:
     return sweep
-  _check_same(stored, sweep, workdir)
+  _check_same(stored, sweep, directory)
   kept = {name: values for name, values in stored.runs.items() if name in started or name in sweep.runs}
   return replace(sweep, runs=kept | sweep.runs)
 
 
-def keep_sweep(sweep: Sweep, workdir: Path) -> None:
-  """Keeps a sweep, made by `with_started`, in its workdir; several processes may do so at the same time."""
-  if read_sweep(workdir) == sweep:
+def keep_sweep(sweep: Sweep, workdir: PathLike) -> None:
+  """Keeps a sweep, made by `with_started`, in its workdir; several processes may do so at the same time.
+
+  Raises:
+    UserError: the workdir is a URL that cannot be written to, or has something else than a file in the sweep's place.
+    OSError: it cannot be written.
+  """
+  place, text = join(workdir, FILE), json.dumps(asdict(sweep), indent=2) + '\n'
+  if files.read(place) == text.encode():
     return
-  workdir.mkdir(parents=True, exist_ok=True)
-  check_replaceable(workdir / FILE)
-  with whole_file(workdir / FILE) as path:
-    path.write_text(json.dumps(asdict(sweep), indent=2) + '\n', encoding='utf-8')
+  with local_output(place) as path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    check_replaceable(path)
+    with whole_file(path) as part:
+      part.write_text(text, encoding='utf-8')
 
 
-def _check_same(stored: Sweep, sweep: Sweep, workdir: Path) -> None:
+def _check_same(stored: Sweep, sweep: Sweep, directory: Path) -> None:
   """Raises UserError unless the runs of `sweep` belong to the stored one; train.py decides about `steps`."""
   from lpips_jax.training.checkpoints import FREE_TO_CHANGE  # here, as it imports JAX: most uses do without
 
@@ -120,4 +150,4 @@ def _check_same(stored: Sweep, sweep: Sweep, workdir: Path) -> None:
     if old != new:
       changes.append(f'{key}: {old} -> {new}')
   if changes:
-    raise UserError(f'workdir={workdir} holds another sweep ({"; ".join(changes)}): give another workdir', 'workdir')
+    raise UserError(f'workdir={directory} holds another sweep ({"; ".join(changes)}): give another workdir', 'workdir')

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lpips_jax.core import html
-from lpips_jax.core.files import write_whole
+from lpips_jax.core.files import PathLike
+from lpips_jax.storage import files
+from lpips_jax.storage.places import join
 from lpips_jax.training.report import DAMAGED, EVAL, LOG_SPAN, MAX_MARKED_POINTS, OPEN, PACE, TRAIN
 from lpips_jax.training.sweeping.grids import short_keys
-from lpips_jax.training.sweeping.results import LOSS, SEED, Result, Results, finished, thinned, without_seed
+from lpips_jax.training.sweeping.results import FINISHED, LOSS, SEED, Result, Results, thinned, without_seed
 
 Style = Literal['-', '--', ':', '-.']
 COLOURS = '#3b82f6', '#f59e0b', '#10b981', '#ef4444', '#8b5cf6', '#06b6d4', '#ec4899', '#84cc16'  # on white and black
@@ -36,14 +38,17 @@ def text(results: Results) -> str:
   return '\n'.join(lines)
 
 
-def write(results: Results, directory: Path) -> list[Path]:
-  """Writes sweep.csv, sweep.html and, if seeds differ, sweep_seeds.csv to a directory, and returns their paths."""
-  files = {'sweep.csv': _csv(_whole_head(results), _whole_rows(results)), 'sweep.html': page(results)}
-  if results.spreads:
-    files['sweep_seeds.csv'] = _csv(_whole_spread_head(results), _whole_spread_rows(results))
-  for name, content in files.items():
-    write_whole(directory / name, content)
-  return [directory / name for name in files]
+def write(results: Results, workdir: PathLike) -> list[str | Path]:
+  """Writes sweep.csv and sweep.html to a directory or beneath a URL, and returns their places.
+
+  Raises:
+    UserError: the URL cannot be written to, or there is something else than a file.
+    OSError: a file cannot be written.
+  """
+  contents = {'sweep.csv': _csv(results), 'sweep.html': page(results)}
+  for name, content in contents.items():
+    files.write(join(workdir, name), content)
+  return [join(workdir, name) for name in contents]
 
 
 def page(results: Results) -> str:
@@ -74,7 +79,7 @@ def _table(results: Results, columns: Sequence[int]) -> html.Table:
 
 
 def _summary(results: Results) -> str:
-  done, number = finished(results.runs), len(results.runs)
+  done, number = sum(run.state == FINISHED for run in results.runs), len(results.runs)
   return (
     f'{number} runs, {done} finished. The best first, by the {results.criterion} of an evaluation; '
     'metrics are those of that evaluation.'
@@ -119,39 +124,14 @@ def _spread_rows(results: Results) -> Rows:
   return rows
 
 
-def _whole_head(results: Results) -> list[str]:
+def _csv(results: Results) -> str:
   metrics = [f'{when}.{metric}' for when in ('best', 'last') for metric in results.metrics]
-  return ['run', *results.sweep.keys, 'state', 'step', 'steps', 'best.step', *metrics]
-
-
-def _whole_rows(results: Results) -> Rows:
-  return [
-    [
-      *(run.name, *run.values.values(), run.state, run.step, run.steps, run.best),
-      *(at(metric) for at in (run.at_best, run.at_last) for metric in results.metrics),
-    ]
-    for run in results.runs
-  ]
-
-
-def _whole_spread_head(results: Results) -> list[str]:
-  metrics = [f'{what}.{metric}' for metric in results.metrics for what in ('mean', 'deviation')]
-  return [*results.spreads[0].values, 'runs', 'evaluated', *metrics]
-
-
-def _whole_spread_rows(results: Results) -> Rows:
-  return [
-    [
-      *(*spread.values.values(), spread.runs, len(spread.results)),
-      *(of(metric) for metric in results.metrics for of in (spread.mean, spread.deviation)),
-    ]
-    for spread in results.spreads
-  ]
-
-
-def _csv(head: Sequence[str], rows: Rows) -> str:
+  rows: Rows = [['run', *results.sweep.keys, 'state', 'step', 'steps', 'best.step', *metrics]]
+  for run in results.runs:
+    values = [at(metric) for at in (run.at_best, run.at_last) for metric in results.metrics]
+    rows.append([run.name, *run.values.values(), run.state, run.step, run.steps, run.best, *values])
   written = io.StringIO()
-  csv.writer(written, lineterminator='\n').writerows([head, *rows])
+  csv.writer(written, lineterminator='\n').writerows(rows)
   return written.getvalue()
 
 

@@ -9,6 +9,8 @@ import time
 import pytest
 from runs import ROOT
 
+from lpips_jax.storage import files
+from lpips_jax.storage.transfer import LAST_OBJECT
 from lpips_jax.training.multihost import TRY_AGAIN
 from lpips_jax.training.sweeping import running
 from lpips_jax.training.sweeping.sweeps import Sweep
@@ -45,6 +47,16 @@ def test_finished_runs_are_skipped_and_others_reported(tmp_path, monkeypatch, ca
     '[3/3] seed=2',
     '[3/3] seed=2: stopped',
   ]
+
+
+def test_runs_finished_in_a_bucket_are_skipped(gs_bucket, monkeypatch):
+  for step in (60, 120):
+    files.write(f'{gs_bucket.url}/seed=0/checkpoint/{step}/{LAST_OBJECT}', '')
+  files.write(f'{gs_bucket.url}/seed=1/checkpoint/120/params', '')  # it was being uploaded
+  trained = []
+  monkeypatch.setattr(running, 'run_one', lambda command: trained.append(command[2]) or 0)
+  assert running.run_all(SWEEP, gs_bucket.url, ['train.py']) == {}
+  assert trained == [f'--workdir={gs_bucket.url}/seed={seed}' for seed in (1, 2)]
 
 
 SAVING = """

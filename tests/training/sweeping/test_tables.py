@@ -7,6 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from lpips_jax.core import html as html_module
+from lpips_jax.storage import files
 from lpips_jax.training.sweeping import tables
 from lpips_jax.training.sweeping.results import Criterion, Result, Results, Spread
 from lpips_jax.training.sweeping.sweeps import Sweep
@@ -63,9 +64,9 @@ def test_the_text_is_aligned(results):
   ]
 
 
-def test_csv_files_hold_everything(results, tmp_path):
+def test_the_csv_file_holds_everything(results, tmp_path):
   paths = tables.write(results, tmp_path)
-  assert [path.name for path in paths] == ['sweep.csv', 'sweep.html', 'sweep_seeds.csv']
+  assert [path.name for path in paths] == ['sweep.csv', 'sweep.html']
   first, *_, last = csv.DictReader((tmp_path / 'sweep.csv').read_text().splitlines())
   assert first == {
     'run': 'learning_rate=0.001,seed=0',
@@ -75,9 +76,12 @@ def test_csv_files_hold_everything(results, tmp_path):
     **{'best.loss': '0.5', 'best.psnr': '20.5', 'last.loss': '0.75', 'last.psnr': '20.75'},
   }
   assert last['state'] == 'not started' and last['best.loss'] == last['steps'] == ''
-  first, last = csv.DictReader((tmp_path / 'sweep_seeds.csv').read_text().splitlines())
-  assert (first['mean.loss'], first['runs'], first['evaluated']) == ('1.0', '2', '2')
-  assert float(first['deviation.loss']) == pytest.approx(0.5**0.5) and last['mean.loss'] == ''
+
+
+def test_the_table_of_a_bucket_is_written_there(results, gs_bucket):
+  places = [f'{gs_bucket.url}/{name}' for name in ('sweep.csv', 'sweep.html')]
+  assert tables.write(results_of(*results.runs[2:]), gs_bucket.url) == places
+  assert b'3e-05' in files.read(places[0]) and b'</html>' in files.read(places[1])
 
 
 def test_the_page_has_the_curves_of_all_runs_in_each_plot(results, monkeypatch):
