@@ -22,12 +22,11 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
 from lpips_jax.audio.loudness import mel_of
-from lpips_jax.core.endings import BAD_INPUT, Ending, exit_at_once, report
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import LOCK, PathLike, directory_lock
 from lpips_jax.core.progress import progress_bar
@@ -265,19 +264,8 @@ def _only_run(directory: PathLike) -> Iterator[None]:
     with directory_lock(Path(directory)):
       yield
     return
-  lease = leases.acquire(str(directory))
-  lease.keep(_end_with)
-  try:
+  with leases.held(str(directory)):
     yield
-  finally:
-    with contextlib.suppress(Exception):  # then it expires
-      lease.release()
-
-
-def _end_with(line: str) -> NoReturn:
-  """Ends this process with one line."""
-  report(Ending(line, BAD_INPUT))
-  exit_at_once(BAD_INPUT)
 
 
 @contextlib.contextmanager

@@ -14,12 +14,13 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from absl import logging
 
+from lpips_jax.core.endings import BAD_INPUT, Ending, exit_at_once, report
 from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.storage import stores
 
@@ -43,14 +44,16 @@ class Lease:
     self._renewals = 0
     self._ended = threading.Event()
     self._thread: threading.Thread | None = None
+    self._on_lost: Callable[[str], None] = end_process
 
   def keep(self, on_lost: Callable[[str], None]) -> None:
     """Renews the lease in the background from now on.
 
     Args:
-      on_lost: called, in another thread, once another run has taken over, with a line that says so.
+      on_lost: called once another run has taken over, with a line that says so; perhaps in another thread.
     """
-    self._thread = threading.Thread(target=self._renew, args=(on_lost,), name='lease', daemon=True)
+    self._on_lost = on_lost
+    self._thread = threading.Thread(target=self._renew, name='lease', daemon=True)
     self._thread.start()
 
   def release(self) -> None:
@@ -60,22 +63,19 @@ class Lease:
       self._thread.join()
     stores.write(_object(self._url, self._number), self._content(released=True))
 
-  def lost_to(self) -> str:
-    """Returns who has taken over, or ''; raises what the store raises."""
+  def is_held(self) -> bool:
+    """Returns whether no other run has taken over, and calls `on_lost` if one has; raises what the store raises."""
     numbers = _numbers(self._url)
-    if numbers and numbers[-1] > self._number:
-      found = _read(self._url, numbers[-1])
-      return f'a run on {found.get("host", "another host")}'
-    return ''
+    if not numbers or numbers[-1] <= self._number:
+      return True
+    other = _read(self._url, numbers[-1]).get('host', 'another host')
+    self._on_lost(f'a run on {other} has taken over {self._url}, as this one could not be heard of for long, and ends')
+    return False
 
-  def lost_line(self, other: str) -> str:
-    return f'{other} has taken over {self._url}, as this one could not be heard of for long, and ends'
-
-  def _renew(self, on_lost: Callable[[str], None]) -> None:
+  def _renew(self) -> None:
     while not self._ended.wait(RENEWAL_SECONDS):
       try:
-        if other := self.lost_to():
-          on_lost(self.lost_line(other))
+        if not self.is_held():
           return
         self._renewals += 1
         stores.write(_object(self._url, self._number), self._content())
@@ -86,6 +86,22 @@ class Lease:
     own = this_process()
     entry = {'token': self._token, 'renewals': self._renewals, 'released': released}
     return json.dumps(entry | own._asdict()).encode()
+
+
+@contextlib.contextmanager
+def held(url: str) -> Iterator[Lease]:
+  """Takes the lease of a directory, and keeps it while the body runs; if another run takes over, this process ends.
+
+  Raises:
+    UserError: another run is at work there, or the directory cannot be written to.
+  """
+  lease = acquire(url)
+  lease.keep(end_process)
+  try:
+    yield lease
+  finally:
+    with contextlib.suppress(Exception):  # then it expires
+      lease.release()
 
 
 def acquire(url: str, say: Callable[[str], None] = print) -> Lease:
@@ -112,6 +128,12 @@ def acquire(url: str, say: Callable[[str], None] = print) -> Lease:
       for old in numbers:
         stores.delete(_object(url, old))
       return lease
+
+
+def end_process(line: str) -> NoReturn:
+  """Ends this process with one line."""
+  report(Ending(line, BAD_INPUT))
+  exit_at_once(BAD_INPUT)
 
 
 def this_process() -> Process:

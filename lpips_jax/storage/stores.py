@@ -18,14 +18,17 @@ from lpips_jax.core.files import PathLike
 Result = TypeVar('Result')
 
 CONNECT_SECONDS, SILENT_SECONDS = 10, 30  # for which a store may take to answer, and fall silent amid an answer
-PATIENCE_SECONDS = 600.0  # for which a store that fails is asked again
+PATIENCE_SECONDS = 240.0  # for which a store that fails is asked again
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds between two attempts
 EXTRAS = {'gs': ('gcsfs', 'gcs'), 's3': ('s3fs', 's3')}  # of a scheme: the package, and our extra that brings it
 CREDENTIALS = {
   'gs': 'gcloud auth application-default login',
   's3': 'set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
 }
-FINAL_ERRORS = FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError
+FINAL_ERRORS = (
+  *(FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError),
+  *(UserError, ImportError, AttributeError, TypeError),
+)
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,10 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 from absl import logging
 
-from lpips_jax.core.endings import BAD_INPUT, Ending, exit_at_once, report
 from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.core.files import PathLike, expand_user, show_as, user_cache
 from lpips_jax.storage import leases, stores
@@ -75,20 +74,12 @@ def working_copy(path: PathLike, process: int = 0) -> Iterator[Path]:
     yield expand_user(path)
     return
   url = str(path).rstrip('/')
-  lease = leases.acquire(url) if process == 0 else None
-  try:
-    with _own_directory(url, process) as local:
-      show_as(local, url)
-      copy = WorkingCopy(url, local, lease)
-      copy.pull()
-      if lease:
-        lease.keep(_end_with)
-      with copy.pushing():
-        yield local
-  finally:
-    if lease:
-      with contextlib.suppress(Exception):  # then it expires
-        lease.release()
+  with leases.held(url) if process == 0 else contextlib.nullcontext() as lease, _own_directory(url, process) as local:
+    show_as(local, url)
+    copy = WorkingCopy(url, local, lease)
+    copy.pull()
+    with copy.pushing():
+      yield local
 
 
 class WorkingCopy:
@@ -150,8 +141,8 @@ class WorkingCopy:
 
   def push(self) -> None:
     """Pushes what has changed since the last push; after an error it may be called again."""
-    if self._lease and (other := self._lease.lost_to()):
-      _end_with(self._lease.lost_line(other))
+    if self._lease and not self._lease.is_held():
+      return
     steps = _steps_of(self._local)
     here = {
       name: state
@@ -224,12 +215,6 @@ def _own_directory(url: str, process: int) -> Iterator[Path]:
     yield local
     shutil.rmtree(local, ignore_errors=True)
     os.unlink(lock.name)
-
-
-def _end_with(line: str) -> NoReturn:
-  """Ends this process with one line."""
-  report(Ending(line, BAD_INPUT))
-  exit_at_once(BAD_INPUT)
 
 
 def _remains(names: set[str], there: set[str], url: str) -> set[str]:

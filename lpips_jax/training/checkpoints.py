@@ -34,7 +34,7 @@ from lpips_jax.training.state import TrainState
 DELETED = '.deleted'  # ending of a step's name while it is being deleted
 # Keys that a resumed run may change: they say how it is made and kept, and where things are, not what comes out.
 FREE_TO_CHANGE = {'log_every', 'eval_every', 'checkpoint_every', 'keep', 'keep_best', 'accumulate', 'remat'}
-FREE_TO_CHANGE |= {'data.data_dir', 'data.workers', 'init_from', 'writers', 'profile'}
+FREE_TO_CHANGE |= {'data.data_dir', 'data.in_place', 'data.workers', 'init_from', 'writers', 'profile'}
 FREE_TO_CHANGE |= {'discriminator.dtype'}  # which runs of earlier versions have
 
 

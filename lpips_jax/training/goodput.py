@@ -89,14 +89,14 @@ def describe(seconds: Mapping[str, float]) -> str:
 
 
 def last_times(log: Path, step: int) -> dict[str, float] | None:
-  """Returns the last line of times that metrics.jsonl has of a step; None if it has none."""
+  """Returns the last line of times that metrics.jsonl has up to a step; None if it has none."""
   found = None
   for line in log.read_text(errors='replace').splitlines() if log.is_file() else ():
     if f'"{TIME}"' not in line:
       continue
     with contextlib.suppress(ValueError, KeyError, TypeError):
       entry = json.loads(line)
-      if entry['kind'] == TIME and entry['step'] == step:
+      if entry['kind'] == TIME and entry['step'] <= step:
         found = {name: float(entry[name]) for name in (*CATEGORIES, WALL)}
   return found
 

@@ -20,7 +20,7 @@ from orbax.checkpoint import v1 as ocp
 from lpips_jax import models
 from lpips_jax.core.constants import WINDOW_FRAMES
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.files import directory_lock, write_whole
+from lpips_jax.core.files import directory_lock, shown, write_whole
 from lpips_jax.evaluation import Clip
 from lpips_jax.pretrained.network import Pretrained
 from lpips_jax.training import checkpoints, goodput, multihost, sharding, step_program, warm_start
@@ -354,4 +354,4 @@ def _flops(config: ConfigDict, frozen: Frozen, lowered: Lowered) -> float | None
 def _say(line: str) -> None:
   """Prints a line in the first process."""
   if jax.process_index() == 0:
-    print(line, flush=True)
+    print(shown(line), flush=True)

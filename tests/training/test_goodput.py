@@ -67,7 +67,8 @@ def test_the_next_attempt_counts_from_the_line_of_the_step_that_it_resumes(clock
   seconds = clock.seconds()
   assert seconds['faults'] == 1 + 1_000 - 5 - 600  # from the later line of step 4 to the process's start
   assert (seconds['steps'], seconds['start']) == (40, 6)
-  assert goodput.last_times(log, 5) is None and goodput.last_times(tmp_path / 'gone', 4) is None
+  assert goodput.last_times(log, 7) == goodput.last_times(log, 4)
+  assert goodput.last_times(log, 3) is None and goodput.last_times(tmp_path / 'gone', 4) is None
 
 
 def test_a_clock_that_is_ahead_takes_no_time_away(clock_time):
