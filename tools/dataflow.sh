@@ -1,6 +1,6 @@
 #!/bin/bash
 # Prepares a corpus on many machines of Google's Dataflow. From the root of the repository, in an environment with
-# `pip install -e '.[beam,gcs]' 'apache-beam[gcp]'`:
+# `pip install -e '.[dataflow]'`:
 #
 #   export PROJECT=PROJECT REGION=us-west4 BUCKET=gs://BUCKET ACCOUNT=lips@PROJECT.iam.gserviceaccount.com
 #   tools/dataflow.sh --layout=lrs2 --source=$BUCKET/lrs2 --output=$BUCKET/prepared
