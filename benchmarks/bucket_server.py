@@ -21,12 +21,39 @@ BUCKET = 'bucket'
 OBJECT = re.compile(r'(?:/download)?/storage/v1/b/([^/]+)/o/(.+)')
 
 
+class Faults:
+  """The fault that is asked for, and what was requested so far."""
+
+  def __init__(self) -> None:
+    self.requests: list[str] = []
+    self._values: dict[str, float] = {}
+    self._until = 0.0
+
+  def set(self, query: dict[str, str]) -> None:
+    self._values = {name: float(value) for name, value in query.items()}
+    self._until = time.monotonic() + self._values['seconds']
+
+  def answer(self, handler: Any) -> bool:
+    """Answers a request as the fault has it, if there is one now; returns whether it is to be answered as usual."""
+    if time.monotonic() > self._until:
+      self.requests.append(f'{handler.command} {handler.path}')
+      return True
+    time.sleep(self._values.get('delay', 0))
+    if self._values.get('silent'):
+      time.sleep(max(0, self._until - time.monotonic()))
+      return False
+    if self._values.get('status'):
+      handler.rfile.read(int(handler.headers.get('Content-Length', 0)))
+      handler.send_error(int(self._values['status']))
+      return False
+    return True
+
+
 def serve_gs() -> None:
   from gcp_storage_emulator import server
   from gcp_storage_emulator.exceptions import NotFound
 
-  fault: dict[str, float] = {}
-  requests: list[str] = []
+  faults = Faults()
 
   class Handler(server.RequestHandler):
     rfile: Any
@@ -38,15 +65,11 @@ def serve_gs() -> None:
       url = urlparse(self.path)
       query = {name: values[0] for name, values in parse_qs(url.query).items()}
       if url.path == '/fault':
-        fault.clear()
-        fault.update({name: float(value) for name, value in query.items()})
-        fault['until'] = time.monotonic() + fault['seconds']
-        return self._answer({})
-      if url.path == '/requests':
-        return self._answer({'requests': requests})
-      if time.monotonic() < fault.get('until', 0):
-        return self._fail()
-      requests.append(f'{self.command} {self.path}')
+        faults.set(query)
+      if url.path in ('/fault', '/requests'):
+        return self._answer({'requests': faults.requests})
+      if not faults.answer(self):
+        return False
       self._turn_suffix_into_range(url.path)
       return not (query.get('ifGenerationMatch') == '0' and 'upload_id' not in query and self._exists(query))
 
@@ -55,17 +78,6 @@ def serve_gs() -> None:
       self.end_headers()
       self.wfile.write(json.dumps(content).encode())
       return False
-
-    def _fail(self) -> bool:
-      time.sleep(fault.get('delay', 0))
-      if fault.get('silent'):
-        time.sleep(max(0, fault['until'] - time.monotonic()))
-        return False
-      if fault.get('status'):
-        self.rfile.read(int(self.headers.get('Content-Length', 0)))
-        self.send_error(int(fault['status']))
-        return False
-      return True
 
     def _exists(self, query: dict[str, str]) -> bool:
       """Returns whether the object that is to be created exists, and says so to the client."""

@@ -62,7 +62,7 @@ def bucket(scheme: str) -> Iterator[Bucket]:
 
 def environment_of(scheme: str, server: str) -> dict[str, str]:
   if scheme == 'gs':
-    return {'STORAGE_EMULATOR_HOST': server, 'TENSORSTORE_GCS_HTTP_URL': server}
+    return {'STORAGE_EMULATOR_HOST': server, 'CLOUD_STORAGE_EMULATOR_ENDPOINT': server}  # of gcsfs; of array_record
   keys = {'AWS_ACCESS_KEY_ID': 'test', 'AWS_SECRET_ACCESS_KEY': 'test', 'AWS_DEFAULT_REGION': 'us-east-1'}
   return keys | {'AWS_ENDPOINT_URL': server}
 
