@@ -20,7 +20,7 @@ from glob import glob
 from importlib.util import find_spec
 from typing import Any, NamedTuple, NoReturn
 
-from absl import flags
+from absl import flags, logging
 
 from lpips_jax.core.endings import FAILED, Ending, exit_at_once, report
 from lpips_jax.core.errors import UserError, first_line
@@ -65,6 +65,9 @@ def join(
     if not _found_by_jax():
       return
     coordinator, processes, process = _ask_jax(seconds)
+    if coordinator is None and _slurm_tasks() <= 1:
+      logging.warning('JAX knows no other hosts of these TPUs: training on this one alone')
+      return
   if coordinator is None or processes is None or process is None:
     raise UserError('coordinator, processes and process belong together: give all three', *FLAGS)
   host, port = _host_and_port(coordinator)
@@ -297,7 +300,7 @@ def _host_and_port(coordinator: str) -> tuple[str, int]:
   return host.strip('[]'), int(port)
 
 
-def _ask_jax(seconds: int) -> tuple[str, int, int]:
+def _ask_jax(seconds: int) -> tuple[str | None, int | None, int | None]:
   """Coordinator, number of processes, and this one's, as `jax.distributed.initialize` finds them."""
   from jax._src.clusters import ClusterEnv
 
@@ -306,10 +309,7 @@ def _ask_jax(seconds: int) -> tuple[str, int, int]:
     found = ClusterEnv.auto_detect_unset_distributed_params(given, None, None, None, None, seconds)
   except (RuntimeError, ValueError, OSError) as error:
     raise Unreachable(f'the processes do not find each other: {first_line(error)}') from error
-  coordinator, processes, process = found[:3]
-  if coordinator is None or processes is None or process is None:
-    raise UserError('JAX finds no other processes here: give coordinator, processes and process', *FLAGS)
-  return coordinator, processes, process
+  return found[0], found[1], found[2]
 
 
 def _given_flags() -> tuple[str | None, int | None, int | None]:

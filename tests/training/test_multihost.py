@@ -111,10 +111,10 @@ def test_tpu_hosts_start_by_themselves(joined, monkeypatch):
   assert joined == [('service', 4, 3)]
 
 
-def test_tpu_hosts_that_jax_does_not_know_need_arguments(joined, monkeypatch):
+def test_a_tpu_host_of_which_jax_knows_no_others_is_alone(joined, monkeypatch, caplog):
   monkeypatch.setattr(multihost, '_found_by_jax', lambda: True)
-  with pytest.raises(UserError, match='give coordinator, processes and process'):
-    multihost.join()
+  multihost.join()
+  assert joined == [] and 'training on this one alone' in caplog.text
 
 
 def test_processes_that_do_not_answer_are_one_line(joined, monkeypatch):
