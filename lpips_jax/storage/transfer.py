@@ -25,7 +25,7 @@ SMALL = 1 << 23  # bytes that an object may have to be read in one request, wher
 LAST_OBJECT = 'commit_success.txt'  # makes a step of a checkpoint count, as Orbax marks steps in buckets
 LAST_FILES = 'config.json', 'model.json', 'dataset_info.json'  # without which nobody takes a directory for what it is
 STEP = re.compile(r'(?:.*/)?(?:checkpoint|sync_expert|silent_generator)/\d+/')  # begins the names of a step's files
-UNFINISHED = re.compile(r'^\.|\.part$|\.deleted$|\.orbax-checkpoint-tmp')  # parts of names; hidden ones stay here
+UNFINISHED = re.compile(r'\.part$|\.deleted$|\.orbax-checkpoint-tmp|^\.(lease|lock|staged)')  # in parts of names
 
 
 def download(

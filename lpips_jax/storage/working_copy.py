@@ -248,14 +248,19 @@ def _files_of(directory: Path, marks: bool = False) -> dict[str, FileState]:
   """Returns the finished files of a directory by their names in it; with or without those that mark whole steps."""
   files = {}
   for folder, folders, names in os.walk(directory):
-    folders[:] = [name for name in folders if not is_unfinished(name)]
+    folders[:] = [name for name in folders if not _stays_here(name)]
     for name in names:
-      if not is_unfinished(name) and (marks or name != LAST_OBJECT):  # Orbax writes them on disks, too
+      if not _stays_here(name) and (marks or name != LAST_OBJECT):  # Orbax writes them on disks, too
         path = os.path.join(folder, name)
         with contextlib.suppress(FileNotFoundError):
           found = os.stat(path)
           files[os.path.relpath(path, directory)] = FileState(found.st_size, found.st_mtime_ns)
   return files
+
+
+def _stays_here(name: str) -> bool:
+  """Returns whether a file or folder is hidden, as those that are being written are, or unfinished."""
+  return name.startswith('.') or is_unfinished(name)
 
 
 def _steps_of(directory: Path) -> set[str]:
