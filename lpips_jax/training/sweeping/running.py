@@ -1,5 +1,6 @@
 """Trains the runs of a sweep one after the other."""
 
+import contextlib
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -54,8 +55,9 @@ def run_one(command: Sequence[str]) -> int:
   try:
     return process.wait()
   except KeyboardInterrupt:
-    print('ending: the run saves first', flush=True)
     process.terminate()
+    with contextlib.suppress(OSError):  # of a terminal that is gone, as after SIGHUP
+      print('ending: the run saves first', flush=True)
     try:
       process.wait()
     except KeyboardInterrupt:

@@ -95,3 +95,15 @@ def test_a_run_saves_on_ctrl_c_and_is_killed_by_the_second(tmp_path, stubborn):
     if stubborn:
       os.killpg(parent.pid, signal.SIGINT)
     assert parent.wait(30) == 7
+
+
+def test_a_run_saves_although_nobody_reads_the_output_any_more(tmp_path):
+  command = [sys.executable, '-c', PARENT, SAVING.format(stubborn=False)]
+  environment = os.environ | {'PYTHONPATH': str(ROOT)}
+  with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, env=environment) as parent:
+    while not (tmp_path / 'ready').exists():
+      time.sleep(0.02)
+    parent.stdout.close()
+    parent.send_signal(signal.SIGINT)
+    parent.wait(30)
+  assert (tmp_path / 'saved').exists()
