@@ -17,7 +17,9 @@ PathLike = str | os.PathLike[str]
 _shown_names: dict[str, str] = {}  # by the directories of `show_as`
 
 LOCK = '.lock'
-URL = re.compile(r'([A-Za-z][A-Za-z0-9+.-]+):(/+)(.*)', re.DOTALL)  # also gs:/…; a drive, as in C:/, has one letter
+URL = re.compile(  # also gs:/… and gs:…; a drive, as in C:/, has one letter
+  r'([A-Za-z][A-Za-z0-9+.-]+):(/+|(?<=^gs:)|(?<=^s3:))(.*)', re.DOTALL
+)
 HOME_PATH = re.compile(r'(?:^|(?<=[=,]))~[^/,=]*(?=/|,|$)')  # `~` or `~name` at the beginning of a path
 MAX_NAME_PREFIX = 32  # characters of a file's name that begin the name of its unfinished part: names have a limit
 

@@ -23,6 +23,7 @@ def test_paths_of_this_machine(path):
     ('hdfs://a/b', 'gs:// and s3:// are known here'),
     ('https://storage.googleapis.com/b/o', 'gs:// and s3:// are known here'),
     ('gs:/bucket/run', 'write gs://BUCKET/PATH'),
+    ('gs:bucket/run', 'write gs://BUCKET/PATH'),  # TensorBoard's writer would take it for a bucket
     (Path('gs://bucket/run'), 'write gs://BUCKET/PATH'),
     ('GS://bucket/run', 'write gs://BUCKET/PATH'),
     ('gs://', 'write gs://BUCKET/PATH'),
