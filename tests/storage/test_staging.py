@@ -43,7 +43,7 @@ def contents(directory):
 
 
 def nothing_read(monkeypatch):
-  monkeypatch.setattr(stores, 'get', lambda url, _: pytest.fail(f'{url} was copied again'))
+  monkeypatch.setattr(transfer, '_download_one', lambda url, *_: pytest.fail(f'{url} was copied again'))
 
 
 def test_a_second_call_copies_nothing_and_a_path_stays_as_it_is(url, source, monkeypatch):
