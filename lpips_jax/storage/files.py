@@ -26,7 +26,8 @@ def read(path: PathLike, first: int | None = None) -> bytes | None:
   url = str(path)
   with stores.explained(url, 'read'):
     try:
-      return stores.persistently(lambda: stores.file_system(url).cat_file(url, start=0, end=first), url)
+      start = None if first is None else 0  # a range of an empty object would be an error
+      return stores.persistently(lambda: stores.file_system(url).cat_file(url, start=start, end=first), url)
     except FileNotFoundError:
       return None
 

@@ -20,6 +20,8 @@ def test_a_file_comes_back_whole_or_in_part_until_it_is_deleted(place):
   )
   files.write(path, b'new')
   assert files.read(path) == b'new'
+  files.write(path, b'')
+  assert files.read(path) == b''
   files.delete(path)
   files.delete(path)
   assert files.read(path) is None
