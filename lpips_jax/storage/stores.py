@@ -20,6 +20,7 @@ Result = TypeVar('Result')
 CONNECT_SECONDS, SILENT_SECONDS = 10, 30  # for which a store may take to answer, and fall silent amid an answer
 PATIENCE_SECONDS = 240.0  # for which a store that fails is asked again
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 15.0  # seconds between two attempts
+PARTS_AT_ONCE = 2  # of an object of S3: s3fs keeps this many times 50 MB in memory for each file that it copies
 EXTRAS = {'gs': ('gcsfs', 'gcs'), 's3': ('s3fs', 's3')}  # of a scheme: the package, and our extra that brings it
 CREDENTIALS = {
   'gs': 'gcloud auth application-default login',
@@ -29,6 +30,7 @@ FINAL_ERRORS = (
   *(FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError),
   *(UserError, ImportError, AttributeError, TypeError),
 )
+REFUSALS = {400, 401, 403, 405, 411, 416}  # HTTP statuses that stay as they are, unlike those of timeouts and limits
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def _file_system(scheme: str) -> Any:
 
     if scheme == 's3':
       options = {'connect_timeout': CONNECT_SECONDS, 'read_timeout': SILENT_SECONDS}
-      return fsspec.filesystem('s3', use_listings_cache=False, config_kwargs=options)
+      return fsspec.filesystem('s3', use_listings_cache=False, config_kwargs=options, max_concurrency=PARTS_AT_ONCE)
     import aiohttp
 
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
@@ -115,21 +117,23 @@ def persistently(
 
 def is_final(error: Exception) -> bool:
   """Returns whether it is of no use to try again."""
-  refused = isinstance(error, OSError) and str(error).startswith('Forbidden')  # as gcsfs says it
+  refused = isinstance(error, OSError) and str(error).startswith('Forbidden')  # as gcsfs says it, and by its `code`
+  refused = refused or getattr(error, 'code', None) in REFUSALS
   return refused or isinstance(error, FINAL_ERRORS) or type(error).__name__ == 'NoCredentialsError'
 
 
 def files_below(url: str) -> list[RemoteFile]:
-  """Lists the objects beneath a URL, sorted by name; none if there is nothing."""
+  """Lists the objects beneath a URL, sorted by name; none if there is nothing.
+
+  Names that no file there can have are left out: DIRECTORY//etc/x would be copied to /etc/x.
+  """
   system, root = file_system(url), _key(url)
   try:
     found = system.find(root, detail=True)
   except FileNotFoundError:
     return []
-  inside = {key: info for key, info in found.items() if key.startswith(f'{root}/') and not key.endswith('/')}
-  return [
-    RemoteFile(key.removeprefix(f'{root}/'), int(info['size']), _tag(info)) for key, info in sorted(inside.items())
-  ]
+  inside = {key.removeprefix(f'{root}/'): info for key, info in found.items() if key.startswith(f'{root}/')}
+  return [RemoteFile(name, int(info['size']), _tag(info)) for name, info in sorted(inside.items()) if _names_file(name)]
 
 
 def info(url: str) -> RemoteFile | None:
@@ -169,6 +173,17 @@ def delete(url: str) -> None:
   """Deletes an object, if it is there."""
   with contextlib.suppress(FileNotFoundError):
     file_system(url).rm_file(_key(url))
+
+
+def has_md5(url: str) -> bool:
+  """Returns whether the ETag of an object of S3 that looks like an MD5 is one: KMS-encrypted objects have others."""
+  system = file_system(url)
+  bucket, key, _ = system.split_path(_key(url))
+  return system.call_s3('head_object', Bucket=bucket, Key=key).get('ServerSideEncryption', 'AES256') == 'AES256'
+
+
+def _names_file(name: str) -> bool:
+  return not {'', '.', '..'} & set(name.split('/'))
 
 
 def _key(url: str) -> str:
