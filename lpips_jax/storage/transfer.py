@@ -1,6 +1,7 @@
 """Copies between buckets and this machine: many files at once, checked; and single inputs and outputs of commands."""
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import re
@@ -41,7 +42,7 @@ def download(
     url: of the directory in the bucket.
     files: from `stores.files_below(url)`.
     directory: gets them by their names.
-    done: called after each, in this thread.
+    done: called with each, in this thread; with the new version of one that was replaced after it had been listed.
     shown: whether there is a progress bar.
 
   Raises:
@@ -56,8 +57,8 @@ def download(
     }
     for one in as_completed(copying):
       with stores.explained(url, 'read'):
-        one.result()
-      done(copying[one])
+        copied = one.result()
+      done(copied)
       bar.update(copying[one].size)
 
 
@@ -185,7 +186,7 @@ def check_writable(url: str) -> None:
   """Raises UserError unless an object can be written: another one, deleted at once, is, without much patience."""
   with stores.explained(url, 'written to'):
     stores.write(f'{url}.part', b'')
-    with contextlib.suppress(PermissionError):  # who may write may not always delete; nobody reads it
+    with contextlib.suppress(OSError):  # who may write may not always delete; nobody reads it
       stores.delete(f'{url}.part')
 
 
@@ -216,16 +217,24 @@ def _put_new(path: Path, url: str) -> None:
     stores.create(url, path.read_bytes())
 
 
-def _download_one(url: str, file: RemoteFile, path: Path, given_up: threading.Event | None = None) -> None:
+def _download_one(url: str, file: RemoteFile, path: Path, given_up: threading.Event | None = None) -> RemoteFile:
+  """Copies an object; returns its version that was copied, which is newer than `file` if it was replaced meanwhile."""
   part = path.with_name(f'{path.name}.part')
   path.parent.mkdir(parents=True, exist_ok=True)
+  newest = file
 
   def copy() -> None:
-    if 0 < file.size <= SMALL:
-      part.write_bytes(stores.file_system(url).cat_file(url, start=0, end=file.size))
+    nonlocal newest
+    if 0 < newest.size <= SMALL:
+      end = newest.size + 1  # so that a longer one that has replaced it is noticed
+      part.write_bytes(stores.file_system(url).cat_file(url, start=0, end=end))
     else:
       stores.get(url, part)
-    if part.stat().st_size != file.size or not has_tag(part, file.tag):
+    if not _came_whole(part, newest, url):
+      found = stores.info(url)
+      if found is None:
+        raise FileNotFoundError(url)
+      newest = dataclasses.replace(found, name=file.name)
       raise OSError(f'{url} came damaged, or was replaced meanwhile')
 
   try:
@@ -233,6 +242,13 @@ def _download_one(url: str, file: RemoteFile, path: Path, given_up: threading.Ev
     os.replace(part, path)
   finally:
     part.unlink(missing_ok=True)
+  return newest
+
+
+def _came_whole(path: Path, file: RemoteFile, url: str) -> bool:
+  if path.stat().st_size != file.size:
+    return False
+  return has_tag(path, file.tag) or (file.tag.startswith('md5:') and not stores.has_md5(url))
 
 
 def has_tag(path: Path, tag: str) -> bool:

@@ -56,6 +56,25 @@ def test_what_comes_damaged_is_copied_again_and_never_kept(url, tmp_path, monkey
   assert (tmp_path / 'copy' / 'data').read_bytes() == b'whole'
 
 
+def test_what_is_replaced_after_it_was_listed_comes_as_it_is_now(url, tmp_path, monkeypatch):
+  monkeypatch.setattr(stores, 'FIRST_PAUSE', 0.01)
+  stores.write(f'{url}/log', b'1\n')
+  listed, copied = stores.files_below(url), []
+  stores.write(f'{url}/log', b'1\n2\n')
+  transfer.download(url, listed, tmp_path / 'copy', copied.append)
+  assert (tmp_path / 'copy' / 'log').read_bytes() == b'1\n2\n'
+  assert copied == stores.files_below(url)
+
+
+def test_an_etag_that_only_looks_like_an_md5_is_none(s3_bucket, tmp_path):
+  system, url = stores.file_system(s3_bucket.url), s3_bucket.url
+  system.pipe_file(f'{url}/data', b'secret', ServerSideEncryption='aws:kms')
+  stores.write(f'{url}/plain', b'public')
+  assert not stores.has_md5(f'{url}/data') and stores.has_md5(f'{url}/plain')
+  transfer.download(url, [stores.RemoteFile('data', 6, f'md5:{0:032x}')], tmp_path / 'copy')
+  assert (tmp_path / 'copy' / 'data').read_bytes() == b'secret'
+
+
 def test_an_output_becomes_an_object_if_all_goes_well(url):
   with transfer.local_output(f'{url}/a.txt') as path:
     path.write_text('whole')
