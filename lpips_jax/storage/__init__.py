@@ -13,7 +13,7 @@ What file systems offer and object stores do not is replaced as follows.
 - *Rename.* An object appears whole or not at all. A directory does not: what consists of several objects ends with the
   one that makes it count. A step of a checkpoint ends with `commit_success.txt`, as Orbax marks steps in buckets, and
   it loses that object first when it is deleted.
-- *Lock.* `lease.py`: the run that creates the next object of `.lease/`, which the store grants to one run only, owns
+- *Lock.* `leases.py`: the run that creates the next object of `.lease/`, which the store grants to one run only, owns
   the directory. It renews the object; who sees it unchanged for long enough, by its own clock, may create the next.
 - *Append.* Objects do not grow, so a log is uploaded anew. It is uploaded before the step that it belongs to, so that
   a run resumed from this step finds every line up to it, and drops later ones.
