@@ -23,9 +23,10 @@ from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import write_whole
 from lpips_jax.storage.places import is_remote, join
 from lpips_jax.storage.staging import staged
-from lpips_jax.storage.transfer import STEP, local_output
+from lpips_jax.storage.transfer import local_output
 from lpips_jax.training import goodput
 
+LOG, CONFIG, SAMPLES, DIAGNOSES = 'metrics.jsonl', 'checkpoint/config.json', 'samples', 'diagnosis'  # of a workdir
 TRAIN, EVAL = 'train', 'eval'  # kinds of lines
 OPEN, DAMAGED = 'sync_open', 'damaged_records'  # scalars that are stated in words
 PACE = 'steps_per_second', 'frames_per_second', 'tflops', 'peak_share'
@@ -106,16 +107,16 @@ def main() -> None:
   output = given.output or join(given.workdir, 'report.html')
   if not is_remote(output) and Path(output).is_dir():
     cli.fail(f'{output} is a directory: --output is the page to write')
-  run = read_run(staged(given.workdir, _but_steps))
+  run = read_run(staged(given.workdir, _read_of))
   with local_output(output) as page:
     page.parent.mkdir(parents=True, exist_ok=True)
     write_page(page, run)
   print(f'{run.title}: step {run.steps}\nlook at {output}')
 
 
-def _but_steps(names: set[str]) -> set[str]:
-  """Returns what of a run in a bucket is not of a checkpoint's steps."""
-  return {name for name in names if not STEP.match(name)}
+def _read_of(names: set[str]) -> set[str]:
+  """Returns the files of a run in a bucket that `read_run` reads or lists."""
+  return {name for name in names if name in (LOG, CONFIG) or name.startswith((f'{SAMPLES}/', f'{DIAGNOSES}/'))}
 
 
 def read_run(workdir: Path) -> RunRecord:
@@ -126,7 +127,7 @@ def read_run(workdir: Path) -> RunRecord:
   """
   if not workdir.is_dir():
     raise UserError(f'{workdir} is not there: give the workdir of a training run', 'workdir')
-  log = workdir / 'metrics.jsonl'
+  log = workdir / LOG
   if not log.is_file():
     raise UserError(f'{workdir} has no {log.name}: give the workdir of a run that train.py has started', 'workdir')
   curves, times, left_out = _read_curves(log.read_text(encoding='utf-8', errors='replace'))
@@ -134,13 +135,13 @@ def read_run(workdir: Path) -> RunRecord:
     raise UserError(f'{log} has no scalars yet: wait until the run has made its first config.log_every steps')
   return RunRecord(
     workdir,
-    _read_config(workdir / 'checkpoint' / 'config.json'),
+    _read_config(workdir / CONFIG),
     curves,
     left_out,
     times,
-    _by_step(workdir / 'samples', '.png'),
-    _by_step(workdir / 'samples', '.mp4'),
-    _by_step(workdir / 'diagnosis', '.png'),
+    _by_step(workdir / SAMPLES, '.png'),
+    _by_step(workdir / SAMPLES, '.mp4'),
+    _by_step(workdir / DIAGNOSES, '.png'),
   )
 
 
@@ -376,7 +377,7 @@ def _video(path: Path) -> html.Block:
 
 def _config(run: RunRecord) -> html.Block:
   if run.config is None:
-    return html.Paragraph('There is no checkpoint/config.json that can be read.')
+    return html.Paragraph(f'There is no {CONFIG} that can be read.')
   return html.Table(list(_flat(run.config)))
 
 

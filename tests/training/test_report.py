@@ -322,8 +322,10 @@ def test_a_run_in_a_bucket_has_the_same_page(tmp_path, gs_bucket):
   transfer.upload(tmp_path / 'run', f'{gs_bucket.url}/run')
   stores.write(f'{gs_bucket.url}/run/checkpoint/60/model/d', b'weights')
   stores.write(f'{gs_bucket.url}/run/checkpoint/60/commit_success.txt', b'whole')
+  stores.write(f'{gs_bucket.url}/run/compiled/step-cache', b'program')
   done = subprocess.run([*COMMAND, f'{gs_bucket.url}/run'], capture_output=True, text=True)
   assert done.stdout.endswith(f'look at {gs_bucket.url}/run/report.html\n'), done.stderr
   subprocess.run([*COMMAND, tmp_path / 'run'], check=True, capture_output=True)
   assert stores.read(f'{gs_bucket.url}/run/report.html') == (tmp_path / 'run' / 'report.html').read_bytes()
-  assert not (staging.place_of(f'{gs_bucket.url}/run') / 'checkpoint' / '60').exists()
+  copy = staging.place_of(f'{gs_bucket.url}/run')
+  assert not (copy / 'checkpoint' / '60').exists() and not (copy / 'compiled').exists()
