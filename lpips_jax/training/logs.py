@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from tqdm import tqdm
 
 from lpips_jax import provenance
-from lpips_jax.core.files import write_whole
+from lpips_jax.core.files import shown, write_whole
 from lpips_jax.media import pictures
 from lpips_jax.media.video_writer import write_clip
 from lpips_jax.planning import hardware
@@ -85,13 +85,13 @@ class RunLog:
   def train(self, step: int, values: dict[str, float]) -> None:
     """Logs the scalars of a training step, and shows the main ones."""
     self._write_scalars(step, 'train', values)
-    shown = [f'{name} {values[name]:.3f}' for name in MAIN_SCALARS if name in values] + _pace_texts(values)
+    texts = [f'{name} {values[name]:.3f}' for name in MAIN_SCALARS if name in values] + _pace_texts(values)
     if not self._bar.disable:
-      self._bar.set_postfix_str(', '.join(shown))
+      self._bar.set_postfix_str(', '.join(texts))
       return
     if 'steps_per_second' in values:
-      shown.append(f'{timedelta(seconds=round((self._steps - step) / values["steps_per_second"]))} left')
-    self.say(f'step {step}/{self._steps}: ' + ', '.join(shown))
+      texts.append(f'{timedelta(seconds=round((self._steps - step) / values["steps_per_second"]))} left')
+    self.say(f'step {step}/{self._steps}: ' + ', '.join(texts))
 
   def evaluation(self, step: int, values: dict[str, float]) -> None:
     """Logs and shows the scalars of an evaluation."""
@@ -105,7 +105,7 @@ class RunLog:
 
   def say(self, line: str) -> None:
     """Shows a line above the bar."""
-    self._bar.write(line)
+    self._bar.write(shown(line))
     sys.stdout.flush()
 
   def samples(self, step: int, rows: Sequence[np.ndarray]) -> None:
@@ -140,10 +140,10 @@ class RunLog:
 
 
 def _pace_texts(values: dict[str, float]) -> list[str]:
-  shown = {
+  formats = {
     'steps_per_second': '{:.2f} steps/s',
     'frames_per_second': '{:.0f} frames/s',
     'tflops': '{:.3f} TFLOP/s',
     'peak_share': '{:.0%} of peak',
   }
-  return [text.format(values[name]) for name, text in shown.items() if name in values]
+  return [text.format(values[name]) for name, text in formats.items() if name in values]

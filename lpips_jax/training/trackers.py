@@ -16,6 +16,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from lpips_jax.core.errors import first_line
+from lpips_jax.core.files import shown
 from lpips_jax.training.background import Service, known_id
 from lpips_jax.training.config_schema import flatten
 
@@ -46,7 +47,7 @@ class Wandb(Service):
       'id': known_id(workdir, self.needs),
       'resume': 'allow',
       'project': os.environ.get('WANDB_PROJECT', PROJECT),
-      'name': os.environ.get('WANDB_NAME', workdir.resolve().name),
+      'name': os.environ.get('WANDB_NAME', _run_name(workdir)),
       'config': json.loads(config.to_json_best_effort()),
       'settings': wandb.Settings(console='off', symlink=False),
     }
@@ -100,7 +101,7 @@ class Mlflow(Service):
       self._client.update_run(known, 'RUNNING')
       return
     experiment = self._experiment(None if uri else (own / 'artifacts').as_uri())
-    self.id = self._client.create_run(experiment, run_name=workdir.resolve().name).info.run_id
+    self.id = self._client.create_run(experiment, run_name=_run_name(workdir)).info.run_id
     parameters = [self._entities.Param(name, str(value)) for name, value in flatten(config).items()]
     for first in range(0, len(parameters), MAX_PARAMETERS):
       self._client.log_batch(self.id, params=parameters[first : first + MAX_PARAMETERS])
@@ -130,6 +131,11 @@ class Mlflow(Service):
     name = os.environ.get('MLFLOW_EXPERIMENT_NAME', PROJECT)
     found = self._client.get_experiment_by_name(name)
     return found.experiment_id if found else self._client.create_experiment(name, artifacts)
+
+
+def _run_name(workdir: Path) -> str:
+  """Returns the name of the run's directory, or of the URL that it is a copy of."""
+  return Path(shown(str(workdir.resolve()))).name
 
 
 def _set_defaults() -> None:

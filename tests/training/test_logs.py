@@ -11,6 +11,7 @@ import pytest
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from configs import lrs2
+from lpips_jax.core import files
 from lpips_jax.training.logs import Pace, RunLog
 
 
@@ -87,6 +88,13 @@ def test_a_log_without_json_lines_says_what_needs_them(tmp_path, capsys):
   assert not (tmp_path / 'metrics.jsonl').exists()
   said = capsys.readouterr().out
   assert said == 'config.writers has no jsonl: there will be no report, and goodput counts each attempt by itself\n'
+
+
+def test_lines_name_the_bucket_of_a_copy(tmp_path, capsys, monkeypatch):
+  monkeypatch.setattr(files, '_shown_names', {str(tmp_path): 'gs://bucket/run'})
+  with open_log(tmp_path) as log:
+    log.say(f'the profile is in {tmp_path / "profile"}')
+  assert capsys.readouterr().out == 'the profile is in gs://bucket/run/profile\n'
 
 
 def test_rates_leave_out_evaluations_and_saves():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from configs import lrs2
+from lpips_jax.core import files
 from lpips_jax.training import trackers
 from lpips_jax.training.logs import RunLog
 
@@ -38,6 +39,12 @@ def log_twice(workdir, writer):
           log.evaluation(20, {'loss': 1.0})
           log.diagnosis(20, picture, 'in sync')
           log.video(20, np.zeros((4, 32, 32, 3), np.uint8), None)
+
+
+def test_a_run_in_a_bucket_has_its_name_there(tmp_path, monkeypatch):
+  assert trackers._run_name(tmp_path) == tmp_path.name
+  monkeypatch.setattr(files, '_shown_names', {str(tmp_path): 'gs://bucket/runs/lrs2'})
+  assert trackers._run_name(tmp_path) == 'lrs2'
 
 
 @pytest.mark.slow
