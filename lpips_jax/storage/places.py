@@ -1,5 +1,6 @@
 """Paths of this machine, URLs of buckets, and URLs that are not known here."""
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import URL, PathLike, expand_user
 
 SCHEMES = 'gs', 's3'
+MAX_NAME_BYTES = 200  # files of this machine may have 255, of which copies need some for endings
 
 
 def is_remote(path: PathLike) -> bool:
@@ -23,6 +25,11 @@ def is_remote(path: PathLike) -> bool:
     raise UserError(f'{path}: of URLs, {known} are known here: give one of these, or a path of this machine')
   if scheme not in SCHEMES or slashes != '//' or not rest.strip('/'):
     raise UserError(f'{path} is no URL of a bucket: write {scheme.lower()}://BUCKET/PATH')
+  parts = rest.split('/')
+  if {'.', '..'} & set(parts):  # to stores these are names like others, and local copies would be elsewhere
+    raise UserError(f'{path} has . or .. among its directories: write the whole URL')
+  if max(len(os.fsencode(part)) for part in parts) > MAX_NAME_BYTES:
+    raise UserError(f'{path} has a name of more than {MAX_NAME_BYTES} bytes, which no local copy can have: shorten it')
   return True
 
 

@@ -28,6 +28,8 @@ def test_paths_of_this_machine(path):
     ('GS://bucket/run', 'write gs://BUCKET/PATH'),
     ('gs://', 'write gs://BUCKET/PATH'),
     ('s3:///run', 'write s3://BUCKET/PATH'),
+    ('gs://bucket/run/../other', 'write the whole URL'),
+    ('gs://bucket/é' + 100 * 'é', 'a name of more than 200 bytes'),
   ],
 )
 def test_what_might_be_misread_is_refused(path, problem):
