@@ -1,6 +1,7 @@
 """Object stores through fsspec: Google Cloud Storage by gcsfs, S3 and what speaks its protocol by s3fs."""
 
 import contextlib
+import errno
 import os
 import threading
 import time
@@ -30,6 +31,7 @@ FINAL_ERRORS = (
   *(FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError),
   *(UserError, ImportError, AttributeError, TypeError),
 )
+FULL_DISK = errno.ENOSPC, errno.EDQUOT  # of this machine
 REFUSALS = {400, 401, 403, 405, 411, 416}  # HTTP statuses that stay as they are, unlike those of timeouts and limits
 
 
@@ -94,7 +96,7 @@ def persistently(
   patience: float = PATIENCE_SECONDS,
   given_up: threading.Event | None = None,
 ) -> Result:
-  """Calls a function until it succeeds: a store may not answer for a while. Errors of its own kind are final.
+  """Calls a function until it succeeds, as a store may not answer for a while; raises errors that stay at once.
 
   Args:
     action: reads or writes; may be called again after it has failed midway.
@@ -117,9 +119,11 @@ def persistently(
 
 def is_final(error: Exception) -> bool:
   """Returns whether it is of no use to try again."""
-  refused = isinstance(error, OSError) and str(error).startswith('Forbidden')  # as gcsfs says it, and by its `code`
-  refused = refused or getattr(error, 'code', None) in REFUSALS
-  return refused or isinstance(error, FINAL_ERRORS) or type(error).__name__ == 'NoCredentialsError'
+  if isinstance(error, OSError) and (error.errno in FULL_DISK or str(error).startswith('Forbidden')):  # thus gcsfs
+    return True
+  if getattr(error, 'code', None) in REFUSALS:  # of gcsfs, too
+    return True
+  return isinstance(error, FINAL_ERRORS) or type(error).__name__ == 'NoCredentialsError'
 
 
 def files_below(url: str) -> list[RemoteFile]:
@@ -143,6 +147,11 @@ def info(url: str) -> RemoteFile | None:
   except FileNotFoundError:
     return None
   return None if found['type'] == 'directory' else RemoteFile('', int(found['size']), _tag(found))
+
+
+def names_object(url: str) -> bool:
+  """Returns whether a URL may be that of an object: not that of a bucket, nor one that ends in a slash."""
+  return '/' in _key(url) and not url.endswith('/')
 
 
 def read(url: str) -> bytes:

@@ -1,5 +1,7 @@
 """Stores: names that are left out, errors that are final."""
 
+import errno
+
 import pytest
 from gcsfs.retry import HttpError
 
@@ -18,3 +20,8 @@ def test_names_that_no_file_can_have_are_left_out(s3_bucket):
 )
 def test_errors_of_clients_are_final(status, final):
   assert stores.is_final(HttpError({'code': status, 'message': 'no'})) == final
+
+
+def test_a_full_disk_of_this_machine_is_final():
+  assert stores.is_final(OSError(errno.ENOSPC, 'No space left on device'))
+  assert stores.is_final(OSError('Forbidden: bucket')) and not stores.is_final(OSError('came damaged'))
