@@ -337,5 +337,5 @@ def _slurm_tasks() -> int:
 def _on_tpu_host() -> bool:
   """True on a host of a TPU slice which JAX is to use."""
   chips = glob('/dev/accel*') + glob('/dev/vfio/[0-9]*')
-  platforms = os.environ.get('JAX_PLATFORMS', 'tpu')
+  platforms = os.environ.get('JAX_PLATFORMS') or 'tpu'  # set to nothing, JAX chooses, too
   return bool(chips) and find_spec('libtpu') is not None and 'tpu' in platforms

@@ -99,14 +99,15 @@ def test_slurm_starts_them_by_itself(joined, monkeypatch, tasks, calls):
   assert [own.link.arguments[0] for own in multihost._joined] == ['node3'] * len(calls)
 
 
-def test_tpu_hosts_start_by_themselves(joined, monkeypatch):
+@pytest.mark.parametrize('platforms', ['tpu,cpu', ''])
+def test_tpu_hosts_start_by_themselves(joined, monkeypatch, platforms):
   monkeypatch.setattr(multihost, 'glob', lambda pattern: ['/dev/accel0'] if 'accel' in pattern else [])
   monkeypatch.setattr(multihost, 'find_spec', lambda name: name)
   monkeypatch.setattr(multihost, '_ask_jax', lambda seconds: ('host0:8476', 4, 3))
   monkeypatch.setenv('JAX_PLATFORMS', 'cpu')
   multihost.join()
   assert joined == []
-  monkeypatch.setenv('JAX_PLATFORMS', 'tpu,cpu')
+  monkeypatch.setenv('JAX_PLATFORMS', platforms)
   multihost.join()
   assert joined == [('service', 4, 3)]
 
