@@ -173,6 +173,8 @@ def local_output(path: PathLike) -> Iterator[Path]:
   if not is_remote(path):
     yield expand_user(path)
     return
+  if not stores.names_object(str(path)):
+    raise UserError(f'{path} names no file: write {str(path).rstrip("/")}/NAME')
   check_writable(str(path))
   with tempfile.TemporaryDirectory(prefix='lpips_jax-') as around:
     written = Path(around) / Path(str(path)).name

@@ -75,6 +75,13 @@ def test_an_etag_that_only_looks_like_an_md5_is_none(s3_bucket, tmp_path):
   assert (tmp_path / 'copy' / 'data').read_bytes() == b'secret'
 
 
+@pytest.mark.parametrize('url', ['gs://bucket', 'gs://bucket/', 'gs://bucket/run/'])
+def test_an_output_needs_a_name(url):
+  refused = pytest.raises(UserError, match=r'gs://bucket/?(run/)? names no file: write gs://bucket/(run/)?NAME$')
+  with refused, transfer.local_output(url):
+    pass
+
+
 def test_an_output_becomes_an_object_if_all_goes_well(url):
   with transfer.local_output(f'{url}/a.txt') as path:
     path.write_text('whole')
