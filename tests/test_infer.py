@@ -40,7 +40,7 @@ for number, flags in enumerate(json.loads(sys.argv[1])):
   if not runs[-1]:
     os.dup2(os.open(f'{number}.err', os.O_CREAT | os.O_WRONLY), 2)
     sys.argv = ['infer.py', *flags]
-    cli.run(infer.main)
+    cli.run(infer.main, remote=infer.REMOTE)
     sys.exit(0)
 print(json.dumps([os.waitstatus_to_exitcode(os.waitpid(run, 0)[1]) for run in runs]))
 """
