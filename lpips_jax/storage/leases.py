@@ -16,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 from absl import logging
 
@@ -27,13 +27,6 @@ from lpips_jax.storage import stores
 DIRECTORY = '.lease'
 RENEWAL_SECONDS = 8.0
 EXPIRES_SECONDS = 30.0  # without renewal
-
-
-class Process(NamedTuple):
-  """A process, as others may know it: its host, and what tells it from all others that this host has had."""
-
-  host: str
-  identity: str
 
 
 class Lease:
@@ -83,9 +76,8 @@ class Lease:
         logging.log_every_n_seconds(logging.WARNING, 'the lease of %s: %s', 60, self._url, first_line(error))
 
   def _content(self, released: bool = False) -> bytes:
-    own = this_process()
-    entry = {'token': self._token, 'renewals': self._renewals, 'released': released}
-    return json.dumps(entry | own._asdict()).encode()
+    owner = {'host': socket.gethostname(), 'identity': _identity(os.getpid())}
+    return json.dumps({'token': self._token, 'renewals': self._renewals, 'released': released} | owner).encode()
 
 
 @contextlib.contextmanager
@@ -136,11 +128,6 @@ def end_process(line: str) -> NoReturn:
   exit_at_once(BAD_INPUT)
 
 
-def this_process() -> Process:
-  """Returns this process; the identity holds for one boot of the host and one container."""
-  return Process(socket.gethostname(), _identity(os.getpid()))
-
-
 def _wait_until_free(url: str, number: int, say: Callable[[str], None]) -> None:
   """Returns once nobody seems to own the directory; raises UserError if somebody does."""
   first = _read(url, number)
@@ -167,7 +154,11 @@ def _has_died(entry: dict[str, Any]) -> bool:
 
 
 def _identity(pid: int) -> str:
-  """The process number, when the process started, the container and the boot; without these where there is no /proc."""
+  """Tells a process from all others, of this host and of others.
+
+  Returns:
+    Its number, when it started, its container and the boot; without /proc its number and what no other call returns.
+  """
   try:
     state, *rest = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
     started = 'gone' if state in 'ZX' else rest[18]
