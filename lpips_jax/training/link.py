@@ -73,7 +73,8 @@ class Door:
     with connection:
       try:
         connection.settimeout(10)
-        _, process, start, host = connection.recv(HELLO_BYTES, socket.MSG_WAITALL).decode().split()
+        with connection.makefile('rb') as file:  # reads on until all of it has come; `recv` would not, with a timeout
+          _, process, start, host = file.read(HELLO_BYTES).decode().split()
         number = int(process)
       except (OSError, ValueError):
         return  # a stranger, such as a probe of the port

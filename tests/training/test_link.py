@@ -80,6 +80,16 @@ def test_one_that_has_started_anew_is_turned_away_and_its_old_self_has_gone(conn
   assert door.gone == {1: socket.gethostname()}
 
 
+def test_a_hello_may_come_in_pieces(port):
+  door = Door(port, seconds=5)
+  hello = b'lpips_jax 1 token host'.ljust(link.HELLO_BYTES)
+  with socket.create_server(address(door.service)), closing(socket.create_connection(('localhost', port))) as other:
+    other.sendall(hello[:14])
+    time.sleep(0.1)
+    other.sendall(hello[14:])
+    assert other.recv(1) == link.ADMITTED
+
+
 def test_strangers_are_ignored(connected, port):
   door, *_ = connected
   for said in b'', b'GET / HTTP/1.1\r\n\r\n', b' ' * link.HELLO_BYTES:
