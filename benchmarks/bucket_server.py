@@ -2,10 +2,11 @@
 
   python benchmarks/bucket_server.py gs      # prints its port, and serves a bucket until it is killed
 
-The emulator of Google Cloud Storage ignores `ifGenerationMatch=0`, on which leases rely, and does not read from the end
-of an object: both are added here. It answers one request after the other. A request to /fault?status=503&seconds=20 has
-all requests of the next seconds fail with a status, /fault?delay=1&seconds=20 delays each, /fault?silent=1&seconds=60
-leaves them without an answer, and /requests tells how many there were.
+The emulator of Google Cloud Storage ignores `ifGenerationMatch=0`, on which leases rely, does not read from the end of
+an object, and loses a carriage return at an object's end: all three are mended here. It answers one request after the
+other. A request to /fault?status=503&seconds=20 has all requests of the next seconds fail with a status,
+/fault?delay=1&seconds=20 delays each, /fault?silent=1&seconds=60 leaves them without an answer, and /requests tells how
+many there were.
 """
 
 import io
@@ -81,7 +82,7 @@ def serve_gs() -> None:
 
     def _exists(self, query: dict[str, str]) -> bool:
       """Returns whether the object that is to be created exists, and says so to the client."""
-      body = self.rfile.read(int(self.headers.get('Content-Length', 0)))
+      body = self.rfile.read(int(self.headers['Content-Length']))
       self.rfile = io.BytesIO(body)
       name = query.get('name') or re.findall(rb'"name": ?"([^"]+)"', body)[0].decode()
       try:
@@ -98,10 +99,30 @@ def serve_gs() -> None:
         del self.headers['Range']
         self.headers['Range'] = f'bytes={max(0, size - int(suffix[1]))}-{size - 1}'
 
+  read_data = server._read_data
+
+  def read_whole_data(handler: Any, query: dict[str, Any]) -> Any:
+    """Reads a request's body, of which the emulator takes a carriage return before a boundary for a line's end."""
+    kind = handler.headers.get('Content-Type') or ''
+    if not kind.startswith('multipart/related'):
+      return read_data(handler, query)
+    body = handler.rfile.read(int(handler.headers['Content-Length']))
+    handler.rfile = io.BytesIO(body)
+    return read_data(handler, query) | {'content': _last_part(body, kind)}
+
+  server._read_data = read_whole_data
   server.RequestHandler = Handler
   emulator = server.create_server('127.0.0.1', 0, in_memory=True, default_bucket=BUCKET)
   emulator.start()
   print(emulator._api._httpd.server_port, flush=True)
+
+
+def _last_part(body: bytes, kind: str) -> bytes:
+  """Returns the content of the last part of a body in parts; `kind` is its Content-Type."""
+  boundary = b'--' + re.split('boundary="?([^";]+)', kind)[1].encode()
+  newline = b'\r\n' if body.startswith(boundary + b'\r\n') else b'\n'
+  parts = body.rpartition(newline + boundary + b'--')[0]
+  return parts.rpartition(boundary + newline)[2].partition(2 * newline)[2]
 
 
 def serve_s3() -> None:
