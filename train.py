@@ -16,6 +16,7 @@ from absl import flags
 from ml_collections import ConfigDict, config_flags
 
 from lpips_jax.core import cli
+from lpips_jax.core.endings import TRY_AGAIN
 from lpips_jax.core.files import shown
 from lpips_jax.training import multihost, paths
 
@@ -27,7 +28,7 @@ flags.DEFINE_integer('process', None, 'The index of this one, from 0.', lower_bo
 
 
 def main() -> None:
-  signal.signal(signal.SIGTERM, lambda *_: sys.exit(multihost.TRY_AGAIN))  # until there is something to save
+  signal.signal(signal.SIGTERM, lambda *_: sys.exit(TRY_AGAIN))  # until there is something to save
   cli.require_flags('config', 'workdir')
   config = flags.FLAGS.config
 
@@ -54,7 +55,7 @@ def main() -> None:
   if steps:
     print(f'checkpoint: {shown(str(workdir / "checkpoint"))}')
   if steps < config.steps:
-    sys.exit(multihost.TRY_AGAIN)
+    sys.exit(TRY_AGAIN)
 
 
 if __name__ == '__main__':

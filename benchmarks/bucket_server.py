@@ -71,7 +71,7 @@ def serve_gs() -> None:
         return self._answer({'requests': faults.requests})
       if not faults.answer(self):
         return False
-      self._turn_suffix_into_range(url.path)
+      _turn_suffix_into_range(self, url.path)
       return not (query.get('ifGenerationMatch') == '0' and 'upload_id' not in query and self._exists(query))
 
     def _answer(self, content: dict[str, Any]) -> bool:
@@ -92,25 +92,6 @@ def serve_gs() -> None:
       self.send_error(HTTPStatus.PRECONDITION_FAILED)
       return True
 
-    def _turn_suffix_into_range(self, path: str) -> None:
-      suffix, found = re.fullmatch(r'bytes=-(\d+)', self.headers.get('Range', '')), OBJECT.fullmatch(path)
-      if suffix and found:
-        size = len(self.storage.get_file(found[1], unquote(found[2])))
-        del self.headers['Range']
-        self.headers['Range'] = f'bytes={max(0, size - int(suffix[1]))}-{size - 1}'
-
-  read_data = server._read_data
-
-  def read_whole_data(handler: Any, query: dict[str, Any]) -> Any:
-    """Reads a request's body, of which the emulator takes a carriage return before a boundary for a line's end."""
-    kind = handler.headers.get('Content-Type') or ''
-    if not kind.startswith('multipart/related'):
-      return read_data(handler, query)
-    body = handler.rfile.read(int(handler.headers['Content-Length']))
-    handler.rfile = io.BytesIO(body)
-    return read_data(handler, query) | {'content': _last_part(body, kind)}
-
-  server._read_data = read_whole_data
   server.RequestHandler = Handler
   emulator = server.create_server('127.0.0.1', 0, in_memory=True, default_bucket=BUCKET)
   emulator.start()
@@ -123,6 +104,14 @@ def _last_part(body: bytes, kind: str) -> bytes:
   newline = b'\r\n' if body.startswith(boundary + b'\r\n') else b'\n'
   parts = body.rpartition(newline + boundary + b'--')[0]
   return parts.rpartition(boundary + newline)[2].partition(2 * newline)[2]
+
+
+def _turn_suffix_into_range(handler: Any, path: str) -> None:
+  suffix, found = re.fullmatch(r'bytes=-(\d+)', handler.headers.get('Range', '')), OBJECT.fullmatch(path)
+  if suffix and found:
+    size = len(handler.storage.get_file(found[1], unquote(found[2])))
+    del handler.headers['Range']
+    handler.headers['Range'] = f'bytes={max(0, size - int(suffix[1]))}-{size - 1}'
 
 
 def serve_s3() -> None:

@@ -20,9 +20,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from lpips_jax.core import cli
-from lpips_jax.core.endings import FAILED
+from lpips_jax.core.endings import FAILED, TRY_AGAIN
 from lpips_jax.training import paths
-from lpips_jax.training.multihost import TRY_AGAIN
 from lpips_jax.training.sweeping import grids, results, running, sweeps, tables
 from lpips_jax.training.sweeping.sweeps import Sweep
 

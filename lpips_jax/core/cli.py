@@ -19,8 +19,8 @@ from typing import Any, NoReturn
 
 from absl import flags, logging
 
-from lpips_jax.core.endings import BAD_INPUT, BY_SIGNAL, FAILED, Ending, exit_at_once, report
-from lpips_jax.core.errors import UserError, first_line
+from lpips_jax.core.endings import BAD_INPUT, BY_SIGNAL, FAILED, TRY_AGAIN, Ending, exit_at_once, report
+from lpips_jax.core.errors import TryAgain, UserError, first_line
 from lpips_jax.core.files import URL, expand_home, shown
 
 HELP = '--help', '-help', '-h', '--helpfull', '--helpshort'
@@ -34,9 +34,10 @@ def run(
 ) -> None:
   """Parses this process's flags and runs `main`.
 
-  Bad flags, `UserError`s and files that the system refuses become one line on stderr and exit status 2, Ctrl-C one line
-  and status 130, SIGTERM and SIGHUP likewise 143 and 129, numbers that are no longer finite one line and status 1;
-  other errors are bugs, and keep their traceback. Logs go to stdout, so that stderr holds errors alone.
+  Bad flags, `UserError`s and files that the system refuses become one line on stderr and exit status 2, `TryAgain` one
+  line and status 75, Ctrl-C one line and status 130, SIGTERM and SIGHUP likewise 143 and 129, numbers that are no
+  longer finite one line and status 1; other errors are bugs, and keep their traceback. Logs go to stdout: stderr holds
+  errors alone.
 
   Args:
     main: does the command's work; reads absl's flags.
@@ -146,7 +147,7 @@ def _end_undisturbed() -> None:
 def _ending(error: BaseException) -> Ending:
   """Returns the line and the exit status of an error."""
   if isinstance(error, UserError):
-    return Ending(error.as_flags(), BAD_INPUT)
+    return Ending(error.as_flags(), TRY_AGAIN if isinstance(error, TryAgain) else BAD_INPUT)
   if isinstance(error, BrokenPipeError):
     return Ending('nobody reads the output any more', BY_SIGNAL + signal.SIGPIPE, at_once=True)
   if isinstance(error, OSError) and error.filename is not None:

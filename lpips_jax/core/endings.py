@@ -8,6 +8,7 @@ from typing import NamedTuple, NoReturn
 from lpips_jax.core.files import shown
 
 FAILED, BAD_INPUT, BY_SIGNAL = 1, 2, 128  # exit statuses; to the last, as shells do, the signal's number is added
+TRY_AGAIN = os.EX_TEMPFAIL  # 75: the same command may succeed later, or goes on
 
 
 class Ending(NamedTuple):

@@ -28,6 +28,10 @@ class UserError(Exception):
     return line
 
 
+class TryAgain(UserError):
+  """An error that passes: the same command may succeed later."""
+
+
 class Cancelled(Exception):
   """Ends work that was cancelled; everything that it had begun is gone."""
 

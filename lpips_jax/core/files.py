@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from lpips_jax.core.errors import UserError
+from lpips_jax.core.errors import TryAgain, UserError
 
 PathLike = str | os.PathLike[str]
 _shown_names: dict[str, str] = {}  # by the directories of `show_as`
@@ -98,13 +98,13 @@ def directory_lock(directory: Path) -> Iterator[None]:
   """Keeps other commands out of a directory during the body; the lock ends with the process, whatever ends it.
 
   Raises:
-    UserError: another command is at work there.
+    TryAgain: another command is at work there.
   """
   with open(directory / LOCK, 'w', opener=_opened_unless_link) as lock:
     try:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-      raise UserError(f'another run is at work in {directory}: wait for it, or end it') from error
+      raise TryAgain(f'another run is at work in {directory}: wait for it, or end it') from error
     except OSError:  # a file system without locks
       pass
     yield

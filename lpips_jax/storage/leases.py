@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from absl import logging
 
 from lpips_jax.core.endings import BAD_INPUT, Ending, exit_at_once, report
-from lpips_jax.core.errors import UserError, first_line
+from lpips_jax.core.errors import TryAgain, first_line
 from lpips_jax.storage import stores
 
 DIRECTORY = '.lease'
@@ -85,7 +85,8 @@ def held(url: str) -> Iterator[Lease]:
   """Takes the lease of a directory, and keeps it while the body runs; if another run takes over, this process ends.
 
   Raises:
-    UserError: another run is at work there, or the directory cannot be written to.
+    TryAgain: another run is at work there.
+    UserError: the directory cannot be written to.
   """
   lease = acquire(url)
   lease.keep(end_process)
@@ -104,7 +105,8 @@ def acquire(url: str, say: Callable[[str], None] = print) -> Lease:
     say: gets a line if there is something to wait for.
 
   Raises:
-    UserError: another run is at work there, or the directory cannot be written to.
+    TryAgain: another run is at work there.
+    UserError: the directory cannot be written to.
   """
   with stores.explained(url, 'written to'):
     while True:
@@ -116,7 +118,7 @@ def acquire(url: str, say: Callable[[str], None] = print) -> Lease:
       with contextlib.suppress(FileExistsError):  # another was quicker; or our own attempt, which was repeated
         stores.create(_object(url, number), lease._content())
       if _read(url, number).get('token') != token:
-        continue  # also where a store ignores the condition
+        continue  # where a store ignores the condition, this tells, but for a race
       for old in numbers:
         stores.delete(_object(url, old))
       return lease
@@ -142,7 +144,7 @@ def _wait_until_free(url: str, number: int, say: Callable[[str], None]) -> None:
     if now.get('released') or not now:
       return
     if now != first:
-      raise UserError(f'another run, on {now.get("host")}, is at work in {url}: wait for it, or end it')
+      raise TryAgain(f'another run, on {now.get("host")}, is at work in {url}: wait for it, or end it')
 
 
 def _has_died(entry: dict[str, Any]) -> bool:

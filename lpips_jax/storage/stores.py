@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from typing import Any, TypeVar
 
 from absl import logging
 
-from lpips_jax.core.errors import UserError, first_line
+from lpips_jax.core.errors import TryAgain, UserError, first_line
 from lpips_jax.core.files import PathLike
 
 Result = TypeVar('Result')
@@ -57,8 +56,6 @@ def file_system(url: str) -> Any:
 
 @cache
 def _file_system(scheme: str) -> Any:
-  # gcsfs would ask for the kind of each bucket, which takes another right and another service.
-  os.environ.setdefault('GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT', 'false')
   package, extra = EXTRAS[scheme]
   try:
     import fsspec
@@ -67,9 +64,10 @@ def _file_system(scheme: str) -> Any:
       options = {'connect_timeout': CONNECT_SECONDS, 'read_timeout': SILENT_SECONDS}
       return fsspec.filesystem('s3', use_listings_cache=False, config_kwargs=options, max_concurrency=PARTS_AT_ONCE)
     import aiohttp
+    from gcsfs.core import GCSFileSystem  # the one that fsspec names asks for the kind of each bucket, another service
 
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
-    return fsspec.filesystem('gcs', use_listings_cache=False, requests_timeout=timeout)
+    return GCSFileSystem(use_listings_cache=False, requests_timeout=timeout)
   except ImportError as error:
     raise UserError(f"{scheme}:// needs the package {package}: pip install -e '.[{extra}]'") from error
 
@@ -85,7 +83,8 @@ def explained(url: PathLike, doing: str) -> Iterator[None]:
     if isinstance(error, FileNotFoundError):
       raise UserError(f'{url} does not exist, or its bucket does not') from error
     scheme = str(url).partition('://')[0]
-    raise UserError(
+    kind = UserError if is_final(error) else TryAgain
+    raise kind(
       f'{url} cannot be {doing} ({first_line(error)}): check its name and your rights ({CREDENTIALS.get(scheme, "")})'
     ) from error
 

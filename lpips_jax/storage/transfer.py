@@ -83,20 +83,25 @@ def upload(directory: Path, url: str, replace: bool = True) -> None:
   with stores.explained(url, 'written to'):
     put_all(directory, [name for name in names if name not in last], url, replace)
     for step_url, inside in steps.items():
-      stores.persistently(partial(mark_whole, step_url, inside), url)
+      stores.persistently(partial(mark_parts, step_url, inside), url)
+      stores.persistently(partial(mark_whole, step_url), url)
     put_all(directory, last, url, replace)
 
 
-def mark_whole(step: str, names: Iterable[str]) -> None:
-  """Makes a step count, and each of its parts, as Orbax does.
+def mark_parts(step: str, names: Iterable[str]) -> None:
+  """Marks each part of a step as whole, as Orbax does; before `mark_whole`.
 
   Args:
     step: its URL, with a slash at the end.
     names: of the objects beneath it.
   """
-  parts = sorted({name.partition('/')[0] for name in names if '/' in name})
-  for part in (*(f'{part}/' for part in parts), ''):
-    stores.write(f'{step}{part}{LAST_OBJECT}', b'whole\n')
+  for part in sorted({name.partition('/')[0] for name in names if '/' in name}):
+    stores.write(f'{step}{part}/{LAST_OBJECT}', b'whole\n')
+
+
+def mark_whole(step: str) -> None:
+  """Makes a step count; takes its URL, with a slash at the end."""
+  stores.write(f'{step}{LAST_OBJECT}', b'whole\n')
 
 
 def put_all(directory: Path, names: Sequence[str], url: str, replace: bool = True) -> None:

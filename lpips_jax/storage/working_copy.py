@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from absl import logging
 
-from lpips_jax.core.errors import UserError, first_line
+from lpips_jax.core.errors import TryAgain, UserError, first_line
 from lpips_jax.core.files import PathLike, expand_user, show_as, user_cache
 from lpips_jax.storage import leases, stores
 from lpips_jax.storage.leases import Lease
@@ -32,6 +32,7 @@ from lpips_jax.storage.transfer import (
   download,
   has_tag,
   is_unfinished,
+  mark_parts,
   mark_whole,
   put_all,
   remove,
@@ -60,8 +61,8 @@ def working_copy(path: PathLike, process: int = 0) -> Iterator[Path]:
   """Yields a directory of this machine to work in: the path itself, or a copy of what a URL holds.
 
   Of several processes that train together each has a copy of its own. The first pushes all that is new in its copy, the
-  others only files that the bucket did not have when they began. A copy is deleted in the end, unless it could not be
-  pushed.
+  others only files that the bucket did not have when they began. A copy is deleted in the end, unless the run failed or
+  it could not be pushed.
 
   Args:
     path: of this machine, or a URL; there need be nothing yet.
@@ -134,7 +135,8 @@ class WorkingCopy:
       try:
         stores.persistently(self.push, self._url)
       except Exception as error:
-        raise UserError(
+        kind = UserError if stores.is_final(error) else TryAgain
+        raise kind(
           f'{self._url} cannot be written to ({first_line(error)}): what it lacks is in {os.fspath(self._local)}: copy '
           'it by hand'
         ) from error
@@ -155,13 +157,22 @@ class WorkingCopy:
     self._put({name: state for name, state in changed.items() if not STEP.match(name)})
     for beginning in sorted(steps):
       if of_step := {name: state for name, state in changed.items() if name.startswith(beginning)}:
-        ended = f'{beginning}{STEP_METADATA}'
-        self._put({name: state for name, state in of_step.items() if name != ended})
-        self._put({name: state for name, state in of_step.items() if name == ended})
-        if beginning in _steps_of(self._local):  # else it was deleted while it was copied
-          mark_whole(f'{self._url}/{beginning}', [name.removeprefix(beginning) for name in of_step])
-    if self._lease:
+        self._push_step(beginning, of_step)
+    if self._lease and self._lease.is_held():
       self._delete(self._pushed.keys() - here.keys())
+
+  def _push_step(self, beginning: str, files: dict[str, FileState]) -> None:
+    """Pushes a step, or what has changed of it; it counts once it is whole, wherever this is cut."""
+    url, last = f'{self._url}/{beginning}', f'{beginning}{STEP_METADATA}'
+    if any(name.startswith(beginning) for name in self._pushed):
+      stores.delete(f'{url}{LAST_OBJECT}')
+    self._put({name: state for name, state in files.items() if name != last})
+    if beginning not in _steps_of(self._local):  # it was deleted while it was copied
+      return
+    mark_parts(url, [name.removeprefix(beginning) for name in files])
+    self._put({name: state for name, state in files.items() if name == last})
+    if beginning in _steps_of(self._local) and self._lease and self._lease.is_held():
+      mark_whole(url)
 
   def _push_regularly(self) -> None:
     while not self._ended.wait(PUSH_SECONDS):
@@ -201,7 +212,7 @@ def _own_directory(url: str, process: int) -> Iterator[Path]:
   root = os.environ.get(ENVIRONMENT)
   digest = hashlib.sha256(url.encode()).hexdigest()[:12]
   local = (expand_user(root) if root else user_cache() / 'work') / f'{Path(url).name}-{digest}-{process}'
-  local.mkdir(parents=True, exist_ok=True)
+  local.parent.mkdir(parents=True, exist_ok=True)
   with open(f'{local}.lock', 'w') as lock:
     begun = time.monotonic()
     while True:
@@ -210,15 +221,18 @@ def _own_directory(url: str, process: int) -> Iterator[Path]:
         break
       except BlockingIOError as error:
         if time.monotonic() - begun > OLD_PROCESS_SECONDS:
-          raise UserError(f'another process of this machine works in {url}: wait for it, or end it') from error
+          raise TryAgain(f'another process of this machine works in {url}: wait for it, or end it') from error
         time.sleep(1)
+    local.mkdir(exist_ok=True)
     yield local
     shutil.rmtree(local, ignore_errors=True)
-    os.unlink(lock.name)
 
 
 def _remains(names: set[str], there: set[str], url: str) -> set[str]:
-  """Returns the objects of a step that was being pushed when its run was killed.
+  """Returns the objects of steps that a run was pushing, or deleting, when it was killed.
+
+  Such a step has parts that are marked, or it lacks its metadata and is newer than all that are whole. A step with
+  metadata and without any mark is somebody else's copy, and stays.
 
   Args:
     names: of the objects that count.
@@ -226,16 +240,23 @@ def _remains(names: set[str], there: set[str], url: str) -> set[str]:
     url: of the directory.
 
   Raises:
-    UserError: there are steps without marks and none with: somebody has copied them there, perhaps only in part.
+    UserError: there are such copies, and no step that is whole: nobody can tell whether they are.
   """
   newest = max(map(_step_number, names), default=-1)
-  unmarked = {name for name in there - names if _step_number(name) > newest}
-  if newest < 0 and any(os.path.basename(name) == STEP_METADATA for name in unmarked):
-    raise UserError(
-      f'{url}/{RUN_STEPS} has steps, none of which is marked as whole: add an object {LAST_OBJECT} to those that are, '
-      'and delete the others'
-    )
-  return unmarked
+  steps: dict[int, set[str]] = {}
+  for name in there - names:
+    steps.setdefault(_step_number(name), set()).add(name)
+  remains: set[str] = set()
+  for number in steps.keys() - {-1}:
+    kinds = {os.path.basename(name) for name in steps[number]}
+    if LAST_OBJECT in kinds or (STEP_METADATA not in kinds and number > newest):
+      remains |= steps[number]
+    elif newest < 0:
+      raise UserError(
+        f'{url}/{RUN_STEPS} has steps, none of which is marked as whole: add an object {LAST_OBJECT} to those that '
+        'are, and delete the others'
+      )
+  return remains
 
 
 def _step_number(name: str) -> int:

@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 
-from lpips_jax.core.errors import UserError
+from lpips_jax.core.errors import TryAgain
 
 HELLO_BYTES = 256  # the first bytes of a connection, which say who calls
 ADMITTED = b'+'  # the door's answer
@@ -22,7 +22,7 @@ SERVICE_SECONDS = 3600  # for which a process that was let in waits for JAX's se
 RETRY_SECONDS = 0.2  # between two attempts to connect
 
 
-class Unreachable(UserError):
+class Unreachable(TryAgain):
   """The processes do not find each other: the same command may find them later."""
 
 

@@ -22,13 +22,12 @@ from typing import Any, NamedTuple, NoReturn
 
 from absl import flags, logging
 
-from lpips_jax.core.endings import FAILED, Ending, exit_at_once, report
+from lpips_jax.core.endings import FAILED, TRY_AGAIN, Ending, exit_at_once, report
 from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.training import heartbeat
 from lpips_jax.training.link import Door, Link, Unreachable
 
 FLAGS = 'coordinator', 'processes', 'process'
-TRY_AGAIN = os.EX_TEMPFAIL  # exit status of a process that is well: the same command goes on
 JOIN_SECONDS = 300  # for which processes wait for each other
 PORT_SECONDS = 20  # for which the first process waits for its port, which its old self may be about to leave
 LATE_JOIN_SECONDS = 60  # for which a process that fails before it has joined tries to report to the others

@@ -238,6 +238,7 @@ def test_signals_while_the_interpreter_ends_are_ignored(tmp_path):
   ('error', 'ending'),
   [
     (UserError('bad'), Ending('bad', 2)),
+    (TryAgain('busy'), Ending('busy', 75)),
     (ZeroDivisionError(), Ending(None, 1)),
     (KeyboardInterrupt(), Ending('interrupted', 130, at_once=True)),
   ],

@@ -90,6 +90,57 @@ def test_what_a_killed_run_has_left_on_this_machine_is_not_in_the_way(gs_bucket,
   assert contents(local) == {} and not (local / 'checkpoint').exists()
 
 
+def test_a_first_step_whose_push_was_killed_just_before_it_counted_is_no_strangers(gs_bucket):
+  url = f'{gs_bucket.url}/run'
+  with working_copy.working_copy(url) as local:
+    write_step(local, 1)
+  stores.delete(f'{url}/checkpoint/1/commit_success.txt')
+  with working_copy.working_copy(url) as local:
+    assert contents(local) == {}
+  assert names(url) == []
+
+
+def test_a_run_that_was_taken_over_makes_no_step_count(gs_bucket, tmp_path, monkeypatch):
+  url, local = f'{gs_bucket.url}/run', tmp_path / 'local'
+  lease = leases.acquire(url)
+  lease.keep(lambda line: None)
+  copy = WorkingCopy(url, local, lease)
+  local.mkdir()
+  copy.pull()
+  write_step(local, 1)
+  put_all = working_copy.put_all
+
+  def taken_over_meanwhile(directory, files, to):
+    put_all(directory, files, to)
+    stores.write(f'{url}/.lease/000009', b'{}')
+
+  monkeypatch.setattr(working_copy, 'put_all', taken_over_meanwhile)
+  copy.push()
+  assert not [name for name in counting(names(url)) if name.startswith('checkpoint/')]
+
+
+def test_a_step_that_is_made_again_does_not_count_before_it_is_whole(gs_bucket, tmp_path, monkeypatch):
+  url, local = f'{gs_bucket.url}/run', tmp_path / 'local'
+  copy = WorkingCopy(url, local, leases.acquire(url))
+  local.mkdir()
+  copy.pull()
+  write_step(local, 1, 'first')
+  copy.push()
+  shutil.rmtree(local / 'checkpoint' / '1')
+  write_step(local, 1, 'second')
+  put_all = working_copy.put_all
+
+  def counts_for_nobody(directory, files, to):
+    if files and files[0].startswith('checkpoint/1/'):
+      assert not [name for name in counting(names(url)) if name.startswith('checkpoint/')]
+    put_all(directory, files, to)
+
+  monkeypatch.setattr(working_copy, 'put_all', counts_for_nobody)
+  copy.push()
+  assert stores.read(f'{url}/checkpoint/1/state/d/0') == b'second'
+  assert 'checkpoint/1/commit_success.txt' in names(url)
+
+
 def test_steps_that_somebody_copied_there_are_never_deleted(gs_bucket):
   url = f'{gs_bucket.url}/run'
   for step in 1, 2:

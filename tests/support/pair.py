@@ -20,6 +20,7 @@ from runs import tiny_config
 
 from data_pipeline import input as data
 from lpips_jax.core import cli
+from lpips_jax.core.endings import TRY_AGAIN
 from lpips_jax.core.errors import UserError
 from lpips_jax.training import heartbeat, multihost, sharding
 from lpips_jax.training.loop import TrainData, train
@@ -93,7 +94,7 @@ def reach(config, workdir: Path) -> None:
   step = int(train(config, workdir, open_data).step)
   print(f'reached {step}', flush=True)
   if flags.FLAGS.run and step < config.steps:
-    sys.exit(multihost.TRY_AGAIN)
+    sys.exit(TRY_AGAIN)
 
 
 def open_data(config) -> TrainData:

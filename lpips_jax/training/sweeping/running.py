@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from lpips_jax.training.multihost import TRY_AGAIN
+from lpips_jax.core.endings import TRY_AGAIN
 from lpips_jax.training.sweeping.sweeps import Sweep, to_read
 
 

@@ -9,9 +9,9 @@ import time
 import pytest
 from runs import ROOT
 
+from lpips_jax.core.endings import TRY_AGAIN
 from lpips_jax.storage import files
 from lpips_jax.storage.transfer import LAST_OBJECT
-from lpips_jax.training.multihost import TRY_AGAIN
 from lpips_jax.training.sweeping import running
 from lpips_jax.training.sweeping.sweeps import Sweep
 
