@@ -16,7 +16,7 @@ from ml_collections import config_flags
 
 from lpips_jax.core import cli
 from lpips_jax.core.endings import Ending
-from lpips_jax.core.errors import UserError, first_line
+from lpips_jax.core.errors import TryAgain, UserError, first_line
 from lpips_jax.core.files import show_as
 
 ROOT = str(Path(__file__).parents[2])
