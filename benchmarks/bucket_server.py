@@ -14,6 +14,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlparse
@@ -92,10 +93,25 @@ def serve_gs() -> None:
       self.send_error(HTTPStatus.PRECONDITION_FAILED)
       return True
 
+  server._read_data = _keeping_ends(server._read_data)
   server.RequestHandler = Handler
   emulator = server.create_server('127.0.0.1', 0, in_memory=True, default_bucket=BUCKET)
   emulator.start()
   print(emulator._api._httpd.server_port, flush=True)
+
+
+def _keeping_ends(read_data: Callable[[Any, dict[str, Any]], Any]) -> Callable[[Any, dict[str, Any]], Any]:
+  """Returns a reader of requests' bodies; `read_data` takes a carriage return before a boundary for the line's end."""
+
+  def read(handler: Any, query: dict[str, Any]) -> Any:
+    kind = handler.headers.get('Content-Type') or ''
+    if not kind.startswith('multipart/related'):
+      return read_data(handler, query)
+    body = handler.rfile.read(int(handler.headers['Content-Length']))
+    handler.rfile = io.BytesIO(body)
+    return read_data(handler, query) | {'content': _last_part(body, kind)}
+
+  return read
 
 
 def _last_part(body: bytes, kind: str) -> bytes:
