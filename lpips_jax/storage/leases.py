@@ -184,6 +184,7 @@ def _object(url: str, number: int) -> str:
 
 def _read(url: str, number: int) -> dict[str, Any]:
   try:
-    return json.loads(stores.read(_object(url, number)))
+    entry = json.loads(stores.read(_object(url, number)))
   except (FileNotFoundError, ValueError):
     return {}
+  return entry if isinstance(entry, dict) else {}

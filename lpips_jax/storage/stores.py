@@ -30,6 +30,7 @@ FINAL_ERRORS = (
   *(FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError),
   *(UserError, ImportError, AttributeError, TypeError),
 )
+REFUSED_BY_BOTOCORE = 'NoCredentialsError', 'ParamValidationError'  # the latter, names that no bucket can have
 FULL_DISK = errno.ENOSPC, errno.EDQUOT  # of this machine
 REFUSALS = {400, 401, 403, 405, 411, 416}  # HTTP statuses that stay as they are, unlike those of timeouts and limits
 
@@ -82,6 +83,8 @@ def explained(url: PathLike, doing: str) -> Iterator[None]:
   except Exception as error:  # of gcsfs, s3fs, aiohttp, botocore and google-auth, which have nothing in common
     if isinstance(error, FileNotFoundError):
       raise UserError(f'{url} does not exist, or its bucket does not') from error
+    if isinstance(error, OSError) and error.errno in FULL_DISK:
+      raise UserError(f'{url} cannot be {doing}: the disk of its copy on this machine is full: make room') from error
     scheme = str(url).partition('://')[0]
     kind = UserError if is_final(error) else TryAgain
     raise kind(
@@ -122,7 +125,9 @@ def is_final(error: Exception) -> bool:
     return True
   if getattr(error, 'code', None) in REFUSALS:  # of gcsfs, too
     return True
-  return isinstance(error, FINAL_ERRORS) or type(error).__name__ == 'NoCredentialsError'
+  if type(error) is ValueError:  # thus botocore refuses an endpoint; not its heirs, such as that of damaged JSON
+    return True
+  return isinstance(error, FINAL_ERRORS) or type(error).__name__ in REFUSED_BY_BOTOCORE
 
 
 def files_below(url: str) -> list[RemoteFile]:

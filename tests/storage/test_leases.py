@@ -114,3 +114,10 @@ def test_a_store_that_does_not_answer_for_a_while_costs_nobody_the_lease(gs_buck
   time.sleep(2)
   assert not lost and lease.is_held()
   lease.release()
+
+
+@pytest.mark.parametrize('content', [b'[1]', b'null', b'', b'\xff'])
+def test_a_damaged_lease_is_nobodys(gs_bucket, content):
+  stores.write(f'{gs_bucket.url}/.lease/000007', content)
+  with leases.held(gs_bucket.url):
+    assert [file.name for file in stores.files_below(gs_bucket.url)] == ['.lease/000008']
