@@ -87,7 +87,7 @@ def serve_gs() -> None:
       self.rfile = io.BytesIO(body)
       name = query.get('name') or re.findall(rb'"name": ?"([^"]+)"', body)[0].decode()
       try:
-        self.storage.get_file_obj(BUCKET, name)
+        self.storage.get_file_obj(re.findall('/b/([^/]+)/o', self.path)[0], name)
       except NotFound:
         return False
       self.send_error(HTTPStatus.PRECONDITION_FAILED)

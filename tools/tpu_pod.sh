@@ -20,6 +20,7 @@ main() {
   case $verb in
     create | keep)
       need ZONE NAME TYPE BUCKET ACCOUNT
+      case $BUCKET in gs://?*) ;; *) refuse "BUCKET=$BUCKET: give gs://BUCKET" ;; esac
       code=$BUCKET/tpu/$NAME.tar.gz ended=$BUCKET/tpu/$NAME.ended
       software=$(software)
       upload

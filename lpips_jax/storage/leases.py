@@ -27,6 +27,7 @@ from lpips_jax.storage import stores
 DIRECTORY = '.lease'
 RENEWAL_SECONDS = 8.0
 EXPIRES_SECONDS = 30.0  # without renewal
+ATTEMPTS = 10  # to be the one that creates the next object
 
 
 class Lease:
@@ -109,7 +110,7 @@ def acquire(url: str, say: Callable[[str], None] = print) -> Lease:
     UserError: the directory cannot be written to.
   """
   with stores.explained(url, 'written to'):
-    while True:
+    for _ in range(ATTEMPTS):
       numbers = stores.persistently(lambda: _numbers(url), url)
       if numbers:
         _wait_until_free(url, numbers[-1], say)
@@ -122,6 +123,7 @@ def acquire(url: str, say: Callable[[str], None] = print) -> Lease:
       for old in numbers:
         stores.delete(_object(url, old))
       return lease
+  raise TryAgain(f'{url}: other runs begin there all the time: let one of them work')
 
 
 def end_process(line: str) -> NoReturn:
