@@ -1,13 +1,13 @@
 """Buckets: every path may be a URL, `gs://bucket/…` or `s3://bucket/…`, and the rest of the code sees local files.
 
-Commands turn a URL into a local path where it comes in, in one of five ways:
+Commands turn a URL into a local path where it comes in, in one of four ways:
 
 - `staging.staged`: an input of many files (a dataset, a checkpoint) is copied to this machine once, and kept.
 - `transfer.local_input`, `local_output`, `local_output_directory`: a file or a directory that is read or written once.
 - `working_copy.working_copy`: a directory in which one run works for long, such as --workdir. The run works in a
   local copy, which is pushed to the bucket as it changes.
-- `files`: a small file, such as settings or a list, is read or written as bytes.
-- `places.open_path`: a directory into which many workers write small objects, the prepared clips: an `epath.Path`.
+- `files`: a small file, such as settings, a list, or a prepared clip, which many workers write, is read or written as
+  bytes.
 
 What file systems offer and object stores do not is replaced as follows.
 

@@ -3,9 +3,6 @@
 import os
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-
-from etils import epath
 
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import URL, PathLike, expand_user
@@ -38,16 +35,6 @@ def require_local(**paths: PathLike | None) -> None:
   for name, path in paths.items():
     if path is not None and URL.match(str(path)):
       raise UserError(f'{name}={path} must be on this machine: copy it here first', name)
-
-
-def open_path(path: PathLike) -> Any:
-  """Returns a `pathlib.Path`, or for a URL an `epath.Path`, which can do nearly the same."""
-  if not is_remote(path):
-    return expand_user(path)
-  from lpips_jax.storage import stores
-
-  stores.file_system(str(path))  # so that what is missing is reported in a line
-  return epath.Path(str(path).rstrip('/'))
 
 
 def place(path: PathLike) -> str | Path:
