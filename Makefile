@@ -7,6 +7,7 @@ TESTABLE := $(VENV)/.testable-$(notdir $(PYTHON))
 LINTABLE := $(VENV)/.lintable-$(notdir $(PYTHON))
 PIP := $(VENV)/bin/pip --quiet --disable-pip-version-check
 TORCH := torch==2.13.0
+BUCKETS := gcsfs google-crc32c s3fs 'gcp-storage-emulator>=2026.7' 'moto[s3,server]>=5.2'
 LIBTPU := "from importlib.metadata import requires; print(*[r.split(';')[0] for r in requires('jax') if 'libtpu' in r])"
 
 .PHONY: help demo test test-all lint mutants
@@ -43,6 +44,8 @@ $(LINTABLE): $(STAMP)
 
 $(TESTABLE): $(STAMP)
 	$(PIP) install -e '.[test]'
+# By themselves: asked for at once with all else, pip tries hundreds of versions of others.
+	$(PIP) install $(BUCKETS)
 # The compiler for TPUs goes elsewhere: where Python can import it, JAX looks for chips at every start, and complains.
 ifeq ($(shell uname -sm),Linux x86_64)
 	$(PIP) install --no-deps --target $(VENV)/tpu "$$($(VENV)/bin/python -c $(LIBTPU))"

@@ -48,12 +48,14 @@ def trained_checkpoint(directory) -> Path:
 
 @pytest.fixture(scope='session')
 def served_gs() -> Iterator[Bucket]:
+  pytest.importorskip('gcp_storage_emulator')
   with buckets.bucket('gs') as served:
     yield served
 
 
 @pytest.fixture(scope='session')
 def served_s3() -> Iterator[Bucket]:
+  pytest.importorskip('moto')
   with buckets.bucket('s3') as served:
     yield served
 
