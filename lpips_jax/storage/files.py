@@ -26,8 +26,7 @@ def read(path: PathLike, first: int | None = None) -> bytes | None:
   url = str(path)
   with stores.explained(url, 'read'):
     try:
-      start = None if first is None else 0  # a range of an empty object would be an error
-      return stores.persistently(lambda: stores.file_system(url).cat_file(url, start=start, end=first), url)
+      return stores.persistently(lambda: stores.read(url, first), url)
     except FileNotFoundError:
       return None
 

@@ -158,8 +158,9 @@ def names_object(url: str) -> bool:
   return '/' in _key(url) and not url.endswith('/')
 
 
-def read(url: str) -> bytes:
-  return file_system(url).cat_file(_key(url))
+def read(url: str, first: int | None = None) -> bytes:
+  """Returns the content of an object, or its first bytes; of an empty one there are none to ask for."""
+  return file_system(url).cat_file(_key(url), start=None if first is None else 0, end=first)
 
 
 def write(url: str, content: bytes) -> None:

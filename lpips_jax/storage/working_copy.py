@@ -41,11 +41,15 @@ from lpips_jax.storage.transfer import (
 PUSH_SECONDS = float(os.environ.get('LIPSYNC_PUSH_SECONDS', '10'))  # between two pushes
 OLD_PROCESS_SECONDS = 60.0  # for which a process of an earlier run may still be about to end
 ENVIRONMENT = 'LIPSYNC_WORK'  # names the directory for local copies
-RUN_STEPS, STEP_METADATA = (
-  'checkpoint',
-  '_CHECKPOINT_METADATA',
-)  # names of a run's steps' directory, and of a file in each
-NEVER_READ = 'samples/', 'diagnosis/', 'tensorboard/', 'profile/'  # what runs write alone, and a start leaves there
+RUN_STEPS = 'checkpoint'  # the directory of a run's steps
+STEP_METADATA = '_CHECKPOINT_METADATA'  # a file of each step
+NEVER_READ = (
+  'samples/',
+  'diagnosis/',
+  'tensorboard/',
+  'profile/',
+  'wandb/',
+)  # what runs write alone, and a start leaves there
 READ_BY_ALL = 'checkpoint/', 'compiled/'  # what processes other than the first bring
 
 
@@ -69,7 +73,8 @@ def working_copy(path: PathLike, process: int = 0) -> Iterator[Path]:
     process: the number of this process among those that work together; the first must have entered before the others.
 
   Raises:
-    UserError: another run is at work there, it cannot be read or written to, or something could not be pushed.
+    TryAgain: another run is at work there, or the store does not answer.
+    UserError: it cannot be read or written to, or something could not be pushed.
   """
   if not is_remote(path):
     yield expand_user(path)
@@ -167,11 +172,11 @@ class WorkingCopy:
     if any(name.startswith(beginning) for name in self._pushed):
       stores.delete(f'{url}{LAST_OBJECT}')
     self._put({name: state for name, state in files.items() if name != last})
-    if beginning not in _steps_of(self._local):  # it was deleted while it was copied
+    if not (self._local / beginning).is_dir():  # it was deleted while it was copied
       return
     mark_parts(url, [name.removeprefix(beginning) for name in files])
     self._put({name: state for name, state in files.items() if name == last})
-    if beginning in _steps_of(self._local) and self._lease and self._lease.is_held():
+    if (self._local / beginning).is_dir() and self._lease and self._lease.is_held():
       mark_whole(url)
 
   def _push_regularly(self) -> None:
@@ -190,7 +195,7 @@ class WorkingCopy:
 
   def _delete(self, names: set[str]) -> None:
     """Deletes objects in the bucket; of a step that is gone first what makes it count, and all the rest."""
-    gone = {step[0] for name in names if (step := STEP.match(name))} - _steps_of(self._local)
+    gone = {step[0] for name in names if (step := STEP.match(name)) and not (self._local / step[0]).is_dir()}
     for beginning in gone:
       url = f'{self._url}/{beginning.rstrip("/")}'
       stores.delete(f'{url}/{LAST_OBJECT}')
@@ -207,7 +212,7 @@ def _own_directory(url: str, process: int) -> Iterator[Path]:
   """Yields the directory of this machine for the copy of a URL, and removes it if the body succeeds.
 
   Raises:
-    UserError: a process of an earlier run still holds it.
+    TryAgain: a process of an earlier run still holds it.
   """
   root = os.environ.get(ENVIRONMENT)
   digest = hashlib.sha256(url.encode()).hexdigest()[:12]

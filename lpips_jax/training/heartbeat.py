@@ -57,7 +57,7 @@ class Watch:
     return paused
 
   def silent(self) -> list[Silence]:
-    """Those that have been silent for too long."""
+    """Returns those that have been silent for too long."""
     now = self._clock()
     quiet = [process for process, heard in self._heard.items() if now - heard > SILENT_SECONDS]
     return [Silence(process, self._beats[process].partition(' ')[2]) for process in quiet]

@@ -60,7 +60,7 @@ def contents(directory):
 
 
 def same_files(url, directory):
-  """Whether the objects beneath a URL are the files of a directory, leases and locks aside."""
+  """Returns whether the objects beneath a URL are the files of a directory, leases and locks aside."""
   names = [name for name in files.sizes_below(url) if not name.startswith('.lease/')]
   return {store.LOCK: b''} | {name: stores.read(f'{url}/{name}') for name in names} == contents(directory)
 

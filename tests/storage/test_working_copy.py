@@ -261,7 +261,7 @@ def test_the_second_process_pushes_its_own_files_alone(gs_bucket):
 def test_what_a_run_never_reads_stays_in_the_bucket(gs_bucket):
   url = f'{gs_bucket.url}/run'
   with working_copy.working_copy(url) as local:
-    write(local, samples__1='a', tensorboard__events='b', log='c', compiled__step='d')
+    write(local, samples__1='a', tensorboard__events='b', wandb__run='b', log='c', compiled__step='d')
     write_step(local, 1)
   with working_copy.working_copy(url) as local, working_copy.working_copy(url, 1) as second:
     assert {name.split('/')[0] for name in contents(local)} == {'log', 'compiled', 'checkpoint'}
