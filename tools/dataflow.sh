@@ -9,23 +9,9 @@
 # MACHINE their type. DRY_RUN=1 prints the commands.
 set -eu
 
-for variable in PROJECT REGION BUCKET ACCOUNT; do
-  [ -n "${!variable:-}" ] || {
-    echo "dataflow.sh: set $variable: the top of this file shows all variables" >&2
-    exit 2
-  }
-done
+. tools/common.sh
 
-run() {
-  if [ -n "${DRY_RUN:-}" ]; then
-    echo "${*@Q}"
-  else
-    "$@"
-  fi
-}
-
-temporary=$(mktemp -d)
-trap 'rm -rf "$temporary"' EXIT
+need PROJECT REGION BUCKET ACCOUNT
 # Workers install what is committed, and gcsfs, with all that they need, when they start.
 mkdir "$temporary/source"
 git archive HEAD | tar -x -C "$temporary/source"

@@ -10,6 +10,7 @@
 # `keep` stays in the foreground, on any machine, and deletes the TPU once the run has ended. CAPACITY= asks for a TPU
 # on demand instead of --spot, CAPACITY=--reserved for a reserved one. DRY_RUN=1 prints the commands.
 set -eu
+. tools/common.sh
 
 CAPACITY=${CAPACITY---spot}
 WAIT=${WAIT:-60} # seconds between two looks at the TPU
@@ -38,18 +39,6 @@ main() {
       ;;
     *) refuse 'give create, keep, watch, state, ssh or delete' ;;
   esac
-}
-
-need() {
-  local variable
-  for variable; do
-    [ -n "${!variable:-}" ] || refuse "set $variable: the top of this file shows all variables"
-  done
-}
-
-refuse() {
-  echo "tpu_pod.sh: $1" >&2
-  exit 2
 }
 
 upload() {
@@ -117,14 +106,4 @@ software() {
   esac
 }
 
-run() {
-  if [ -n "${DRY_RUN:-}" ]; then
-    echo "${*@Q}"
-  else
-    "$@"
-  fi
-}
-
-temporary=$(mktemp -d)
-trap 'rm -rf "$temporary"' EXIT
 main "$@"
