@@ -25,6 +25,9 @@ class Clip:
     mouth_opening: (t,), how far the mouth is truly open, if that is known.
     phones: (m,) int8, the phones that are spoken, from `lpips_jax.audio.phones.recognise_phones`; for networks that
       hear phones.
+    sounds: what is said, sound by sound as the corpus names them, '' for silence; None where that is unknown.
+    sound_ends: (len(sounds),) int, where each of them ends, in steps of 5 ms.
+    text: what is said in words; '' where that is unknown.
     dubbed_truth: returns the true frames, (t, h, w, 3) uint8, of this speaker, moving as here, who says what another
       clip says, or says nothing (None). Only corpora that draw their speakers know them.
   """
@@ -36,6 +39,9 @@ class Clip:
   audio: np.ndarray | None = None
   mouth_opening: np.ndarray | None = None
   phones: np.ndarray | None = None
+  sounds: tuple[str, ...] | None = None
+  sound_ends: np.ndarray | None = None
+  text: str = ''
   dubbed_truth: Callable[[Optional['Clip']], np.ndarray] | None = None
 
   def heard_by(self, config: ConfigDict) -> np.ndarray:
@@ -73,6 +79,9 @@ class Candidate:
   syncnet_crops: np.ndarray | None = None
   speaking: np.ndarray | None = None
   phones: np.ndarray | None = None
+  sounds: tuple[str, ...] | None = None
+  sound_ends: np.ndarray | None = None
+  text: str = ''
   filmed: bool = False
 
   @property
