@@ -22,6 +22,8 @@ JAW_INERTIA, LIP_INERTIA, TONGUE_INERTIA, LEVEL_INERTIA = 0.030, 0.036, 0.016, 0
 # phone 35 dB louder than its mean open their mouth wider by 0.8 of the way from silence to `a`.
 STRESS, OPENING_PER_DECIBEL = 4.0, 0.8 / 35
 
+GESTURES = ('opening', 'press', 'width', 'teeth', 'tongue')  # the curves of an `Articulation` that are seen
+
 # Chance of a consonant before the vowel, of another after it, and of a pause after a word.
 ONSET, CODA, PAUSE = 0.85, 0.25, 0.2
 
@@ -117,6 +119,7 @@ class Articulation:
     noise: (G,) as voicing, of frication.
     band: (G, 2) centre and width of the noise, Hz.
     phonemes: (G,) str, the name of the phoneme; '' in silence.
+    begins: (G,) bool, whether a phoneme begins here: two equal ones may follow each other.
   """
 
   opening: np.ndarray
@@ -129,6 +132,17 @@ class Articulation:
   noise: np.ndarray
   band: np.ndarray
   phonemes: np.ndarray
+  begins: np.ndarray
+
+  def sounds(self) -> tuple[list[str], np.ndarray]:
+    """Returns the phonemes, n names, and their ends, (n,) int32 in steps of 5 ms, rising to G.
+
+    Those that reach over an end of the curves are among them, with the part that lies within. A stop is one sound:
+    closure and release.
+    """
+    starts = np.flatnonzero(np.append(True, self.begins[1:]))
+    ends = np.append(starts[1:], len(self.begins)).astype(np.int32)
+    return [str(name) for name in self.phonemes[starts]], ends
 
 
 def articulate(rng: np.random.Generator, seconds: float, tempo: float = 1.0, effort: float = 1.0) -> Articulation:
@@ -174,10 +188,11 @@ def perform(
     seconds = [_phoneme(name).seconds / tempo for name in names]
   if stresses is None:
     stresses = [0.0] * len(names)
-  sounds, segments, lengths = [], [], []
+  sounds, begins, segments, lengths = [], [], [], []
   for name, duration, stress in zip(names, seconds, stresses, strict=True):
-    for segment, part in _segments(_stressed(_phoneme(name), stress), duration):
+    for k, (segment, part) in enumerate(_segments(_stressed(_phoneme(name), stress), duration)):
       sounds.append(name)
+      begins.append(k == 0)
       segments.append(segment)
       lengths.append(_steps(part))
 
@@ -196,6 +211,7 @@ def perform(
     noise=track([s.noise for s in segments], LEVEL_INERTIA),
     band=track([s.band for s in segments], LEVEL_INERTIA),
     phonemes=np.repeat(sounds, lengths),
+    begins=_first_steps(begins, lengths),
   )
 
 
@@ -268,6 +284,13 @@ def _word(rng: np.random.Generator) -> list[list[str]]:
     syllable += [rng.choice(consonants, p=weights)] if rng.random() < CODA else []
     word.append([str(name) for name in syllable])
   return word
+
+
+def _first_steps(begins: Sequence[bool], lengths: Sequence[int]) -> np.ndarray:
+  """Returns True at the first step of each segment with which a phoneme begins, (sum of lengths,)."""
+  marks = np.zeros(sum(lengths), bool)
+  marks[np.cumsum(lengths) - lengths] = begins
+  return marks
 
 
 def _closure(stop: Phoneme) -> Phoneme:

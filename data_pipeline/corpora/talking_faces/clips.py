@@ -14,6 +14,7 @@ import numpy as np
 from data_pipeline.corpora.talking_faces.appearance import Appearance, draw_appearance
 from data_pipeline.corpora.talking_faces.articulation import (
   GESTURE_RATE,
+  GESTURES,
   Articulation,
   articulate,
   as_phones,
@@ -80,6 +81,12 @@ class TalkingClip:
     return at_frames(self.articulation.opening, len(self.boxes)).astype(np.float32)
 
   @cached_property
+  def gestures(self) -> np.ndarray:
+    """Opening, press, width, teeth and tongue in each frame, (T, 5) float32; see `articulation.Articulation`."""
+    curves = [at_frames(getattr(self.articulation, name), len(self.boxes)) for name in GESTURES]
+    return np.stack(curves, axis=1).astype(np.float32)
+
+  @cached_property
   def phones(self) -> np.ndarray:
     """The phone spoken at each row of the sound's mel spectrogram; see `audio.phones.recognise_phones`."""
     rows = np.arange(1 + len(self.audio) // MEL_HOP)
@@ -132,8 +139,15 @@ def draw_clip(seed: int, split: str, number: int, clip: int, seconds: float) -> 
 
 
 def clip_record(seed: int, split: str, number: int, clip: int, seconds: float, image_size: int) -> Record:
-  """Draws a clip and returns its record: `data_pipeline.records.record_features` and `mouth_opening`."""
+  """Draws a clip and returns its record: `data_pipeline.records.record_features` and what only its maker knows.
+
+  - `mouth_opening`: (T,) float32; see `TalkingClip`.
+  - `gestures`: (T, 5) float32; see `TalkingClip`.
+  - `sounds`: n texts, the names of the sounds that are spoken, one after the other; '' is silence.
+  - `sound_ends`: (n,) int32, where they end, in steps of 5 ms from the beginning of the clip.
+  """
   drawn = draw_clip(seed, split, number, clip, seconds)
+  sounds, sound_ends = drawn.articulation.sounds()
   return make_record(
     clip_id=f'{drawn.speaker.name}-{clip}',
     speaker=drawn.speaker.name,
@@ -142,6 +156,9 @@ def clip_record(seed: int, split: str, number: int, clip: int, seconds: float, i
     boxes=drawn.boxes,
     phones=drawn.phones,
     mouth_opening=drawn.mouth_opening,
+    gestures=drawn.gestures,
+    sounds=sounds,
+    sound_ends=sound_ends,
   )
 
 

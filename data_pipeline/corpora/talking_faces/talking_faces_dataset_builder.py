@@ -17,6 +17,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
+from data_pipeline.corpora.talking_faces.articulation import GESTURES
 from data_pipeline.corpora.talking_faces.clips import clip_record
 from data_pipeline.records import Record, record_features
 
@@ -84,10 +85,11 @@ def fresh_test_config(config: TalkingFacesConfig, seed: int) -> TalkingFacesConf
 
 
 class Builder(tfds.core.GeneratorBasedBuilder):
-  """Procedural talking faces, as clip records with the true opening of the mouth."""
+  """Procedural talking faces, as clip records with the true gestures of the mouth and the sounds that are spoken."""
 
-  VERSION = tfds.core.Version('2.2.0')
+  VERSION = tfds.core.Version('2.3.0')
   RELEASE_NOTES: ClassVar = {
+    '2.3.0': 'The sounds that are spoken, their ends, and the gestures of the mouth.',
     '2.2.0': 'Teeth, tongues and cavities are as bright and as large as those of filmed people.',
     '2.1.0': 'Some syllables are louder, and said with a wider mouth; mouths are as wide as those of filmed people.',
     '2.0.0': 'The mel spectrogram of speech brought to one level.',
@@ -98,10 +100,14 @@ class Builder(tfds.core.GeneratorBasedBuilder):
   BUILDER_CONFIGS: ClassVar = [DEFAULT, QUICKSTART, TINY]
 
   def _info(self) -> tfds.core.DatasetInfo:
-    opening = tfds.features.Tensor(shape=(None,), dtype=np.float32)
-    return tfds.core.DatasetInfo(
-      builder=self, description=self.__doc__, features=record_features(mouth_opening=opening), disable_shuffling=True
+    as_bytes = tfds.features.Encoding.BYTES
+    features = record_features(
+      mouth_opening=tfds.features.Tensor(shape=(None,), dtype=np.float32),
+      gestures=tfds.features.Tensor(shape=(None, len(GESTURES)), dtype=np.float32, encoding=as_bytes),
+      sounds=tfds.features.Sequence(tfds.features.Text()),
+      sound_ends=tfds.features.Tensor(shape=(None,), dtype=np.int32, encoding=as_bytes),
     )
+    return tfds.core.DatasetInfo(builder=self, description=self.__doc__, features=features, disable_shuffling=True)
 
   def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
     del dl_manager  # nothing to download

@@ -1,5 +1,7 @@
 """Articulation: gestures follow from the phonemes."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from stretches import stretches
@@ -44,6 +46,26 @@ def test_given_sounds_are_said_for_as_long_as_asked():
   assert not silence.opening.any() and not silence.voicing.any() and len(silence.opening) == GESTURE_RATE
   with pytest.raises(ValueError, match=r"no sounds are called \['q', 'x'\]"):
     perform(['a', 'x', 'q'])
+
+
+def test_sounds_are_told_apart_where_their_names_are_equal_and_a_stop_is_one():
+  said = perform(['', 'k', 'k', 'a', 'a', 'p', ''], [0.2, 0.1, 0.1, 0.15, 0.1, 0.1, 0.2])
+  sounds, ends = said.sounds()
+  assert sounds == ['', 'k', 'k', 'a', 'a', 'p', ''] and ends.dtype == np.int32
+  # In steps of 5 ms: a stop lasts 25 ms longer, for its burst.
+  assert list(ends) == [40, 65, 90, 120, 140, 165, 205] and ends[-1] == len(said.opening)
+
+
+def test_sounds_that_a_clip_cuts_off_keep_the_part_within():
+  speech = articulate(np.random.default_rng(7), 1.0)
+  sounds, ends = speech.sounds()
+  assert sounds == PHONEMES and list(ends) == [*STARTS[1:], len(speech.opening)]
+  for name, first, last in zip(sounds, [0, *ends], ends, strict=False):
+    assert set(speech.phonemes[first:last]) == {name}
+  inside = perform(['a', 'k', 'a'], [0.1, 0.1, 0.1])  # cut in the middle of the closure, and of its burst
+  for first, last in ((30, 60), (42, 60)):
+    cut = dataclasses.replace(inside, phonemes=inside.phonemes[first:last], begins=inside.begins[first:last])
+    assert cut.sounds()[0] == ['k', 'a'] and list(cut.sounds()[1]) == [45 - first, last - first]
 
 
 def test_random_speech_is_a_performance_of_its_sounds():

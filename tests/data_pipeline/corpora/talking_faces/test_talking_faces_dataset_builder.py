@@ -29,12 +29,14 @@ def test_builds_and_reads_without_tensorflow(tmp_path):
     drawn = clip_record(TINY.seed, 'train', speaker, clip, TINY.seconds, TINY.image_size)
     assert stored['id'].decode() == drawn['id'] and stored['speaker'].decode() == drawn['speaker']
     assert list(stored['frames']) == drawn['frames']
-    for name in ('audio', 'mel', 'box', 'mouth_opening'):
+    assert [name.decode() for name in stored['sounds']] == drawn['sounds']
+    for name in ('audio', 'mel', 'box', 'mouth_opening', 'gestures', 'sound_ends'):
       np.testing.assert_array_equal(stored[name], drawn[name], err_msg=name)
       assert stored[name].dtype == drawn[name].dtype
   n_frames = round(TINY.seconds * FRAME_RATE)
   assert stored['box'].shape == (n_frames, 4) and len(stored['mouth_opening']) == n_frames == len(stored['frames'])
   assert len(stored['audio']) == 640 * n_frames
+  assert stored['gestures'].shape == (n_frames, 5) and stored['sound_ends'][-1] == 8 * n_frames
   np.testing.assert_allclose(stored['mel'], mel_of(stored['audio']), atol=1e-6)
 
 
