@@ -1,0 +1,231 @@
+"""The audio-lip memory: speech recalls what lips looked like when such speech was heard.
+
+SyncTalkFace (Park et al., AAAI 2022, arXiv 2211.00924). Each slot pairs a key, which speech is compared with, and a
+value, which is written from the lips of filmed frames. In use there is speech alone: its addresses, found by the keys,
+recall a mixture of values. Cosines, softmax, divergence and recall are computed in float32.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from typing import Any, cast
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from einops import rearrange
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+from lpips_jax.layers.activations import relu
+from lpips_jax.layers.precision import at_least_float32, full_precision
+from lpips_jax.layers.shapes import AnyArray, Size, pair, symmetric
+from lpips_jax.models.inputs import lower_half
+from lpips_jax.models.sync_expert import FACE_STRIDES
+
+SHARPNESS = 16.0  # kappa; the group's memory for lip reading has the same
+NORM_GROUPS = 8  # of channels
+LIPS = 'lips'  # of `beside`: the filmed frames of windows, in training
+ADDRESSES = 'addresses'  # of `beside`: a mixture of slots, in place of the one that speech finds
+
+
+class AudioLipMemory(nn.Module):
+  """Gives speech a code that has in it what such speech recalls of lips: (n, c) -> (n, c).
+
+  The code is a linear map of [f_key; f_aud], f_key being the mixture of values that speech, f_aud, recalls by the keys.
+  Beside filmed frames there is a second code for the same speech, of [f_val; f_aud], f_val being the mixture that the
+  lips themselves, f_lip, recall by the values. Then both come stacked, (2 n, c), those that speech alone makes first,
+  and two losses are sown into the collection `losses`, a value for each window:
+
+    store: the mean over channels of (f_lip - f_val)^2. It moves values alone: lips are written into the memory, and
+      their encoder is not drawn to features that are easy to store because they are all the same.
+    align: KL(A_lip || A_aud) of the addresses of lips and of speech. It moves keys and the speech encoder alone.
+      Speech is that of the middle frame, whose 0.2 s are those of the window's five frames.
+
+  A loss of the images moves keys and the speech encoder through the first code, and values and the lips' encoder
+  through the second: lips alone write what speech recalls.
+
+  Attributes:
+    slots: pairs of key and value.
+    lip_widths: channels of the lips' encoder at seven scales; the last is the width of the memory.
+    lip_residuals: its residual blocks at the five scales after the first.
+    stem_kernel: side of its first kernel.
+    dtype: what convolutions compute in.
+  """
+
+  slots: int
+  lip_widths: Sequence[int]
+  lip_residuals: Sequence[int]
+  stem_kernel: int = 7
+  dtype: DTypeLike = jnp.float32
+
+  @nn.compact
+  def __call__(self, speech: Float[AnyArray, 'n c'], beside: Mapping[str, AnyArray]) -> Float[Array, 'm c']:
+    """Returns the code of speech, m = n, or beside filmed frames both codes, m = 2 n.
+
+    Args:
+      speech: f_aud; the frames of a window follow each other.
+      beside: empty in use. `LIPS`: the frames of windows, (n / frames, 5, h, w, 3) in [0, 1]. `ADDRESSES`: (n, slots),
+        used in place of what the speech finds; see `draw_mixtures`.
+    """
+    keys, values = (_Slots(self.slots, self.lip_widths[-1], name=name)() for name in ('keys', 'values'))
+    code = nn.Dense(speech.shape[-1], dtype=self.dtype, name='code')
+    lip_encoder = LipEncoder(self.lip_widths, self.lip_residuals, self.stem_kernel, self.dtype, name='lip_encoder')
+
+    heard = log_addresses(speech, keys)
+    self.sow('intermediates', ADDRESSES, jnp.exp(heard))
+    found = beside.get(ADDRESSES, jnp.exp(heard))
+    by_key = code(_side_by_side(recall(found, jax.lax.stop_gradient(values)), speech))
+    if LIPS not in beside:
+      return by_key
+
+    lips = lip_encoder(beside[LIPS])
+    seen = log_addresses(lips, values)
+    by_value = jnp.repeat(recall(jnp.exp(seen), values), len(speech) // len(lips), axis=0)
+    if self.is_initializing():  # the losses of made-up inputs are no variables
+      return by_key
+    self.sow('losses', 'store', storing(lips, values))
+    self.sow('losses', 'align', aligning(seen, _of_middle_frames(heard, len(lips))))
+    return jnp.concatenate([by_key, code(_side_by_side(by_value, speech))])
+
+
+class LipEncoder(nn.Module):
+  """The lower halves of five frames to a vector: (n, 5, h, w, 3) in [0, 1] -> (n, c).
+
+  The layer table of a sync expert's face encoder. Group normalisation (Wu and He, arXiv 1803.08494) takes the place of
+  BatchNorm, for which a generator's batch has too few windows, and whose statistics nothing but training would use.
+  """
+
+  widths: Sequence[int]
+  residuals: Sequence[int]
+  stem_kernel: int = 7
+  dtype: DTypeLike = jnp.float32
+
+  @nn.compact
+  def __call__(self, frames: Float[AnyArray, 'n 5 h w 3']) -> Float[Array, 'n {self.widths[-1]}']:
+    x = rearrange(jnp.asarray(lower_half(frames), self.dtype), 'n t h w c -> n h w (t c)')
+    x = relu(self._convolved(x, self.widths[0], self.stem_kernel, 1, self.stem_kernel // 2, 'stem'))
+    levels = zip(self.widths[1:6], FACE_STRIDES, self.residuals, strict=True)
+    for level, (width, stride, residuals) in enumerate(levels):
+      x = relu(self._convolved(x, width, 5 if level == 0 else 3, stride, 1, f'down_{level}'))
+      for i in range(residuals):
+        x = relu(x + self._convolved(x, width, 3, 1, 1, f'residual_{level}_{i}'))
+    x = x.reshape(len(x), -1)  # one kernel over what is left of the map
+    x = relu(self._normalised(nn.Dense(self.widths[6], use_bias=False, dtype=self.dtype, name='collapse')(x), 'norm'))
+    return nn.Dense(self.widths[6], dtype=self.dtype, name='head')(x)
+
+  def _convolved(self, x: Array, width: int, kernel: int, stride: Size, padding: int, name: str) -> Array:
+    sizes = pair(kernel), pair(stride), symmetric(padding)
+    return self._normalised(nn.Conv(width, *sizes, use_bias=False, dtype=self.dtype, name=name)(x), f'{name}_norm')
+
+  def _normalised(self, x: Array, name: str) -> Array:
+    return nn.GroupNorm(math.gcd(NORM_GROUPS, x.shape[-1]), dtype=self.dtype, name=name)(x)
+
+
+class _Slots(nn.Module):
+  """As many vectors; a `kernel`, so that `initialise.init_variables` draws them by the run's seed."""
+
+  slots: int
+  width: int
+
+  @nn.compact
+  def __call__(self) -> Float[Array, '{self.slots} {self.width}']:
+    return self.param('kernel', nn.initializers.lecun_normal(), (self.slots, self.width), jnp.float32)
+
+
+# ---- the memory as functions
+
+
+@full_precision
+def log_addresses(features: Float[AnyArray, 'n c'], slots: Float[AnyArray, 's c']) -> Float[Array, 'n s']:
+  """Returns the logarithms of addresses: how much of each slot features recall, softmax(kappa cos)."""
+  return jax.nn.log_softmax(SHARPNESS * (_unit_length(features) @ _unit_length(slots).T))
+
+
+@full_precision
+def recall(addresses: Float[AnyArray, 'n s'], values: Float[AnyArray, 's c']) -> Float[Array, 'n c']:
+  """Returns mixtures of the values."""
+  return jnp.asarray(addresses) @ values
+
+
+def storing(lips: Float[AnyArray, 'w c'], values: Float[AnyArray, 's c']) -> Float[Array, ' w']:
+  """Returns the mean squared distance of lips to what they recall; it has a gradient in the values alone."""
+  lips = jax.lax.stop_gradient(at_least_float32(lips))
+  return jnp.square(lips - recall(jnp.exp(log_addresses(lips, values)), values)).mean(-1)
+
+
+def aligning(seen: Float[AnyArray, 'w s'], heard: Float[AnyArray, 'w s']) -> Float[Array, ' w']:
+  """Returns KL(A_lip || A_aud) in nats, of logarithms of addresses; it has a gradient in `heard` alone."""
+  seen = jax.lax.stop_gradient(jnp.asarray(seen))
+  return jnp.sum(jnp.exp(seen) * (seen - heard), -1)
+
+
+def _unit_length(x: AnyArray) -> Array:
+  x = at_least_float32(x)
+  return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + 1e-12)
+
+
+def _side_by_side(recalled: Array, speech: AnyArray) -> Array:
+  return jnp.concatenate([recalled.astype(speech.dtype), speech], -1)
+
+
+def _of_middle_frames(heard: Array, windows: int) -> Array:
+  of_windows = heard.reshape(windows, -1, heard.shape[-1])
+  return of_windows[:, of_windows.shape[1] // 2]
+
+
+# ---- looking into the memory of a trained generator
+
+
+def addresses_of(
+  generator: nn.Module, variables: Mapping[str, Any], speech: Float[AnyArray, 'n 80 16']
+) -> Float[Array, 'n slots']:
+  """Returns the addresses that a generator with a memory finds for windows of speech.
+
+  Args:
+    generator: the module.
+    variables: its parameters and statistics.
+    speech: windows of what it hears.
+  """
+  return _finding(generator)(variables, speech)
+
+
+def draw_mixtures(
+  generator: nn.Module,
+  variables: Mapping[str, Any],
+  faces: Float[AnyArray, 'n h w 6'],
+  speech: Float[AnyArray, 'n 80 16'],
+  addresses: Float[AnyArray, 'n slots'],
+) -> Float[Array, 'n h w 3']:
+  """Returns the images that a generator with a memory makes of given mixtures of slots.
+
+  Args:
+    generator: the module.
+    variables: its parameters and statistics.
+    faces: as for the generator.
+    speech: f_aud is still that of these windows.
+    addresses: the share of each slot; rows add up to 1.
+  """
+  return _drawing(generator)(variables, faces, speech, addresses)
+
+
+@cache
+def _finding(generator: nn.Module) -> Callable[..., Array]:
+  side = 2 ** len(cast(Any, generator).widths)
+
+  @jax.jit
+  def find(variables: Mapping[str, Any], speech: Array) -> Array:
+    faces = jnp.zeros((len(speech), side, side, 6))  # no address depends on them: XLA leaves out what would look
+    _, found = cast(Any, generator.apply(variables, faces, speech, mutable=['intermediates']))
+    return found['intermediates']['memory'][ADDRESSES][0]
+
+  return find
+
+
+@cache
+def _drawing(generator: nn.Module) -> Callable[..., Array]:
+  @jax.jit
+  def draw(variables: Mapping[str, Any], faces: Array, speech: Array, addresses: Array) -> Array:
+    return cast(Array, generator.apply(variables, faces, speech, beside={ADDRESSES: addresses}))
+
+  return draw
