@@ -7,6 +7,10 @@ from jaxtyping import Array, Float, Real, UInt8
 from lpips_jax.core.constants import MEL_BANDS, MEL_WINDOW
 from lpips_jax.layers.shapes import AnyArray
 
+MOUTH_ROWS, MOUTH_COLUMNS = (0.47, 1.0), (0.12, 0.88)  # shares of a crop
+LUMA = 0.299, 0.587, 0.114  # of red, green and blue (Rec. 601)
+GREY_MEAN, GREY_DEVIATION = 0.421, 0.165  # of mouths in LRS3, as AV-HuBERT's and Auto-AVSR's weights expect
+
 
 def example(*shape: int) -> jax.ShapeDtypeStruct:
   """The shape of one float32 example, with the axis of the batch: (1, *shape)."""
@@ -64,3 +68,26 @@ def lower_half_at(frames: Float[AnyArray, '*b h w c'], size: int) -> Float[AnyAr
   half = lower_half(frames)
   shape = (*half.shape[:-3], size // 2, size, half.shape[-1])
   return half if half.shape == shape else jax.image.resize(half, shape, 'linear', antialias=True)
+
+
+def mouth_crop(frames: Real[AnyArray, '*b h w 3'], size: int) -> Float[Array, '*b {size} {size}']:
+  """The mouth in grey as lip readers and audio-visual experts see it, antialiased: a fixed box of a face crop.
+
+  They were trained on boxes that follow the face's landmarks; in crops as ours a mouth hardly moves, and a box that does
+  not depend on the picture has a gradient and hides nothing.
+
+  Args:
+    frames: whole crops, uint8 or float in [0, 1].
+    size: the side of the result; 88 for AV-HuBERT and Auto-AVSR.
+
+  Returns:
+    float32 of about mean 0 and deviation 1: (grey - 0.421) / 0.165, from -2.6 to 3.5.
+  """
+  height, width = frames.shape[-3:-1]
+  (top, bottom), (left, right) = MOUTH_ROWS, MOUTH_COLUMNS
+  box = to_unit(
+    frames[..., round(top * height) : round(bottom * height), round(left * width) : round(right * width), :]
+  )
+  grey = (box * jnp.asarray(LUMA, box.dtype)).sum(-1)
+  seen = jax.image.resize(grey, (*grey.shape[:-2], size, size), 'linear', antialias=True)
+  return (seen - GREY_MEAN) / GREY_DEVIATION

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from lpips_jax.models.inputs import generator_faces, lower_half, lower_half_at, mouth_at, to_unit
+from lpips_jax.models.inputs import generator_faces, lower_half, lower_half_at, mouth_at, mouth_crop, to_unit
 
 RNG = np.random.default_rng(0)
 
@@ -43,3 +43,22 @@ def test_a_mouth_is_seen_alike_in_crops_of_any_size():
   assert small.shape == (1, 32, 64, 1)
   np.testing.assert_allclose(small, large, atol=0.02)
   np.testing.assert_array_equal(small, frames[:, 56:88, 16:80])
+
+
+def test_a_mouth_crop_is_the_grey_box_at_its_own_size():
+  """Of 100 x 50 pixels the box has rows 47 and below and columns 6 to 43; resizing is no change there but in width."""
+  frames = RNG.integers(0, 256, (2, 100, 50, 3), dtype=np.uint8)
+  box = frames[:, 47:, 6:44] / 255
+  grey = (box @ [0.299, 0.587, 0.114] - 0.421) / 0.165
+  expected = jax.image.resize(jnp.asarray(grey, jnp.float32), (2, 53, 53), 'linear', antialias=True)
+  assert mouth_crop(frames, 53).shape == (2, 53, 53)
+  np.testing.assert_allclose(mouth_crop(frames, 53), expected, atol=1e-4)
+  np.testing.assert_allclose(mouth_crop((frames / 255).astype(np.float32), 53), expected, atol=1e-4)
+
+
+def test_a_mouth_crop_is_alike_in_crops_of_any_size():
+  y, x = np.mgrid[0:1:97j, 0:1:97j][:, :96, :96]
+  plane = (0.5 + 0.5 * np.sin(6 * x) * np.cos(5 * y)).astype(np.float32)
+  frames = np.stack([plane, plane**2, 1 - plane], -1)[None]
+  larger = np.asarray(jax.image.resize(frames, (1, 192, 192, 3), 'linear'))
+  np.testing.assert_allclose(mouth_crop(frames, 44), mouth_crop(larger, 44), atol=0.12)
