@@ -5,7 +5,7 @@ decodes only those that its window needs, and 16 kHz speech that starts with the
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -18,6 +18,14 @@ from lpips_jax.core.constants import FRAME_RATE, MEL_BANDS, MEL_RATE, SAMPLES_PE
 JPEG_QUALITY = 95  # at 96 pixels about 6 kB a frame; a lower quality shows in the mouth
 
 Record = dict[str, Any]  # the arrays and texts that `record_features` lists
+
+
+class Word(NamedTuple):
+  """A word of a transcript, and when it is said, in seconds from the first frame of its record."""
+
+  text: str
+  start: float
+  end: float
 
 
 class RecordSource(Protocol):
@@ -80,7 +88,8 @@ def make_record(
     audio: (S,) int16, 16 kHz, starting with the first frame.
     boxes: (T, 4) float, where each crop was cut: left, top, right, bottom in pixels.
     phones: the true phones, as in `record_features`; recognised from the audio unless given.
-    **extra: additional features of the corpus.
+    **extra: additional features of the corpus. A transcript is `text`, and `words`, a list of `Word`, where their times
+      are known.
 
   Raises:
     ValueError: there are no frames, the number of boxes differs from that of the frames, or the audio is not int16.
@@ -104,8 +113,10 @@ def make_record(
 def part_of_record(record: Record, first: int, last: int, clip_id: str) -> Record:
   """Returns frames first..last-1 of a record as a record, with the mel spectrogram that they had in the whole.
 
+  A transcript belongs to the whole: a part has the words that lie within it if their times are known, else none.
+
   Args:
-    record: from `make_record`, without extras.
+    record: from `make_record`, without extras other than a transcript.
     first: index of the first frame, a multiple of 5: only there do a mel frame and a video frame start together.
     last: index after the last frame.
     clip_id: id of the new record.
@@ -125,7 +136,19 @@ def part_of_record(record: Record, first: int, last: int, clip_id: str) -> Recor
     'mel': record['mel'][mel_first:mel_last],
     'phones': record['phones'][mel_first:mel_last],
     'box': record['box'][first:last],
+    **_transcript_of_part(record, first, last),
   }
+
+
+def words_between(words: Iterable[Word], start: float, end: float) -> list[Word]:
+  """Returns the words that lie between two times in seconds to half a frame, with times from `start` on."""
+  slack = 0.5 / FRAME_RATE
+  inside = [word for word in words if word.start >= start - slack and word.end <= end + slack]
+  return [Word(word.text, word.start - start, word.end - start) for word in inside]
+
+
+def text_of(words: Iterable[Word]) -> str:
+  return ' '.join(word.text for word in words)
 
 
 def encode_frame(frame: np.ndarray) -> bytes:
@@ -163,6 +186,15 @@ def decode_frames(jpegs: Sequence[bytes], indices: Iterable[int], size: int | No
 def text(value: bytes | str) -> str:
   """Returns a text of a record as str; TFDS reads it as bytes."""
   return value.decode() if isinstance(value, bytes) else value
+
+
+def _transcript_of_part(record: Record, first: int, last: int) -> dict[str, Any]:
+  if 'text' not in record:
+    return {}
+  words = words_between(record.get('words', ()), first / FRAME_RATE, last / FRAME_RATE)
+  whole = first == 0 and last == len(record['frames'])
+  said = {'text': record['text'] if whole else text_of(words)}
+  return said | {'words': words} if 'words' in record else said
 
 
 def _decode(jpeg: bytes) -> np.ndarray:

@@ -24,12 +24,16 @@ class PreparedBuilder(  # type: ignore[call-arg]  # mypy cannot see TFDS: it pas
   It does not need TensorFlow. Records of more than four seconds are stored as several, `<id>+<first frame>`, so that
   the cost of a window does not depend on the length of its clip.
 
+  Beside `data_pipeline.records.record_features` they have `text`, the transcript, which is '' where it is unknown:
+  where the corpus has none, and in parts of a clip whose words have no times. Versions before 2.1.0 lack it.
+
   Attributes:
     LAYOUTS: the layouts of `data_pipeline.preprocess` in which this corpus is distributed.
   """
 
-  VERSION = tfds.core.Version('2.0.0')
+  VERSION = tfds.core.Version('2.1.0')
   RELEASE_NOTES: ClassVar = {
+    '2.1.0': 'Transcripts.',
     '2.0.0': 'The mel spectrogram of speech brought to one level.',
     '1.1.0': 'Recognised phones.',
     '1.0.0': 'First release.',
@@ -40,7 +44,7 @@ class PreparedBuilder(  # type: ignore[call-arg]  # mypy cannot see TFDS: it pas
     super().__init__(file_format=file_format or 'array_record', **kwargs)
 
   def _info(self) -> tfds.core.DatasetInfo:
-    return self.dataset_info_from_configs(features=record_features(), disable_shuffling=True)
+    return self.dataset_info_from_configs(features=record_features(text=tfds.features.Text()), disable_shuffling=True)
 
   def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
     directory = Path(dl_manager.manual_dir)
@@ -61,7 +65,7 @@ class PreparedBuilder(  # type: ignore[call-arg]  # mypy cannot see TFDS: it pas
     for clip in tqdm(clips, f'{self.name} {split}', leave=False, unit='clip', disable=None):
       for record in store.read_records(directory, clip):
         for part in split_record(record):
-          yield part['id'], part
+          yield part['id'], {name: value for name, value in part.items() if name != 'words'}
 
 
 def split_record(record: Record, max_frames: int = MAX_RECORD_FRAMES) -> Iterator[Record]:

@@ -1,21 +1,26 @@
 """Cutting: a raw clip becomes records at 25 frames a second and 16 kHz, of one person in one shot each."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from data_pipeline.preparation.layouts import RawClip
 from data_pipeline.preparation.store import ClipResult
-from data_pipeline.records import encode_frame, make_record
-from lpips_jax.core.constants import SAMPLES_PER_FRAME
+from data_pipeline.preparation.transcripts import read_transcript
+from data_pipeline.records import Word, encode_frame, make_record, text_of, words_between
+from lpips_jax.core.constants import FRAME_RATE, SAMPLES_PER_FRAME
 from lpips_jax.core.errors import UserError
 from lpips_jax.faces import cropping
 from lpips_jax.faces.detect import Detect
 from lpips_jax.faces.segments import FRAME_SECONDS, MAX_SILENT_SECONDS, Segment, find_segments, read_segments, sound_of
 from lpips_jax.media.speech import load_speech
+
+MAX_UNSEEN_SECONDS = 0.2  # of a clip, at most, that a record may lack and still have the transcript of the whole
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,8 @@ def _cut_video(raw: RawClip, find: Detect, settings: CutSettings) -> ClipResult:
     result.rejected.append((raw.id, 'no face was found'))
     return result
   long_enough = [segment for segment in segments if len(segment.indices) >= settings.min_frames]
+  if settings.everybody and len(long_enough) > 1:  # the transcript does not tell who says what
+    raw = dataclasses.replace(raw, transcript=None, text='')
   for jpegs, segment in zip(_crops(path, long_enough, settings.crop_size), long_enough, strict=True):
     _add(result, raw, jpegs, segment)
   short = len(segments) - len(long_enough)
@@ -90,9 +97,27 @@ def _cut_directory(raw: RawClip, settings: CutSettings) -> ClipResult:
 
 
 def _add(result: ClipResult, raw: RawClip, jpegs: Sequence[bytes], segment: Segment) -> None:
-  record = make_record(f'{raw.id}/{len(result.records)}', raw.speaker, jpegs, segment.audio, segment.boxes[:, :4])
+  name = f'{raw.id}/{len(result.records)}'
+  said = _said(raw, segment.indices, result.seconds)
+  record = make_record(name, raw.speaker, jpegs, segment.audio, segment.boxes[:, :4], **said)
   result.records.append(record)
   result.notes.append({'face': float(np.mean(segment.boxes[:, 3] - segment.boxes[:, 1]))})
+
+
+def _said(raw: RawClip, indices: np.ndarray, seconds: float) -> dict[str, Any]:
+  """Returns the transcript of a record: that of the clip, or the words within if it shows a part of the clip alone.
+
+  Args:
+    raw: the clip.
+    indices: (t,) the frames of the clip that the record shows, one for each 25th of a second.
+    seconds: length of the clip.
+  """
+  said, words = (raw.text, list[Word]()) if raw.transcript is None else read_transcript(Path(raw.transcript))
+  length = len(indices) / FRAME_RATE
+  per_second = FRAME_RATE * (indices[-1] - indices[0]) / max(len(indices) - 1, 1) or FRAME_RATE
+  start = float(indices[0] / per_second)
+  inside = words_between(words, start, start + length)
+  return {'text': said if length >= seconds - MAX_UNSEEN_SECONDS else text_of(inside), 'words': inside}
 
 
 def _crops(path: Path, segments: Sequence[Segment], size: int) -> list[list[bytes]]:

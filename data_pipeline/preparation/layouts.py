@@ -27,12 +27,16 @@ class RawClip:
     speaker: name of the speaker; if the corpus has none, the id.
     split: 'pretrain', 'train', 'val' or 'test'.
     path: a video, or a directory that was prepared for Wav2Lip, with `0.jpg`, `1.jpg`, … and `audio.wav`; or its URL.
+    transcript: the file that says what is said, if there may be one, or its URL; see `preparation.transcripts`.
+    text: what is said, where the names of the files say so.
   """
 
   id: str
   speaker: str
   split: str
   path: Path | str
+  transcript: Path | str | None = None
+  text: str = ''
 
 
 def find_clips(layout: str, source: PathLike) -> tuple[list[RawClip], list[tuple[str, str]]]:
@@ -63,18 +67,25 @@ def find_clips(layout: str, source: PathLike) -> tuple[list[RawClip], list[tuple
 
 
 def _lrs2(source: Source) -> Iterator[RawClip]:
-  """Yields `mvlrs_v1/{main,pretrain}/<speaker>/<number>.mp4`; `<speaker>/<number>` is the first column of the lists."""
+  """Yields `mvlrs_v1/{main,pretrain}/<speaker>/<number>.mp4`; `<speaker>/<number>` is the first column of the lists.
+
+  What is said lies beside the video, in `<number>.txt`.
+  """
   root = 'mvlrs_v1/' if source.has_directory('mvlrs_v1') else ''
   for split in SPLITS:
     folder = 'pretrain' if split == 'pretrain' else 'main'
     lists = _first_column(source.path(f'{split}.txt')), _first_column(source.path(f'{root}{split}.txt'))
     for line in next((names for names in lists if names is not None), []):
       name = line.removeprefix(f'{folder}/')
-      yield RawClip(f'{folder}/{name}', name.partition('/')[0], split, source.path(f'{root}{folder}/{name}.mp4'))
+      file = source.path(f'{root}{folder}/{name}.mp4')
+      yield RawClip(f'{folder}/{name}', name.partition('/')[0], split, file, _beside(file))
 
 
 def _lrs3(source: Source) -> Iterator[RawClip]:
-  """Yields `{pretrain,trainval,test}/<speaker>/<clip>.mp4`; some speakers of `trainval` are moved to 'val' entirely."""
+  """Yields `{pretrain,trainval,test}/<speaker>/<clip>.mp4`; some speakers of `trainval` are moved to 'val' entirely.
+
+  What is said lies beside the video, in `<clip>.txt`.
+  """
   folders = 'pretrain', 'trainval', 'test'
   found = [PurePosixPath(name) for folder in folders for name in source.matching(f'{folder}/*/*.mp4')]
   split_of = _by_speaker({name.parts[1] for name in found if name.parts[0] == 'trainval'}, ('train', 'val'))
@@ -83,26 +94,35 @@ def _lrs3(source: Source) -> Iterator[RawClip]:
     split = {'trainval': 'train'}.get(folder, folder)
     if folder != 'test' and split_of.get(speaker) == 'val':
       split = 'val'
-    yield RawClip(f'{folder}/{speaker}/{name.stem}', speaker, split, source.path(str(name)))
+    file = source.path(str(name))
+    yield RawClip(f'{folder}/{speaker}/{name.stem}', speaker, split, file, _beside(file))
 
 
 def _lrw(source: Source) -> Iterator[RawClip]:
-  """Yields `lipread_mp4/<WORD>/{train,val,test}/<WORD>_<n>.mp4`; speakers are unknown, so each clip has its own."""
+  """Yields `lipread_mp4/<WORD>/{train,val,test}/<WORD>_<n>.mp4`; speakers are unknown, so each clip has its own.
+
+  Its text is the word, although those around it are heard, too.
+  """
   root = 'lipread_mp4/' if source.has_directory('lipread_mp4') else ''
   for split in ('train', 'val', 'test'):
     for file in source.matching(f'{root}*/{split}/*.mp4'):
       name = file.removeprefix(root).removesuffix('.mp4')
-      yield RawClip(name, name, split, source.path(file))
+      yield RawClip(name, name, split, source.path(file), text=name.partition('/')[0])
 
 
 def _folder(source: Source) -> Iterator[RawClip]:
-  """Yields videos at any depth; a folder in `source` is a speaker, and so is a video directly in `source`."""
-  names = [PurePosixPath(name) for name in source.everything()]
-  names = [name for name in names if name.suffix.lower() in VIDEO_SUFFIXES]
+  """Yields videos at any depth; a folder in `source` is a speaker, and so is a video directly in `source`.
+
+  What is said may lie beside a video, in a .txt of the same name.
+  """
+  files_there = [PurePosixPath(name) for name in source.everything()]
+  names = [name for name in files_there if name.suffix.lower() in VIDEO_SUFFIXES]
+  texts = {name for name in files_there if name.suffix == '.txt'}
   speaker_of = {name: name.parts[0] if len(name.parts) > 1 else name.stem for name in names}
   split_of = _by_speaker(set(speaker_of.values()), ('train', 'val', 'test'))
   for name, speaker in speaker_of.items():
-    yield RawClip(str(name), speaker, split_of[speaker], source.path(str(name)))
+    file, text = source.path(str(name)), name.with_suffix('.txt')
+    yield RawClip(str(name), speaker, split_of[speaker], file, source.path(str(text)) if text in texts else None)
 
 
 def _wav2lip(source: Source) -> Iterator[RawClip]:
@@ -123,6 +143,12 @@ LAYOUTS: dict[str, Callable[[Source], Iterator[RawClip]]] = {
   'folder': _folder,
   'wav2lip': _wav2lip,
 }
+
+
+def _beside(video: Path | str) -> Path | str:
+  """Returns the path or URL of the transcript of a video `<name>.mp4`, which may be missing."""
+  transcript = str(video).removesuffix('.mp4') + '.txt'
+  return transcript if isinstance(video, str) else Path(transcript)
 
 
 def _well_named(clips: Sequence[RawClip]) -> tuple[list[RawClip], list[tuple[str, str]]]:

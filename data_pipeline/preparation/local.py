@@ -1,11 +1,12 @@
 """Cutting in parallel on one machine; a clip that crashes its process is rejected without stopping the rest."""
 
+import contextlib
 import dataclasses
 import multiprocessing
 import signal
 import tempfile
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -44,12 +45,11 @@ class Cutter:
     Raises:
       UserError: the clip's bucket cannot be read.
     """
-    with local_copy(raw.path) as path:
+    with _local_copies(raw) as here:
       try:
-        here = dataclasses.replace(raw, path=path)
         return cut(here, _detector_of_this_process(self.detector, self.model), self.settings)
       except Exception as error:
-        reason = f'{type(error).__name__}: {error}'.replace(str(path), 'the file')
+        reason = f'{type(error).__name__}: {error}'.replace(str(here.path), 'the file')
         return ClipResult(raw.id, rejected=[(raw.id, reason)], again=True)
 
 
@@ -102,6 +102,15 @@ def _cut_until_one_dies(
         worker.terminate()
       raise
   return []
+
+
+@contextlib.contextmanager
+def _local_copies(raw: RawClip) -> Iterator[RawClip]:
+  """Yields the clip with paths of this machine."""
+  with contextlib.ExitStack() as stack:
+    path = stack.enter_context(local_copy(raw.path))
+    transcript = raw.transcript and stack.enter_context(local_copy(raw.transcript))
+    yield dataclasses.replace(raw, path=path, transcript=transcript)
 
 
 @cache

@@ -26,6 +26,7 @@ from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
+from data_pipeline.preparation import transcripts
 from lpips_jax.audio.loudness import mel_of
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import LOCK, PathLike, directory_lock
@@ -124,6 +125,7 @@ def write_clip_result(directory: PathLike, result: ClipResult) -> None:
   for k, record in enumerate(result.records):
     arrays |= {f'{k}/{name}': record[name] for name in ARRAYS}
     arrays[f'{k}/jpegs'] = np.frombuffer(b''.join(record['frames']), np.uint8)
+    arrays[f'{k}/transcript'] = transcripts.to_array(record)
     arrays[f'{k}/jpeg_sizes'] = np.array([len(jpeg) for jpeg in record['frames']], np.int64)
   content = BytesIO()
   np.savez(content, **arrays)
@@ -341,4 +343,5 @@ def _record(file: Any, k: int, described: dict[str, Any]) -> dict[str, Any]:
     'frames': jpegs,
     'mel': mel,
     **arrays,
+    **(transcripts.from_array(file[said]) if (said := f'{k}/transcript') in file else {'text': '', 'words': []}),
   }

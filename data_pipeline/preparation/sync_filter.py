@@ -7,8 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from data_pipeline.preparation.store import ClipResult
-from data_pipeline.records import Record, decode_frames, make_record, part_of_record
-from lpips_jax.core.constants import SAMPLES_PER_FRAME, WINDOW_FRAMES
+from data_pipeline.records import Record, decode_frames, make_record, part_of_record, words_between
+from lpips_jax.core.constants import FRAME_RATE, SAMPLES_PER_FRAME, WINDOW_FRAMES
 
 if TYPE_CHECKING:  # without an expert, preparation does not need JAX
   from lpips_jax.pretrained.network import Pretrained
@@ -73,7 +73,7 @@ def realigned(record: Record, offset: int) -> Record:
   """Returns the record with its sound moved by `offset`; ends without a picture or sound are cut off.
 
   Args:
-    record: from `data_pipeline.records.make_record`, without extras.
+    record: from `data_pipeline.records.make_record`, without extras other than a transcript.
     offset: frames by which its sound is ahead of the picture; negative if it is late.
   """
   if offset == 0:
@@ -81,7 +81,11 @@ def realigned(record: Record, offset: int) -> Record:
   frames = slice(max(offset, 0), len(record['frames']) + min(offset, 0))
   first = max(-offset, 0) * SAMPLES_PER_FRAME
   audio = record['audio'][first : first + (frames.stop - frames.start) * SAMPLES_PER_FRAME]
-  return make_record(record['id'], record['speaker'], record['frames'][frames], audio, record['box'][frames])
+  said = {name: record[name] for name in ('text', 'words') if name in record}
+  if 'words' in said:
+    start = max(-offset, 0) / FRAME_RATE
+    said['words'] = words_between(said['words'], start, start + (frames.stop - frames.start) / FRAME_RATE)
+  return make_record(record['id'], record['speaker'], record['frames'][frames], audio, record['box'][frames], **said)
 
 
 def _keep_all(result: ClipResult) -> ClipResult:

@@ -10,10 +10,11 @@ from tensorflow_datasets.core import registered
 
 from data_pipeline import corpora
 from data_pipeline.corpora import Access
+from data_pipeline.corpora.prepared import PreparedBuilder
 from lpips_jax.core.errors import UserError
 from lpips_jax.storage import staging, stores, transfer
 
-NAME = 'folder/2.0.0/folder-{split}.array_record-{k:05d}-of-{n:05d}'
+NAME = f'folder/{PreparedBuilder.VERSION}/' + 'folder-{split}.array_record-{k:05d}-of-{n:05d}'
 
 
 def assert_same(source, expected):
@@ -58,7 +59,7 @@ def test_the_version_is_the_one_that_tfds_would_choose_on_a_disk(gs_bucket, buil
   # Where a test has imported the builder itself, TFDS chooses the builder's own version.
   monkeypatch.delitem(registered._DATASET_REGISTRY, 'folder', raising=False)
   url = f'{gs_bucket.url}/data'
-  version = built / 'folder' / '2.0.0'
+  version = built / 'folder' / str(PreparedBuilder.VERSION)
   for name in ('2.0.0', '2.1.0', '10.0.0', '11.0.0'):
     transfer.upload(version, f'{url}/folder/{name}')
     info = json.loads((version / 'dataset_info.json').read_text()) | {'version': name}

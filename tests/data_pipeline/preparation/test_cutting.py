@@ -1,5 +1,6 @@
 """Cutting: timing, tracks and shots of the records, and the reasons for rejected clips."""
 
+from dataclasses import replace
 from fractions import Fraction
 
 import cv2
@@ -104,6 +105,23 @@ def test_one_person_or_everybody_becomes_a_record(tmp_path, faces):
   assert [record['id'] for record in both] == ['who/00001/0', 'who/00001/1']
   assert sorted(record['box'][:, 0].mean() > SIDE for record in both) == [False, True]
   assert all(len(record['frames']) == 30 for record in both)
+
+
+def test_a_transcript_belongs_to_a_clip_that_is_seen_whole_and_words_to_their_part(tmp_path, faces):
+  (first, samples), (second, _), find = faces
+  said = tmp_path / 'v.txt'
+  said.write_text('Text:  ONE TWO THREE\n\nWORD START END ASDSCORE\nONE 0.1 0.6 1\nTWO 0.7 0.9 1\nTHREE 1.0 1.5 1\n')
+  whole = replace(raw(write_mp4(tmp_path / 'v.mp4', first, samples)), transcript=said)
+  assert [record['text'] for record in cut(whole, find, SMALL).records] == ['ONE TWO THREE']
+  cut_at_20 = write_mp4(tmp_path / 'cut.mp4', first[:20] + second[:25], np.tile(samples, 2)[: 45 * 640])
+  parts = cut(replace(whole, path=cut_at_20), find, SMALL).records
+  assert [record['text'] for record in parts] == ['ONE', 'THREE']
+  assert parts[1]['words'][0].start == pytest.approx(0.2, abs=0.02)
+  unknown = cut(replace(raw(cut_at_20), text='ABOUT'), find, SMALL).records
+  assert [record['text'] for record in unknown] == ['', '']
+  both = write_mp4(tmp_path / 'both.mp4', beside(first, second), samples)
+  everybody = cut(replace(whole, path=both), find, CutSettings(32, everybody=True)).records
+  assert [record['text'] for record in everybody] == ['', '']  # who says it?
 
 
 def test_no_record_crosses_a_cut(tmp_path, faces):

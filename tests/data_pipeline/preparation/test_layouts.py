@@ -138,3 +138,18 @@ def test_missing_input_is_reported(tmp_path):
       find_clips(layout, tmp_path)
   with pytest.raises(UserError, match='not a directory'):
     find_clips('folder', tmp_path / 'nowhere')
+
+
+def test_transcripts_lie_beside_the_videos_and_a_word_is_the_name_of_its_directory(tmp_path):
+  root = tmp_path / 'lrs2'
+  touch(root, 'mvlrs_v1/main/61/00001.mp4')
+  (root / 'train.txt').write_text('61/00001\n')
+  assert clips('lrs2', root)[0].transcript == root / 'mvlrs_v1/main/61/00001.txt'
+  touch(tmp_path / 'lrs3', 'test/t/50001.mp4')
+  assert clips('lrs3', tmp_path / 'lrs3')[0].transcript == tmp_path / 'lrs3/test/t/50001.txt'
+  touch(tmp_path / 'lrw', 'lipread_mp4/ABOUT/train/ABOUT_00001.mp4')
+  [word] = clips('lrw', tmp_path / 'lrw')
+  assert word.text == 'ABOUT' and word.transcript is None
+  touch(tmp_path / 'own', 'me/a.b.mov', 'me/a.b.txt', 'me/c.mov')
+  said, unsaid = clips('folder', tmp_path / 'own')
+  assert said.transcript == tmp_path / 'own/me/a.b.txt' and unsaid.transcript is None and said.text == ''

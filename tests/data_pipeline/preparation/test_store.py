@@ -1,11 +1,13 @@
 """Prepared clips on disk and in buckets: complete or absent, in one run at a time."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 
 from data_pipeline.preparation import store
 from data_pipeline.preparation.store import ClipResult
-from data_pipeline.records import encode_frame, make_record
+from data_pipeline.records import Word, encode_frame, make_record
 from lpips_jax.core.errors import UserError
 from lpips_jax.storage import files, leases, stores
 
@@ -19,7 +21,8 @@ def place(request, tmp_path):
 def prepared(place):
   """A directory with one prepared clip."""
   jpegs = [encode_frame(np.full((16, 16, 3), 50 * k, np.uint8)) for k in range(5)]
-  record = make_record('main/100/00001/0', '100', jpegs, np.zeros(3200, np.int16), np.zeros((5, 4)))
+  said = {'text': 'Où?', 'words': [Word('OÙ', 0.04, 0.12)]}
+  record = make_record('main/100/00001/0', '100', jpegs, np.zeros(3200, np.int16), np.zeros((5, 4)), **said)
   result = ClipResult('main/100/00001', [record], [{'face': 16.0}], [('main/100/00001', 'a reason')], seconds=0.2)
   store.write_clip_result(place, result)
   return place, result
@@ -34,6 +37,19 @@ def test_a_result_comes_back(prepared):
   summary = store.read_summary(directory, result.clip)
   assert (summary.clip, summary.rejected, summary.seconds, summary.again) == (result.clip, result.rejected, 0.2, False)
   assert summary.records == [{'id': 'main/100/00001/0', 'speaker': '100', 'frames': 5, 'face': 16.0}]
+
+
+def test_results_of_versions_without_transcripts_are_read(prepared):
+  directory, result = prepared
+  path = store.clip_file(directory, result.clip)
+  with np.load(BytesIO(files.read(path))) as stored:
+    older = {name: array for name, array in stored.items() if not name.endswith('/transcript')}
+  assert len(older) < len(stored.files)
+  content = BytesIO()
+  np.savez(content, **older)
+  files.write(path, content.getvalue())
+  [record] = store.read_records(directory, result.clip)
+  assert record['text'] == '' and record['words'] == []
 
 
 def test_one_run_at_a_time(tmp_path):

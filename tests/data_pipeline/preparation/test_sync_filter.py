@@ -11,7 +11,7 @@ from data_pipeline.preparation.sync_filter import (
   make_sync_filter,
   realigned,
 )
-from data_pipeline.records import encode_frame, make_record
+from data_pipeline.records import Word, encode_frame, make_record
 from lpips_jax.core.constants import MEL_MAX
 
 
@@ -53,6 +53,15 @@ def test_records_that_no_shift_brings_in_sync_are_rejected():
   assert filtered.records == []
   (_, far), (_, vague) = filtered.rejected
   assert far == 'sound and picture are 8 frames apart' and 'do not agree' in vague
+
+
+def test_words_move_with_their_sound():
+  words = [Word('a', 0.0, 0.1), Word('b', 1.0, 1.2)]
+  record = made_up(0) | {'text': 'a b', 'words': words}
+  ahead, late = realigned(record, 2), realigned(record, -2)
+  assert ahead['words'] == words  # the picture is cut at its beginning
+  assert [word.text for word in late['words']] == ['b'] and late['words'][0].start == pytest.approx(0.92)
+  assert late['text'] == ahead['text'] == 'a b'
 
 
 def test_realigning_moves_sound_and_cuts_ends_off():
