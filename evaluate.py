@@ -118,10 +118,9 @@ def _check_flags(given: flags.FlagValues) -> None:
 
 def _named_directories(flag: str, values: Sequence[str], default: str) -> dict[str, str]:
   """Returns the [NAME=]DIR,… of a flag by name; a single directory needs no name, and gets the default."""
-  from lpips_jax.evaluation.leakage import ORACLE
   from lpips_jax.evaluation.systems import CLIP_SYSTEMS, GENERATOR_SYSTEMS
 
-  taken = {*CLIP_SYSTEMS, *GENERATOR_SYSTEMS, ORACLE} - {default}
+  taken = {*CLIP_SYSTEMS, *GENERATOR_SYSTEMS} - {default}
   named: dict[str, str] = {}
   values = [value for value in values if value]
   for value in values:

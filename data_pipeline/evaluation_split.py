@@ -84,7 +84,8 @@ def protocol(
   def cache_key(system: str, generator: str | None) -> list:
     return [shared_key, system, generators[generator].fingerprint if generator in generators else None]
 
-  table = {system: cache_key(system, name) for system, name in systems.names(generators, one_speaker).items()}
+  listed = systems.names(generators, one_speaker, truth is not None)
+  table = {system: cache_key(system, name) for system, name in listed.items()}
   leakage_systems = {row.system(setup): row.dubber for row in leakage_rows for setup in systems.SETUPS}
   leakage_only = {system: cache_key(system, name) for system, name in leakage_systems.items() if system not in table}
   items = [WorkItem(name, (*table, *leakage_only), partial(clips.read, i)) for i, name in enumerate(names)]

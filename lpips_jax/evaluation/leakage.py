@@ -17,12 +17,20 @@ from lpips_jax.evaluation.references import REFERENCES
 from lpips_jax.evaluation.scorers import Scores
 from lpips_jax.evaluation.scoring import Score
 from lpips_jax.evaluation.summary import Estimate, estimate_mean, format_estimate, heading, interval, markdown_table
-from lpips_jax.evaluation.systems import SETUPS, Dub, candidates_by_setup, copied_lower_half, generator_dub
+from lpips_jax.evaluation.systems import (
+  ORACLE,
+  SETUPS,
+  Dub,
+  candidates_by_setup,
+  copied_lower_half,
+  generator_dub,
+  true_dub,
+)
 from lpips_jax.metrics.leakage import discrepancy
 from lpips_jax.pretrained import Exported, Pretrained
 
 MakeDub = Callable[[Clip, np.ndarray], Dub]  # a clip, and the references that are shown
-COPY_REFERENCE, ORACLE = 'copy_reference', 'oracle'
+COPY_REFERENCE = 'copy_reference'
 
 
 class LeakageRow(NamedTuple):
@@ -79,10 +87,7 @@ def copy_reference(clip: Clip, references: np.ndarray) -> Dub:
 
 def oracle(clip: Clip, references: np.ndarray) -> Dub:
   """Returns the dub without leakage, for clips that have a `dubbed_truth`."""
-  truth = clip.dubbed_truth
-  if truth is None:
-    raise ValueError(f'{clip.name} has no dubbed_truth, which the oracle shows')
-  return lambda speech: clip.frames if speech is clip else truth(speech)
+  return true_dub(clip)
 
 
 def make_dubs_of(generators: Mapping[str, Pretrained | Exported]) -> dict[str, MakeDub]:

@@ -9,6 +9,8 @@ clip's mouth at rest, or a frame from elsewhere in the clip:
   untrained: the same network before training.
 Without a generator:
   copy_reference: the lower half of the reference frame, unchanged, below the true upper half;
+  oracle: the true frames of this face speaking another speaker's words, scored against those: what `cross_audio` could
+    reach at best. Only corpora that draw their speakers have it;
   target: the true frames, which get the best scores that the measures allow.
 """
 
@@ -28,29 +30,34 @@ from lpips_jax.pretrained import Exported, Pretrained
 from lpips_jax.pretrained.batches import at_size, in_batches
 from lpips_jax.pretrained.devices import on_all_devices
 
-GENERATED, UNTRAINED, FILMED = 'generated', 'untrained', 'target'
-TWO_SPEAKER_SYSTEMS = 'other_audio', 'cross_audio'
-GENERATOR_SYSTEMS = GENERATED, *TWO_SPEAKER_SYSTEMS, 'silent', UNTRAINED
-CLIP_SYSTEMS = 'copy_reference', FILMED
+GENERATED, UNTRAINED, ORACLE, FILMED = 'generated', 'untrained', 'oracle', 'target'
+TWO_SPEAKER_SYSTEMS = 'other_audio', 'cross_audio', ORACLE
+GENERATOR_SYSTEMS = GENERATED, 'other_audio', 'cross_audio', 'silent', UNTRAINED
+CLIP_SYSTEMS = 'copy_reference', ORACLE, FILMED
+SOUND_STEPS_PER_FRAME = 8  # of 5 ms, in which the ends of sounds are counted
 SETUPS = 'silent', 'matched', 'mismatched'  # the speech that a candidate is made from: see `candidates_by_setup`
 Dub = Callable[[Clip | None], np.ndarray]  # the speech of a clip, or None for silence -> frames of one face
 
 
-def names(generators: Mapping[str, Pretrained | Exported], one_speaker: bool = False) -> dict[str, str | None]:
+def names(
+  generators: Mapping[str, Pretrained | Exported], one_speaker: bool = False, with_oracle: bool = False
+) -> dict[str, str | None]:
   """Returns all systems in the order of the table, each with the name of the generator that it needs, if any.
 
   Args:
     generators: by name.
     one_speaker: leaves out the systems that need the speech of a second speaker.
+    with_oracle: the clips have a `dubbed_truth`.
   """
-  left_out = TWO_SPEAKER_SYSTEMS if one_speaker else ()
+  left_out = {*(TWO_SPEAKER_SYSTEMS if one_speaker else ()), *(() if with_oracle else (ORACLE,))}
   of_generators: dict[str, str | None] = {
     system_name(name, kind): name
     for name, generator in generators.items()
     for kind in _systems_of(generator)
     if kind not in left_out
   }
-  return of_generators | dict.fromkeys(CLIP_SYSTEMS if generators else (FILMED,))
+  of_clips = [kind for kind in CLIP_SYSTEMS if kind not in left_out] if generators else [FILMED]
+  return of_generators | dict.fromkeys(of_clips)
 
 
 def system_name(generator: str, kind: str) -> str:
@@ -77,13 +84,24 @@ def candidates_of(
     for kind, make in _generator_candidates(clip, other, generator).items():
       makers[system_name(name, kind)] = make
   copied = dataclasses.replace(filmed, frames=copied_lower_half(clip.frames, elsewhere(clip.frames)), filmed=False)
-  return makers | {'copy_reference': lambda: copied, FILMED: lambda: filmed}
+  makers['copy_reference'] = lambda: copied
+  if other is not None and clip.dubbed_truth is not None:
+    makers[ORACLE] = lambda: _mismatched(clip, other, clip.frames, true_dub(clip))
+  return makers | {FILMED: lambda: filmed}
 
 
 def copied_lower_half(frames: np.ndarray, references: np.ndarray) -> np.ndarray:
   """Returns the upper half of each frame above the lower half of its reference, (t, h, w, 3)."""
   upper = (np.arange(frames.shape[1]) < frames.shape[1] // 2)[:, None, None]
   return np.where(upper, frames, references)
+
+
+def true_dub(clip: Clip) -> Dub:
+  """Returns the dub that is the truth: this face as it is when it says something else; ValueError without any."""
+  truth = clip.dubbed_truth
+  if truth is None:
+    raise ValueError(f'{clip.name} has no dubbed_truth, which the oracle shows')
+  return lambda speech: clip.frames if speech is clip else truth(speech)
 
 
 def generator_dub(clip: Clip, references: np.ndarray, generator: Pretrained | Exported) -> Dub:
@@ -179,14 +197,25 @@ def _generator_candidates(clip: Clip, other: Clip | None, generator: Pretrained 
 
 
 def _as_filmed(clip: Clip) -> Candidate:
-  opening, phones = clip.mouth_opening, clip.phones
-  return Candidate(clip.frames, clip.mel, clip.audio, clip.frames, None, opening, phones=phones, filmed=True)
+  return Candidate(
+    clip.frames,
+    clip.mel,
+    clip.audio,
+    clip.frames,
+    mouth_opening=clip.mouth_opening,
+    phones=clip.phones,
+    sounds=clip.sounds,
+    sound_ends=clip.sound_ends,
+    text=clip.text,
+    filmed=True,
+  )
 
 
 def _mismatched(clip: Clip, other: Clip, leaking: np.ndarray, dub: Dub) -> Candidate:
   """A candidate made from another clip's speech, as long as the shorter of the two."""
   length = min(len(clip.frames), len(other.frames))
   truth, opening = _dubbed_truth(clip, other), other.mouth_opening
+  sounds, sound_ends = _sounds_within(other, length)
   return Candidate(
     dub(other)[:length],
     other.mel,
@@ -195,7 +224,20 @@ def _mismatched(clip: Clip, other: Clip, leaking: np.ndarray, dub: Dub) -> Candi
     leaking[:length],
     None if opening is None else opening[:length],
     phones=other.phones,
+    sounds=sounds,
+    sound_ends=sound_ends,
+    text=other.text if length == len(other.frames) else '',  # nobody knows when its words are said
   )
+
+
+def _sounds_within(clip: Clip, length: int) -> tuple[tuple[str, ...] | None, np.ndarray | None]:
+  """The sounds of a clip whose middle lies in its first frames, and their ends there."""
+  if clip.sounds is None or clip.sound_ends is None:
+    return None, None
+  ends, end = np.asarray(clip.sound_ends), length * SOUND_STEPS_PER_FRAME
+  middles = (np.concatenate([[0], ends[:-1]]) + ends) / 2
+  count = int(np.searchsorted(middles, end))
+  return clip.sounds[:count], np.minimum(ends[:count], end)
 
 
 def _dubbed_truth(clip: Clip, speech: Clip | None) -> np.ndarray | None:

@@ -1,5 +1,6 @@
 """Systems and controls, on a checkpoint that has hardly been trained."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -117,3 +118,42 @@ def test_without_another_speaker_there_are_no_controls_with_one(clips, generator
 def test_an_untrained_network_is_another_and_has_seen_no_updates(generator):
   untrained = systems.untrained(generator)
   assert untrained.fingerprint != generator.fingerprint and untrained.step == 0
+
+
+def test_the_oracle_is_the_truth_of_foreign_words(clips, generator):
+  longer = np.concatenate([clips[0].frames, clips[0].frames[:3]])
+  clip = dataclasses.replace(clips[0], dubbed_truth=lambda speech: longer if speech is clips[1] else None)
+  makers = systems.candidates_of(clip, clips[1], {'generated': generator})
+  assert list(makers) == list(systems.names({'generated': generator}, with_oracle=True))
+  oracle, cross = makers['oracle'](), makers['cross_audio']()
+  np.testing.assert_array_equal(oracle.frames, longer[: len(clips[1].frames)])
+  np.testing.assert_array_equal(oracle.frames, cross.truth)
+  assert oracle.mel is clips[1].mel and not oracle.filmed
+  np.testing.assert_array_equal(oracle.mouth_opening, cross.mouth_opening)
+  np.testing.assert_array_equal(oracle.reference, clip.frames[: len(oracle.frames)])
+  assert 'oracle' not in systems.names({'generated': generator}, one_speaker=True, with_oracle=True)
+  assert list(systems.names({}, with_oracle=True)) == ['target']
+  assert 'oracle' not in systems.candidates_of(clip, None, {'generated': generator})
+
+
+def speaking(clip, sounds, ends, text=''):
+  return dataclasses.replace(clip, sounds=sounds, sound_ends=np.array(ends), text=text)
+
+
+def test_candidates_know_what_their_lips_should_say():
+  """Where the other clip is longer, those of its sounds count whose middle is seen; its words are unknown then."""
+  own = speaking(counting('own', 0, 10), ('', 'm', 'a'), [20, 50, 80], 'MA')
+  other = speaking(counting('other', 500, 15), ('', 'b', 'o', 't'), [10, 70, 90, 120], 'BOAT')
+  made = {name: make() for name, make in systems.candidates_of(own, other, {'generated': Echo(1.0)}).items()}
+  for name in ('generated', 'other_audio', 'silent', 'copy_reference', 'target'):
+    assert made[name].sounds == ('', 'm', 'a') and made[name].text == 'MA', name
+    np.testing.assert_array_equal(made[name].sound_ends, [20, 50, 80])
+  cross = made['cross_audio']
+  assert cross.sounds == ('', 'b') and cross.text == ''  # the middle of `o` is at 80, where the frames end
+  np.testing.assert_array_equal(cross.sound_ends, [10, 70])
+  later = speaking(other, ('', 'b', 'o', 't'), [10, 68, 90, 120])
+  cross = systems.candidates_of(own, later, {'generated': Echo(1.0)})['cross_audio']()
+  assert cross.sounds == ('', 'b', 'o')
+  np.testing.assert_array_equal(cross.sound_ends, [10, 68, 80])
+  whole = systems.candidates_of(other, own, {'generated': Echo(1.0)})['cross_audio']()
+  assert whole.sounds == own.sounds and whole.text == 'MA'
