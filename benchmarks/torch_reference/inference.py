@@ -12,7 +12,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from benchmarks.torch_reference.recipes import Recipe
 from benchmarks.torch_reference.steps import generator_faces, images
-from lpips_jax.audio.loudness import level_of
+from lpips_jax.audio.condition import level_of
 from lpips_jax.core.constants import FRAME_RATE
 from lpips_jax.dubbing.options import default_reference
 

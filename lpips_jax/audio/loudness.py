@@ -1,7 +1,7 @@
 """The level of speech, and speech at one level: a network's output must not depend on who set the microphone."""
 
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -57,20 +57,6 @@ def levelled(samples: Sound) -> Sound:
   measured = _measured(samples)
   gain = 1.0 if measured.level is None else 10 ** ((TARGET_LEVEL - measured.level) / 20)
   return mapped(lambda piece: ((piece.astype(np.float64) - measured.offset) * gain).astype(np.float32), samples)
-
-
-def level_of(model: Any, data: Any) -> str:
-  """Returns the level of speech that a network expects: `config.data.level`, by default `AS_IS`.
-
-  A network that hears phones expects `NORMALISED`, at which they are recognised.
-
-  Args:
-    model: `config.model`.
-    data: `config.data`, or None.
-  """
-  if getattr(model, 'speech', 'mel') == 'phones':
-    return NORMALISED
-  return getattr(data, 'level', AS_IS)
 
 
 def at_level(samples: Sound, level: str) -> Sound:

@@ -5,7 +5,8 @@ one. A recogniser that has heard hundreds of people gives the same phones for al
 """
 
 import logging
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from lpips_jax.audio.chunks import ChunkedArray, Sound, in_chunks, mapped
 from lpips_jax.audio.loudness import levelled, speech_level
 from lpips_jax.audio.mel import BLOCK_ROWS
-from lpips_jax.core.constants import MEL_BANDS, MEL_HOP, MEL_MAX, SAMPLE_RATE
+from lpips_jax.core.constants import MEL_BANDS, MEL_HOP, MEL_MAX, MEL_RATE, SAMPLE_RATE
 
 # ARPAbet, as the CMU pronouncing dictionary has it; silence and noises come first.
 PHONES = (
@@ -66,12 +67,7 @@ class PhoneTrack:
   """
 
   def __init__(self, heard: np.ndarray, mel: np.ndarray | ChunkedArray) -> None:
-    rows = in_chunks(mel, BLOCK_ROWS)
-    level = np.concatenate([np.asarray(block, np.float32).mean(1) for block in rows])
-    loud = np.percentile(level, LOUD_PERCENTILE)
-    speaks = loud > MAX_SILENT_MEAN
-    self._heard = heard
-    self._loudness = np.clip(1 + (level - loud) / LOUDNESS_RANGE, 0, 1) if speaks else np.zeros_like(level)
+    self._heard, self._loudness = heard, loudness_of(mel)
 
   def __len__(self) -> int:
     return len(self._loudness)
@@ -82,6 +78,19 @@ class PhoneTrack:
     track[np.arange(len(heard)), heard] = 1
     track[:, LOUDNESS_COLUMN] = self._loudness[part]
     return track
+
+
+def loudness_of(mel: np.ndarray | ChunkedArray) -> np.ndarray:
+  """Returns how loud speech is, (M,) float32 in [0, 1], relative to its loud parts; 0 throughout where nobody speaks.
+
+  Args:
+    mel: (M, 80), `audio.loudness.mel_of` the speech, chunked or not.
+  """
+  rows = in_chunks(mel, BLOCK_ROWS)
+  level = np.concatenate([np.asarray(block, np.float32).mean(1) for block in rows])
+  loud = np.percentile(level, LOUD_PERCENTILE)
+  speaks = loud > MAX_SILENT_MEAN
+  return np.clip(1 + (level - loud) / LOUDNESS_RANGE, 0, 1) if speaks else np.zeros_like(level)
 
 
 def phone_track(heard: np.ndarray, mel: np.ndarray) -> np.ndarray:
@@ -106,9 +115,20 @@ def silent_track(length: int) -> np.ndarray:
   return track
 
 
-def silence(speech: str, length: int) -> np.ndarray:
-  """Returns silence for a generator whose input is 'mel' or 'phones', (length, 80) float32."""
-  return silent_track(length) if speech == 'phones' else np.full((length, MEL_BANDS), -MEL_MAX, np.float32)
+def timed_phones(phones: Iterable[tuple[str, float]], rows: int) -> np.ndarray:
+  """Returns phones whose times are known as `recognise_phones` returns them, (rows,) int8.
+
+  Args:
+    phones: of `PHONES`, each with the time at which it ends, in seconds, and the next begins; silence follows the last.
+    rows: of the mel spectrogram of the speech.
+  """
+  heard = np.zeros(rows, np.int8)
+  begin = 0
+  for phone, end in phones:
+    last = math.ceil(end * MEL_RATE)  # row i stands for the moment i / 80 s
+    heard[begin:last] = _INDICES[phone]
+    begin = max(begin, last)
+  return heard
 
 
 def _decoder() -> Any:

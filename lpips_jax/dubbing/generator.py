@@ -13,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from lpips_jax import pretrained
-from lpips_jax.audio.loudness import level_of
+from lpips_jax.audio.condition import level_of, speech_of
 from lpips_jax.core.constants import FRAME_RATE
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import PathLike
@@ -57,7 +57,7 @@ class BatchedGenerator:
     image_size: side of a face crop in pixels.
     lead: seconds by which the speech window of a frame starts before it.
     level: the level of the speech that it hears: see `audio.loudness.mel_of`.
-    speech: the kind of speech that it hears, 'mel' or 'phones'.
+    speech: the form in which it hears speech; see `audio.condition`.
     reference: the reference that it was trained with: 'rest' or 'frame'; see `Options`.
     workers: the threads.
   """
@@ -75,7 +75,7 @@ class BatchedGenerator:
     self.image_size = network.config.model.image_size
     self.lead = Fraction(network.config.data.lead) / FRAME_RATE
     self.level = level_of(network.config.model, network.config.get('data'))
-    self.speech = network.config.model.get('speech', 'mel')
+    self.speech = speech_of(network.config.model)
     self.reference = default_reference(network.config.data)
     self._apply: Callable[..., Any] = network
     if isinstance(network, pretrained.Pretrained) and network.config.model.get('output') == 'warp':

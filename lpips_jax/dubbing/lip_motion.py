@@ -16,7 +16,8 @@ from scipy.fft import dct
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d
 
 from lpips_jax.audio import phones
-from lpips_jax.audio.loudness import NORMALISED, level_of, mel_of
+from lpips_jax.audio.condition import CONDITIONS, level_of, speech_of
+from lpips_jax.audio.loudness import NORMALISED, mel_of
 from lpips_jax.core.constants import FRAME_RATE, MEL_HOP, MEL_RATE, SAMPLE_RATE, WINDOW_FRAMES
 from lpips_jax.faces import mouth
 from lpips_jax.faces.pose import UNMOVED, in_pose, pose_between
@@ -103,9 +104,8 @@ def hear(samples: np.ndarray, steps: int, expert: 'Pretrained | None') -> HeardF
   voice = (voice - voice[spoken].mean(0)) / (voice[spoken].std(0) + 1e-6)
   features = None
   if expert is not None:
-    features = mel_of(samples, level_of(expert.config.model, expert.config.data))
-    if expert.config.model.get('speech') == 'phones':
-      features = phones.phone_track(heard, features)
+    of_expert = mel_of(samples, level_of(expert.config.model, expert.config.data))
+    features = CONDITIONS[speech_of(expert.config.model)].track(heard, of_expert)[:]
   return HeardFilm([_curves(opening, level, steps, lag) for lag in LAGS], voice, spoken, features)
 
 

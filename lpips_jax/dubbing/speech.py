@@ -7,6 +7,7 @@ import numpy as np
 
 from lpips_jax.audio import loudness, phones
 from lpips_jax.audio.chunks import Sound, in_chunks, shifted
+from lpips_jax.audio.condition import CONDITIONS
 from lpips_jax.audio.mel import chunked_mel, mel_windows_at
 from lpips_jax.core.constants import MEL_WINDOW, SAMPLE_RATE
 
@@ -25,7 +26,7 @@ class Speech:
   Args:
     samples: (S,) float in [-1, 1] at 16 kHz, from the first frame on, chunked or not; after their end there is silence.
     pauses: whether mouths are shut where the speech pauses, or left to the generator.
-    kind: the form of the windows: 'mel', or 'phones', as of `audio.phones`.
+    kind: the form of the windows, a key of `audio.condition.CONDITIONS`.
     level: of the mel; see `audio.loudness.mel_of`.
     begin: seconds of the speech at which the first frame is shown; it knows what was said before.
     turns: begin and end, in seconds of the speech, of the turns outside of which mouths are shut; None for no turns.
@@ -43,8 +44,10 @@ class Speech:
     self._begin, self._turns = begin, turns
     with_silence = shifted(loudness.at_level(samples, level), 0, int(CLOSING_SILENCE * SAMPLE_RATE))
     mel = chunked_mel(with_silence)
-    self._track = phones.PhoneTrack(phones.recognise_phones(with_silence), mel) if kind == 'phones' else mel
-    self._silent = phones.silence(kind, MEL_WINDOW).T
+    condition = CONDITIONS[kind]
+    heard = phones.recognise_phones(with_silence) if condition.of_phones else None
+    self._track = condition.track(heard, mel)
+    self._silent = condition.silence(MEL_WINDOW).T
     self._pauses = find_pauses(samples) if pauses else None
 
   def __call__(self, times: Sequence[Fraction], lead: Fraction) -> np.ndarray:

@@ -7,8 +7,9 @@ from typing import Optional
 import numpy as np
 from ml_collections import ConfigDict
 
-from lpips_jax.audio.loudness import NORMALISED, level_of, mel_of
-from lpips_jax.audio.phones import phone_track, recognise_phones, silence
+from lpips_jax.audio.condition import CONDITIONS, heard_in, level_of, silence, speech_of
+from lpips_jax.audio.loudness import NORMALISED, mel_of
+from lpips_jax.audio.phones import recognise_phones
 from lpips_jax.core.constants import SAMPLES_PER_FRAME
 
 
@@ -45,8 +46,8 @@ class Clip:
   dubbed_truth: Callable[[Optional['Clip']], np.ndarray] | None = None
 
   def heard_by(self, config: ConfigDict) -> np.ndarray:
-    """Returns the sound as the network of a config hears it: its mel or its phone track, (m, 80)."""
-    return _heard_by(config, self.mel, self.audio, self.phones)
+    """Returns the sound as the network of a config hears it: its mel, or a track of phones or visemes, (m, 80)."""
+    return _heard_by(config, self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,7 @@ class Candidate:
 
   def heard_by(self, config: ConfigDict) -> np.ndarray:
     """Returns the sound as the sync expert of a config hears it, (m, 80)."""
-    return _heard_by(config, self.mel, self.audio, self.phones)
+    return _heard_by(config, self)
 
 
 MakeCandidate = Callable[[], Candidate]
@@ -101,16 +102,15 @@ MakeCandidate = Callable[[], Candidate]
 
 def silence_for(config: ConfigDict, length: int) -> np.ndarray:
   """Returns silence as the generator of a config hears it: (length, 80)."""
-  return silence(config.model.get('speech', 'mel'), length)
+  return silence(speech_of(config.model), length)
 
 
-def _heard_by(config: ConfigDict, mel: np.ndarray, audio: np.ndarray | None, phones: np.ndarray | None) -> np.ndarray:
-  """A phone track or a mel; the mel is of unlevelled speech for networks that were trained on it, if there is sound."""
-  if config.model.get('speech', 'mel') == 'phones':
-    if phones is None:
-      if audio is None:
-        raise ValueError('a network that hears phones needs the phones, or the sound to recognise them in')
-      phones = recognise_phones(audio / 32768)
-    return phone_track(phones, mel)
-  level = level_of(config.model, config.get('data'))
-  return mel if level == NORMALISED or audio is None else mel_of(audio, level)
+def _heard_by(config: ConfigDict, of: Clip | Candidate) -> np.ndarray:
+  """A form of speech; the mel is of unlevelled speech for networks that were trained on it, if there is sound."""
+  speech, level, phones = speech_of(config.model), level_of(config.model, config.get('data')), of.phones
+  if CONDITIONS[speech].of_phones and phones is None:
+    if of.audio is None:
+      raise ValueError(f'a network that hears {speech} needs the phones, or the sound to recognise them in')
+    phones = recognise_phones(of.audio / 32768)
+  mel = of.mel if level == NORMALISED or of.audio is None else mel_of(of.audio, level)
+  return heard_in(speech, phones, mel, of.sounds, of.sound_ends)

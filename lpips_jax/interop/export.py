@@ -26,8 +26,9 @@ from absl import flags
 from jax import export as jax_export
 
 from lpips_jax import models, pretrained
-from lpips_jax.audio import mel, phones
-from lpips_jax.audio.loudness import AS_IS, NORMALISED, TARGET_LEVEL, level_of
+from lpips_jax.audio import mel
+from lpips_jax.audio.condition import CONDITIONS, level_of, speech_of
+from lpips_jax.audio.loudness import AS_IS, NORMALISED, TARGET_LEVEL
 from lpips_jax.core import cli, constants
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import PathLike, whole_directory, write_whole
@@ -85,7 +86,7 @@ def export(checkpoint: str | Path, destination: PathLike, format: str, fold: boo
 def describe(network: pretrained.Pretrained) -> dict[str, Any]:
   """Returns what a caller without this project needs to know: inputs, output, spectrogram, config; ready for JSON."""
   config = network.config
-  names = (_FACES, _PHONES) if config.model.get('speech') == 'phones' else _INPUTS[config.model.name]
+  names = (*_INPUTS[config.model.name], *_speech(config.model))
   shapes = models.example_inputs(config.model)
   inputs = [
     {
@@ -111,6 +112,15 @@ def describe(network: pretrained.Pretrained) -> dict[str, Any]:
   }
 
 
+def _speech(model: Any) -> tuple[tuple[str, tuple[float, float], str], ...]:
+  """Returns the input of speech, if the network of a model config has one."""
+  if model.name not in _HEARING:
+    return ()
+  speech = speech_of(model)
+  condition = CONDITIONS[speech]
+  return ((_SPEECH_NAMES.get(speech, speech), condition.range, f'windows of {condition.columns}'),)
+
+
 def _write_card(directory: Path, checkpoint: str | Path, network: pretrained.Pretrained) -> None:
   """Copies the checkpoint's card; a checkpoint without one gets a new card, without an evaluation."""
   kept = pretrained.find(checkpoint) / model_card.FILE
@@ -120,19 +130,14 @@ def _write_card(directory: Path, checkpoint: str | Path, network: pretrained.Pre
     model_card.write(directory, network.config, network.variables, network.step, None)
 
 
+_HEARING = 'attn_wav2lip', 'wav2lip', 'sync_expert'  # networks with speech as their last input
+_SPEECH_NAMES = {'mel': 'mels'}  # of inputs, where they are not those of `CONDITIONS`
 _FACES = 'faces', (0, 1), 'RGB crops, the target with the rows from height / 2 on zeroed, then a reference'
 _FRAMES = 'frames', (0, 1), 'five whole crops, RGB'
-_MELS = 'mels', (-constants.MEL_MAX, constants.MEL_MAX), 'windows of the log-mel spectrogram, bands first'
-_PHONE_NAMES = ' '.join(phones.PHONES[1:])
-_PHONES = (
-  'phones',
-  (0, 1),
-  f'windows of a phone track: silence, {_PHONE_NAMES}, of which one is 1, the loudness, and zeros',
-)
 _INPUTS = {
-  'attn_wav2lip': (_FACES, _MELS),
-  'wav2lip': (_FACES, _MELS),
-  'sync_expert': (_FRAMES, _MELS),
+  'attn_wav2lip': (_FACES,),  # and speech, as for the next two
+  'wav2lip': (_FACES,),
+  'sync_expert': (_FRAMES,),
   'discriminator': (('frames', (0, 1), 'whole crops, RGB'),),
   'syncnet': (('frames', (0, 255), 'five frames, RGB'), ('mfccs', None, '13 MFCCs at 100 Hz')),
   'inception': (('images', (0, 1), 'RGB'),),

@@ -1,7 +1,11 @@
-"""Speech encoders: of mel windows, which the generator, the sync expert and Wav2Lip share, and of phones."""
+"""Speech encoders: of mel windows, which the generator, the sync expert and Wav2Lip share, and of phones.
 
-from collections.abc import Sequence
+`encoder_of` chooses the one for the form in which a network hears speech.
+"""
+
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -10,6 +14,7 @@ from jaxtyping import Array, Float
 
 from lpips_jax.layers.shapes import AnyArray, Size
 from lpips_jax.models.blocks import ConvBlock
+from lpips_jax.models.viseme_encoder import VisemeEncoder
 
 STRIDES: tuple[Size, ...] = (1, (3, 1), 3, (3, 2))  # 80x16 -> 80x16 -> 27x16 -> 9x6 -> 3x3
 
@@ -74,3 +79,22 @@ class PhoneEncoder(nn.Module):
       return x
     x = nn.Dropout(self.dropout, deterministic=not train)(x)
     return nn.Dense(self.width, dtype=self.dtype, name='head')(x)
+
+
+ENCODERS: dict[str, Callable[..., nn.Module]] = {  # by the form of speech, a key of `audio.condition.CONDITIONS`
+  'mel': AudioEncoder,
+  'phones': lambda widths, residuals, **options: PhoneEncoder(widths[-1], **options),
+  'visemes': lambda widths, residuals, **options: VisemeEncoder(widths[-1], **options),
+}
+
+
+def encoder_of(speech: str, widths: Sequence[int], residuals: Sequence[int], **options: Any) -> nn.Module:
+  """Returns the encoder of windows in a form of speech.
+
+  Args:
+    speech: a key of `ENCODERS`.
+    widths: channels, as of `AudioEncoder`; the last is the size of the vector.
+    residuals: likewise, for 'mel' alone.
+    options: fields that all encoders have: `last_relu`, `dropout`, `dtype`, `name`.
+  """
+  return ENCODERS[speech](widths, residuals, **options)

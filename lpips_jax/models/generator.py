@@ -16,13 +16,12 @@ from jaxtyping import Array, Float
 from lpips_jax.layers.precision import at_least_float32
 from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models.alignment import ConcatFusion, SemanticAlignment
-from lpips_jax.models.audio_encoder import AudioEncoder, PhoneEncoder
+from lpips_jax.models.audio_encoder import encoder_of
 from lpips_jax.models.blocks import ConvBlock, UpBlock
 from lpips_jax.models.cbam import ResidualCBAM
 from lpips_jax.models.inputs import example, mel_example
 from lpips_jax.models.warping import PART_CHANNELS, compose, parts_of
 
-SPEECH_KINDS = 'mel', 'phones'
 OUTPUTS = 'image', 'change', 'warp'
 FUSIONS = {'adain': SemanticAlignment, 'concat': ConcatFusion, 'bottleneck': ConcatFusion}
 
@@ -40,7 +39,7 @@ class Generator(nn.Module):
     attention: CBAM in the residual blocks; False is the paper's ablation.
     fusion: how speech enters: 'adain' (semantic alignment), 'concat' (in the same places), or 'bottleneck'
       (concatenation at the bottleneck alone).
-    speech: 'mel' windows, or windows of a track of 'phones' (`audio.phones`).
+    speech: the form in which it hears speech, a key of `audio.condition.CONDITIONS`.
     output: how the face is made. 'image' paints it whole, as in the paper. 'change' starts from the target's upper half
       over the reference's lower half and learns the change to it. 'warp' moves the pixels of that image, and paints
       only what they do not show (`models.warping`).
@@ -108,9 +107,7 @@ class Generator(nn.Module):
     return example(image_size, image_size, 6), mel_example()
 
   def _speech_encoder(self) -> nn.Module:
-    if self.speech == 'phones':
-      return PhoneEncoder(self.audio_widths[-1], dtype=self.dtype, name='audio_encoder')
-    return AudioEncoder(self.audio_widths, self.audio_residuals, dtype=self.dtype, name='audio_encoder')
+    return encoder_of(self.speech, self.audio_widths, self.audio_residuals, dtype=self.dtype, name='audio_encoder')
 
   def _residual_blocks(self, x: Array, name: str, train: bool) -> Array:
     for i in range(self.blocks):

@@ -16,7 +16,7 @@ from jaxtyping import Array, Float
 from lpips_jax.core.constants import WINDOW_FRAMES
 from lpips_jax.layers.precision import at_least_float32
 from lpips_jax.layers.shapes import AnyArray, Size
-from lpips_jax.models.audio_encoder import AudioEncoder, PhoneEncoder
+from lpips_jax.models.audio_encoder import encoder_of
 from lpips_jax.models.blocks import ConvBlock
 from lpips_jax.models.inputs import example, lower_half_at, mel_example, mouth_at
 
@@ -34,7 +34,7 @@ class SyncExpert(nn.Module):
     face_residuals: residual blocks at the five scales after the first.
     audio_widths: channels of the speech encoder; the last widths of both are the embedding size d.
     audio_residuals: its residual blocks at each of four scales, for 'mel' alone.
-    speech: 'mel' windows, or windows of a track of 'phones' (`audio.phones`), which is alike for all voices.
+    speech: the form in which it hears speech, a key of `audio.condition.CONDITIONS`; phones are alike for all voices.
     contrastive: embeddings of any sign whose cosine goes through a learnt scale and bias before it is a probability.
       Otherwise they end in a ReLU, and the cosine, then in [0, 1], is the probability itself, as in Wav2Lip.
     view: 'lower_half' of the crops, as in Wav2Lip, or 'mouth', which is less than half of that: few faces teach more
@@ -64,18 +64,17 @@ class SyncExpert(nn.Module):
       dropout=self.dropout,
       dtype=self.dtype,
     )
-    self.audio_encoder = self._speech_encoder()
+    self.audio_encoder = encoder_of(
+      self.speech,
+      self.audio_widths,
+      self.audio_residuals,
+      last_relu=not self.contrastive,
+      dropout=self.dropout,
+      dtype=self.dtype,
+    )
     if self.contrastive:
       self.log_scale = self.param('log_scale', nn.initializers.constant(jnp.log(10.0)), ())
       self.bias = self.param('bias', nn.initializers.constant(-5.0), ())
-
-  def _speech_encoder(self) -> nn.Module:
-    width, last_relu = self.audio_widths[-1], not self.contrastive
-    if self.speech == 'phones':
-      return PhoneEncoder(width, last_relu=last_relu, dropout=self.dropout, dtype=self.dtype)
-    return AudioEncoder(
-      self.audio_widths, self.audio_residuals, last_relu=last_relu, dropout=self.dropout, dtype=self.dtype
-    )
 
   def __call__(
     self, frames: Float[AnyArray, 'n 5 h w 3'], speech: Float[AnyArray, 'n 80 16'], train: bool = False

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from lpips_jax.audio.condition import CONDITIONS
 from lpips_jax.audio.loudness import LEVELS
 from lpips_jax.models import NETWORKS_OF_TASK
-from lpips_jax.models.generator import FUSIONS, OUTPUTS, SPEECH_KINDS
+from lpips_jax.models.generator import FUSIONS, OUTPUTS
 from lpips_jax.models.sync_expert import VIEWS
 from lpips_jax.training.generator_step import COEFFICIENTS, SYNC_LOSSES
 from lpips_jax.training.optimizer import SCALING
@@ -75,7 +76,7 @@ SCHEMA: dict[str, Rule] = {
   'model.face_residuals': NON_NEGATIVE,  # residual blocks of the expert's face encoder
   'model.attention': FLAG,  # CBAM
   'model.fusion': one_of(FUSIONS),  # how speech enters the generator
-  'model.speech': one_of(SPEECH_KINDS),  # what the network hears
+  'model.speech': one_of(CONDITIONS),  # what the network hears
   'model.output': one_of(OUTPUTS),  # what the generator's last layer makes
   'model.contrastive': FLAG,  # the expert's logits have a learnt scale
   'model.view': one_of(VIEWS),  # the part of the face that the expert sees

@@ -9,7 +9,8 @@ import jax
 from ml_collections import ConfigDict
 
 from lpips_jax import models
-from lpips_jax.audio.loudness import NORMALISED, level_of
+from lpips_jax.audio.condition import level_of
+from lpips_jax.audio.loudness import NORMALISED
 from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.wav2lip import IMAGE_SIZE

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from lpips_jax.audio.phones import silence
+from lpips_jax.audio.condition import CONDITIONS, silence
 from lpips_jax.models import Generator, Wav2Lip
 from lpips_jax.models.silence import shut_mouths
 
 
-@pytest.mark.parametrize('speech', ['mel', 'phones'])
+@pytest.mark.parametrize('speech', list(CONDITIONS))
 def test_the_generator_sees_each_face_as_its_own_reference_and_hears_nothing(speech):
   faces = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 3), dtype=np.uint8)
   heard = []
