@@ -11,13 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lpips_jax.audio.visemes import OF_SOUND, REST, VISEMES, visemes_at
+from lpips_jax.audio.visemes import OF_SOUND, REST, SOUND_RATE, VISEMES, visemes_at
 from lpips_jax.core.constants import FRAME_RATE, MEL_RATE
 from lpips_jax.core.errors import UserError
 
 BLANK = ''
 UNKNOWN = -1  # the label of a frame of which nobody knows what is said, and of padding
-SOUND_RATE = 200  # Hz, the unit of `sound_ends`
 
 ALPHABETS: dict[str, tuple[str, ...]] = {
   'sounds': (BLANK, *(sound for sound in OF_SOUND if sound)),  # of the embedded corpus

@@ -77,26 +77,23 @@ def speech_of(model: Any) -> str:
   return getattr(model, 'speech', 'mel')
 
 
-def heard_in(
+def phones_for(
   speech: str,
-  phones: np.ndarray | None,
-  mel: np.ndarray,
-  sounds: Sequence[str] | None = None,
+  phones: np.ndarray,
+  sounds: Sequence[str | bytes] | None = None,
   ends: np.ndarray | None = None,
 ) -> np.ndarray:
-  """Returns a form of speech of a clip, (M, 80) float32.
+  """Returns the phones of a clip of which a form of speech is to be made, (M,) int.
 
   Args:
     speech: a key of `CONDITIONS`.
-    phones: (M,) int, those of the clip; None if the form needs none.
-    mel: (M, 80), `audio.loudness.mel_of` the speech.
-    sounds, ends: what is said, as the embedded corpus names it, and where each sound ends, in steps of 5 ms; None where
-      that is unknown.
+    phones: (M,) int, those that are heard.
+    sounds, ends: what is truly said, as the embedded corpus names it, and where each sound ends, in steps of 5 ms; None
+      where that is unknown.
   """
-  condition = CONDITIONS[speech]
-  if condition.of_sounds and sounds is not None and ends is not None:
-    phones = phones_of_sounds(sounds, ends, len(mel))
-  return np.asarray(condition.track(phones, mel)[:])
+  if CONDITIONS[speech].of_sounds and sounds is not None and ends is not None:
+    return phones_of_sounds(sounds, ends, len(phones))
+  return phones
 
 
 def silence(speech: str, length: int) -> np.ndarray:

@@ -85,10 +85,11 @@ PHONE_OF_VISEME: dict[str, str] = {REST: ''} | {
   row.visemes: row.phones.split()[0] for row in _TABLE if row.visemes in VISEMES
 }
 PHONE_OF_SOUND: dict[str, str] = {
-  sound: sound.upper() if sound.upper() in PHONES else PHONE_OF_VISEME[viseme] for sound, viseme in OF_SOUND.items()
+  sound: sound.upper() if OF_PHONE.get(sound.upper()) == (viseme,) else PHONE_OF_VISEME[viseme]
+  for sound, viseme in OF_SOUND.items()
 }
 
-SOUND_RATE = 200  # ends of sounds are counted in steps of 5 ms
+SOUND_RATE = 200  # Hz, the unit in which a corpus counts the ends of sounds
 PLACE_COLUMN, LOUDNESS_COLUMN = len(VISEMES), len(VISEMES) + 1  # of a viseme track, after those of the visemes
 
 
@@ -111,17 +112,17 @@ def visemes_of(symbol: str, table: dict[str, tuple[str, ...]]) -> tuple[str, ...
   return tuple(name for place, name in enumerate(found) if place == 0 or name != found[place - 1])
 
 
-def phones_of_sounds(sounds: Sequence[str], ends: np.ndarray, rows: int) -> np.ndarray:
+def phones_of_sounds(sounds: Sequence[str | bytes], ends: np.ndarray, rows: int) -> np.ndarray:
   """Returns phones that look like sounds of the embedded corpus, (rows,) int8.
 
   The corpus calls a sound by any of several phones, as a recogniser might, diphthongs among them, and draws them alike.
 
   Args:
-    sounds: keys of `OF_SOUND`.
+    sounds: keys of `OF_SOUND`, which records have in UTF-8.
     ends: (len(sounds),) int, where each of them ends, in steps of 5 ms.
     rows: of the mel spectrogram of the speech.
   """
-  names = (PHONE_OF_SOUND[sound] for sound in sounds)
+  names = (PHONE_OF_SOUND[sound.decode() if isinstance(sound, bytes) else sound] for sound in sounds)
   return timed_phones(zip(names, np.asarray(ends) / SOUND_RATE, strict=True), rows)
 
 

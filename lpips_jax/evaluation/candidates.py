@@ -7,7 +7,7 @@ from typing import Optional
 import numpy as np
 from ml_collections import ConfigDict
 
-from lpips_jax.audio.condition import CONDITIONS, heard_in, level_of, silence, speech_of
+from lpips_jax.audio.condition import CONDITIONS, level_of, phones_for, silence, speech_of
 from lpips_jax.audio.loudness import NORMALISED, mel_of
 from lpips_jax.audio.phones import recognise_phones
 from lpips_jax.core.constants import SAMPLES_PER_FRAME
@@ -107,10 +107,13 @@ def silence_for(config: ConfigDict, length: int) -> np.ndarray:
 
 def _heard_by(config: ConfigDict, of: Clip | Candidate) -> np.ndarray:
   """A form of speech; the mel is of unlevelled speech for networks that were trained on it, if there is sound."""
-  speech, level, phones = speech_of(config.model), level_of(config.model, config.get('data')), of.phones
-  if CONDITIONS[speech].of_phones and phones is None:
-    if of.audio is None:
-      raise ValueError(f'a network that hears {speech} needs the phones, or the sound to recognise them in')
-    phones = recognise_phones(of.audio / 32768)
+  speech, level = speech_of(config.model), level_of(config.model, config.get('data'))
+  condition, phones = CONDITIONS[speech], of.phones
+  if condition.of_phones:
+    if phones is None:
+      if of.audio is None:
+        raise ValueError(f'a network that hears {speech} needs the phones, or the sound to recognise them in')
+      phones = recognise_phones(of.audio.astype(np.float32) / 32768)
+    phones = phones_for(speech, phones, of.sounds, of.sound_ends)
   mel = of.mel if level == NORMALISED or of.audio is None else mel_of(of.audio, level)
-  return heard_in(speech, phones, mel, of.sounds, of.sound_ends)
+  return condition.track(phones, mel)[:]

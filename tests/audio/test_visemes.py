@@ -1,11 +1,27 @@
 from itertools import groupby
 
+import numpy as np
 import pytest
 
-from data_pipeline.corpora.talking_faces.articulation import CONSONANTS, VOWELS
+from data_pipeline.corpora.talking_faces.articulation import CONSONANTS, HEARD_AS, VOWELS
 from lpips_jax.audio import visemes
-from lpips_jax.audio.phones import PHONES
-from lpips_jax.audio.visemes import OF_ESPEAK, OF_IPA, OF_PHONE, OF_SOUND, REST, VISEMES, visemes_of
+from lpips_jax.audio.phones import PHONES, phone_track, timed_phones
+from lpips_jax.audio.visemes import (
+  LOUDNESS_COLUMN,
+  OF_ESPEAK,
+  OF_IPA,
+  OF_PHONE,
+  OF_SOUND,
+  PHONE_OF_SOUND,
+  PLACE_COLUMN,
+  REST,
+  VISEMES,
+  VisemeTrack,
+  phones_of_sounds,
+  viseme_track,
+  visemes_at,
+  visemes_of,
+)
 
 TABLES = OF_PHONE, OF_ESPEAK, OF_IPA
 
@@ -51,3 +67,49 @@ def test_symbols_are_read_in_parts():
   assert visemes_of('tʃʲ', OF_IPA) == ('t', 'sh')
   assert visemes_of('_|', OF_ESPEAK) == ('rest',)
   assert visemes_of('', OF_IPA) == visemes_of('ʰ', OF_IPA) == ()
+
+
+def rows_of(*phones: str) -> np.ndarray:
+  return np.array([PHONES.index(phone) for phone in phones], np.int8)
+
+
+def test_a_phone_that_stands_for_a_sound_looks_like_it():
+  for sound, phone in PHONE_OF_SOUND.items():
+    assert OF_PHONE[phone] == (OF_SOUND[sound],)
+    assert phone in HEARD_AS.get(sound, (sound.upper(),))
+
+
+def test_diphthongs_share_their_rows_and_breath_takes_the_next_ones_lips():
+  phones = rows_of('', 'HH', 'HH', *['AY'] * 5, 'B', 'P', 'HH')
+  shown = [VISEMES[index] for index in visemes_at(phones)]
+  assert shown == ['rest', 'a', 'a', 'a', 'a', 'a', 'i', 'i', 'p', 'p', 'rest']
+
+
+def test_a_track_tells_viseme_place_and_loudness():
+  rng = np.random.default_rng(0)
+  phones = rows_of('', '', 'M', 'M', 'M', 'M', 'B', 'AA')
+  mel = rng.uniform(-2, 2, (8, 80)).astype(np.float32)
+  track = viseme_track(phones, mel)
+  assert track.shape == (8, 80) and track.dtype == np.float32
+  np.testing.assert_array_equal(track[:, : len(VISEMES)].argmax(1), visemes_at(phones))
+  np.testing.assert_array_equal(track[:, : len(VISEMES)].sum(1), 1)
+  np.testing.assert_allclose(track[:, PLACE_COLUMN], [0, 0, 0.1, 0.3, 0.5, 0.7, 0.9, 0.5], atol=1e-6)
+  np.testing.assert_array_equal(track[:, LOUDNESS_COLUMN], phone_track(phones, mel)[:, len(PHONES)])
+  assert not track[:, LOUDNESS_COLUMN + 1 :].any() and track[:, LOUDNESS_COLUMN].any()
+  np.testing.assert_array_equal(VisemeTrack(phones, mel)[3:6], track[3:6])
+
+
+def test_sounds_of_the_corpus_become_phones_at_their_times():
+  heard = phones_of_sounds([b'', 'sh', 'uh'], np.array([5, 10, 14]), 8)  # 25, 50 and 70 ms, rows of 12.5 ms
+  assert [PHONES[index] for index in heard] == ['', '', 'SH', 'SH', 'AH', 'AH', '', '']
+
+
+@pytest.mark.parametrize('rate', [80, 50])
+def test_timed_phones_are_what_is_said_at_each_row(rate):
+  ends = np.cumsum(np.random.default_rng(1).integers(1, 9, 20)) / rate
+  names = [PHONES[k] for k in range(20)]
+  heard = timed_phones(zip(names, ends, strict=True), 300)
+  expected = [
+    PHONES.index(next((n for n, end in zip(names, ends, strict=True) if k / 80 < end), '')) for k in range(300)
+  ]
+  np.testing.assert_array_equal(heard, expected)
