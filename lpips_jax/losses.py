@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
+from lpips_jax.layers.precision import at_least_float32
 from lpips_jax.layers.shapes import AnyArray
 
 MAX_SYNC_LOSS = 100.0  # PyTorch's binary cross-entropy clamps its logarithm there
@@ -80,6 +81,24 @@ def adaptive_triplet(
   return jax.nn.relu(_distance(anchor, positive) - _distance(anchor, negative) + margin * (1 - alike))
 
 
+def av_sync(
+  features: Float[AnyArray, '*b d'], others: Float[AnyArray, '*b d'], least: float = 1e-4
+) -> Float[Array, '*b']:
+  """-log of the cosine of an audio-visual expert's features (Yaman et al., arXiv 2405.04327).
+
+  Args:
+    features, others: of one frame each: of generated lips and of speech, of generated and of true lips, or of both
+      with the same speech.
+    least: the cosine is clipped there: below it the loss has no gradient.
+
+  Returns:
+    From 0, for features of one direction, to 9.2.
+  """
+  x, y = at_least_float32(features), at_least_float32(others)
+  lengths = jnp.square(x).sum(-1) * jnp.square(y).sum(-1)
+  return -jnp.log(jnp.clip((x * y).sum(-1) * jax.lax.rsqrt(lengths + 1e-12), least, 1))
+
+
 def adversarial(generated: Float[AnyArray, '*b'], kind: str) -> Float[Array, '*b']:
   """The generator's loss: penalises generated frames that the discriminator recognises as generated.
 
@@ -136,6 +155,27 @@ def contrastive(
   return (to_speech + to_faces) / 2
 
 
+def matching(
+  logits: Float[AnyArray, 'b i j'], in_sync: Bool[AnyArray, 'b i j'], off_sync: Bool[AnyArray, 'b i j']
+) -> Float[Array, ' b']:
+  """InfoNCE within clips, in both directions: which frame of the other kind belongs to this one.
+
+  Args:
+    logits: how well frame i of one kind, as speech, and frame j of the other go together.
+    in_sync: marks the pairs that belong together, at most one in each row and column.
+    off_sync: marks the pairs that do not; those that are neither are left out.
+
+  Returns:
+    The mean cross-entropy of all frames that have a partner; 0 for clips in which none has.
+  """
+  logits = jnp.where(in_sync | off_sync, logits, -1e9)
+  own = jnp.where(in_sync, logits, 0)
+  rows, columns = (jax.nn.logsumexp(logits, axis) - own.sum(axis) for axis in (2, 1))
+  partners = in_sync.sum((1, 2))
+  total = (rows * in_sync.any(2)).sum(1) + (columns * in_sync.any(1)).sum(1)
+  return total / (2 * jnp.maximum(partners, 1))
+
+
 def balanced_bce(
   logits: Float[AnyArray, 'n n'],
   clip: Int[AnyArray, ' n'],
@@ -182,6 +222,40 @@ def trust(logits: Float[AnyArray, 'n n'], windows: int, exponent: float) -> Floa
   in_sync = jax.nn.log_sigmoid(jnp.diagonal(logits).reshape(-1, windows).mean(-1))
   weight = jax.nn.softmax(exponent * in_sync) * len(in_sync)
   return jax.lax.stop_gradient(jnp.repeat(weight, windows))
+
+
+def ctc(
+  logits: Float[AnyArray, 'n t c'], length: Int[AnyArray, ' n'], labels: Int[AnyArray, 'n l']
+) -> Float[Array, ' n']:
+  """-log p(labels | logits), summed over all their alignments (Graves et al., ICML 2006): CTC, with blank 0.
+
+  Args:
+    logits: log-odds of the blank and of each label, frame by frame.
+    length: frames that are real; the rest is padding.
+    labels: what is said, from 1; 0 is padding, at the end.
+
+  Returns:
+    At least 0. A clip with fewer frames than its labels need, one each and one between two that are equal, has no
+    alignment: it counts as 0, without a gradient, as with `zero_infinity` in PyTorch.
+  """
+  logits, labels = jnp.asarray(logits), jnp.asarray(labels)
+  padding = jnp.arange(logits.shape[1]) >= jnp.asarray(length)[:, None]
+  absent = labels == 0
+  repeats = (labels[:, 1:] == labels[:, :-1]) & ~absent[:, 1:]
+  fits = (~absent).sum(-1) + repeats.sum(-1) <= length
+  loss = optax.ctc_loss(logits, padding.astype(logits.dtype), labels, absent.astype(logits.dtype))
+  return jnp.where(fits, loss, 0)
+
+
+def frame_labels(logits: Float[AnyArray, 'n t c'], labels: Int[AnyArray, 'n t']) -> Float[Array, ' n']:
+  """Cross-entropy of the label of each frame, mean over the frames whose label is known: not below 0.
+
+  A clip of which no frame's label is known counts as 0.
+  """
+  labels = jnp.asarray(labels)
+  known = labels >= 0
+  entropy = optax.softmax_cross_entropy_with_integer_labels(jnp.asarray(logits), jnp.maximum(labels, 0))
+  return jnp.where(known, entropy, 0).sum(-1) / jnp.maximum(known.sum(-1), 1)
 
 
 def _unit_length(x: AnyArray) -> Array:

@@ -1,10 +1,12 @@
 """The losses against plain NumPy, and what they are when nothing is learnt."""
 
+import itertools
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from lpips_jax import losses
 
@@ -179,3 +181,84 @@ def test_windows_that_are_just_far_enough_apart_are_negatives():
   far = [(softplus(3) + softplus(-3)) / 2, (softplus(-4) + softplus(2)) / 2]
   np.testing.assert_allclose(losses.contrastive(logits, clip, start, 3), far, rtol=1e-6)
   np.testing.assert_allclose(losses.contrastive(logits, clip, start, 4), [0, 0], atol=1e-6)
+
+
+def test_ctc_and_its_gradient_equal_pytorchs():
+  torch = pytest.importorskip('torch')
+  logits = 3 * RNG.standard_normal((4, 15, 6)).astype(np.float32)
+  labels = np.array([[1, 1, 3, 5, 5], [2, 4, 4, 1, 0], [3, 0, 0, 0, 0], [0, 0, 0, 0, 0]], np.int32)
+  frames, spoken = np.array([15, 9, 12, 15]), [5, 4, 1, 0]
+  weights = np.array([1.0, 0.5, 2.0, 0.3], np.float32)
+  values = losses.ctc(logits, frames, labels)
+  gradient = jax.grad(lambda x: (weights * losses.ctc(x, frames, labels)).sum())(logits)
+
+  theirs = torch.tensor(logits, dtype=torch.float64, requires_grad=True)
+  lengths = torch.tensor(frames), torch.tensor(spoken)
+  expected = torch.nn.CTCLoss(reduction='none')(
+    theirs.log_softmax(-1).swapaxes(0, 1), torch.tensor(labels.astype(int)), *lengths
+  )
+  (expected * torch.tensor(weights)).sum().backward()
+  np.testing.assert_allclose(values, expected.detach().numpy(), rtol=1e-5)
+  np.testing.assert_allclose(gradient, theirs.grad.numpy(), atol=1e-5)
+  assert np.all(np.asarray(gradient)[1, 9:] == 0) and np.any(np.asarray(gradient)[1, 8] != 0)  # padding has none
+
+
+def test_ctc_is_the_sum_over_all_alignments():
+  rng = np.random.default_rng(2)
+  logits, labels = rng.standard_normal((1, 4, 3)), np.array([[1, 1, 0]])
+  p = np.exp(logits[0]) / np.exp(logits[0]).sum(-1, keepdims=True)
+  total = 0.0
+  for path in itertools.product(range(3), repeat=4):
+    if [label for label, _ in itertools.groupby(path) if label] == [1, 1]:
+      total += np.prod(p[np.arange(4), path])
+  np.testing.assert_allclose(losses.ctc(logits, np.array([4]), labels), -np.log(total), rtol=1e-5)
+
+
+def test_labels_that_do_not_fit_their_frames_are_left_out_of_ctc():
+  logits = RNG.standard_normal((3, 4, 5)).astype(np.float32)
+  labels = np.array([[1, 2, 3], [2, 2, 4], [3, 3, 3]])  # they need 3, 4 and 5 frames
+  value, gradient = jax.value_and_grad(lambda x: losses.ctc(x, np.array([4, 4, 4]), labels).sum())(logits)
+  alone = losses.ctc(logits[:2], np.array([4, 4]), labels[:2])
+  assert np.all(np.asarray(alone) > 0)
+  np.testing.assert_allclose(value, alone.sum(), rtol=1e-6)
+  assert np.all(np.asarray(gradient)[2] == 0) and np.all(np.isfinite(gradient)) and np.any(gradient[1])
+  np.testing.assert_array_equal(losses.ctc(logits, np.array([0, 3, 2]), labels), 0)
+
+
+def test_cross_entropy_of_frames_skips_unknown_labels():
+  logits = RNG.standard_normal((3, 4, 5)).astype(np.float32)
+  labels = np.array([[0, 4, 2, 2], [1, -1, 3, -1], [-1, -1, -1, -1]])
+  log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+  expected = [-log_p[0, range(4), labels[0]].mean(), -(log_p[1, 0, 1] + log_p[1, 2, 3]) / 2, 0]
+  np.testing.assert_allclose(losses.frame_labels(logits, labels), expected, rtol=1e-5)
+  gradient = jax.grad(lambda x: losses.frame_labels(x, labels).sum())(logits)
+  assert np.all(np.isfinite(gradient)) and not np.any(np.asarray(gradient)[1, [1, 3]])
+
+
+def test_audio_visual_sync_is_the_clipped_logarithm_of_the_cosine():
+  x = np.array([[3, 4, 0], [1, 0, 0], [0, 0, 0]], np.float32)
+  y = np.array([[6, 8, 0], [-1, 0, 0], [1, 2, 3]], np.float32)
+  np.testing.assert_allclose(losses.av_sync(x, y), [0, -np.log(1e-4), -np.log(1e-4)], atol=1e-5)
+  np.testing.assert_allclose(losses.av_sync(x[0], np.array([0, 1, 1])), -np.log(4 / (5 * np.sqrt(2))), rtol=1e-5)
+  assert np.isfinite(jax.grad(lambda x: losses.av_sync(x, y).sum())(x)).all()
+  assert losses.av_sync(x.astype(jnp.bfloat16), y.astype(jnp.bfloat16)).dtype == np.float32
+
+
+def test_matching_compares_frames_with_those_they_may_be_mistaken_for():
+  logits = np.random.default_rng(0).standard_normal((2, 3, 4)).astype(np.float32)
+  in_sync, off_sync = np.zeros((2, 2, 3, 4), bool)
+  in_sync[0, [0, 1], [1, 2]] = True
+  off_sync[0] = [[True, False, False, True], [True, False, False, False], [True, True, True, True]]
+  x = logits[0]
+
+  def entropy(own, others):
+    return np.log(np.exp(own) + sum(np.exp(x[place]) for place in others)) - own
+
+  expected = [
+    entropy(x[0, 1], [(0, 0), (0, 3)]),
+    entropy(x[1, 2], [(1, 0)]),
+    entropy(x[0, 1], [(2, 1)]),
+    entropy(x[1, 2], [(2, 2)]),
+  ]
+  np.testing.assert_allclose(losses.matching(logits, in_sync, off_sync), [np.mean(expected), 0], rtol=1e-5)
+  assert np.isfinite(jax.grad(lambda x: losses.matching(x, in_sync, off_sync).sum())(logits)).all()
