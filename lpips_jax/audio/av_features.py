@@ -1,4 +1,4 @@
-"""Speech as AV-HuBERT hears it: four frames of 26 log band energies to each video frame (arXiv 2201.02184, sec. 4.1)."""
+"""Speech as AV-HuBERT hears it: four frames of 26 log band energies to each frame of video (arXiv 2201.02184)."""
 
 import numpy as np
 from jaxtyping import Float, Real

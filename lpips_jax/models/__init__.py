@@ -10,14 +10,16 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from lpips_jax.models.av_hubert import AVHubert
 from lpips_jax.models.discriminator import Discriminator
 from lpips_jax.models.generator import Generator
 from lpips_jax.models.inception import Inception
+from lpips_jax.models.lip_reader import LipReader
 from lpips_jax.models.sync_expert import SyncExpert
 from lpips_jax.models.syncnet import SyncNet
 from lpips_jax.models.wav2lip import Wav2Lip
 
-Network = Discriminator | Generator | Inception | SyncExpert | SyncNet | Wav2Lip
+Network = AVHubert | Discriminator | Generator | Inception | LipReader | SyncExpert | SyncNet | Wav2Lip
 MODELS: dict[str, type[Network]] = {
   'attn_wav2lip': Generator,
   'wav2lip': Wav2Lip,
@@ -25,9 +27,13 @@ MODELS: dict[str, type[Network]] = {
   'discriminator': Discriminator,
   'syncnet': SyncNet,
   'inception': Inception,
+  'lip_reader': LipReader,
+  'av_hubert': AVHubert,
 }
 NETWORKS_OF_TASK = {  # the `model.name`s that each `config.task` trains
   'sync_expert': ('sync_expert',),
+  'av_expert': ('av_hubert',),
+  'lip_reader': ('lip_reader',),
   'generator': ('attn_wav2lip', 'wav2lip'),
 }
 

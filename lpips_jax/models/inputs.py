@@ -73,8 +73,8 @@ def lower_half_at(frames: Float[AnyArray, '*b h w c'], size: int) -> Float[AnyAr
 def mouth_crop(frames: Real[AnyArray, '*b h w 3'], size: int) -> Float[Array, '*b {size} {size}']:
   """The mouth in grey as lip readers and audio-visual experts see it, antialiased: a fixed box of a face crop.
 
-  They were trained on boxes that follow the face's landmarks; in crops as ours a mouth hardly moves, and a box that does
-  not depend on the picture has a gradient and hides nothing.
+  Released ones were trained on boxes that follow the face's landmarks; in crops as ours a mouth hardly moves, and a box
+  that does not depend on the picture has a gradient and hides nothing.
 
   Args:
     frames: whole crops, uint8 or float in [0, 1].

@@ -53,15 +53,14 @@ class Transformer(nn.Module):
       output_layer: the number of blocks after which features are taken, as they are; None: after all, normalised.
     """
     real = within(length, x.shape[1])
-    x = jnp.asarray(x, self.dtype)
-    if real is not None:
-      x = jnp.where(real[..., None], x, 0)
+    frames = jnp.asarray(x, self.dtype)
+    y = frames if real is None else jnp.where(real[..., None], frames, 0)
     if self.position_kernel:
-      x = x + PositionalConv(self.position_kernel, self.position_groups, self.dtype, name='position')(x)
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
+      y = y + PositionalConv(self.position_kernel, self.position_groups, self.dtype, name='position')(y)
+    y = nn.Dropout(self.dropout, deterministic=not train)(y)
     for number in range(self.layers if output_layer is None else output_layer):
-      x = Block(self.heads, self.hidden, self.dropout, self.dtype, name=f'block_{number}')(x, real, train)
-    return x if output_layer is not None else layer_norm(self.dtype, 'norm')(x)
+      y = Block(self.heads, self.hidden, self.dropout, self.dtype, name=f'block_{number}')(y, real, train)
+    return y if output_layer is not None else layer_norm(self.dtype, 'norm')(y)
 
 
 class PositionalConv(nn.Module):
@@ -137,7 +136,7 @@ class Attention(nn.Module):
     return nn.Dense(width, dtype=self.dtype, name='out')(seen.reshape(x.shape))
 
 
-def layer_norm(dtype: DTypeLike, name: str) -> nn.LayerNorm:
+def layer_norm(dtype: DTypeLike, name: str | None = None) -> nn.LayerNorm:
   """Layer normalisation as PyTorch has it; its statistics are float32, and the variance that of differences."""
   return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, dtype=dtype, name=name)
 
