@@ -239,7 +239,8 @@ def test_audio_visual_sync_is_the_clipped_logarithm_of_the_cosine():
   x = np.array([[3, 4, 0], [1, 0, 0], [0, 0, 0]], np.float32)
   y = np.array([[6, 8, 0], [-1, 0, 0], [1, 2, 3]], np.float32)
   np.testing.assert_allclose(losses.av_sync(x, y), [0, -np.log(1e-4), -np.log(1e-4)], atol=1e-5)
-  np.testing.assert_allclose(losses.av_sync(x[0], np.array([0, 1, 1], np.float32)), -np.log(4 / (5 * np.sqrt(2))), rtol=1e-5)
+  expected = -np.log(4 / (5 * np.sqrt(2)))
+  np.testing.assert_allclose(losses.av_sync(x[0], np.array([0, 1, 1], np.float32)), expected, rtol=1e-5)
   assert np.isfinite(jax.grad(lambda x: losses.av_sync(x, y).sum())(x)).all()
   assert losses.av_sync(x.astype(jnp.bfloat16), y.astype(jnp.bfloat16)).dtype == np.float32
 
