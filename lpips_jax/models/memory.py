@@ -25,6 +25,7 @@ from lpips_jax.models.sync_expert import FACE_STRIDES
 
 SHARPNESS = 16.0  # kappa; the group's memory for lip reading has the same
 NORM_GROUPS = 8  # of channels
+MOMENTUM, EPSILON = 0.99, 1e-3  # of the running statistics of lips, and added to their variance
 LIPS = 'lips'  # of `beside`: the filmed frames of windows, in training
 ADDRESSES = 'addresses'  # of `beside`: a mixture of slots, in place of the one that speech finds
 
@@ -33,67 +34,62 @@ class AudioLipMemory(nn.Module):
   """Gives speech a code that has in it what such speech recalls of lips: (n, c) -> (n, c).
 
   The code is a linear map of [f_key; f_aud], f_key being the mixture of values that speech, f_aud, recalls by the keys.
-  Beside filmed frames there is a second code for the same speech, of [f_val; f_aud], f_val being the mixture that the
-  lips themselves, f_lip, recall by the values. Then both come stacked, (2 n, c), those that speech alone makes first,
-  and two losses are sown into the collection `losses`, a value for each window:
+  Beside lips there is a second code for the same speech, of [f_lip; f_aud], f_lip being the lips themselves. Then both
+  come stacked, (2 n, c), those that speech alone makes first, and two losses are sown into the collection `losses`, a
+  value for each window:
 
-    store: the mean over channels of (f_lip - f_val)^2. It moves values alone: lips are written into the memory, and
-      their encoder is not drawn to features that are easy to store because they are all the same.
+    store: the mean over channels of (f_lip - f_val)^2, f_val being the mixture that lips recall by the values. It moves
+      values alone: lips are written into the memory, and their encoder is not drawn to features that are easy to store
+      because they are all the same.
     align: KL(A_lip || A_aud) of the addresses of lips and of speech. It moves keys and the speech encoder alone.
       Speech is that of the middle frame, whose 0.2 s are those of the window's five frames.
 
-  A loss of the images moves keys and the speech encoder through the first code, and values and the lips' encoder
-  through the second: lips alone write what speech recalls.
+  A loss of the images moves keys and the speech encoder through the first code, and the lips' encoder through the
+  second. Nothing but lips, stored, moves values.
 
   Attributes:
     slots: pairs of key and value.
-    lip_widths: channels of the lips' encoder at seven scales; the last is the width of the memory.
-    lip_residuals: its residual blocks at the five scales after the first.
-    stem_kernel: side of its first kernel.
-    dtype: what convolutions compute in.
+    dtype: what the linear map computes in.
   """
 
   slots: int
-  lip_widths: Sequence[int]
-  lip_residuals: Sequence[int]
-  stem_kernel: int = 7
   dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, speech: Float[AnyArray, 'n c'], beside: Mapping[str, AnyArray]) -> Float[Array, 'm c']:
-    """Returns the code of speech, m = n, or beside filmed frames both codes, m = 2 n.
+  def __call__(
+    self,
+    speech: Float[AnyArray, 'n c'],
+    lips: Float[AnyArray, 'w c'] | None = None,
+    addresses: Float[AnyArray, 'n s'] | None = None,
+  ) -> Float[Array, 'm c']:
+    """Returns the code of speech, m = n, or beside lips both codes, m = 2 n.
 
     Args:
       speech: f_aud; the frames of a window follow each other.
-      beside: empty in use. `LIPS`: the frames of windows, (n / frames, 5, h, w, 3) in [0, 1]. `ADDRESSES`: (n, slots),
-        used in place of what the speech finds; see `draw_mixtures`.
+      lips: f_lip of windows of n / w frames, in training.
+      addresses: used in place of those that the speech finds: see `draw_mixtures`.
     """
-    keys, values = (_Slots(self.slots, self.lip_widths[-1], name=name)() for name in ('keys', 'values'))
+    keys, values = (_Slots(self.slots, speech.shape[-1], name=name)() for name in ('keys', 'values'))
     code = nn.Dense(speech.shape[-1], dtype=self.dtype, name='code')
-    lip_encoder = LipEncoder(self.lip_widths, self.lip_residuals, self.stem_kernel, self.dtype, name='lip_encoder')
-
     heard = log_addresses(speech, keys)
     self.sow('intermediates', ADDRESSES, jnp.exp(heard))
-    found = beside.get(ADDRESSES, jnp.exp(heard))
-    by_key = code(_side_by_side(recall(found, jax.lax.stop_gradient(values)), speech))
-    if LIPS not in beside:
-      return by_key
-
-    lips = lip_encoder(beside[LIPS])
-    seen = log_addresses(lips, values)
-    by_value = jnp.repeat(recall(jnp.exp(seen), values), len(speech) // len(lips), axis=0)
-    if self.is_initializing():  # the losses of made-up inputs are no variables
-      return by_key
+    found = jnp.exp(heard) if addresses is None else addresses
+    by_speech = code(_side_by_side(recall(found, jax.lax.stop_gradient(values)), speech))
+    if lips is None:
+      return by_speech
     self.sow('losses', 'store', storing(lips, values))
-    self.sow('losses', 'align', aligning(seen, _of_middle_frames(heard, len(lips))))
-    return jnp.concatenate([by_key, code(_side_by_side(by_value, speech))])
+    self.sow('losses', 'align', aligning(log_addresses(lips, values), _of_middle_frames(heard, len(lips))))
+    of_frames = jnp.repeat(lips, len(speech) // len(lips), axis=0)
+    return jnp.concatenate([by_speech, code(_side_by_side(of_frames, speech))])
 
 
 class LipEncoder(nn.Module):
   """The lower halves of five frames to a vector: (n, 5, h, w, 3) in [0, 1] -> (n, c).
 
-  The layer table of a sync expert's face encoder. Group normalisation (Wu and He, arXiv 1803.08494) takes the place of
-  BatchNorm, for which a generator's batch has too few windows, and whose statistics nothing but training would use.
+  The layer table of a sync expert's face encoder. A generator's batch may have as few as two windows, too few for
+  BatchNorm: group normalisation (Wu and He, arXiv 1803.08494) takes its place. The vector is centred and scaled by
+  running statistics, in training, too: cosines of features that have much in common hardly differ, and a soft address
+  would be the same for all.
   """
 
   widths: Sequence[int]
@@ -102,7 +98,7 @@ class LipEncoder(nn.Module):
   dtype: DTypeLike = jnp.float32
 
   @nn.compact
-  def __call__(self, frames: Float[AnyArray, 'n 5 h w 3']) -> Float[Array, 'n {self.widths[-1]}']:
+  def __call__(self, frames: Float[AnyArray, 'n 5 h w 3'], train: bool) -> Float[Array, 'n {self.widths[-1]}']:
     x = rearrange(jnp.asarray(lower_half(frames), self.dtype), 'n t h w c -> n h w (t c)')
     x = relu(self._convolved(x, self.widths[0], self.stem_kernel, 1, self.stem_kernel // 2, 'stem'))
     levels = zip(self.widths[1:6], FACE_STRIDES, self.residuals, strict=True)
@@ -112,7 +108,7 @@ class LipEncoder(nn.Module):
         x = relu(x + self._convolved(x, width, 3, 1, 1, f'residual_{level}_{i}'))
     x = x.reshape(len(x), -1)  # one kernel over what is left of the map
     x = relu(self._normalised(nn.Dense(self.widths[6], use_bias=False, dtype=self.dtype, name='collapse')(x), 'norm'))
-    return nn.Dense(self.widths[6], dtype=self.dtype, name='head')(x)
+    return self._standardised(at_least_float32(nn.Dense(self.widths[6], dtype=self.dtype, name='head')(x)), train)
 
   def _convolved(self, x: Array, width: int, kernel: int, stride: Size, padding: int, name: str) -> Array:
     sizes = pair(kernel), pair(stride), symmetric(padding)
@@ -120,6 +116,16 @@ class LipEncoder(nn.Module):
 
   def _normalised(self, x: Array, name: str) -> Array:
     return nn.GroupNorm(math.gcd(NORM_GROUPS, x.shape[-1]), dtype=self.dtype, name=name)(x)
+
+  def _standardised(self, x: Array, train: bool) -> Array:
+    """(x - mean) / std by the statistics of earlier batches, in which there is no gradient."""
+    mean = self.variable('batch_stats', 'mean', jnp.zeros, x.shape[-1:])
+    square = self.variable('batch_stats', 'square', jnp.ones, x.shape[-1:])
+    known_mean, variance = mean.value, jnp.maximum(square.value - mean.value**2, 0)
+    if train and not self.is_initializing():
+      for running, values in ((mean, x), (square, jnp.square(x))):
+        running.value = MOMENTUM * running.value + (1 - MOMENTUM) * jax.lax.stop_gradient(values.mean(0))
+    return (x - known_mean) * jax.lax.rsqrt(variance + EPSILON)
 
 
 class _Slots(nn.Module):
@@ -165,8 +171,8 @@ def _unit_length(x: AnyArray) -> Array:
   return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + 1e-12)
 
 
-def _side_by_side(recalled: Array, speech: AnyArray) -> Array:
-  return jnp.concatenate([recalled.astype(speech.dtype), speech], -1)
+def _side_by_side(lips: AnyArray, speech: AnyArray) -> Array:
+  return jnp.concatenate([lips.astype(speech.dtype), speech], -1)
 
 
 def _of_middle_frames(heard: Array, windows: int) -> Array:
