@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lpips_jax.evaluation.candidates import Clip, MakeCandidate
+from lpips_jax.evaluation.measures import Scores
 from lpips_jax.evaluation.references import REFERENCES
-from lpips_jax.evaluation.scorers import Scores
 from lpips_jax.evaluation.scoring import Score
 from lpips_jax.evaluation.summary import Estimate, estimate_mean, format_estimate, heading, interval, markdown_table
 from lpips_jax.evaluation.systems import (

@@ -103,5 +103,8 @@ def score(protocol: Protocol, scorers: Scorers, output: Path, **conditions: Any)
   score_all(protocol.items, keys, scorers, score_cache)
   clips = list(dict.fromkeys(item.name for item in protocol.items))
   scores = score_cache.select(keys, clips)
-  found = summary.summarise(list(protocol.systems), scores, score_cache, scorers.missing)
+  measured = {measure for score in scores for measure, value in score.scores.items() if value is not None}
+  unmet = {measure: reason for measure, reason in scorers.unmet.items() if measure not in measured}
+  missing = scorers.missing | unmet
+  found = summary.summarise(list(protocol.systems), scores, score_cache, missing, scorers.columns, scorers.remarks)
   return Scored(found, scores, len(clips))

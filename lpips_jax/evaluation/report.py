@@ -10,7 +10,6 @@ import cv2
 from lpips_jax.core import html
 from lpips_jax.evaluation import leakage as leakages
 from lpips_jax.evaluation.leakage import LeakageTable
-from lpips_jax.evaluation.scorers import MEASURES
 from lpips_jax.evaluation.scoring import Score
 from lpips_jax.evaluation.summary import Estimate, Summary, notes, table
 
@@ -60,7 +59,7 @@ def _plots(summary: Summary) -> list[html.Block]:
   plots: list[html.Block] = []
   for measure in summary.measures:
     estimates = {system: values[measure] for system, values in summary.systems.items() if measure in values}
-    title = MEASURES[measure].title
+    title = summary.columns[measure].title
     if estimates:
       draw = partial(_draw, estimates=estimates, title=title)
       plots.append(html.plot(draw, 4.7, 0.5 + 0.25 * len(estimates), title))
@@ -98,4 +97,4 @@ def _worst_clips(summary: Summary, scores: Sequence[Score]) -> html.Table | None
   ]
   worst = [score for _, score in sorted(ranked, key=lambda pair: pair[0])[:WORST_CLIPS]]
   rows = [[score.clip, *(score.scores.get(measure) for measure in columns)] for score in worst]
-  return html.Table(rows, ['clip', *(MEASURES[measure].title for measure in columns)]) if rows else None
+  return html.Table(rows, ['clip', *(summary.columns[measure].title for measure in columns)]) if rows else None

@@ -1,9 +1,9 @@
-"""Scorers of one candidate: its truth, a sync expert, SyncNet, Inception, LPIPS, and a measure of mouths."""
+"""Scorers of one candidate: its truth, experts of lips and speech, Inception, LPIPS, and a measure of mouths."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -11,7 +11,18 @@ from absl import logging
 
 from lpips_jax import metrics, perceptual, pretrained
 from lpips_jax.core.errors import UserError
+from lpips_jax.evaluation import audio_visual, lip_reading
 from lpips_jax.evaluation.candidates import Candidate
+from lpips_jax.evaluation.measures import (
+  BY_SYNC_EXPERT,
+  BY_SYNCNET,
+  EXPERT_MEASURES,
+  SILENCE_MEASURES,
+  Measure,
+  Scores,
+  reading_measures,
+  with_readers,
+)
 from lpips_jax.faces.mouth import correlation, mouth_opening
 from lpips_jax.layers.precision import full_precision
 from lpips_jax.media.pictures import to_uint8
@@ -28,41 +39,7 @@ from lpips_jax.pretrained.devices import on_all_devices
 
 FRAME_STRIDE = 5  # VGG16 and Inception see every fifth frame: they cost most, and neighbours hardly differ
 MAX_OFFSET_ERROR = 1  # frames by which the offset of a filmed clip may differ from 0
-Scores = dict[str, float | None]  # by measure; None where the measure has no value, such as the PSNR of equal frames
 Network = Pretrained | Exported
-
-
-class Measure(NamedTuple):
-  """A column of the table.
-
-  Attributes:
-    title: the column heading.
-    higher_is_better: None if neither direction is better.
-  """
-
-  title: str
-  higher_is_better: bool | None = None
-
-
-MEASURES = {
-  'lower_half_psnr': Measure('PSNR, dB', True),
-  'lower_half_ssim': Measure('SSIM', True),
-  'perceptual': Measure('LPIPS', False),
-  'fid': Measure('FID', False),
-  'lse_c': Measure('LSE-C', True),
-  'lse_d': Measure('LSE-D', False),
-  'lse_offset': Measure('offset, frames'),
-  'sync_confidence': Measure('sync confidence', True),
-  'sync_distance': Measure('sync distance', False),
-  'sync_offset': Measure('sync offset, frames'),
-  'mouth_correlation': Measure('mouth, correlation', True),
-  'mouth_motion': Measure('mouth, motion'),
-  'leak': Measure('mouth, leak', False),
-}
-EXPERT_MEASURES = 'expert_accuracy', 'expert_ranking', 'offset_correct'  # of the sync expert, on filmed clips
-SILENCE_MEASURES = 'open_share', 'rest_deviation'  # of candidates made from silence: `lpips_jax.metrics.leakage`
-BY_SYNCNET = 'lse_c', 'lse_d', 'lse_offset'
-BY_SYNC_EXPERT = 'sync_confidence', 'sync_distance', 'sync_offset', *EXPERT_MEASURES
 
 
 @dataclass(frozen=True)
@@ -75,6 +52,9 @@ class Scorers:
     inception: the network whose features FID compares.
     lpips_weights: from `perceptual.load_weights`.
     missing: the reason for each measure that cannot be taken.
+    readers: lip readers by name; '' is the name of the only one.
+    av_expert: an audio-visual expert.
+    remarks: what is to be known about these networks, a sentence each.
   """
 
   expert: Pretrained | None = None
@@ -82,17 +62,35 @@ class Scorers:
   inception: Network | None = None
   lpips_weights: Weights | None = None
   missing: dict[str, UserError] = field(default_factory=dict)
+  readers: Mapping[str, Pretrained] = field(default_factory=dict)
+  av_expert: Pretrained | None = None
+  remarks: Sequence[str] = ()
+
+  @property
+  def columns(self) -> dict[str, Measure]:
+    """The columns of the table that these scorers may fill, in order."""
+    return with_readers((name, reader.config.model.alphabet) for name, reader in self.readers.items())
+
+  @property
+  def unmet(self) -> dict[str, UserError]:
+    """The reason for each measure that was asked for, if no candidate allows it."""
+    reasons = {} if self.av_expert is None else dict(audio_visual.UNMET)
+    for name, reader in self.readers.items():
+      alphabet = reader.config.model.alphabet
+      reasons |= dict.fromkeys(reading_measures(name, alphabet), lip_reading.UNMET[alphabet])
+    return reasons
 
   @property
   def cache_key(self) -> dict[str, str]:
     """Changes when any scorer does; part of each score's cache key."""
-    networks = {'expert': self.expert, 'syncnet': self.syncnet, 'inception': self.inception}
+    networks: dict[str, Network | None] = {'expert': self.expert, 'syncnet': self.syncnet, 'inception': self.inception}
+    networks |= {'av_expert': self.av_expert} | {f'reader {name}': reader for name, reader in self.readers.items()}
     fingerprints = {name: network.fingerprint for name, network in networks.items() if network is not None}
     return fingerprints | ({} if self.lpips_weights is None else {'lpips': fingerprint_of(self.lpips_weights)})
 
   @full_precision
   def score(self, candidate: Candidate) -> Scores:
-    """Returns every measure of `MEASURES`, `EXPERT_MEASURES` and `SILENCE_MEASURES` that a candidate allows.
+    """Returns every measure of `lpips_jax.evaluation.measures` that a candidate allows, and what weighs it.
 
     Raises:
       ValueError: the candidate is too short.
@@ -105,6 +103,10 @@ class Scorers:
       scores |= _by_syncnet(self.syncnet, candidate, candidate.audio)
     if self.expert is not None:
       scores |= _by_sync_expert(self.expert, frames, candidate)
+    if self.av_expert is not None and candidate.audio is not None:
+      scores |= audio_visual.scores(self.av_expert, frames, candidate, candidate.audio)
+    for name, reader in self.readers.items():
+      scores |= lip_reading.errors(name, reader, frames, candidate)
     return scores | _by_mouth(frames, candidate)
 
   @full_precision

@@ -19,7 +19,8 @@ from tqdm import tqdm
 from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.core.files import write_whole
 from lpips_jax.evaluation.candidates import MakeCandidate
-from lpips_jax.evaluation.scorers import Scorers, Scores
+from lpips_jax.evaluation.measures import Scores
+from lpips_jax.evaluation.scorers import Scorers
 
 SCORES_FILE, FEATURES_DIRECTORY = 'clips.jsonl', 'features'
 CLIPS_READ_AHEAD, READER_THREADS = 4, 2  # while a clip is scored

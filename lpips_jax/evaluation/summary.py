@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lpips_jax.core.errors import UserError
-from lpips_jax.evaluation.scorers import EXPERT_MEASURES, MEASURES
+from lpips_jax.evaluation.measures import AV_RANKING, EXPERT_MEASURES, MEASURES, Measure
 from lpips_jax.evaluation.scoring import Score, ScoreCache
 from lpips_jax.evaluation.systems import FILMED, GENERATED
 from lpips_jax.metrics.fid import Moments, frechet_distance, square_root
@@ -42,22 +42,31 @@ class Summary:
     scored: the number of clips of which each system has scores.
     skipped: for each system the reasons why clips were skipped, and how often each of them applied.
     missing: for each measure that could not be taken the reason.
+    columns: the measures that may be in the table, in order.
+    remarks: what is to be known about the scorers, a sentence each.
   """
 
   systems: dict[str, dict[str, Estimate]]
   scored: dict[str, int]
   skipped: dict[str, Counter[str]]
   missing: dict[str, str]
+  columns: Mapping[str, Measure]
+  remarks: Sequence[str]
 
   @property
   def measures(self) -> list[str]:
     """The columns of the table: measures that were taken, and those that are missing."""
     measured = {measure for estimates in self.systems.values() for measure in estimates}
-    return [measure for measure in MEASURES if measure in measured or measure in self.missing]
+    return [measure for measure in self.columns if measure in measured or measure in self.missing]
 
 
 def summarise(
-  systems: Sequence[str], scores: Iterable[Score], score_cache: ScoreCache, missing: Mapping[str, UserError]
+  systems: Sequence[str],
+  scores: Iterable[Score],
+  score_cache: ScoreCache,
+  missing: Mapping[str, UserError],
+  columns: Mapping[str, Measure] = MEASURES,
+  remarks: Sequence[str] = (),
 ) -> Summary:
   """Averages scores.
 
@@ -66,6 +75,8 @@ def summarise(
     scores: of all their clips.
     score_cache: holds the features of the scores.
     missing: for each measure that could not be taken the reason; the summary shows it as a command does.
+    columns: the measures that may be in the table, in order.
+    remarks: what is to be known about the scorers, a sentence each.
 
   Raises:
     UserError: nothing was scored.
@@ -77,7 +88,7 @@ def summarise(
   }
   if not any(scored.values()):
     raise UserError(f'none of the {len({score.clip for score in scores})} clips could be scored: {scores[0].skipped}')
-  estimates = {system: _means(of_system) for system, of_system in scored.items()}
+  estimates = {system: _means(of_system, columns) for system, of_system in scored.items()}
   for system, fid in _fid(scored, score_cache).items():
     estimates[system]['fid'] = fid
   return Summary(
@@ -85,27 +96,40 @@ def summarise(
     {system: len(of_system) for system, of_system in scored.items()},
     reasons,
     {measure: error.as_flags() for measure, error in missing.items()},
+    columns,
+    remarks,
   )
 
 
-def interval(values: Sequence[float] | np.ndarray) -> tuple[float, float]:
+def interval(
+  values: Sequence[float] | np.ndarray, weights: Sequence[float] | np.ndarray | None = None
+) -> tuple[float, float]:
   """Returns where the mean would lie for other clips of the same kind: the bootstrap's percentiles (Efron, 1979).
 
   Args:
     values: (n,) finite numbers, n >= 1.
+    weights: (n,) of the mean, > 0; without them it is the plain one.
   """
   values, generator = np.asarray(values, np.float64), np.random.default_rng(0)
   block = max(1, MAX_DRAWN_AT_ONCE // len(values))
   blocks = [min(block, BOOTSTRAP_DRAWS - first) for first in range(0, BOOTSTRAP_DRAWS, block)]
-  means = [values[generator.integers(len(values), size=(draws, len(values)))].mean(1) for draws in blocks]
+  drawn = (generator.integers(len(values), size=(draws, len(values))) for draws in blocks)
+  if weights is None:
+    means = [values[clips].mean(1) for clips in drawn]
+  else:
+    weights = np.asarray(weights, np.float64)
+    means = [(values * weights)[clips].sum(1) / weights[clips].sum(1) for clips in drawn]
   ends = [(100 - INTERVAL_PERCENT) / 2, (100 + INTERVAL_PERCENT) / 2]
   low, high = np.percentile(np.concatenate(means), ends)
   return float(low), float(high)
 
 
-def estimate_mean(values: Sequence[float] | np.ndarray) -> Estimate:
-  """Returns the mean over clips, at least one, with its interval."""
-  return Estimate(float(np.mean(values)), *interval(values), len(values))
+def estimate_mean(
+  values: Sequence[float] | np.ndarray, weights: Sequence[float] | np.ndarray | None = None
+) -> Estimate:
+  """Returns the mean over clips, at least one, with its interval; of weights see there."""
+  mean = np.mean(values) if weights is None else np.average(values, weights=weights)
+  return Estimate(float(mean), *interval(values, weights), len(values))
 
 
 def format_estimate(estimate: Estimate | None) -> str:
@@ -121,7 +145,7 @@ def flat_means(summary: Summary) -> dict[str, float]:
   """Returns all means: `<measure>` of `generated` and of the expert's own measures, `<measure>_<system>` of others."""
   return {
     measure
-    if system == GENERATED or measure in EXPERT_MEASURES
+    if system == GENERATED or measure in (*EXPERT_MEASURES, AV_RANKING)
     else f'{measure}_{system.replace(" ", "_")}': estimate.mean
     for system, estimates in summary.systems.items()
     for measure, estimate in estimates.items()
@@ -130,7 +154,7 @@ def flat_means(summary: Summary) -> dict[str, float]:
 
 def as_json(summary: Summary) -> dict[str, Any]:
   """Returns the whole summary as values that JSON can hold."""
-  return {
+  found = {
     'systems': {
       system: {
         'clips': summary.scored[system],
@@ -141,15 +165,18 @@ def as_json(summary: Summary) -> dict[str, Any]:
     },
     'missing': summary.missing,
   }
+  return found | ({'remarks': list(summary.remarks)} if summary.remarks else {})
 
 
 def table(summary: Summary) -> tuple[list[str], list[list[str]]]:
   """Returns the head and the rows of the table: a row for each system, a column for each measure."""
+  columns = [summary.columns[measure] for measure in summary.measures]
+  titles = [heading(column.title, column.higher_is_better) for column in columns]
   rows = []
   for system, estimates in summary.systems.items():
     cells = [format_estimate(estimates.get(measure)) for measure in summary.measures]
     rows.append([system, str(summary.scored[system]), *cells])
-  return ['system', 'clips', *(heading(*MEASURES[measure]) for measure in summary.measures)], rows
+  return ['system', 'clips', *titles], rows
 
 
 def heading(title: str, higher_is_better: bool | None) -> str:
@@ -181,20 +208,30 @@ def notes(summary: Summary) -> list[str]:
       f'The sync expert tells in-sync from off-sync windows of these clips as filmed in {accuracy:.1%}, ranks them in '
       f'{ranking:.1%}, and finds {offset_correct:.1%} of the clips within a frame of being in sync.'
     )
+  if AV_RANKING in filmed:
+    found.append(
+      'The audio-visual expert finds lips and sound of these clips as filmed more alike than with the sound three '
+      f'frames and more away in {filmed[AV_RANKING].mean:.1%}.'
+    )
+  if any(summary.columns[measure].weight for measure in summary.measures):
+    found.append('An error of lip readers is the edits of all clips over all that their lips should say.')
+  found += summary.remarks
   for reason in dict.fromkeys(summary.missing.values()):
-    titles = [MEASURES[measure].title for measure in MEASURES if summary.missing.get(measure) == reason]
+    titles = [column.title for measure, column in summary.columns.items() if summary.missing.get(measure) == reason]
     found.append(f'{", ".join(titles)}: not measured, {reason}.')
   for system, reasons in summary.skipped.items():
     found += [f'{system}: {count} clips were not scored: {reason}.' for reason, count in reasons.most_common()]
   return found
 
 
-def _means(scores: Sequence[Score]) -> dict[str, Estimate]:
+def _means(scores: Sequence[Score], columns: Mapping[str, Measure]) -> dict[str, Estimate]:
+  weights = {measure: column.weight for measure, column in columns.items()}
   estimates = {}
-  for measure in [*MEASURES, *EXPERT_MEASURES]:
-    values = [value for score in scores if (value := score.scores.get(measure)) is not None]
-    if values:
-      estimates[measure] = estimate_mean(values)
+  for measure, weight in (weights | dict.fromkeys([*EXPERT_MEASURES, AV_RANKING])).items():
+    measured = [(value, score.scores) for score in scores if (value := score.scores.get(measure)) is not None]
+    if measured:
+      of_clips = None if weight is None else [found[weight] or 0.0 for _, found in measured]
+      estimates[measure] = estimate_mean([value for value, _ in measured], of_clips)
   return estimates
 
 

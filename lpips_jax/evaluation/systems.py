@@ -34,7 +34,6 @@ GENERATED, UNTRAINED, ORACLE, FILMED = 'generated', 'untrained', 'oracle', 'targ
 TWO_SPEAKER_SYSTEMS = 'other_audio', 'cross_audio', ORACLE
 GENERATOR_SYSTEMS = GENERATED, 'other_audio', 'cross_audio', 'silent', UNTRAINED
 CLIP_SYSTEMS = 'copy_reference', ORACLE, FILMED
-SOUND_STEPS_PER_FRAME = 8  # of 5 ms, in which the ends of sounds are counted
 SETUPS = 'silent', 'matched', 'mismatched'  # the speech that a candidate is made from: see `candidates_by_setup`
 Dub = Callable[[Clip | None], np.ndarray]  # the speech of a clip, or None for silence -> frames of one face
 
@@ -215,7 +214,6 @@ def _mismatched(clip: Clip, other: Clip, leaking: np.ndarray, dub: Dub) -> Candi
   """A candidate made from another clip's speech, as long as the shorter of the two."""
   length = min(len(clip.frames), len(other.frames))
   truth, opening = _dubbed_truth(clip, other), other.mouth_opening
-  sounds, sound_ends = _sounds_within(other, length)
   return Candidate(
     dub(other)[:length],
     other.mel,
@@ -224,20 +222,10 @@ def _mismatched(clip: Clip, other: Clip, leaking: np.ndarray, dub: Dub) -> Candi
     leaking[:length],
     None if opening is None else opening[:length],
     phones=other.phones,
-    sounds=sounds,
-    sound_ends=sound_ends,
+    sounds=other.sounds,
+    sound_ends=other.sound_ends,
     text=other.text if length == len(other.frames) else '',  # nobody knows when its words are said
   )
-
-
-def _sounds_within(clip: Clip, length: int) -> tuple[tuple[str, ...] | None, np.ndarray | None]:
-  """The sounds of a clip whose middle lies in its first frames, and their ends there."""
-  if clip.sounds is None or clip.sound_ends is None:
-    return None, None
-  ends, end = np.asarray(clip.sound_ends), length * SOUND_STEPS_PER_FRAME
-  middles = (np.concatenate([[0], ends[:-1]]) + ends) / 2
-  count = int(np.searchsorted(middles, end))
-  return clip.sounds[:count], np.minimum(ends[:count], end)
 
 
 def _dubbed_truth(clip: Clip, speech: Clip | None) -> np.ndarray | None:

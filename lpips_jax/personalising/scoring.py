@@ -12,7 +12,7 @@ from lpips_jax.core.files import directory_lock, write_whole
 from lpips_jax.evaluation import protocols, summary, systems
 from lpips_jax.evaluation.candidates import Candidate, MakeCandidate
 from lpips_jax.evaluation.protocols import Protocol
-from lpips_jax.evaluation.scorers import MEASURES, Scorers
+from lpips_jax.evaluation.scorers import Scorers
 from lpips_jax.evaluation.scoring import WorkItem
 from lpips_jax.faces.mouth import mouth_opening
 
@@ -44,7 +44,7 @@ def as_lines(found: summary.Summary) -> str:
   lines = [f'{"":26}{BASE:>10}{TUNED:>10}']
   for measure in found.measures:
     if measure in base and measure in tuned:
-      lines.append(f'{MEASURES[measure].title:26}{base[measure].mean:10.3f}{tuned[measure].mean:10.3f}')
+      lines.append(f'{found.columns[measure].title:26}{base[measure].mean:10.3f}{tuned[measure].mean:10.3f}')
   return '\n'.join(lines)
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lpips_jax.core.errors import UserError
 from lpips_jax.evaluation import summary
+from lpips_jax.evaluation.measures import with_readers
 from lpips_jax.evaluation.scoring import Score, ScoreCache
 
 RNG = np.random.default_rng(0)
@@ -75,4 +76,42 @@ def test_tables_and_results_have_the_means(found):
   head, rows = summary.table(found)
   assert head[2:] == ['PSNR, dB ↑', 'FID ↓', 'LSE-D ↓', 'sync confidence ↑'] and rows[1][3:] == ['', '', '']
   assert json.loads(json.dumps(summary.as_json(found)))['missing'] == {'lse_d': 'needs --syncnet'}
+  assert 'remarks' not in summary.as_json(found) and 'edits of all' not in summary.markdown(found)
   assert 'LSE-D: not measured, needs --syncnet.' in summary.markdown(found)
+
+
+def test_errors_are_all_edits_over_all_that_is_said(tmp_path):
+  """A long clip counts more than a short one, in the mean and in its interval."""
+  score_cache, columns = ScoreCache(tmp_path), with_readers([('', 'sounds'), ('second', 'visemes')])
+  edits, said = RNG.integers(0, 9, 30), RNG.integers(5, 40, 30)
+  for k in range(30):
+    scores = {'phoneme_error': edits[k] / said[k], 'phoneme_count': int(said[k]), 'mouth_motion': 1.0 * k}
+    score_cache.add(Score('g', 'generated', f'c{k}', scores))
+  score_cache.add(Score('g', 'generated', 'nothing is said', {'mouth_motion': 2.0}))
+  names = [*(f'c{k}' for k in range(30)), 'nothing is said']
+  missing = {'viseme_error_by_second': UserError('needs lips')}
+  found = summary.summarise(
+    ['generated'], score_cache.select({'generated': 'g'}, names), score_cache, missing, columns, ['It is so.']
+  )
+  error = found.systems['generated']['phoneme_error']
+  assert error.mean == pytest.approx(edits.sum() / said.sum()) and error.clips == 30
+  drawn = np.random.default_rng(0).integers(30, size=(summary.BOOTSTRAP_DRAWS, 30))
+  expected = np.percentile(edits[drawn].sum(1) / said[drawn].sum(1), [2.5, 97.5])
+  assert [error.low, error.high] == pytest.approx(expected.tolist())
+  assert found.systems['generated']['mouth_motion'].mean == pytest.approx((sum(range(30)) + 2) / 31)
+  assert 'phoneme_count' not in found.systems['generated']
+  head, _ = summary.table(found)
+  assert head[2:] == ['mouth, motion', 'phoneme error ↓', 'viseme error, second ↓']
+  text = summary.markdown(found)
+  assert 'edits of all clips over all that' in text and 'It is so.' in text
+  assert 'viseme error, second: not measured, needs lips.' in text
+  assert summary.as_json(found)['remarks'] == ['It is so.']
+  assert summary.flat_means(found)['phoneme_error'] == error.mean
+
+
+def test_the_audio_visual_expert_is_judged_on_filmed_clips(tmp_path):
+  score_cache = ScoreCache(tmp_path)
+  score_cache.add(Score('t', 'target', 'c', {'avs_u': 0.5, 'av_ranking': 0.93}))
+  found = summary.summarise(['target'], score_cache.select({'target': 't'}, ['c']), score_cache, {})
+  assert summary.flat_means(found) == {'avs_u_target': 0.5, 'av_ranking': 0.93}
+  assert 'in 93.0%' in summary.markdown(found) and summary.table(found)[0] == ['system', 'clips', 'AVS_u ↑']
