@@ -10,12 +10,13 @@ from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from lpips_jax.audio.alphabets import ALPHABETS, spelled
 from lpips_jax.audio.visemes import OF_SOUND
 
 Symbols = Sequence[Hashable]
+Labels = Iterable[int] | Int[np.ndarray, ' n']
 
 
 class Edits(NamedTuple):
@@ -71,7 +72,7 @@ def added(counts: Iterable[Edits]) -> Edits:
   return Edits(*(sum(column) for column in zip(Edits(), *counts, strict=True)))
 
 
-def greedy(logits: Float[np.ndarray, 't c'], length: int | None = None) -> list[int]:
+def greedy(logits: Float[np.ndarray, 't c'], length: int | np.integer | None = None) -> list[int]:
   """Returns the labels of the likeliest path: equal neighbours are one, and blanks, label 0, part them.
 
   Args:
@@ -91,7 +92,7 @@ def visemes(sounds: Iterable[str]) -> list[str]:
   return [viseme for viseme, _ in groupby(OF_SOUND[sound] for sound in sounds if sound)]
 
 
-def errors(said: Iterable[int], read: Iterable[int], alphabet: str) -> dict[str, Edits]:
+def errors(said: Labels, read: Labels, alphabet: str) -> dict[str, Edits]:
   """Returns the edits of one clip by what is counted.
 
   Args:
@@ -100,7 +101,8 @@ def errors(said: Iterable[int], read: Iterable[int], alphabet: str) -> dict[str,
     alphabet: of `audio.alphabets.ALPHABETS`, in which both are written.
 
   Returns:
-    Of sounds `phoneme` and `viseme`, of visemes `viseme`, of characters `character` and `word`.
+    Of sounds `phoneme` and `viseme`, where equal visemes that follow each other are one; of visemes `viseme`; of
+    characters `character` and `word`.
   """
   truth, reading = spelled(said, alphabet), spelled(read, alphabet)
   if alphabet == 'sounds':
@@ -110,8 +112,7 @@ def errors(said: Iterable[int], read: Iterable[int], alphabet: str) -> dict[str,
   return {'character': edits(truth, reading), 'word': edits(''.join(truth).split(), ''.join(reading).split())}
 
 
-def viseme_table(alphabet: str) -> np.ndarray:
-  """Returns the viseme of each label of 'sounds' or 'visemes', (classes,) int32, a label of 'visemes'; 0 for blank."""
+def viseme_table() -> Int[np.ndarray, ' c']:
+  """Returns for each label of 'sounds' that of its viseme in 'visemes', int32; for the blank the blank."""
   symbols = ALPHABETS['visemes']
-  names = (OF_SOUND[name] if alphabet == 'sounds' else name for name in ALPHABETS[alphabet][1:])
-  return np.array([0, *(symbols.index(name) for name in names)], np.int32)
+  return np.array([0, *(symbols.index(OF_SOUND[sound]) for sound in ALPHABETS['sounds'][1:])], np.int32)

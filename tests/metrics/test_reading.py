@@ -91,9 +91,8 @@ def test_errors_of_characters_and_words():
 
 def test_viseme_of_each_label():
   sounds, visemes = ALPHABETS['sounds'], ALPHABETS['visemes']
-  table = reading.viseme_table('sounds')
+  table = reading.viseme_table()
   assert len(table) == len(sounds) and table[0] == 0 and table.min() == 0
   for group in ('pbm', 'fv', 'sz', 'td', 'kg'):
     assert {visemes[table[sounds.index(sound)]] for sound in group} == {group[0]}
   assert len(set(table)) == len(visemes)
-  np.testing.assert_array_equal(reading.viseme_table('visemes'), np.arange(len(visemes)))
