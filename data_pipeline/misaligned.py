@@ -1,11 +1,14 @@
 """Synthetic audio-visual misalignment: bad data on purpose, to measure its effect on a sync expert."""
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from data_pipeline.records import Record, RecordSource, text
+from lpips_jax.audio.alphabets import SOUND_RATE
 from lpips_jax.audio.loudness import mel_of
 from lpips_jax.core.constants import FRAME_RATE, MEL_RATE, SAMPLES_PER_FRAME
 
@@ -36,7 +39,23 @@ class Misaligned:
       return record
     audio = np.roll(record['audio'], -frames * SAMPLES_PER_FRAME)
     phones = np.roll(record['phones'], -frames * MEL_RATE // FRAME_RATE)
-    return record | {'audio': audio, 'mel': mel_of(audio), 'phones': phones}
+    shifted = record | {'audio': audio, 'mel': mel_of(audio), 'phones': phones}
+    if 'sounds' in record:
+      shifted |= _rolled(record['sounds'], record['sound_ends'], frames * SOUND_RATE // FRAME_RATE)
+    return shifted
+
+
+def _rolled(sounds: Sequence[Any], ends: np.ndarray, steps: int) -> dict[str, Any]:
+  """Returns the `sounds` and `sound_ends` of a record whose sound begins `steps` later and goes on at its beginning."""
+  length = ends[-1]
+  begin = steps % length
+  first = int(np.searchsorted(ends, begin, side='right'))  # of the sounds: it may be parted in two
+  parted = begin > (ends[first - 1] if first else 0)
+  last = [length] if parted else []
+  return {
+    'sounds': [*sounds[first:], *sounds[: first + parted]],
+    'sound_ends': np.concatenate([ends[first:] - begin, ends[:first] + length - begin, last]).astype(np.int32),
+  }
 
 
 def shift_of(name: str, share: float) -> int:

@@ -183,6 +183,11 @@ def decode_frames(jpegs: Sequence[bytes], indices: Iterable[int], size: int | No
   return np.stack(frames)
 
 
+def name_array(record: Record) -> dict[str, np.ndarray]:
+  """Returns the `id` that examples made of a record carry: (1,), in UTF-8."""
+  return {'id': np.array([text(record['id']).encode()])}
+
+
 def text(value: bytes | str) -> str:
   """Returns a text of a record as str; TFDS reads it as bytes."""
   return value.decode() if isinstance(value, bytes) else value

@@ -14,10 +14,12 @@ import grain
 import numpy as np
 
 from data_pipeline.audio_augment import NO_AUDIO_AUGMENTATION, AudioAugmentation
-from data_pipeline.image_augment import NO_IMAGE_AUGMENTATION, ImageAugmentation
-from data_pipeline.records import Record, decode_frames, text
-from lpips_jax.audio.mel import FLOOR_DB, mel_windows
-from lpips_jax.audio.phones import PHONES, phone_track, silent_track
+from data_pipeline.clip_windows import ClipShape
+from data_pipeline.image_augment import NO_IMAGE_AUGMENTATION, ImageAugmentation, ImageChange
+from data_pipeline.records import Record, decode_frames, name_array, text
+from lpips_jax.audio.condition import CONDITIONS, phones_for, silence
+from lpips_jax.audio.mel import FLOOR_DB, SpeechFeatures, mel_windows
+from lpips_jax.audio.phones import PHONES
 from lpips_jax.core.constants import FRAME_RATE, MEL_MAX, MEL_RATE, MEL_WINDOW, WINDOW_FRAMES
 from lpips_jax.faces.references import references_for, shut_frames
 
@@ -40,11 +42,11 @@ def window_frames(record: Record, start: int, image_size: int | None = None) -> 
   return decode_frames(record['frames'], range(start, start + WINDOW_FRAMES), image_size)
 
 
-def window_speech(speech: np.ndarray, start: int) -> np.ndarray:
+def window_speech(speech: SpeechFeatures, start: int) -> np.ndarray:
   """Returns the speech of the sync window that begins at frame `start`.
 
   Args:
-    speech: (M, 80), the mel spectrogram or the phone track of a record.
+    speech: (M, 80), the mel spectrogram or a track of a record.
     start: index of the first frame.
 
   Returns:
@@ -63,7 +65,18 @@ class GeneratorWindows(grain.transforms.RandomMap):
   - `target` and `reference`: (k, 5, h, w, 3) uint8 RGB;
   - `mel`: (k, 5, 80, 16), the generator's input: for each frame, one window of the mel spectrogram or of the phones;
   - `window_mel` and `window_phones`: (k, 80, 16), the speech of the sync window, for experts of either kind;
-  - `id`: (1,), the id of the clip in UTF-8.
+  - `id`: (1,), the id of the clip in UTF-8;
+
+  with `with_mel`, of
+
+  - `heard_mel`: (k, 5, 80, 16), for each frame one window of the mel spectrogram, whatever `mel` is;
+
+  and with `clip_frames`, which is T then, of the clip around the targets, as `ClipWindows` has it:
+
+  - `clip_frames`: (1, T, h, w, 3), `clip_sound`: (1, T, 104), `clip_length`: (1,) and `clip_labels`: (1, L);
+  - `clip_start`: (k,) int32, the first frame of each target in `clip_frames`.
+
+  The frames of the clip and all windows are changed alike then, and targets share no frame where the clip has room.
 
   Attributes:
     image_size: side of the frames in pixels.
@@ -72,11 +85,13 @@ class GeneratorWindows(grain.transforms.RandomMap):
     image_augmentation: changes to the frames, alike for target and reference.
     silence: probability of a target in a pause, where the clip has one. Its speech is replaced by digital silence, so
       that the generator learns to keep a mouth shut.
-    speech: the generator's input: 'mel' or 'phones'.
-    misheard: probability that a phone is replaced by a random one, as a recogniser might do; for 'phones' alone.
+    speech: the generator's input: a key of `audio.condition.CONDITIONS`.
+    misheard: probability that a phone is replaced by a random one, as a recogniser might do; not for 'mel'.
     reference: 'elsewhere', five consecutive frames outside the target, as in Wav2Lip; or 'rest', a frame with the mouth
       nearly shut, brought to the pose of each frame of the target, as in dubbing.
     audio_augmentation: changes to `mel` if it is a mel spectrogram; the sync expert's speech stays as it is.
+    clip_frames, max_labels, alphabet: as in `ClipWindows`; 0 frames leave the clip out.
+    with_mel: adds `heard_mel`.
   """
 
   image_size: int
@@ -88,10 +103,16 @@ class GeneratorWindows(grain.transforms.RandomMap):
   misheard: float = 0.0
   reference: str = 'elsewhere'
   audio_augmentation: AudioAugmentation = NO_AUDIO_AUGMENTATION
+  clip_frames: int = 0
+  max_labels: int = 0
+  alphabet: str = ''
+  with_mel: bool = False
 
   def random_map(self, record: Record, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    if self.clip_frames:
+      return self._in_their_clip(record, rng)
     examples = [self._example(record, rng) for _ in range(self.windows)]
-    return {name: np.stack([example[name] for example in examples]) for name in examples[0]} | _name(record)
+    return {name: np.stack([example[name] for example in examples]) for name in examples[0]} | name_array(record)
 
   def _example(self, record: Record, rng: np.random.Generator) -> dict[str, np.ndarray]:
     start, elsewhere = draw_starts(record, rng)
@@ -99,16 +120,62 @@ class GeneratorWindows(grain.transforms.RandomMap):
     if len(silent):
       start = int(rng.choice(silent))
       elsewhere = _start_elsewhere(start, last_start(record), rng)
-    target, reference = self._frames(record, start, elsewhere, rng)
+    return self._window(record, start, elsewhere, len(silent) > 0, None, rng)
+
+  def _in_their_clip(self, record: Record, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    shape = ClipShape(self.image_size, self.clip_frames, self.max_labels, self.alphabet)
+    first, last = shape.draw_span(record, rng)
     change = self.image_augmentation.draw(rng)
-    heard = mel_windows(self._heard(record, len(silent) > 0, rng), FRAME_RATE, WINDOW_FRAMES, lead=self.lead - start)
-    return {
+    examples, starts = [], self._starts_between(record, first, last, rng)
+    for start, silent in starts:
+      elsewhere = _start_elsewhere(start, last_start(record), rng)
+      examples.append(self._window(record, start, elsewhere, silent, change, rng))
+    clip = shape.cut(record, (first, last), change)
+    return (
+      {name: np.stack([example[name] for example in examples]) for name in examples[0]}
+      | {f'clip_{name}': clip[name][None] for name in ('frames', 'sound', 'length', 'labels')}
+      | {'clip_start': np.array([start - first for start, _ in starts], np.int32)}
+      | name_array(record)
+    )
+
+  def _starts_between(self, record: Record, first: int, last: int, rng: np.random.Generator) -> list[tuple[int, bool]]:
+    """Draws first frames of targets within a span of a clip, and whether they are silenced."""
+    final = min(last, last_start(record) + WINDOW_FRAMES) - WINDOW_FRAMES - first  # raises if the clip is too short
+    starts = first + _spread_starts(final, self.windows, WINDOW_FRAMES, rng)
+    quiet = silent_starts(record) if self.silence else np.zeros(0, int)
+    quiet = quiet[(quiet >= first) & (quiet <= first + final)]
+    silenced = np.zeros(self.windows, bool)
+    for k in np.flatnonzero(rng.random(self.windows) < self.silence) if self.silence else ():
+      others = np.delete(starts, k)
+      free = quiet[(np.abs(quiet[:, None] - others) >= WINDOW_FRAMES).all(1)]
+      if len(free):
+        starts[k], silenced[k] = rng.choice(free), True
+    return [(int(start), bool(silent)) for start, silent in zip(starts, silenced, strict=True)]
+
+  def _window(
+    self,
+    record: Record,
+    start: int,
+    elsewhere: int,
+    silent: bool,
+    change: ImageChange | None,
+    rng: np.random.Generator,
+  ) -> dict[str, np.ndarray]:
+    """Makes the example of the target at `start`; unless a change to its frames is given, one is drawn."""
+    target, reference = self._frames(record, start, elsewhere, rng)
+    change = change or self.image_augmentation.draw(rng)
+    lead = self.lead - start
+    heard = mel_windows(self._heard(record, silent, rng), FRAME_RATE, WINDOW_FRAMES, lead=lead)
+    example = {
       'target': change(target),
       'reference': change(reference),
-      'mel': self.audio_augmentation(heard, rng) if self.speech == 'mel' and not len(silent) else heard,
-      'window_mel': window_speech(_silenced(record['mel'], len(silent) > 0), start),
-      'window_phones': window_speech(_phones_of(record, len(silent) > 0), start),
+      'mel': self.audio_augmentation(heard, rng) if self.speech == 'mel' and not silent else heard,
+      'window_mel': window_speech(_silenced(record['mel'], silent), start),
+      'window_phones': window_speech(_track_of('phones', record, silent), start),
     }
+    if self.with_mel:
+      example['heard_mel'] = mel_windows(_silenced(record['mel'], silent), FRAME_RATE, WINDOW_FRAMES, lead=lead)
+    return example
 
   def _frames(
     self, record: Record, start: int, elsewhere: int, rng: np.random.Generator
@@ -119,10 +186,10 @@ class GeneratorWindows(grain.transforms.RandomMap):
     shut = rng.choice(_shut_frames_of(record, self.image_size))
     return target, references_for(target, decode_frames(record['frames'], [shut], self.image_size)[0])
 
-  def _heard(self, record: Record, silent: bool, rng: np.random.Generator) -> np.ndarray:
+  def _heard(self, record: Record, silent: bool, rng: np.random.Generator) -> SpeechFeatures:
     if self.speech == 'mel':
       return _silenced(record['mel'], silent)
-    return _phones_of(record, silent, self.misheard, rng)
+    return _track_of(self.speech, record, silent, self.misheard, rng)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,13 +221,13 @@ class ExpertWindows(grain.transforms.RandomMap):
   def random_map(self, record: Record, rng: np.random.Generator) -> dict[str, np.ndarray]:
     starts = _spread_starts(last_start(record), self.windows, self.minimum_offset, rng)
     change = self.image_augmentation.draw(rng)
-    heard = record['mel'] if self.speech == 'mel' else _phones_of(record, False, self.misheard, rng)
+    heard = record['mel'] if self.speech == 'mel' else _track_of(self.speech, record, False, self.misheard, rng)
     speech = np.stack([window_speech(heard, int(start)) for start in starts])
     return {
       'frames': np.stack([change(window_frames(record, start, self.image_size)) for start in starts])[None],
       'mel': (self.audio_augmentation(speech, rng) if self.speech == 'mel' else speech)[None],
       'start': starts.astype(np.int32)[None],
-    } | _name(record)
+    } | name_array(record)
 
 
 def draw_starts(record: Record, rng: np.random.Generator) -> tuple[int, int]:
@@ -183,14 +250,15 @@ def silent_starts(record: Record) -> np.ndarray:
   return starts[loud_before[end] == loud_before[begin]]
 
 
-def _phones_of(
-  record: Record, silent: bool, misheard: float = 0.0, rng: np.random.Generator | None = None
-) -> np.ndarray:
-  """Returns the phone track of a record, (M, 80), or one of silence; with `rng`, some of its phones are misheard."""
+def _track_of(
+  speech: str, record: Record, silent: bool, misheard: float = 0.0, rng: np.random.Generator | None = None
+) -> SpeechFeatures:
+  """Returns what is made of the phones of a record, (M, 80), or silence; with `rng`, some phones are misheard."""
   if silent:
-    return silent_track(len(record['mel']))
-  phones = record['phones'] if rng is None else _misheard(record['phones'], misheard, rng)
-  return phone_track(phones, record['mel'])
+    return silence(speech, len(record['mel']))
+  phones = phones_for(speech, record['phones'], record.get('sounds'), record.get('sound_ends'))
+  heard = phones if rng is None else _misheard(phones, misheard, rng)
+  return CONDITIONS[speech].track(heard, record['mel'])
 
 
 def _silenced(mel: np.ndarray, silent: bool) -> np.ndarray:
@@ -217,10 +285,6 @@ def _shut_frames_of(record: Record, image_size: int) -> np.ndarray:
   if clip not in _shut_frames:
     _shut_frames[clip] = shut_frames(decode_frames(jpegs, range(len(jpegs)), image_size))
   return _shut_frames[clip]
-
-
-def _name(record: Record) -> dict[str, np.ndarray]:
-  return {'id': np.array([text(record['id']).encode()])}
 
 
 def last_start(record: Record) -> int:

@@ -14,6 +14,7 @@ from lpips_jax.core.constants import WINDOW_FRAMES
 from lpips_jax.core.errors import UserError
 
 MAX_RECORD_FRAMES = 100  # of a stored record, since the reader of a window reads the whole record
+MAX_READ_FRAMES = 155  # of one with a transcript that cannot be divided: the longest of LRS2's main set
 
 
 class PreparedBuilder(  # type: ignore[call-arg]  # mypy cannot see TFDS: it passes skip_registration on
@@ -22,7 +23,8 @@ class PreparedBuilder(  # type: ignore[call-arg]  # mypy cannot see TFDS: it pas
   """A builder that stores the records in a directory of prepared clips (TFDS: the manual directory).
 
   It does not need TensorFlow. Records of more than four seconds are stored as several, `<id>+<first frame>`, so that
-  the cost of a window does not depend on the length of its clip.
+  the cost of a window does not depend on the length of its clip; those of up to 6.2 s stay whole if they have a
+  transcript whose words have no times, for parts of it would be unknown.
 
   Beside `data_pipeline.records.record_features` they have `text`, the transcript, which is '' where it is unknown:
   where the corpus has none, and in parts of a clip whose words have no times. Versions before 2.1.0 lack it.
@@ -76,7 +78,8 @@ def split_record(record: Record, max_frames: int = MAX_RECORD_FRAMES) -> Iterato
     max_frames: of a part, a multiple of 5.
   """
   frames = len(record['frames'])
-  if frames <= max_frames:
+  divisible = not record.get('text') or record.get('words')
+  if frames <= (max_frames if divisible else max(max_frames, MAX_READ_FRAMES)):
     yield record
     return
   number = -(

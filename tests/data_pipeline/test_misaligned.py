@@ -32,3 +32,16 @@ def test_sound_is_ahead_by_the_shift_and_the_mel_is_that_of_the_sound():
       after['audio'][k : k + 640], before['audio'][k + frames * SAMPLES_PER_FRAME :][:SAMPLES_PER_FRAME]
     )
     np.testing.assert_array_equal(after['mel'], mel_of(after['audio']))
+
+
+def test_sounds_move_with_the_sound_and_keep_their_lengths():
+  steps = np.repeat(np.arange(6), [20, 40, 30, 50, 7, 53])  # of 5 ms, in 1 s
+  said = {'sounds': list('abcdef'), 'sound_ends': np.array([20, 60, 90, 140, 147, 200], np.int32)}
+  for before in records(20):
+    shift = shift_of(before['id'].decode(), 1.0)
+    [after] = Misaligned([before | said], 1.0)
+    assert after['sound_ends'].dtype == np.int32
+    lengths = np.diff(after['sound_ends'], prepend=0)
+    assert (lengths > 0).all()
+    spoken = np.repeat(['abcdef'.index(name) for name in after['sounds']], lengths)
+    np.testing.assert_array_equal(spoken, np.roll(steps, -8 * shift))

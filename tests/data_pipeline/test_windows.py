@@ -7,11 +7,14 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as some
 
+from data_pipeline.clip_windows import ClipWindows
 from data_pipeline.corpora.talking_faces.clips import clip_record, draw_clip
+from data_pipeline.image_augment import ImageAugmentation
 from data_pipeline.records import decode_frames, encode_frame
 from data_pipeline.windows import ExpertWindows, GeneratorWindows, _spread_starts, draw_starts, silent_starts
 from lpips_jax.audio.mel import mel_windows, melspectrogram
 from lpips_jax.audio.phones import PHONES, phone_track
+from lpips_jax.audio.visemes import viseme_track
 
 
 @pytest.fixture(scope='module')
@@ -233,3 +236,56 @@ def test_phones_replace_mels_and_some_are_misheard():
   record['mel'][60:110] = -4.0
   quiet = first(silent.random_map(record, rng))
   assert (quiet['mel'][:, 0] == 1).all() and (quiet['mel'][:, 1:] == 0).all()
+
+
+def in_clip(record, windows=3, frames=20, seed=0, **options):
+  fields = {'clip_frames': frames, 'max_labels': 16, 'alphabet': 'visemes'} | options
+  return GeneratorWindows(32, 2.0, windows, **fields).random_map(record, np.random.default_rng(seed))
+
+
+def test_windows_lie_in_their_clip(record):
+  record = record | numbered(record, 25)
+  change = ImageAugmentation(flip=0.5, colour=0.2, crop=0.1)
+  for seed in range(20):
+    example = in_clip(record, seed=seed, image_augmentation=change)
+    assert example['clip_frames'].shape == (1, 20, 32, 32, 3) and example['clip_sound'].shape == (1, 20, 104)
+    assert example['clip_length'].tolist() == [20] and example['clip_labels'].shape == (1, 16)
+    starts = example['clip_start']
+    assert starts.dtype == np.int32 and (np.diff(starts) >= 5).all() and starts[-1] <= 15
+    for k, start in enumerate(starts):  # one change to all
+      np.testing.assert_array_equal(example['target'][k], example['clip_frames'][0, start : start + 5])
+  short = in_clip(record, windows=7, frames=40)
+  assert short['clip_length'].tolist() == [25] and short['clip_start'].max() <= 20
+
+
+def test_the_clip_is_that_of_clip_windows(record):
+  alone = ClipWindows(32, 30, 16, 'visemes').random_map(record, np.random.default_rng(0))
+  example = in_clip(record, frames=30)
+  for name in ('frames', 'sound', 'length', 'labels'):
+    np.testing.assert_array_equal(example[f'clip_{name}'], alone[name])
+
+
+def test_silenced_targets_in_a_clip_lie_in_pauses_and_apart(record):
+  paused = with_pause(record, 75, 80, 160)  # frames 25 to 50
+  found = 0
+  for seed in range(20):
+    example = in_clip(paused, frames=75, seed=seed, silence=1.0, alphabet='')
+    silenced = (example['window_mel'] == -4).all((1, 2))
+    found += silenced.sum()
+    starts = example['clip_start']
+    assert all(25 <= start <= 45 for start in starts[silenced])
+    assert np.diff(np.sort(starts)).min() >= 5
+  assert found > 40
+
+
+def test_a_generator_that_is_driven_by_visemes_may_be_given_the_mel(record):
+  windows = GeneratorWindows(32, 2.0, 2, speech='visemes', with_mel=True)
+  example = windows.random_map(record, np.random.default_rng(3))
+  heard = GeneratorWindows(32, 2.0, 2, speech='mel').random_map(record, np.random.default_rng(3))
+  np.testing.assert_array_equal(example['heard_mel'], heard['mel'])
+  np.testing.assert_array_equal(example['target'], heard['target'])
+  track = viseme_track(record['phones'], record['mel'])
+  assert all((row == track).all(1).any() for row in example['mel'][0, 0].T)
+  silenced = GeneratorWindows(32, 2.0, 1, speech='visemes', with_mel=True, silence=1.0)
+  quiet = silenced.random_map(with_pause(record, 60, 60, 150), np.random.default_rng(0))
+  assert (quiet['heard_mel'] == -4).all() and (quiet['mel'][..., 0, :] == 1).all()

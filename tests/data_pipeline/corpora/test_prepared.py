@@ -31,10 +31,10 @@ def test_a_part_has_the_words_whose_times_lie_within_it():
   first, second = split_record(whole)  # at 3 s
   assert first['text'] == 'one' and second['text'] == 'two three four'
   assert [word.start for word in second['words']] == pytest.approx([0.2, 0.9, 2.0])
-  unknown = split_record(whole | {'words': []})
+  [undivided] = split_record(whole | {'words': []})
+  assert undivided['text'] == whole['text']
+  unknown = split_record(numbered_record(160) | {'text': 'One.', 'words': []})
   assert [part['text'] for part in unknown] == ['', '']
-  [short] = split_record(numbered_record(100) | {'text': 'One.', 'words': []})
-  assert short['text'] == 'One.'
 
 
 def test_transcripts_reach_the_corpus(tmp_path):
