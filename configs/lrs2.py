@@ -39,6 +39,7 @@ def _set_networks(config: ConfigDict) -> None:
   config.model.fusion = 'adain'
   config.model.speech = 'mel'  # or 'phones', from a recogniser: see lpips_jax/audio/phones.py
   config.model.output = 'image'  # or 'change' or 'warp': see lpips_jax/models/generator.py
+  config.model.memory_slots = 0  # of an audio-lip memory: see configs/sync_talk_face.py
   config.model.dtype = 'float32'  # of activations; 'bfloat16' suits TPUs and newer GPUs
 
   config.discriminator = ConfigDict()  # Wav2Lip's; used when losses.adversarial is not 0

@@ -5,7 +5,8 @@
     --config.sync_expert=runs/quickstart/sync_expert/checkpoint
 
 These are configs/lrs2_sync_expert.py and configs/lrs2.py with the changes below; `:silent` trains a generator that
-shuts mouths, for `--config.silent_generator`, as configs/silent.py does.
+shuts mouths, for `--config.silent_generator`, as configs/silent.py does; `:memory` trains one with the memory of
+configs/sync_talk_face.py.
 
 CBAM, alignment, the perceptual and the sync loss are all on; the perceptual network is a narrow VGG with random
 weights, so that nothing needs downloading, which is not LPIPS.
@@ -13,11 +14,11 @@ weights, so that nothing needs downloading, which is not LPIPS.
 
 from ml_collections import ConfigDict
 
-from configs import lrs2, lrs2_sync_expert, silent
+from configs import lrs2, lrs2_sync_expert, silent, sync_talk_face
 
 
 def get_config(task: str = 'generator') -> ConfigDict:
-  tasks = {'sync_expert': _sync_expert, 'generator': _generator, 'silent': _silent}
+  tasks = {'sync_expert': _sync_expert, 'generator': _generator, 'silent': _silent, 'memory': _memory}
   if task not in tasks:
     raise ValueError(f'quickstart.py:{task} is none of {", ".join(tasks)}')
   return tasks[task]()
@@ -95,3 +96,9 @@ def _generator() -> ConfigDict:
 
 def _silent() -> ConfigDict:
   return silent.shutting(_generator())
+
+
+def _memory() -> ConfigDict:
+  config = sync_talk_face.remembering(_generator(), slots=64)
+  config.losses.align = 0.01  # as large as the losses of the images, which are small at this size
+  return config

@@ -78,6 +78,7 @@ SCHEMA: dict[str, Rule] = {
   'model.fusion': one_of(FUSIONS),  # how speech enters the generator
   'model.speech': one_of(CONDITIONS),  # what the network hears
   'model.output': one_of(OUTPUTS),  # what the generator's last layer makes
+  'model.memory_slots': NON_NEGATIVE,  # of the generator's audio-lip memory
   'model.contrastive': FLAG,  # the expert's logits have a learnt scale
   'model.view': one_of(VIEWS),  # the part of the face that the expert sees
   'model.dropout': BELOW_1,
