@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from benchmarks.commands import ROOT
 from lpips_jax import models, perceptual
+from lpips_jax.core.constants import SYNC_EXPERT
 from lpips_jax.models.initialise import init_variables
 from lpips_jax.pretrained import Pretrained
 
@@ -55,7 +56,6 @@ def frozen_networks(config: ConfigDict, expert_model: ConfigDict) -> 'Frozen':
   if config.task == 'sync_expert':
     return Frozen()
   expert = models.build(expert_model)
-  assert isinstance(expert, models.SyncExpert)
   lpips = perceptual.random_weights(0, config.perceptual.width)
-  weights = {'expert': init_variables(expert, expert_model, 1), 'lpips': lpips}
-  return Frozen(expert.clone(dtype=jnp.dtype(config.model.dtype)), weights)
+  weights = {SYNC_EXPERT: init_variables(expert, expert_model, 1), 'lpips': lpips}
+  return Frozen({SYNC_EXPERT: expert.clone(dtype=jnp.dtype(config.model.dtype))}, weights)

@@ -15,6 +15,8 @@ def get_config() -> ConfigDict:
   config.seed = 0
   config.sync_expert = ''  # the checkpoint directory of a trained expert; copied into this run's
   config.init_from = ''  # a checkpoint directory to start from: its weights and statistics are taken by name
+  config.lip_reader = ''  # checkpoint directory of a configs/lrs2_lip_reader.py run, for losses.reading
+  config.av_expert = ''  # checkpoint directory of an audio-visual expert, for losses.av_sync
   config.silent_generator = ''  # checkpoint directory of a configs/silent.py run, which shuts the mouths of references
   config.audio_encoder_from_expert = False  # start with its speech encoder; needs the same audio_* values
 
@@ -61,6 +63,15 @@ def _set_losses(config: ConfigDict) -> None:
   config.losses.sync = 0.03
   config.losses.sync_kind = 'log'  # or 'stabilised': as much in sync as the true mouth, and no more
   config.losses.sync_gate = 0.75  # the sync loss counts once the evaluated -log p falls below this, whatever the kind
+  config.losses.reading = 0.0  # coefficient of a lip reader's CTC, per label, of windows in their clips (TalkLip)
+  config.losses.reading_gate = 3.0  # so, too: evaluated CTC per label
+  config.losses.av_sync = 0.0  # coefficient of -log cos of an audio-visual expert's features, of windows in their clips
+  config.losses.av_sync_kind = 'audio'  # or 'visual' or 'joint': what the generated lips are compared with
+  config.losses.av_sync_gate = 10.0  # more than it can be: it counts from the first evaluation on
+  config.losses.visual_sync = 0.0  # coefficient of the L1 between the expert's features of generated and true lips
+  config.losses.store = 0.0  # coefficients of what a memory stores, and of how alike lips and speech address it
+  config.losses.align = 0.0
+  config.losses.pseudo_audio = 0.0  # coefficient of codes of visemes being those of sound
   config.losses.triplet = 0.0  # coefficient of mouths being nearer to the true ones than to the reference's
   config.losses.adversarial = 0.0
   config.losses.adversarial_kind = 'bce'  # or 'hinge'
@@ -78,6 +89,9 @@ def _set_data(config: ConfigDict) -> None:
   config.data.eval_split = 'val'
   config.data.batch_size = 64  # windows of five frames, over all devices
   config.data.windows = 2  # per clip that is read: reading one costs nearly as much as decoding a window
+  config.data.clip_frames = 75  # of the clips in which losses.reading and .av_sync look at windows
+  config.data.max_labels = 64  # of what is said in a clip
+  config.data.alphabet = 'visemes'  # as the lip reader's
   config.data.lead = 2.0  # frames by which a speech window starts before its frame: it is centred on it
   config.data.eval_batches = 8
   config.data.workers = 8  # processes that decode; 0 for none

@@ -21,6 +21,7 @@ from absl import flags
 from ml_collections import ConfigDict
 
 from lpips_jax.core import cli
+from lpips_jax.core.constants import FROZEN
 from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.core.files import PathLike, shown, whole_directory
 from lpips_jax.storage.places import is_remote, require_local
@@ -185,10 +186,10 @@ def files_to_pull(repo: str, sizes: Mapping[str, int]) -> dict[str, int]:
 
 def is_checkpoint_file(name: str) -> bool:
   """Returns whether a file with this name in a repository is part of a checkpoint, its card aside."""
-  from lpips_jax.pretrained.checkpoint_dir import CONFIG_FILE, SILENT_GENERATOR, SYNC_EXPERT
+  from lpips_jax.pretrained.checkpoint_dir import CONFIG_FILE
   from lpips_jax.pretrained.model_card import FILE
 
-  rest = re.sub(rf'\A(?:(?:{SYNC_EXPERT}|{SILENT_GENERATOR})/)+', '', name)
+  rest = re.sub(rf'\A(?:(?:{"|".join(FROZEN)})/)+', '', name)
   return rest in (CONFIG_FILE, FILE) or re.fullmatch(r'\d+(?:/[\w.-]+)+', rest, re.ASCII) is not None
 
 
@@ -209,7 +210,7 @@ def _files_of(directory: Path, step: int | None) -> dict[str, Path]:
     files += [path for path in top.iterdir() if path.is_file()]
     files += [path for part in kept for path in part.rglob('*') if path.is_file()]
   found = {path.relative_to(directory).as_posix(): path for path in sorted(files)}
-  for name in checkpoint_dir.SYNC_EXPERT, checkpoint_dir.SILENT_GENERATOR:
+  for name in FROZEN:
     if (directory / name).is_dir():
       found |= {f'{name}/{inner}': path for inner, path in _files_of(directory / name, None).items()}
   return found

@@ -158,7 +158,7 @@ def _train(config: ConfigDict, steps: int) -> tuple[np.ndarray, dict[str, np.nda
     batches = data.train_batches(config, jax.process_index(), jax.process_count())
   mesh = sharding.make_mesh(config.data.batch_size)
   state = task.init()
-  state = dataclasses.replace(state, sync_opened=state.step + 0)  # every loss counts from the start
+  state = dataclasses.replace(state, opened={name: state.step + 0 for name in state.opened})  # every loss counts from the start
   state = sharding.put_replicated(_cast(state, config.model.dtype), mesh)
   frozen_variables = sharding.put_replicated(_cast(frozen.variables, config.model.dtype), mesh)
   step, _ = sharding.jitted(task, mesh)

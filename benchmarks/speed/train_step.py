@@ -169,7 +169,7 @@ def on_devices(
   from lpips_jax.training import sharding
 
   state = task.init()
-  state = dataclasses.replace(state, sync_opened=state.step + 0)  # a buffer of its own, as steps donate it
+  state = dataclasses.replace(state, opened={'sync': state.step + 0})  # a buffer of its own, as steps donate it
   state, variables = sharding.put_replicated(state, mesh), sharding.put_replicated(frozen.variables, mesh)
   return state, variables, sharding.put_batch(make_batch(config), mesh)
 
@@ -212,7 +212,7 @@ def make_reference_step(
   if config.task == 'sync_expert':
     assert isinstance(network, SyncExpert)
     return steps.make_expert_step(network, average, config, recipe), network, average, None
-  expert = recipe.placed(load(build(trained.expert_config().model), weights['expert']))
+  expert = recipe.placed(load(build(trained.expert_config().model), weights['sync_expert']))
   lpips = recipe.placed(load(Lpips(config.perceptual.width), weights['lpips']))
   discriminator: Discriminator | None = None
   if config.losses.adversarial:

@@ -1,4 +1,4 @@
-"""Numbers that data, networks and measures must agree on. They need no other import, JAX least of all."""
+"""Numbers and names that data, networks and measures must agree on. They need no other import, JAX least of all."""
 
 FRAME_RATE = 25  # frames a second of every clip record; only dubbing sees other rates
 WINDOW_FRAMES = 5  # video frames that are generated, and scored by the sync expert, together: 0.2 s
@@ -11,3 +11,10 @@ MEL_HOP = 200  # samples from one mel frame to the next
 MEL_RATE = SAMPLE_RATE // MEL_HOP  # mel frames a second: 80
 MEL_WINDOW = 16  # mel frames that a network hears at once: 0.2 s, as long as `WINDOW_FRAMES`
 MEL_MAX = 4.0  # mel values lie in [-4, 4]; -4 is digital silence
+
+SOUND_BANDS, SOUND_ROWS = 26, 4  # what AV-HuBERT hears of a video frame: so many bands in each of so many 10 ms
+SOUND_FEATURES = SOUND_BANDS * SOUND_ROWS  # 104
+
+# Networks that a generator is trained with and that stay as they are: keys of its config, and directories of the copies
+# in its checkpoint. All but the silent generator are also tasks.
+FROZEN = SYNC_EXPERT, SILENT_GENERATOR, LIP_READER, AV_EXPERT = 'sync_expert', 'silent_generator', 'lip_reader', 'av_expert'

@@ -9,17 +9,17 @@ A checkpoint directory is the part of a training run that evaluation, dubbing an
   sync_expert/       for a generator: the sync expert that it was trained with, itself a checkpoint directory
   silent_generator/  for a generator trained with one: the frozen network that shuts the mouths of its references, in
                      training and ever after; also a checkpoint directory
+  lip_reader/, av_expert/  for a generator trained with their losses: copies of those networks
 
-Wherever a checkpoint is asked for, these are accepted: the directory, for its newest step (for a sync expert its best
-one); `DIR/12000`, for the step after 12,000 updates; `DIR/best`, for the best of the kept steps, by ranking for
+Wherever a checkpoint is asked for, these are accepted: the directory, for its newest step (for a sync expert, a lip reader or an audio-visual expert its
+best one); `DIR/12000`, for the step after 12,000 updates; `DIR/best`, for the best of the kept steps, by ranking for
 experts and by evaluated loss otherwise; the run that holds the directory as `checkpoint`; and the URL in a bucket of
 each of these.
 """
 
+from lpips_jax.core.constants import AV_EXPERT, LIP_READER, SILENT_GENERATOR, SYNC_EXPERT
 from lpips_jax.pretrained.checkpoint_dir import (
   CONFIG_FILE,
-  SILENT_GENERATOR,
-  SYNC_EXPERT,
   find,
   has_steps,
   is_exported,
@@ -33,6 +33,7 @@ from lpips_jax.pretrained.network import (
   load,
   load_expert,
   load_expert_of,
+  load_of_task,
   load_silent_generator,
   load_weights,
   save,
@@ -40,7 +41,9 @@ from lpips_jax.pretrained.network import (
 )
 
 __all__ = [
+  'AV_EXPERT',
   'CONFIG_FILE',
+  'LIP_READER',
   'SILENT_GENERATOR',
   'SYNC_EXPERT',
   'Exported',
@@ -53,6 +56,7 @@ __all__ = [
   'load',
   'load_expert',
   'load_expert_of',
+  'load_of_task',
   'load_silent_generator',
   'load_weights',
   'read_config',

@@ -15,6 +15,7 @@ from jax.sharding import SingleDeviceSharding
 from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
+from lpips_jax.core.constants import AV_EXPERT, FROZEN, LIP_READER, SYNC_EXPERT
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import expand_user, write_whole
 from lpips_jax.storage import stores
@@ -24,7 +25,7 @@ from lpips_jax.storage.transfer import LAST_OBJECT
 
 CHECKPOINT = 'checkpoint'  # the directory's name in a run
 CONFIG_FILE = 'config.json'
-SYNC_EXPERT, SILENT_GENERATOR = 'sync_expert', 'silent_generator'  # config keys, and the directories of the copies
+JUDGES = SYNC_EXPERT, LIP_READER, AV_EXPERT  # networks that judge others: their best step is read, not the newest
 SAFETENSORS_FILE, STABLEHLO_FILE = 'model.safetensors', 'model.stablehlo'  # written by lpips_jax.interop.export
 DESCRIPTION_FILE = 'model.json'  # describes either of them
 VARIABLES = 'model'  # the averaged variables' name among a step's checkpointables
@@ -34,7 +35,7 @@ BEST = 'best'
 LOSS = 'loss'  # metric saved with every evaluated step: less is better
 RANKING = 'ranking'  # metric saved with an expert's steps, which decides before the loss: more is better
 
-_FROZEN = rf'(?:{SYNC_EXPERT}|{SILENT_GENERATOR})/'
+_FROZEN = rf'(?:{"|".join(FROZEN)})/'
 # Files that a copy of a remote checkpoint begins with, by their names in it or in its run: of steps all but weights and
 # what only a resumed run reads; of frozen networks the weights, too.
 NEEDED = re.compile(
@@ -112,9 +113,9 @@ def _names_step(name: str) -> bool:
 
 def _bring_weights(url: str, directory: Path, wanted: str) -> None:
   """Copies the weights of the step of a remote checkpoint that is going to be read; `directory` holds all else."""
-  expert = read_config(directory).get('task') == 'sync_expert'
+  judge = read_config(directory).get('task') in JUDGES
   with ocp.training.Checkpointer(directory) as checkpointer:
-    step = _chosen_step(checkpointer.checkpoints, directory, wanted, prefer_best=expert)
+    step = _chosen_step(checkpointer.checkpoints, directory, wanted, prefer_best=judge)
   weights = re.compile(rf'(?:{CHECKPOINT}/)?{step}/{VARIABLES}/.*')
   staged(_split_url(url)[0], lambda names: {name for name in names if weights.fullmatch(name)})
 

@@ -18,6 +18,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from lpips_jax import models
+from lpips_jax.core.constants import SILENT_GENERATOR, SYNC_EXPERT
 from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.layers import winograd
 from lpips_jax.models.silence import shut_mouths
@@ -25,9 +26,8 @@ from lpips_jax.pretrained import checkpoint_dir, folding
 from lpips_jax.pretrained.checkpoint_dir import (
   CONFIG_FILE,
   DESCRIPTION_FILE,
-  SILENT_GENERATOR,
+  JUDGES,
   STABLEHLO_FILE,
-  SYNC_EXPERT,
   is_exported,
 )
 
@@ -148,10 +148,15 @@ def load_weights(checkpoint: str | Path) -> Pretrained:
 
 def load_expert(checkpoint: str | Path) -> Pretrained:
   """Loads a sync expert, as `load_weights` does; raises UserError when the checkpoint holds another network."""
-  expert = load_weights(checkpoint)
-  if expert.config.task != 'sync_expert':
-    raise UserError(f'{checkpoint} holds a {expert.config.task}, not a sync_expert')
-  return expert
+  return load_of_task(checkpoint, SYNC_EXPERT)
+
+
+def load_of_task(checkpoint: str | Path, task: str) -> Pretrained:
+  """Loads a network as `load_weights` does; raises UserError when it was trained for another task."""
+  network = load_weights(checkpoint)
+  if network.config.task != task:
+    raise UserError(f'{checkpoint} holds a {network.config.task}, not a {task}')
+  return network
 
 
 def load_expert_of(checkpoint: str | Path) -> Pretrained:
@@ -221,7 +226,7 @@ def _read_checkpoint(checkpoint: str | Path) -> Pretrained:
   try:
     model = models.build(config.model)
     # The newest step of an expert may have overfitted its clips.
-    variables, step = checkpoint_dir.read_variables(directory, wanted, config.get('task') == 'sync_expert')
+    variables, step = checkpoint_dir.read_variables(directory, wanted, config.get('task') in JUDGES)
     silent = load_weights(directory / SILENT_GENERATOR) if config.get(SILENT_GENERATOR) else None
   except UserError:
     raise

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 
+from lpips_jax.core.constants import FROZEN
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import PathLike, expand_user, show_as
 from lpips_jax.core.progress import progress_bar
@@ -25,7 +26,7 @@ CHUNK = 1 << 20  # bytes that are hashed at once
 SMALL = 1 << 23  # bytes that an object may have to be read in one request, where gcsfs would make three
 LAST_OBJECT = 'commit_success.txt'  # makes a step of a checkpoint count, as Orbax marks steps in buckets
 LAST_FILES = 'config.json', 'model.json', 'dataset_info.json'  # without which nobody takes a directory for what it is
-STEP = re.compile(r'(?:.*/)?(?:checkpoint|sync_expert|silent_generator)/\d+/')  # begins the names of a step's files
+STEP = re.compile(rf'(?:.*/)?(?:checkpoint|{"|".join(FROZEN)})/\d+/')  # begins the names of a step's files
 UNFINISHED = re.compile(r'\.part$|\.deleted$|\.orbax-checkpoint-tmp|^\.(lease|lock|staged)')  # in parts of names
 
 

@@ -1,6 +1,7 @@
 """Less memory for a step: gradients accumulated over micro-batches, and activations recomputed instead of stored."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 import jax
@@ -17,7 +18,8 @@ def in_parts(gradient: Gradient[Result], parts: int) -> Gradient[Result]:
 
   Only the activations of one micro-batch are held at a time. The statistics are handed from one to the next, so
   BatchNorm normalises over a micro-batch, and a contrastive loss compares within one. The micro-batches are
-  interleaved: each is spread over all devices as the batch is, and none of it moves.
+  interleaved: each is spread over all devices as the batch is, and none of it moves. A batch may hold clips beside
+  windows, as many of each clip, one clip's after the other's.
   """
   if parts == 1:
     return gradient
@@ -28,13 +30,19 @@ def in_parts(gradient: Gradient[Result], parts: int) -> Gradient[Result]:
       statistics, results = gradient(statistics, part)
       return (statistics, jax.tree.map(jnp.add, total, results)), None
 
-    interleaved = jax.tree.map(lambda x: x.reshape(len(x) // parts, parts, *x.shape[1:]).swapaxes(0, 1), batch)
+    interleaved = jax.tree.map(partial(_interleaved, parts=parts, clips=min(map(len, jax.tree.leaves(batch)))), batch)
     first = jax.tree.map(lambda x: x[0], interleaved)
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(gradient, batch_stats, first)[1])
     (batch_stats, total), _ = lax.scan(add, (batch_stats, zeros), interleaved)
     return batch_stats, jax.tree.map(lambda x: x / parts, total)
 
   return over_parts
+
+
+def _interleaved(x: jax.Array, parts: int, clips: int) -> jax.Array:
+  """Splits an array into micro-batches, (parts, …); windows of one clip stay together."""
+  whole = x.reshape(clips // parts, parts, -1, *x.shape[1:]).swapaxes(0, 1)
+  return whole.reshape(parts, -1, *x.shape[1:])
 
 
 def rematerialised(loss: Callable[..., Result]) -> Callable[..., Result]:

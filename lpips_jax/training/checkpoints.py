@@ -16,13 +16,12 @@ from jax.sharding import SingleDeviceSharding
 from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
+from lpips_jax.core.constants import FROZEN
 from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.core.files import is_copy, write_whole
 from lpips_jax.pretrained import model_card
 from lpips_jax.pretrained.checkpoint_dir import (
   CONFIG_FILE,
-  SILENT_GENERATOR,
-  SYNC_EXPERT,
   VARIABLES,
   best_first,
   has_steps,
@@ -86,7 +85,7 @@ def keep_frozen(directory: Path, name: str, checkpoint: Path, step: int) -> None
 
   Args:
     directory: the run's checkpoint directory.
-    name: of the copy there: `SYNC_EXPERT` or `SILENT_GENERATOR`.
+    name: of the copy there, one of `FROZEN`.
     checkpoint: the network's checkpoint directory.
     step: the step of it.
   """
@@ -259,7 +258,7 @@ def _continue_with(saved: ConfigDict, config: ConfigDict, directory: Path) -> No
   task = saved.get('task')
   if task != config.task:
     raise UserError(f'{directory} holds a run of the task {task}, not {config.task}: use another workdir', 'workdir')
-  for name in ('init_from', SYNC_EXPERT, SILENT_GENERATOR):
+  for name in ('init_from', *FROZEN):
     if name not in config or (config[name] and name != 'init_from' and not (directory / name).is_dir()):
       continue
     if config[name] not in ('', saved.get(name, '')):

@@ -3,7 +3,7 @@
 To add a key, give it a value and a comment in configs/lrs2.py or configs/lrs2_sync_expert.py, from which all other
 configs derive, and one line in `SCHEMA`: its name, with dots, the rule for its values, and its unit or meaning as a
 comment. A rule holds for every element of a tuple. The coefficient of a generator's loss needs no line: see
-`generator_step`. A condition that involves several keys is a function of `validation`.
+`generator_losses`. A condition that involves several keys is a function of `validation`.
 """
 
 import math
@@ -12,12 +12,14 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from lpips_jax.audio.alphabets import ALPHABETS
 from lpips_jax.audio.condition import CONDITIONS
 from lpips_jax.audio.loudness import LEVELS
+from lpips_jax.core.constants import FROZEN
 from lpips_jax.models import NETWORKS_OF_TASK
 from lpips_jax.models.generator import FUSIONS, OUTPUTS
 from lpips_jax.models.sync_expert import VIEWS
-from lpips_jax.training.generator_step import COEFFICIENTS, SYNC_LOSSES
+from lpips_jax.training.generator_losses import AV_SYNC_KINDS, SYNC_LOSSES, TERMS
 from lpips_jax.training.optimizer import SCALING
 
 MAX_STEPS = 2**31 - 1  # steps are counted in int32
@@ -59,9 +61,8 @@ STEPS = numbers(lambda x: 1 <= x <= MAX_STEPS, f' must be from 1 to {MAX_STEPS}'
 SCHEMA: dict[str, Rule] = {
   'task': one_of(NETWORKS_OF_TASK),
   'seed': NON_NEGATIVE,  # of parameters, shuffling and augmentation
-  'sync_expert': TEXT,  # a checkpoint directory
   'init_from': TEXT,  # a checkpoint directory
-  'silent_generator': TEXT,  # a checkpoint directory
+  **dict.fromkeys(FROZEN, TEXT),  # checkpoint directories
   'audio_encoder_from_expert': FLAG,
   # ---- networks; `validation` tries whether one can be built of these values
   'model.name': TEXT,  # one of NETWORKS_OF_TASK
@@ -81,6 +82,17 @@ SCHEMA: dict[str, Rule] = {
   'model.memory_slots': NON_NEGATIVE,  # of the generator's audio-lip memory
   'model.contrastive': FLAG,  # the expert's logits have a learnt scale
   'model.view': one_of(VIEWS),  # the part of the face that the expert sees
+  'model.alphabet': one_of(ALPHABETS),  # in which a lip reader writes
+  'model.mouth_size': NON_NEGATIVE,  # pixels, side of the mouths that lip readers and audio-visual experts see
+  'model.stem_width': NON_NEGATIVE,  # channels of their first convolution
+  'model.lip_widths': NON_NEGATIVE,  # channels of their trunk, by resolution
+  'model.lip_depths': NON_NEGATIVE,  # its residual blocks
+  'model.width': NON_NEGATIVE,  # channels of their transformer
+  'model.layers': NON_NEGATIVE,  # its blocks
+  'model.heads': NON_NEGATIVE,  # of each
+  'model.hidden': NON_NEGATIVE,  # channels between the dense layers of a block
+  'model.position_kernel': NON_NEGATIVE,  # frames
+  'model.position_groups': NON_NEGATIVE,  # of its channels
   'model.dropout': BELOW_1,
   'model.dtype': one_of(('float32', 'bfloat16')),
   'discriminator.name': TEXT,  # checked where there is an adversarial loss
@@ -90,9 +102,10 @@ SCHEMA: dict[str, Rule] = {
   'perceptual.width': POSITIVE,  # channels of VGG16, as a share of the original's
   'perceptual.seed': NON_NEGATIVE,  # of random weights
   # ---- losses of a generator
-  **{f'losses.{name}': NON_NEGATIVE for name in COEFFICIENTS},
+  **{f'losses.{name}': NON_NEGATIVE for name in TERMS},
   'losses.sync_kind': one_of(SYNC_LOSSES),
-  'losses.sync_gate': NON_NEGATIVE,  # evaluated -log p, below which the sync loss opens
+  **{f'losses.{name}_gate': NON_NEGATIVE for name, term in TERMS.items() if term.gate},  # of the loss, evaluated
+  'losses.av_sync_kind': one_of(AV_SYNC_KINDS),
   'losses.adversarial_kind': one_of(('bce', 'hinge')),
   'losses.adversarial_start': NON_NEGATIVE,  # steps
   'losses.r1': NON_NEGATIVE,  # coefficient of the penalty on the discriminator's slope
@@ -106,6 +119,9 @@ SCHEMA: dict[str, Rule] = {
   'losses.hardness': NON_NEGATIVE,  # of the BCE's negatives, in the end
   'losses.hardness_steps': NON_NEGATIVE,  # over which it rises
   'losses.trust': NON_NEGATIVE,  # exponent of the probability that a clip is in sync
+  # ---- losses of a lip reader
+  'losses.ctc': NON_NEGATIVE,  # coefficient, per label
+  'losses.frames': NON_NEGATIVE,  # coefficient of the cross-entropy of frames
   'minimum_offset': COUNT,  # video frames
   'diagnosis_clips': COUNT,
   # ---- data
@@ -118,6 +134,9 @@ SCHEMA: dict[str, Rule] = {
   'data.windows': COUNT,  # of each clip
   'data.lead': FINITE,  # video frames by which a window of speech starts before its frame
   'data.eval_batches': COUNT,
+  'data.clip_frames': COUNT,  # of whole clips
+  'data.max_labels': COUNT,  # of what is said in them
+  'data.alphabet': one_of(ALPHABETS),  # in which that is written
   'data.workers': NON_NEGATIVE,  # processes
   'data.own_shards': FLAG,
   'data.in_place': FLAG,

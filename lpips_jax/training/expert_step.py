@@ -16,13 +16,24 @@ from einops import rearrange, repeat
 from ml_collections import ConfigDict
 
 from lpips_jax import losses
+from lpips_jax.core.constants import MEL_BANDS, MEL_WINDOW, WINDOW_FRAMES
 from lpips_jax.layers.precision import full_precision
 from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.inputs import to_unit
 from lpips_jax.training.accumulation import in_parts, rematerialised
 from lpips_jax.training.state import Params, TrainState, Variables
-from lpips_jax.training.step import Batch, Evaluation, FrozenVariables, Metrics, Pictures, Step, StepSettings, apply
+from lpips_jax.training.step import (
+  Batch,
+  Evaluation,
+  FrozenVariables,
+  Metrics,
+  Pictures,
+  Shapes,
+  Step,
+  StepSettings,
+  apply,
+)
 
 
 class StepValues(NamedTuple):
@@ -42,15 +53,16 @@ class Measured(NamedTuple):
 Loss = Callable[[Params, Variables, Batch, StepValues], tuple[jax.Array, Measured]]
 
 
-def make_step(model: SyncExpert, config: ConfigDict, minimum_offset: int, settings: StepSettings) -> Step:
+def make_step(model: SyncExpert, run: ConfigDict, settings: StepSettings) -> Step:
   """Returns `step(state, batch, frozen_variables) -> (state, metrics)`; nothing is frozen, and the last is empty.
 
   Args:
     model: the expert.
-    config: `losses` of a config such as configs/lrs2_sync_expert.py's.
-    minimum_offset: video frames between windows of a clip that count as off sync.
+    run: a config such as configs/lrs2_sync_expert.py's: its `losses`, and `minimum_offset`, the video frames between
+      windows of a clip that count as off sync.
     settings: how gradients become an update.
   """
+  config, minimum_offset = run.losses, run.minimum_offset
   loss: Loss = partial(expert_loss, model, config, minimum_offset)
   if settings.remat:
     loss = rematerialised(loss)
@@ -67,11 +79,12 @@ def make_step(model: SyncExpert, config: ConfigDict, minimum_offset: int, settin
   return step
 
 
-def make_evaluation(model: SyncExpert, config: ConfigDict, minimum_offset: int) -> Evaluation:
+def make_evaluation(model: SyncExpert, run: ConfigDict) -> Evaluation:
   """Returns `evaluate(variables, batch, frozen_variables) -> (metrics, {})`; the second would hold pictures.
 
   Arguments as for `make_step`.
   """
+  config, minimum_offset = run.losses, run.minimum_offset
 
   def evaluate(variables: Variables, batch: Batch, frozen_variables: FrozenVariables) -> tuple[Metrics, Pictures]:
     del frozen_variables
@@ -79,6 +92,16 @@ def make_evaluation(model: SyncExpert, config: ConfigDict, minimum_offset: int) 
     return expert_metrics(model, config, minimum_offset, variables['params'], (faces, speech), batch), {}
 
   return evaluate
+
+
+def batch_shapes(config: ConfigDict) -> Shapes:
+  """Returns the shapes of a batch of all devices."""
+  size, lead = config.model.image_size, (config.data.batch_size, config.data.windows)
+  return {
+    'frames': jax.ShapeDtypeStruct((*lead, WINDOW_FRAMES, size, size, 3), jnp.uint8),
+    'mel': jax.ShapeDtypeStruct((*lead, MEL_BANDS, MEL_WINDOW), jnp.float32),
+    'start': jax.ShapeDtypeStruct(lead, jnp.int32),
+  }
 
 
 def gradients(
@@ -123,7 +146,9 @@ def expert_metrics(
   """Returns the loss and the other metrics of a batch.
 
   Args:
-    model, config, minimum_offset: see `make_step`.
+    model: the expert.
+    config: `losses` of a run's config.
+    minimum_offset: see `make_step`.
     params: the expert's.
     embeddings: of faces and of speech, (n, d) each, of all windows of the batch.
     batch: says which window is where in which clip.

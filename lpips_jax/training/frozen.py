@@ -1,9 +1,14 @@
-"""The networks that a generator's step uses and does not train; a run keeps copies of them in its checkpoint."""
+"""The networks that a step uses and does not train, by name; a run keeps copies of them in its checkpoint.
+
+A network's name is the key of the config that says where it comes from, and the directory of the copy. To add one,
+give it an entry in `KINDS`, a key in configs/lrs2.py, and name it in the loss term that looks through it.
+"""
 
 import dataclasses
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -11,10 +16,10 @@ from flax import linen as nn
 from ml_collections import ConfigDict
 
 from lpips_jax import models, perceptual, pretrained
+from lpips_jax.core.constants import AV_EXPERT, LIP_READER, SILENT_GENERATOR, SYNC_EXPERT
 from lpips_jax.core.errors import UserError
-from lpips_jax.models import SyncExpert
 from lpips_jax.training.checkpoints import keep_frozen
-from lpips_jax.training.state import Variables
+from lpips_jax.training.generator_losses import LPIPS, networks_needed
 from lpips_jax.training.step import FrozenVariables
 
 Module = TypeVar('Module', bound=nn.Module)
@@ -22,17 +27,57 @@ Module = TypeVar('Module', bound=nn.Module)
 
 @dataclasses.dataclass(frozen=True)
 class Frozen:
-  """Networks of a step that are not trained; an expert's step has none.
+  """Networks of a step that are not trained; only a generator's step has any.
 
   Attributes:
-    expert: the sync expert's module.
-    variables: `expert`, the sync expert's; `lpips`, VGG's weights or None; and with a silent generator `silent`, its.
-    silent: the silent generator's module, if there is one.
+    modules: by name.
+    variables: of those; and `lpips`, VGG's weights or None.
   """
 
-  expert: SyncExpert | None = None
+  modules: dict[str, nn.Module] = dataclasses.field(default_factory=dict)
   variables: FrozenVariables = dataclasses.field(default_factory=dict)
-  silent: nn.Module | None = None
+
+
+class Kind(NamedTuple):
+  """A kind of frozen network.
+
+  Attributes:
+    load: reads one from a checkpoint; raises UserError for another kind of network.
+    how_to_get: completes the line about a network that a loss needs and nobody named.
+    check: raises UserError if a network, of this config, does not suit a run; takes its name there and both configs.
+  """
+
+  load: Callable[[str | Path], pretrained.Pretrained]
+  how_to_get: str
+  check: Callable[[str, ConfigDict, ConfigDict], None] = lambda name, network, run: None
+
+
+def _check_size(name: str, silent: ConfigDict, run: ConfigDict) -> None:
+  if silent.model.image_size != run.model.image_size:
+    raise UserError(
+      f'the silent generator {name} makes faces of {silent.model.image_size} pixels, and '
+      f'config.model.image_size={run.model.image_size}: give both the same'
+    )
+
+
+def _check_alphabet(name: str, reader: ConfigDict, run: ConfigDict) -> None:
+  if reader.model.alphabet != run.data.alphabet:
+    raise UserError(
+      f'the lip reader {name} reads {reader.model.alphabet}: give config.data.alphabet={reader.model.alphabet}, not '
+      f'{run.data.alphabet}'
+    )
+
+
+KINDS = {
+  SYNC_EXPERT: Kind(pretrained.load_expert, 'train one with a *_sync_expert config'),
+  SILENT_GENERATOR: Kind(pretrained.load_silent_generator, 'train one with configs/silent.py', _check_size),
+  LIP_READER: Kind(
+    partial(pretrained.load_of_task, task='lip_reader'), 'train one with a *lip_reader config', _check_alphabet
+  ),
+  AV_EXPERT: Kind(
+    partial(pretrained.load_of_task, task='av_expert'), 'train one with configs/quickstart.py:av_expert, or convert it'
+  ),
+}
 
 
 def load_frozen(config: ConfigDict, checkpoint: Path) -> Frozen:
@@ -45,48 +90,35 @@ def load_frozen(config: ConfigDict, checkpoint: Path) -> Frozen:
   Raises:
     UserError: a network or the perceptual weights are not there, or are something else.
   """
-  if config.task == 'sync_expert':
+  if config.task != 'generator':
     return Frozen()
-  dtype = config.model.dtype
-  expert = _load_expert(_named_expert(config.sync_expert, config.get('init_from', '')), checkpoint)
-  lpips = perceptual.load_weights(**config.perceptual) if _sees_features(config.losses) else None
-  module = cast(SyncExpert, expert.model)  # `load_expert` accepts no other
-  frozen = Frozen(computing_in(dtype, module), {'expert': expert.variables, 'lpips': lpips})
-  if not config.silent_generator:
-    return frozen
-  load = pretrained.load_silent_generator
-  silent = _load_kept(config.silent_generator, checkpoint, pretrained.SILENT_GENERATOR, load)
-  _check_size(config.silent_generator, silent.config.model, config.model)
-  return _with_silent(frozen, computing_in(dtype, silent.model), silent.variables)
+  frozen = Frozen({}, {LPIPS: perceptual.load_weights(**config.perceptual) if _sees_features(config) else None})
+  for name in _wanted(config):
+    network = _load_kept(name, _named(name, config), checkpoint)
+    KINDS[name].check(config[name], network.config, config)
+    frozen.modules[name] = computing_in(config.model.dtype, network.model)
+    frozen.variables[name] = network.variables
+  return frozen
 
 
 def frozen_shapes(config: ConfigDict) -> Frozen:
-  """Returns the shapes of the networks that `load_frozen` loads; without a named expert, of one of full width."""
-  if config.task == 'sync_expert':
+  """Returns the shapes of the networks that `load_frozen` loads; of one that nobody named, those at full width."""
+  if config.task != 'generator':
     return Frozen()
-  dtype = config.model.dtype
-  named = _named_expert(config.sync_expert, config.get('init_from', ''))
-  if named:
-    of_expert = pretrained.read_config(pretrained.find(named)).model
-  else:
-    of_expert = ConfigDict({'name': 'sync_expert', 'image_size': 96, 'contrastive': True, 'dtype': 'float32'})
-  expert, variables = _module_and_shapes(of_expert)
   lpips = None
-  if _sees_features(config.losses):
+  if _sees_features(config):
     lpips = perceptual.random_weights(0, config.perceptual.width)
     lpips = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), lpips)
-  module = cast(SyncExpert, expert)  # of a config that names one
-  frozen = Frozen(computing_in(dtype, module), {'expert': variables, 'lpips': lpips})
-  if not config.silent_generator:
-    return frozen
-  of_silent = pretrained.read_config(pretrained.find(config.silent_generator)).model
-  _check_size(config.silent_generator, of_silent, config.model)
-  silent, variables = _module_and_shapes(of_silent)
-  return _with_silent(frozen, computing_in(dtype, silent), variables)
-
-
-def _sees_features(losses: ConfigDict) -> bool:
-  return bool(losses.perceptual or losses.triplet)
+  frozen = Frozen({}, {LPIPS: lpips})
+  for name in _wanted(config):
+    named = _named(name, config)
+    of_network = pretrained.read_config(pretrained.find(named)) if named else _full_size(name, config)
+    KINDS[name].check(config[name], of_network, config)
+    model = models.build(of_network.model)
+    frozen.modules[name] = computing_in(config.model.dtype, model)
+    inputs = models.example_inputs(of_network.model)
+    frozen.variables[name] = jax.eval_shape(model.init, jax.random.key(0), *inputs)
+  return frozen
 
 
 def computing_in(dtype: str, model: Module) -> Module:
@@ -94,63 +126,59 @@ def computing_in(dtype: str, model: Module) -> Module:
   return model.clone(dtype=jnp.dtype(dtype))
 
 
-def _module_and_shapes(config: ConfigDict) -> tuple[nn.Module, Variables]:
-  """The module of a model config, and the shapes of its variables."""
-  model = models.build(config)
-  return model, jax.eval_shape(model.init, jax.random.key(0), *models.example_inputs(config))
+def _wanted(config: ConfigDict) -> list[str]:
+  """The names of the networks of a generator's run, in the order of `KINDS`."""
+  needed = networks_needed(config.losses) | ({SILENT_GENERATOR} if config.silent_generator else set())
+  return [name for name in KINDS if name in needed]
 
 
-def _with_silent(frozen: Frozen, silent: nn.Module, variables: Variables) -> Frozen:
-  return dataclasses.replace(frozen, variables=frozen.variables | {'silent': variables}, silent=silent)
+def _sees_features(config: ConfigDict) -> bool:
+  return LPIPS in networks_needed(config.losses)
 
 
-def _check_size(name: str, silent: ConfigDict, model: ConfigDict) -> None:
-  if silent.image_size != model.image_size:
-    raise UserError(
-      f'the silent generator {name} makes faces of {silent.image_size} pixels, and '
-      f'config.model.image_size={model.image_size}: give both the same'
-    )
+def _full_size(name: str, config: ConfigDict) -> ConfigDict:
+  """The config of a network whose checkpoint nobody named, at its module's own width."""
+  model: dict[str, Any] = {'name': models.NETWORKS_OF_TASK[name][0], 'image_size': 96, 'dtype': 'float32'}
+  if name == SYNC_EXPERT:
+    model['contrastive'] = True
+  if name == LIP_READER:
+    model['alphabet'] = config.data.alphabet
+  return ConfigDict({'model': model})
 
 
-def _named_expert(sync_expert: str, init_from: str) -> str | Path:
-  """`config.sync_expert`, else the expert that is kept with `config.init_from`; '' where neither names one."""
-  if sync_expert or not init_from:
-    return sync_expert
+def _named(name: str, config: ConfigDict) -> str | Path:
+  """The checkpoint that a config names, else the one that is kept with `config.init_from`; '' where neither does."""
+  named, init_from = config[name], config.get('init_from', '')
+  if named or not init_from:
+    return named
   try:
-    beside = pretrained.find(init_from) / pretrained.SYNC_EXPERT
+    beside = pretrained.find(init_from) / name
   except UserError:  # a resumed run does without its base; for any other, `warm_start.find_start` has raised this
     return ''
   return beside if beside.is_dir() else ''
 
 
-def _load_expert(named: str | Path, checkpoint: Path) -> pretrained.Pretrained:
-  """The expert kept by a run that has saved a step, else the one named, which is copied to be kept."""
-  if not named and not (checkpoint / pretrained.SYNC_EXPERT).exists():
-    raise UserError(
-      'a generator needs a trained sync expert: train one with a *_sync_expert config, then give its checkpoint '
-      'directory, WORKDIR/checkpoint, as config.sync_expert'
-    )
-  return _load_kept(named, checkpoint, pretrained.SYNC_EXPERT, pretrained.load_expert)
-
-
-def _load_kept(
-  named: str | Path, checkpoint: Path, name: str, load: Callable[[str | Path], pretrained.Pretrained]
-) -> pretrained.Pretrained:
+def _load_kept(name: str, named: str | Path, checkpoint: Path) -> pretrained.Pretrained:
   """Loads the copy kept by a run that has saved a step, else the network named, which is copied to be kept.
 
   Args:
+    name: of the network.
     named: a checkpoint directory; '' takes the copy of an attempt that saved nothing.
     checkpoint: the run's checkpoint directory.
-    name: the copy's name there.
-    load: raises UserError for another kind of network.
 
   Raises:
-    UserError: as `load`; or the network's BatchNorm is folded away, so that nothing can be trained with it.
+    UserError: nobody named one; it is another network; or its BatchNorm is folded away, so that nothing can be trained
+      with it.
   """
   kept = checkpoint / name
   if kept.exists() and (pretrained.has_steps(checkpoint) or not named):
     return pretrained.load_weights(kept)
-  network = load(named)
+  if not named:
+    raise UserError(
+      f'a generator needs a trained {name.replace("_", " ")}: {KINDS[name].how_to_get}, then give its checkpoint '
+      f'directory, WORKDIR/checkpoint, as config.{name}'
+    )
+  network = KINDS[name].load(named)
   if network.config.get('folded'):
     raise UserError(f'{named} has its BatchNorm folded away: train with the checkpoint before folding')
   if jax.process_index() == 0:

@@ -4,46 +4,59 @@ A batch holds b windows of t frames: `target`, `reference` (b, t, h, w, 3) uint8
 here, on the device; `mel` (b, t, 80, 16), one window of speech per frame; `window_mel` and `window_phones`
 (b, 80, 16), one for all t frames, for experts that hear either.
 
-To add a loss, write it in `lpips_jax.losses`, call it in `loss_terms`, add its name to `COEFFICIENTS`, and give
-`config.losses` a coefficient of that name in configs/lrs2.py, 0.0 to leave it off. Configs derived from that one, the
-schema, the logs and the model card then know it.
+For losses that look at whole clips it also holds the c clips that the windows are from, as many windows of each, one
+clip's after the other's: `clip_frames` (c, T, h, w, 3) uint8, `clip_sound` (c, T, 104), `clip_length` (c,) frames that
+are no padding, `clip_labels` (c, L), the labels of what is said, 0 after the last; and `clip_start` (b,), the first
+frame of each window. For a generator that is driven by visemes and taught by sound, `heard_mel` (b, t, 80, 16).
+
+The losses are in `generator_losses`, and that is where to add one.
 """
 
 import dataclasses
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 from einops import rearrange
+from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
-from lpips_jax import losses
-from lpips_jax.core.constants import WINDOW_FRAMES
+from lpips_jax import losses, models
+from lpips_jax.core.constants import MEL_BANDS, MEL_WINDOW, SILENT_GENERATOR, WINDOW_FRAMES
 from lpips_jax.layers.shapes import AnyArray
-from lpips_jax.models import Discriminator, SyncExpert
+from lpips_jax.models import Discriminator
 from lpips_jax.models.inputs import generator_faces, lower_half, to_unit
 from lpips_jax.models.silence import shut_mouths
-from lpips_jax.perceptual import features, lpips
 from lpips_jax.training.accumulation import in_parts, rematerialised
-from lpips_jax.training.state import CLOSED, Params, TrainState, Variables
-from lpips_jax.training.step import Batch, Evaluation, FrozenVariables, Metrics, Pictures, Step, StepSettings, apply
-
-COEFFICIENTS = (  # keys of config.losses, each named as its loss term
-  'reconstruction',
-  'lower_half',
-  'perceptual',
-  'triplet',
-  'adversarial',
-  'sync',
+from lpips_jax.training.generator_losses import (
+  Coefficients,
+  Scene,
+  full_coefficients,
+  loss_coefficients,
+  loss_terms,
+  needs_clips,
+  weighted_sum,
 )
-SYNC_LOSSES = {'log': 'sync', 'stabilised': 'stabilised_sync'}  # the term that config.losses.sync weighs, by .sync_kind
-Coefficients = dict[str, jax.Array | float]  # () each, by the name of the loss term
+from lpips_jax.training.state import CLOSED, Params, TrainState, Variables
+from lpips_jax.training.step import (
+  Batch,
+  Evaluation,
+  FrozenVariables,
+  Metrics,
+  Pictures,
+  Shapes,
+  Step,
+  StepSettings,
+  apply,
+  clip_shapes,
+)
+
 SAMPLED_WINDOWS = 8  # in the sample picture
-TRIPLET_FEATURES = 'relu3_3'  # of VGG, of lower halves
+REPLACED_FROM, REPLACED_BY = 0.1, 0.7  # shares of a run between which sound gives way to what is made of visemes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,15 +65,14 @@ class Networks:
 
   Attributes:
     generator: the network in training.
-    expert: the frozen sync expert.
+    frozen: the modules that are used and not trained, by name: see `frozen.Frozen`. A silent generator shuts the
+      mouths of the references that the generator is shown.
     discriminator: trained beside the generator; None without the adversarial loss.
-    silent: a frozen generator that shuts the mouths of the references that the generator is shown, if there is one.
   """
 
   generator: nn.Module
-  expert: SyncExpert
+  frozen: Mapping[str, nn.Module]
   discriminator: Discriminator | None = None
-  silent: nn.Module | None = None
 
 
 class Fixed(NamedTuple):
@@ -113,26 +125,26 @@ class LossFunctions(NamedTuple):
 def make_step(networks: Networks, config: ConfigDict, settings: StepSettings) -> Step:
   """Returns `step(state, batch, frozen_variables) -> (state, metrics)`.
 
-  `frozen_variables` holds what is used but not trained: `expert`, the sync expert's variables; `lpips`, VGG's weights
-  (None when no loss looks through it); and, with a silent generator, `silent`, its variables.
-
   Args:
-    networks: whose parameters are in the state and in `frozen_variables`.
+    networks: whose parameters are in the state and in `frozen_variables`, see `frozen.Frozen`.
     config: `losses` of a config such as configs/lrs2.py's.
     settings: how gradients become an update; the discriminator has its own state of the same optimiser.
   """
   functions = _loss_functions(networks, config, settings.remat)
+  wanted = training_inputs(networks.generator)
 
   def step(state: TrainState, batch: Batch, frozen_variables: FrozenVariables) -> tuple[TrainState, Metrics]:
+    if 'replaced' in wanted:
+      batch = batch | {'replaced': _draw_replaced(settings, state.step, len(batch['target']))}
     fixed = Fixed(
-      loss_coefficients(config, state.step, state.sync_opened),
+      loss_coefficients(config, state.step, state.opened),
       frozen_variables,
       state.adversary.params if state.adversary else None,
     )
-    of_batch = partial(gradients, functions, networks.silent, state.variables['params'], fixed)
+    of_batch = partial(gradients, functions, networks, state.variables['params'], fixed)
     batch_stats, (found, metrics) = in_parts(of_batch, settings.accumulate)(state.variables['batch_stats'], batch)
+    metrics |= {f'{name}_open': (since != CLOSED).astype(jnp.float32) for name, since in state.opened.items()}
     metrics |= {
-      'sync_open': (state.sync_opened != CLOSED).astype(jnp.float32),
       'gradient_norm': optax.global_norm(found.generator),
       'learning_rate': settings.learning_rate(state.step),
     }
@@ -155,33 +167,64 @@ def make_evaluation(networks: Networks, config: ConfigDict) -> Evaluation:
   """
 
   def evaluate(variables: Variables, batch: Batch, frozen_variables: FrozenVariables) -> tuple[Metrics, Pictures]:
-    batch = _with_references_shut(networks.silent, batch, frozen_variables)
+    batch = _with_references_shut(networks, batch, frozen_variables)
     faces, mels = _inputs(batch)
     generated = apply(networks.generator, variables, faces, mels).reshape(batch['target'].shape)
-    metrics = loss_terms(networks, config, generated, batch, frozen_variables)
+    scene = Scene(generated, batch, config, networks.frozen, frozen_variables, networks.generator.dtype)
+    metrics = loss_terms(scene)
     error = losses.squared_error(lower_half(generated), lower_half(to_unit(batch['target'])))
     psnr = -10 * jnp.log10(jnp.maximum(error, 1e-10)).mean()
-    counted = {name: full for name, full in _full_coefficients(config).items() if name in metrics}
-    loss = _weighted_sum(counted, metrics)
+    loss = weighted_sum(full_coefficients(config), metrics)
     return metrics | {'loss': loss, 'lower_half_psnr': psnr}, _pictures(batch, generated)
 
   return evaluate
 
 
+def training_inputs(generator: nn.Module) -> tuple[str, ...]:
+  """Returns the names of what a generator is given in training alone: `beside` of its call."""
+  return getattr(generator, 'training_inputs', ())
+
+
+def batch_shapes(config: ConfigDict) -> Shapes:
+  """Returns the shapes of a batch of all devices."""
+  size, windows, data = config.model.image_size, config.data.batch_size, config.data
+  frames, mel = (windows, WINDOW_FRAMES, size, size, 3), (MEL_BANDS, MEL_WINDOW)
+  shapes = {
+    **dict.fromkeys(('target', 'reference'), jax.ShapeDtypeStruct(frames, jnp.uint8)),
+    'mel': jax.ShapeDtypeStruct((windows, WINDOW_FRAMES, *mel), jnp.float32),
+    **dict.fromkeys(('window_mel', 'window_phones'), jax.ShapeDtypeStruct((windows, *mel), jnp.float32)),
+  }
+  if needs_clips(config.losses):
+    of_clips = clip_shapes(windows // data.windows, data.clip_frames, size, data.max_labels)
+    shapes |= {f'clip_{name}': shape for name, shape in of_clips.items() if name != 'frame_labels'}
+    shapes['clip_start'] = jax.ShapeDtypeStruct((windows,), jnp.int32)
+  if 'mel' in training_inputs(models.build(config.model)):
+    shapes['heard_mel'] = shapes['mel']
+  return shapes
+
+
+def replaced_share(step: jax.Array | int, steps: int) -> jax.Array:
+  """Returns the share of windows that hear what is made of visemes in place of sound (Text2Lip's curriculum).
+
+  It rises from 0 at `REPLACED_FROM` of the run's steps to 1 at `REPLACED_BY`.
+  """
+  return jnp.clip((step / steps - REPLACED_FROM) / (REPLACED_BY - REPLACED_FROM), 0, 1)
+
+
 def gradients(
-  functions: LossFunctions, silent: nn.Module | None, params: Params, fixed: Fixed, batch_stats: Variables, batch: Batch
+  functions: LossFunctions, networks: Networks, params: Params, fixed: Fixed, batch_stats: Variables, batch: Batch
 ) -> tuple[Variables, tuple[Gradients, Metrics]]:
   """Returns the BatchNorm statistics after a batch; and the gradients of its losses with the metrics.
 
   Args:
     functions: the losses.
-    silent: the silent generator, if there is one.
+    networks: one of which may shut the references.
     params: the generator's.
     fixed: all that does not depend on the batch.
     batch_stats: the generator's BatchNorm statistics before the batch.
     batch: see the module.
   """
-  batch = _with_references_shut(silent, batch, fixed.frozen_variables)
+  batch = _with_references_shut(networks, batch, fixed.frozen_variables)
   of_generator, generated = jax.grad(functions.generator, has_aux=True)(params, batch_stats, batch, fixed)
   if functions.discriminator is None:
     return generated.batch_stats, (Gradients(of_generator, None), generated.metrics)
@@ -194,84 +237,28 @@ def gradients(
 def generator_loss(
   networks: Networks, config: ConfigDict, params: Params, batch_stats: Variables, batch: Batch, fixed: Fixed
 ) -> tuple[jax.Array, Generated]:
-  """Returns the weighted sum of the generator's losses on a batch, (), and its by-products."""
+  """Returns the weighted sum of the generator's losses on a batch, (), and its by-products.
+
+  A generator may make its images twice, from the speech and from what only training knows: (2 b t, h, w, 3), which
+  count alike.
+  """
+  beside = _beside(networks.generator, batch)
   frames, new = apply(
     networks.generator,
     {'params': params, 'batch_stats': batch_stats},
     *_inputs(batch),
     train=True,
-    mutable=['batch_stats'],
+    mutable=['batch_stats', 'losses'] if beside else ['batch_stats'],
+    **({'beside': beside} if beside else {}),
   )
-  terms = loss_terms(networks, config, frames.reshape(batch['target'].shape), batch, fixed.frozen_variables)
-  if networks.discriminator:
-    logits = apply(networks.discriminator, {'params': fixed.discriminator}, frames)
-    terms['adversarial'] = losses.adversarial(logits, config.adversarial_kind).mean()
-  loss = _weighted_sum(fixed.coefficients, terms)
+  discriminator = None
+  if networks.discriminator and fixed.discriminator is not None:
+    discriminator = networks.discriminator, fixed.discriminator
+  seen = networks.frozen, fixed.frozen_variables, networks.generator.dtype, discriminator, _sown_losses(new)
+  views = [Scene(made, batch, config, *seen) for made in frames.reshape(-1, *batch['target'].shape)]
+  terms = jax.tree.map(lambda *values: sum(values[1:], values[0]) / len(values), *map(loss_terms, views))
+  loss = weighted_sum(fixed.coefficients, terms)
   return loss, Generated(new['batch_stats'], terms | {'loss': loss}, frames)
-
-
-def loss_terms(
-  networks: Networks, config: ConfigDict, generated: jax.Array, batch: Batch, frozen_variables: FrozenVariables
-) -> Metrics:
-  """Returns the generator's losses without their coefficients, () each, all but the adversarial one.
-
-  A term whose coefficient is 0 is left out, unless it costs next to nothing and every log should have it.
-
-  Args:
-    networks: the expert hears the speech; losses through VGG compute in what the generator computes in.
-    config: see `make_step`.
-    generated: (b, t, h, w, 3) in [0, 1].
-    batch: what they should look like, and the speech that they should fit.
-    frozen_variables: see `make_step`.
-  """
-  expert, dtype = networks.expert, networks.generator.dtype
-  target, reference = to_unit(batch['target']), to_unit(batch['reference'])
-  # The expert keeps its running statistics: those of this batch would let the generator game it.
-  heard = batch['window_phones' if expert.speech == 'phones' else 'window_mel']
-  speech = apply(expert, frozen_variables['expert'], heard, method=SyncExpert.embed_speech)
-
-  def cosine(frames: AnyArray) -> jax.Array:
-    return jnp.sum(apply(expert, frozen_variables['expert'], frames, method=SyncExpert.embed_faces) * speech, -1)
-
-  in_sync = cosine(generated)
-  logits = apply(expert, frozen_variables['expert'], in_sync, method=SyncExpert.logits)
-  terms = {
-    'reconstruction': losses.reconstruction(generated, target).mean(),
-    'lower_half': losses.squared_error(lower_half(generated), lower_half(target)).mean(),
-    'sync': losses.sync(logits).mean(),
-  }
-  if config.sync_kind == 'stabilised' and config.sync:
-    terms['stabilised_sync'] = losses.stabilised_sync(in_sync, cosine(target), cosine(reference)).mean()
-  if config.perceptual:
-    x, y = (_for_vgg(frames) for frames in (generated, target))
-    terms['perceptual'] = lpips(x, y, frozen_variables['lpips'], dtype).mean()
-  if config.triplet:
-    mouths = (_for_vgg(lower_half(frames)) for frames in (generated, target, reference))
-    x, y, z = (features(mouth, TRIPLET_FEATURES, frozen_variables['lpips'], dtype) for mouth in mouths)
-    terms['triplet'] = losses.adaptive_triplet(x, y, z).mean()
-  return terms
-
-
-def loss_coefficients(config: ConfigDict, step: jax.Array, sync_opened: jax.Array) -> Coefficients:
-  """Returns the coefficient of each loss at a step, () each; losses whose coefficient is always 0 are left out.
-
-  Args:
-    config: `COEFFICIENTS`; `sync_kind`, a key of `SYNC_LOSSES`; `warmup_steps`, over how many steps a coefficient rises
-      from zero; `adversarial_start`, the step from which the adversary counts.
-    step: () updates made.
-    sync_opened: () after how many the sync loss began to count, or `CLOSED`.
-  """
-
-  def risen(name: str, since: jax.Array | int) -> jax.Array:
-    return jnp.clip((step + 1 - since) / max(config.warmup_steps[name], 1), 0, 1)
-
-  shares = {
-    'perceptual': risen('perceptual', 0),
-    SYNC_LOSSES[config.sync_kind]: jnp.where(sync_opened == CLOSED, 0, risen('sync', sync_opened)),
-    'adversarial': risen('adversarial', config.adversarial_start),
-  }
-  full = _full_coefficients(config)
-  return {name: coefficient * shares.get(name, 1.0) for name, coefficient in full.items() if coefficient}
 
 
 def discriminator_loss(
@@ -304,28 +291,35 @@ def _loss_functions(networks: Networks, config: ConfigDict, remat: bool) -> Loss
   return LossFunctions(rematerialised(of_generator), of_discriminator and rematerialised(of_discriminator))
 
 
-def _weighted_sum(coefficients: Mapping[str, jax.Array | float], terms: Metrics) -> jax.Array:
-  total = sum(coefficient * terms[name] for name, coefficient in coefficients.items())
-  return cast(jax.Array, total)  # no int: there is a coefficient
+def _beside(generator: nn.Module, batch: Batch) -> dict[str, AnyArray]:
+  """What a generator is given in training alone, by the names in its `training_inputs`."""
+  known: dict[str, Callable[[], AnyArray]] = {
+    'lips': lambda: to_unit(batch['target']),
+    'mel': lambda: rearrange(batch['heard_mel'], 'b t m s -> (b t) m s'),
+    'replaced': lambda: jnp.repeat(batch['replaced'], WINDOW_FRAMES),
+  }
+  return {name: known[name]() for name in training_inputs(generator)}
 
 
-def _full_coefficients(config: ConfigDict) -> dict[str, float]:
-  """The coefficient of each loss once it has fully risen, by the name of its term."""
-  return {SYNC_LOSSES[config.sync_kind] if name == 'sync' else name: config[name] for name in COEFFICIENTS}
+def _sown_losses(collections: Mapping[str, Any]) -> dict[str, jax.Array]:
+  """The losses that a module has sown, by name, wherever in it."""
+  return {path[-1]: values[0] for path, values in flatten_dict(collections.get('losses', {})).items()}
 
 
-def _with_references_shut(silent: nn.Module | None, batch: Batch, frozen_variables: FrozenVariables) -> Batch:
+def _draw_replaced(settings: StepSettings, step: jax.Array, windows: int) -> jax.Array:
+  """Draws the windows of a step that hear what is made of visemes, (windows,) bool."""
+  key = jax.random.fold_in(jax.random.key(settings.seed), step)
+  return jax.random.bernoulli(key, replaced_share(step, settings.steps), (windows,))
+
+
+def _with_references_shut(networks: Networks, batch: Batch, frozen_variables: FrozenVariables) -> Batch:
   """The batch with the references that the generator is shown: a silent generator, if there is one, shuts them."""
+  silent = networks.frozen.get(SILENT_GENERATOR)
   if silent is None:
     return batch
   frames = rearrange(batch['reference'], 'b t h w c -> (b t) h w c')
-  rest = shut_mouths(silent, partial(apply, silent, frozen_variables['silent']), frames)
+  rest = shut_mouths(silent, partial(apply, silent, frozen_variables[SILENT_GENERATOR]), frames)
   return batch | {'reference': jnp.reshape(jax.lax.stop_gradient(rest), batch['reference'].shape)}
-
-
-def _for_vgg(frames: AnyArray) -> AnyArray:
-  """Lays all frames in a row, (b * t, h, w, 3), in [-1, 1]."""
-  return 2 * rearrange(frames, 'b t h w c -> (b t) h w c') - 1
 
 
 def _pictures(batch: Batch, generated: jax.Array) -> Pictures:

@@ -4,7 +4,7 @@ import json
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from ml_collections import ConfigDict
 from orbax.checkpoint import v1 as ocp
 
 from lpips_jax import models
-from lpips_jax.core.constants import WINDOW_FRAMES
+from lpips_jax.core.constants import SILENT_GENERATOR
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import directory_lock, shown, write_whole
 from lpips_jax.evaluation import Clip
@@ -118,6 +118,7 @@ class RunContext:
     workdir: the run's directory.
     step: compiled.
     evaluate: compiled when first called.
+    gates: see `Task`.
     frozen_variables: on all devices.
     mesh: the devices.
     batches: see `TrainData`.
@@ -135,6 +136,7 @@ class RunContext:
   workdir: Path
   step: Step
   evaluate: Evaluation
+  gates: Mapping[str, float]
   frozen_variables: FrozenVariables
   mesh: Mesh
   batches: Any
@@ -178,7 +180,7 @@ def _set_up(
   task = make_task(config, frozen, start)
   data = open_data(config)
   resources.callback(data.batches.close)
-  mesh = sharding.make_mesh(config.data.batch_size, config.accumulate)
+  mesh = sharding.make_mesh(step_program.clips_of_batch(config), config.accumulate)
   state = checkpoints.resume(checkpointer, sharding.put_replicated(task.init(), mesh), data.batches)
   return Setup(task, frozen, data, mesh, state, checkpointer)
 
@@ -191,8 +193,7 @@ def _compile(setup: Setup, config: ConfigDict, workdir: Path, clock: goodput.Clo
   frozen_variables = sharding.put_replicated(frozen.variables, setup.mesh)
   eval_batches = [sharding.put_batch(batch, setup.mesh) for batch in setup.data.eval_batches]
   lowered = step.lower(setup.state, eval_batches[0], frozen_variables)
-  windows = config.data.batch_size * (config.data.windows if config.task == 'sync_expert' else 1)
-  pace = Pace(windows * WINDOW_FRAMES, _flops(config, frozen, lowered), list(devices.flat), clock)
+  pace = Pace(step_program.frames_of_batch(config), _flops(config, frozen, lowered), list(devices.flat), clock)
   with clock.during(goodput.COMPILE):
     compiled = lowered.compile()
   log = None
@@ -200,12 +201,14 @@ def _compile(setup: Setup, config: ConfigDict, workdir: Path, clock: goodput.Clo
     clock.follow(goodput.last_times(workdir / 'metrics.jsonl', done))
     log = resources.enter_context(RunLog(workdir, config, done))
   profile = Profile(config.profile, workdir, lambda: clock.during(goodput.SAVING), log.say if log else _say)
-  silent = Pretrained(config, frozen.silent, frozen.variables['silent'], 0) if frozen.silent else None
+  shutting = frozen.modules.get(SILENT_GENERATOR)
+  silent = Pretrained(config, shutting, frozen.variables[SILENT_GENERATOR], 0) if shutting else None
   return RunContext(
     config=config,
     workdir=workdir,
     step=compiled,
     evaluate=evaluate,
+    gates=setup.task.gates,
     frozen_variables=frozen_variables,
     mesh=setup.mesh,
     batches=setup.data.batches,
@@ -323,7 +326,7 @@ def _require_finite(workdir: Path, made: MadeStep, values: dict[str, float]) -> 
 
 
 def _evaluate(run: RunContext, n: int, state: TrainState) -> tuple[TrainState, dict[str, float]]:
-  """Evaluates the moving average, logs numbers and previews, and opens the sync loss once the expert is convinced."""
+  """Evaluates the moving average, logs numbers and previews, and opens gated losses that have fallen low enough."""
   with run.clock.during(goodput.EVALUATION):
     results = [run.evaluate(state.average, batch, run.frozen_variables) for batch in run.eval_batches]
     metrics = jax.device_get([metrics for metrics, _ in results])
@@ -333,8 +336,9 @@ def _evaluate(run: RunContext, n: int, state: TrainState) -> tuple[TrainState, d
         f'the loss evaluated at step {n} is {means["loss"]}, the step was not saved: the weights are beyond use, and a '
         'lower config.optimizer.learning_rate needs a new workdir'
       )
-    if run.config.task == 'generator' and means['sync'] < run.config.losses.sync_gate:
-      state = state.with_sync_opened()
+    for name, threshold in run.gates.items():
+      if means[name] < threshold:
+        state = state.with_opened(name)
     if run.log:
       evaluated = Evaluated(means, jax.device_get(results[0][1]))
       seen = run.preview(run.log, n, state.average, evaluated, run.clips)

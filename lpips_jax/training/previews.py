@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from lpips_jax.audio.mel import mel_windows
-from lpips_jax.core.constants import FRAME_RATE
+from lpips_jax.core.constants import AV_EXPERT, FRAME_RATE, LIP_READER, SYNC_EXPERT
 from lpips_jax.evaluation import Clip
 from lpips_jax.evaluation.references import references_of
 from lpips_jax.media.pictures import to_uint8
@@ -41,9 +41,9 @@ def make_preview(network: Pretrained) -> Preview:
   It works on one device of this process, and compiles once.
 
   Args:
-    network: that of the run, with or without variables: a generator or a sync expert.
+    network: that of the run, with or without variables.
   """
-  log_preview = _log_diagnosis if network.config.task == 'sync_expert' else _log_samples
+  log_preview = PREVIEWS[network.config.task]
 
   def preview(
     log: RunLog, step: int, variables: Variables, evaluated: Evaluated, clips: Sequence[Clip]
@@ -82,6 +82,18 @@ def _beside_truth(generator: Pretrained, clip: Clip) -> np.ndarray:
   speech = mel_windows(clip.heard_by(config), FRAME_RATE, len(faces), config.data.lead)
   made = in_batches(generator, faces, speech)
   return np.concatenate([to_uint8(made), frames], 2)
+
+
+def _log_nothing(log: RunLog, network: Pretrained, evaluated: Evaluated, clips: Sequence[Clip]) -> dict[str, float]:
+  return {}
+
+
+PREVIEWS = {  # by task
+  SYNC_EXPERT: _log_diagnosis,
+  'generator': _log_samples,
+  LIP_READER: _log_nothing,
+  AV_EXPERT: _log_nothing,
+}
 
 
 def _on_one_device(variables: Any) -> Any:

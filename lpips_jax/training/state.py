@@ -1,5 +1,6 @@
 """Everything a run changes, in one frozen struct."""
 
+from collections.abc import Iterable
 from typing import Any, Self
 
 import jax
@@ -9,7 +10,7 @@ from flax import struct
 
 Params = dict[str, Any]  # Linen's nested dict of arrays
 Variables = dict[str, Any]  # Linen's {'params': …, 'batch_stats': …}
-CLOSED = -1  # in place of the step at which the sync loss opened
+CLOSED = -1  # in place of the step at which a loss opened
 
 
 class Adversary(struct.PyTreeNode):
@@ -36,8 +37,9 @@ class TrainState(struct.PyTreeNode):
     variables: the network being trained: parameters and BatchNorm statistics.
     average: the exponential moving average of `variables`, which evaluation and dubbing use.
     optimizer: the optimiser's state.
-    sync_opened: () int32: after how many updates the sync loss began to count, `CLOSED` before. It opens when the
-      evaluated sync loss falls below a threshold, and is saved like the rest, so that a resumed run does not close it.
+    opened: () int32 each, by the name of a loss with a gate: after how many updates it began to count, `CLOSED` before.
+      It opens when the loss, evaluated, falls below a threshold, and is saved like the rest, so that a resumed run does
+      not close it.
     adversary: the discriminator; None without the adversarial loss.
   """
 
@@ -45,19 +47,24 @@ class TrainState(struct.PyTreeNode):
   variables: Variables
   average: Variables
   optimizer: optax.OptState
-  sync_opened: jax.Array
+  opened: dict[str, jax.Array]
   adversary: Adversary | None = None
 
   @classmethod
   def create(
-    cls, variables: Variables, optimizer: optax.GradientTransformation, adversary: Adversary | None = None
+    cls,
+    variables: Variables,
+    optimizer: optax.GradientTransformation,
+    adversary: Adversary | None = None,
+    gates: Iterable[str] = (),
   ) -> Self:
+    """The state before the first update; `gates` are the names of the losses that have one, all closed."""
     return cls(
       step=jnp.zeros((), jnp.int32),
       variables=variables,
       average=jax.tree.map(jnp.copy, variables),
       optimizer=optimizer.init(variables['params']),
-      sync_opened=jnp.full((), CLOSED, jnp.int32),
+      opened={name: jnp.full((), CLOSED, jnp.int32) for name in gates},
       adversary=adversary,
     )
 
@@ -72,6 +79,7 @@ class TrainState(struct.PyTreeNode):
     average = jax.tree.map(lambda old, new: kept * old + (1 - kept) * new, self.average, variables)
     return self.replace(step=self.step + 1, variables=variables, average=average, optimizer=optimizer_state)
 
-  def with_sync_opened(self) -> Self:
-    """The state from which on the sync loss counts; unchanged if it was opened before."""
-    return self.replace(sync_opened=jnp.where(self.sync_opened == CLOSED, self.step, self.sync_opened))
+  def with_opened(self, name: str) -> Self:
+    """The state from which on a loss with a gate counts; unchanged if it was opened before."""
+    since = self.opened[name]
+    return self.replace(opened=self.opened | {name: jnp.where(since == CLOSED, self.step, since)})

@@ -1,22 +1,20 @@
 """The train step as a program for devices that need not be there: its shapes, parameters and arithmetic."""
 
+import math
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from lpips_jax.core.constants import MEL_BANDS, MEL_WINDOW, WINDOW_FRAMES
 from lpips_jax.planning import programs
 from lpips_jax.planning.programs import Program
 from lpips_jax.training import sharding
 from lpips_jax.training.frozen import Frozen, frozen_shapes
 from lpips_jax.training.state import TrainState
-from lpips_jax.training.step import Task
-from lpips_jax.training.tasks import make_task
+from lpips_jax.training.step import Shapes, Task
+from lpips_jax.training.tasks import batch_shapes, make_task
 
-Shapes = dict[str, jax.ShapeDtypeStruct]
 Arguments = tuple[TrainState, Shapes, dict[str, Any]]  # shapes of a step's state, batch and frozen variables
 
 
@@ -36,32 +34,18 @@ def arguments(config: ConfigDict, frozen: Frozen | None = None) -> tuple[Task, A
   frozen = frozen or frozen_shapes(config)
   task = make_task(config, frozen)
   variables = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), frozen.variables)
-  windows = config.data.windows if config.task == 'sync_expert' else None
-  return task, (
-    jax.eval_shape(task.init),
-    batch_shapes(config.model.image_size, config.data.batch_size, windows),
-    variables,
-  )
+  return task, (jax.eval_shape(task.init), batch_shapes(config), variables)
 
 
-def batch_shapes(image_size: int, batch_size: int, windows: int | None) -> Shapes:
-  """Returns the shapes of a batch of all devices, as `generator_step` and `expert_step` describe it.
+def frames_of_batch(config: ConfigDict) -> int:
+  """Returns the number of video frames that the network in training sees in a batch of all devices."""
+  shapes = batch_shapes(config)
+  return math.prod((shapes.get('target') or shapes['frames']).shape[:-3])
 
-  Args:
-    image_size: side of the crops.
-    batch_size: windows of a generator's batch, clips of an expert's.
-    windows: of each clip of an expert's batch; None for a generator's.
-  """
-  lead: tuple[int, ...] = (batch_size,)
-  frames, mel = (WINDOW_FRAMES, image_size, image_size, 3), (MEL_BANDS, MEL_WINDOW)
-  if windows is not None:
-    lead += (windows,)
-    shapes = {'frames': (*lead, *frames), 'mel': (*lead, *mel), 'start': lead}
-  else:
-    shapes = {'target': (*lead, *frames), 'reference': (*lead, *frames)}
-    shapes |= {'mel': (*lead, WINDOW_FRAMES, *mel), 'window_mel': (*lead, *mel), 'window_phones': (*lead, *mel)}
-  dtypes = {'start': jnp.int32} | dict.fromkeys(('mel', 'window_mel', 'window_phones'), jnp.float32)
-  return {name: jax.ShapeDtypeStruct(shape, dtypes.get(name, jnp.uint8)) for name, shape in shapes.items()}
+
+def clips_of_batch(config: ConfigDict) -> int:
+  """Returns the number of parts that a batch can be split into: its examples or, where it has whole clips, these."""
+  return min(shape.shape[0] for shape in batch_shapes(config).values())
 
 
 def parameters(config: ConfigDict) -> dict[str, int]:
@@ -71,12 +55,9 @@ def parameters(config: ConfigDict) -> dict[str, int]:
   if state.adversary:
     counts['discriminator'] = _count(state.adversary.params)
   trained = sum(counts.values())
-  if 'expert' in variables:
-    counts['frozen sync_expert'] = _count(variables['expert']['params'])
-  if 'silent' in variables:
-    counts['frozen silent_generator'] = _count(variables['silent']['params'])
-  if variables.get('lpips'):
-    counts['frozen lpips'] = _count(variables['lpips'])
+  for name, of_network in variables.items():
+    if of_network:
+      counts[f'frozen {name}'] = _count(of_network.get('params', of_network))
   return counts | {'trained': trained}
 
 

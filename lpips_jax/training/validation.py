@@ -9,6 +9,7 @@ import jax
 from ml_collections import ConfigDict
 
 from lpips_jax import models
+from lpips_jax.audio.alphabets import TIMED
 from lpips_jax.audio.condition import level_of
 from lpips_jax.audio.loudness import NORMALISED
 from lpips_jax.core.errors import UserError, first_line
@@ -17,6 +18,7 @@ from lpips_jax.models.wav2lip import IMAGE_SIZE
 from lpips_jax.perceptual.vgg import MIN_SIZE
 from lpips_jax.training import profiling
 from lpips_jax.training.config_schema import NON_NEGATIVE, SCHEMA, Rule, flatten, one_of
+from lpips_jax.training.generator_losses import needs_clips
 from lpips_jax.training.writers import check_writers
 
 MIN_IMAGE_SIZE = 16  # pixels
@@ -34,9 +36,13 @@ def check_config(config: ConfigDict) -> None:
   check_writers(config.writers)
   if config.task == 'sync_expert':
     _check_expert_losses(config.losses)
-  else:
+  elif config.task == 'lip_reader':
+    _check_lip_reader(config)
+  elif config.task == 'generator':
     _check_triplet(config.losses.triplet, config.model.image_size)
     _check_silent_generator(config.silent_generator, config.model.get('output'))
+    if needs_clips(config.losses):
+      _check_clips(config.data, config.accumulate)
   _check_image_size(config.model)
   _check_network('model', config.model)
   if config.task == 'generator' and config.losses.adversarial:
@@ -76,6 +82,26 @@ def _check_profile(profile: str, steps: int) -> None:
 def _check_expert_losses(losses: ConfigDict) -> None:
   if not losses.bce + losses.contrastive:
     raise UserError('config.losses.bce and config.losses.contrastive are both 0: nothing would be learnt')
+
+
+def _check_lip_reader(config: ConfigDict) -> None:
+  if config.model.alphabet != config.data.alphabet:
+    raise UserError(
+      f'config.model.alphabet={config.model.alphabet} and config.data.alphabet={config.data.alphabet}: give both the same'
+    )
+  if not (config.losses.ctc or config.losses.frames):
+    raise UserError('config.losses.ctc and config.losses.frames are both 0: nothing would be learnt')
+  if not config.losses.ctc and config.data.alphabet not in TIMED:
+    raise UserError(f'nobody knows when {config.data.alphabet} are said: give config.losses.ctc more than 0')
+
+
+def _check_clips(data: ConfigDict, parts: int) -> None:
+  clips, rest = divmod(data.batch_size, data.windows)
+  if rest or clips % parts:
+    raise UserError(
+      f'config.data.batch_size={data.batch_size} must be a multiple of config.data.windows={data.windows}'
+      + (f' and of config.accumulate={parts}, together' if parts > 1 else '')
+    )
 
 
 def _check_triplet(coefficient: float, image_size: int) -> None:

@@ -9,7 +9,7 @@ from data_pipeline import input as data
 from lpips_jax import models
 from lpips_jax.models.initialise import init_variables
 from lpips_jax.planning import estimates, topologies
-from lpips_jax.training import step_program
+from lpips_jax.training import step_program, tasks
 
 
 def count(config):
@@ -65,8 +65,7 @@ def test_shapes_of_the_batch_are_those_of_the_data(directory):
   for task in ('sync_expert', 'generator'):
     config = tiny_config(task, directory)
     batch = next(data.train_batches(config))
-    windows = config.data.windows if task == 'sync_expert' else None
-    shapes = step_program.batch_shapes(config.model.image_size, config.data.batch_size, windows)
+    shapes = tasks.batch_shapes(config)
     assert {name: (x.shape, x.dtype) for name, x in shapes.items()} == {
       name: (batch[name].shape, batch[name].dtype) for name in shapes
     }

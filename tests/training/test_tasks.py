@@ -25,7 +25,7 @@ def config(tmp_path):
 def frozen(tmp_path):
   of_expert = tiny_config('sync_expert', tmp_path).model
   expert = models.build(of_expert)
-  return Frozen(expert, {'expert': init_variables(expert, of_expert, 1), 'lpips': None})
+  return Frozen({'sync_expert': expert}, {'sync_expert': init_variables(expert, of_expert, 1), 'lpips': None})
 
 
 def test_the_discriminator_computes_in_what_the_generator_computes_in(config, frozen, monkeypatch):
@@ -47,8 +47,8 @@ def test_there_is_a_discriminator_only_with_its_loss(config, frozen):
 def experts_encoder(config, frozen):
   """Has the generator start from the expert's speech encoder, of the same shape; returns that encoder's parameters."""
   config.audio_encoder_from_expert = True
-  config.model.speech = frozen.expert.speech
-  return frozen.variables['expert']['params']['audio_encoder']
+  config.model.speech = frozen.modules['sync_expert'].speech
+  return frozen.variables['sync_expert']['params']['audio_encoder']
 
 
 def test_the_speech_encoder_may_come_from_the_expert(config, frozen, experts_encoder):
@@ -66,6 +66,6 @@ def test_an_expert_of_other_widths_is_refused(config, frozen, experts_encoder):
 
 
 def test_an_expert_of_more_layers_is_refused(config, frozen, experts_encoder):
-  frozen.variables['expert']['params']['audio_encoder']['another'] = {'kernel': jnp.zeros(1)}
+  frozen.variables['sync_expert']['params']['audio_encoder']['another'] = {'kernel': jnp.zeros(1)}
   with pytest.raises(UserError, match='the expert has another, the generator does not: give both the same'):
     make_task(config, frozen).init()

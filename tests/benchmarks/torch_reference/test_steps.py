@@ -33,7 +33,7 @@ def test_training_takes_the_same_steps(task):
   frozen = frozen_networks(config, trained.expert_config().model)
   ours = make_task(config, frozen)
   state = ours.init()
-  state = dataclasses.replace(state, sync_opened=state.step)
+  state = dataclasses.replace(state, opened={'sync': state.step})
   take_step = quickly_compiled(ours.step, state, batch, frozen.variables)
   variables = {'variables': state.variables, **frozen.variables}
   if state.adversary:
