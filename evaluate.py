@@ -18,7 +18,8 @@ or s3://….
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from absl import flags
@@ -27,7 +28,7 @@ from lpips_jax.core import cli
 from lpips_jax.core.files import URL, shown
 from lpips_jax.faces.detect import DETECTORS
 
-flags.DEFINE_list('checkpoint', [], 'Generators, as [NAME=]DIR,…, or one sync expert: checkpoint directories.')
+flags.DEFINE_list('checkpoint', [], 'Generators, as [NAME=]DIR,…, or one expert or lip reader: checkpoint directories.')
 flags.DEFINE_boolean('trust_stablehlo', False, 'Loads exported StableHLO, which is a program: if you trust it.')
 flags.DEFINE_list('videos', [], 'Directories of ready videos, as [NAME=]DIR,….')
 flags.DEFINE_string('truth', None, 'A directory of what was filmed, by the same names as --videos.')
@@ -42,6 +43,8 @@ flags.DEFINE_integer(
 flags.DEFINE_integer('max_clips', None, 'Scores only the first clips.', lower_bound=2)
 flags.DEFINE_boolean('leakage', False, "Adds how much of the reference's lips comes through, by three references.")
 flags.DEFINE_string('sync_expert', None, 'Scores lips; by default the expert that the first generator had.')
+flags.DEFINE_list('lip_reader', [], 'Lip readers, as [NAME=]DIR,…: adds what they misread on the lips.')
+flags.DEFINE_string('av_expert', None, 'An AV-HuBERT: adds AVS_u, AVS_m and AVS_v.')
 flags.DEFINE_string('syncnet', None, 'A converted syncnet_v2.model, for LSE-D and LSE-C.')
 flags.DEFINE_string('inception', None, "pytorch-fid's Inception, converted, for FID.")
 flags.DEFINE_string('perceptual', None, "Weights of LPIPS: 'pretrained', a directory, or by default the generator's.")
@@ -51,7 +54,7 @@ flags.DEFINE_string('output', None, 'The directory for the results.')
 
 REMOTE = (
   *('checkpoint', 'videos', 'truth', 'pairs', 'root', 'data_dir', 'detector_model', 'output'),
-  *('sync_expert', 'syncnet', 'inception', 'perceptual'),
+  *('sync_expert', 'lip_reader', 'av_expert', 'syncnet', 'inception', 'perceptual'),
 )  # flags that may be URLs
 NAME = re.compile(r'\w[\w.-]*')
 
@@ -66,19 +69,21 @@ def main() -> None:
   from lpips_jax.storage.staging import staged
   from lpips_jax.storage.working_copy import working_copy
 
-  checkpoints = _named_directories('checkpoint', given.checkpoint, 'generated')
-  named = _named_directories('videos', given.videos, 'videos')
+  checkpoints = _named_directories('checkpoint', given.checkpoint, 'generated', _row_names())
+  named = _named_directories('videos', given.videos, 'videos', _row_names())
+  readers = _named_directories('lip_reader', given.lip_reader, '')
   for name in named.keys() & checkpoints.keys():
     cli.fail(f'--videos: {name} is the name of a --checkpoint')
   ready = {name: staged(path, videos.videos_among) for name, path in named.items()}
 
-  networks = load_networks(checkpoints, given.sync_expert, given.trust_stablehlo)
+  networks = load_networks(checkpoints, given.sync_expert, given.trust_stablehlo, readers, given.av_expert)
   generators, image_size = networks.generators, networks.image_size
   if given.leakage and not generators:
-    cli.fail('--leakage is of generators: --checkpoint holds a sync expert')
+    cli.fail('--leakage is of generators: --checkpoint holds none')
   has_truth = bool(given.truth or (generators and given.dataset))
   perceptual = scorers.perceptual_source(given.perceptual, list(generators.values())) if has_truth else None
   loaded = scorers.load_scorers(networks.expert, given.syncnet, given.inception, perceptual, given.trust_stablehlo)
+  loaded = replace(loaded, readers=networks.readers, av_expert=networks.av_expert, remarks=networks.remarks)
   detector = given.detector, given.detector_model and staged(given.detector_model)
 
   with working_copy(given.output) as output:
@@ -116,11 +121,22 @@ def _check_flags(given: flags.FlagValues) -> None:
     cli.fail('--truth is what --videos should look like: leave it out')
 
 
-def _named_directories(flag: str, values: Sequence[str], default: str) -> dict[str, str]:
-  """Returns the [NAME=]DIR,… of a flag by name; a single directory needs no name, and gets the default."""
+def _row_names() -> set[str]:
+  """The names of rows that the table has anyway."""
   from lpips_jax.evaluation.systems import CLIP_SYSTEMS, GENERATOR_SYSTEMS
 
-  taken = {*CLIP_SYSTEMS, *GENERATOR_SYSTEMS} - {default}
+  return {*CLIP_SYSTEMS, *GENERATOR_SYSTEMS}
+
+
+def _named_directories(flag: str, values: Sequence[str], default: str, rows: Collection[str] = ()) -> dict[str, str]:
+  """Returns the [NAME=]DIR,… of a flag by name; a single directory needs no name, and gets the default.
+
+  Args:
+    flag: its name.
+    values: what was given.
+    default: the name of a single directory.
+    rows: names of rows of the table, which are no names of directories.
+  """
   named: dict[str, str] = {}
   values = [value for value in values if value]
   for value in values:
@@ -131,7 +147,7 @@ def _named_directories(flag: str, values: Sequence[str], default: str) -> dict[s
       cli.fail(f'--{flag}={",".join(values)}: name each of several, as NAME={value}')
     if name and not NAME.fullmatch(name):
       cli.fail(f'--{flag}: {name!r} is no name: letters, digits, _, - and . make one')
-    if name in named or name in taken:
+    if name in named or (name in rows and name != default):
       cli.fail(f'--{flag}: {name} is the name of another row of the table')
     named[name or default] = path
   return named
