@@ -8,12 +8,14 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from lpips_jax.layers.precision import at_least_float32
 from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models.blocks import ConvBlock
-from lpips_jax.models.transformer import Transformer
+from lpips_jax.models.transformer import Transformer, layer_norm
+
+TEACHING = 'mel', 'replaced'  # what a generator of visemes is given in training to be taught by sound
 
 
 class VisemeEncoder(nn.Module):
@@ -47,8 +49,9 @@ class VisemeEncoder(nn.Module):
   def __call__(self, visemes: Float[AnyArray, 'n 80 16'], train: bool) -> Float[Array, 'n {self.width}']:
     slots = jnp.asarray(visemes.swapaxes(-1, -2), self.dtype)  # 16 x 80
     x = nn.Dense(self.embedding, dtype=self.dtype, name='embedding')(slots)
-    places = self.param('places', nn.initializers.normal(0.02), x.shape[-2:])
-    x = nn.Dense(self.transformer_width, dtype=self.dtype, name='widen')(x + places.astype(self.dtype))
+    places = self.param('places', nn.initializers.normal(0.1), x.shape[-2:])  # as large as the embeddings at first
+    x = layer_norm(self.dtype, 'norm')(x + places.astype(self.dtype))
+    x = nn.Dense(self.transformer_width, dtype=self.dtype, name='widen')(x)
     x = Transformer(
       self.layers, self.heads, 2 * self.transformer_width, position_kernel=0, dtype=self.dtype, name='transformer'
     )(x, train=train)
@@ -72,3 +75,23 @@ class AttentionPooling(nn.Module):
     key, value = (nn.Dense(width, dtype=self.dtype, name=name)(x) for name in ('key', 'value'))
     logits = at_least_float32(jnp.einsum('qd,ntd->nqt', query.astype(self.dtype), key)) * width**-0.5
     return jnp.einsum('nqt,ntd->nqd', jax.nn.softmax(logits).astype(self.dtype), value).reshape(len(x), -1)
+
+
+def taught(
+  generator: nn.Module, pseudo: Float[Array, 'n c'], real: Float[Array, 'n c'], replaced: Bool[AnyArray, ' n']
+) -> Float[Array, 'n c']:
+  """Chooses the code that each example of a generator hears, in the progressive replacement of sound by visemes.
+
+  The generator learns from sound at first, and the visemes learn what it hears in it: the squared distance of each
+  example's two codes, a mean over channels, is sown into the collection `losses` as `pseudo_audio`, (n,). Sound has no
+  gradient in it.
+
+  Args:
+    generator: the module that sows.
+    pseudo: the codes of visemes, the paper's pseudo-audio.
+    real: the codes of sound.
+    replaced: where visemes have replaced the sound.
+  """
+  distance = at_least_float32(pseudo) - jax.lax.stop_gradient(at_least_float32(real))
+  generator.sow('losses', 'pseudo_audio', jnp.square(distance).mean(-1))
+  return jnp.where(jnp.asarray(replaced)[:, None], pseudo, real)

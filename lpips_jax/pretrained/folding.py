@@ -2,7 +2,7 @@
 
 With running statistics, BatchNorm is a scale and a shift per channel. The scale goes into the kernel of the preceding
 convolution or dense layer; only the shift remains of BatchNorm. Tracing the network finds the preceding layer, so that
-nothing depends on names.
+nothing depends on names. Parts that training alone uses, the module's `training_modules`, are left out.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,10 +47,12 @@ def fold(module: nn.Module, variables: Tree, *inputs: Any) -> dict[str, Any]:
     UserError: no layer of its own comes right before some BatchNorm, so that nothing could take its scale.
   """
   folds = _find_folds(module, variables, inputs)
-  unused = set(_paths_of_norms(variables.get('batch_stats', {}))) - {fold.norm for fold in folds}
+  spare = getattr(module, 'training_modules', ())
+  unused = {path for path in _paths_of_norms(variables.get('batch_stats', {})) if path[0] not in spare}
+  unused -= {fold.norm for fold in folds}
   if unused:
     raise UserError(f'{_full_name(module, min(unused))} cannot be folded: the network never calls it')
-  params = variables['params']
+  params = {name: tree for name, tree in variables['params'].items() if name not in spare}
   for norm, layer, epsilon in folds:
     mean, var = (_at(variables['batch_stats'], norm)[name] for name in ('mean', 'var'))
     scale = _at(params, norm)['scale'] / (var + epsilon) ** 0.5  # NumPy arrays stay NumPy arrays

@@ -1,13 +1,18 @@
 """The encoder of visemes against PyTorch's transformer and attention, on random weights."""
 
+from functools import cache
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 
+from lpips_jax.models.audio_encoder import AudioEncoder
+from lpips_jax.models.generator import Generator
 from lpips_jax.models.transformer import Transformer
-from lpips_jax.models.viseme_encoder import AttentionPooling, VisemeEncoder
+from lpips_jax.models.viseme_encoder import TEACHING, AttentionPooling, VisemeEncoder
+from lpips_jax.pretrained import folding
 
 RNG = np.random.default_rng(0)
 SLOTS, WIDTH = 16, 128
@@ -75,11 +80,72 @@ def test_pooling_is_pytorchs_attention_of_one_head():
 def test_a_code_for_each_window_which_all_slots_and_their_order_reach(last_relu):
   visemes = RNG.uniform(0, 1, (2, 80, SLOTS)).astype(np.float32)
   module = VisemeEncoder(24, last_relu)
-  variables = random_variables(module, visemes, False)
-  variables = variables | {'batch_stats': jax.tree.map(np.abs, variables['batch_stats'])} if last_relu else variables
+  variables = jax.jit(lambda: module.init(jax.random.key(0), visemes, False))()
   apply = jax.jit(lambda visemes: module.apply(variables, visemes, False))
   code = apply(visemes)
   assert code.shape == (2, 24) and (bool((code >= 0).all()) or not last_relu)
   assert float(jnp.abs(apply(visemes[..., ::-1]) - code).max()) > 1e-3
   slopes = jax.jit(jax.grad(lambda visemes: apply(visemes).sum()))(visemes)
   assert (np.abs(slopes).max((0, 1)) > 0).all()
+
+
+GENERATOR = Generator((4, 8), 3, 0, 1, (4,) * 5, (0,) * 4, speech='visemes', taught_by_sound=True)
+FACES, VISEMES, MEL = (RNG.uniform(0, 1, shape).astype(np.float32) for shape in ((4, 16, 16, 6), *[(4, 80, SLOTS)] * 2))
+
+
+@cache
+def generator_variables():
+  variables = random_variables(GENERATOR, FACES, VISEMES)
+  return variables | {'batch_stats': jax.tree.map(np.abs, variables['batch_stats'])}
+
+
+def test_a_generator_that_is_taught_hears_sound_or_visemes_and_learns_what_sound_is():
+  variables = generator_variables()
+  assert GENERATOR.training_inputs == TEACHING and not Generator(speech='visemes').training_inputs
+  generate = jax.jit(lambda variables, *inputs: GENERATOR.apply(variables, *inputs))
+
+  @jax.jit
+  def taught(variables, visemes, mel, replaced):
+    beside = dict(zip(TEACHING, (mel, replaced), strict=True))
+    return GENERATOR.apply(variables, FACES, visemes, beside=beside, mutable=['losses'])
+
+  replaced = np.array([True, False, True, False])
+  images, sown = taught(variables, VISEMES, MEL, replaced)
+  by_visemes = generate(variables, FACES, VISEMES)  # as in use
+  by_sound, _ = taught(variables, VISEMES, MEL, np.zeros(4, bool))
+  np.testing.assert_allclose(images, np.where(replaced[:, None, None, None], by_visemes, by_sound), atol=1e-6)
+  assert np.abs(by_sound - by_visemes).max() > 1e-4
+  other, _ = taught(variables, VISEMES[:, :, ::-1], MEL, np.zeros(4, bool))
+  np.testing.assert_array_equal(other, by_sound)  # which visemes do not reach
+
+  encoders = ('viseme_encoder', VisemeEncoder(4), VISEMES), ('audio_encoder', AudioEncoder((4,) * 5, (0,) * 4), MEL)
+  codes = [
+    encoder.apply({kind: tree[name] for kind, tree in variables.items()}, heard, False)
+    for name, encoder, heard in encoders
+  ]
+  (distances,) = sown['losses']['pseudo_audio']
+  np.testing.assert_allclose(distances, np.square(np.subtract(*codes)).mean(-1), rtol=1e-5)
+
+
+def test_sound_learns_nothing_from_visemes():
+  variables = generator_variables()
+
+  @jax.jit
+  @jax.grad
+  def slopes(params, replaced):
+    beside = dict(zip(TEACHING, (MEL, replaced), strict=True))
+    _, sown = GENERATOR.apply(variables | {'params': params}, FACES, VISEMES, beside=beside, mutable=['losses'])
+    return sown['losses']['pseudo_audio'][0].sum()
+
+  found = slopes(variables['params'], np.ones(4, bool))
+  assert not any(np.abs(leaf).any() for leaf in jax.tree.leaves(found['audio_encoder']))
+  assert any(np.abs(leaf).any() for leaf in jax.tree.leaves(found['viseme_encoder']))
+
+
+def test_folding_leaves_out_what_training_alone_uses():
+  variables = generator_variables()
+  folded = folding.fold(GENERATOR, jax.tree.map(np.asarray, variables), FACES, VISEMES)
+  assert set(variables['params']) - set(folded['params']) == {'audio_encoder'}
+  image = jax.jit(lambda folded: folding.apply(GENERATOR, folded, FACES, VISEMES))(folded)
+  expected = jax.jit(lambda variables: GENERATOR.apply(variables, FACES, VISEMES))(variables)
+  np.testing.assert_allclose(image, expected, atol=1e-5)
