@@ -3,10 +3,10 @@
   python train.py --config=configs/quickstart.py:sync_expert --workdir=runs/quickstart/sync_expert
   python train.py --config=configs/quickstart.py:generator --workdir=runs/quickstart/generator \
     --config.sync_expert=runs/quickstart/sync_expert/checkpoint
+  python train.py --config=configs/quickstart.py:lip_reader --workdir=runs/quickstart/lip_reader
 
-These are configs/lrs2_sync_expert.py and configs/lrs2.py with the changes below; `:silent` trains a generator that
-shuts mouths, for `--config.silent_generator`, as configs/silent.py does; `:memory` trains one with the memory of
-configs/sync_talk_face.py.
+These are configs/lrs2_sync_expert.py, configs/lrs2.py and configs/lrs2_lip_reader.py with the changes below; `:silent`
+trains a generator that shuts mouths, for `--config.silent_generator`, as configs/silent.py does.
 
 CBAM, alignment, the perceptual and the sync loss are all on; the perceptual network is a narrow VGG with random
 weights, so that nothing needs downloading, which is not LPIPS.
@@ -14,11 +14,17 @@ weights, so that nothing needs downloading, which is not LPIPS.
 
 from ml_collections import ConfigDict
 
-from configs import lrs2, lrs2_sync_expert, silent, sync_talk_face
+from configs import lrs2, lrs2_lip_reader, lrs2_sync_expert, silent, sync_talk_face
 
 
 def get_config(task: str = 'generator') -> ConfigDict:
-  tasks = {'sync_expert': _sync_expert, 'generator': _generator, 'silent': _silent, 'memory': _memory}
+  tasks = {
+    'sync_expert': _sync_expert,
+    'generator': _generator,
+    'silent': _silent,
+    'memory': _memory,
+    'lip_reader': _lip_reader,
+  }
   if task not in tasks:
     raise ValueError(f'quickstart.py:{task} is none of {", ".join(tasks)}')
   return tasks[task]()
@@ -26,10 +32,15 @@ def get_config(task: str = 'generator') -> ConfigDict:
 
 def _small(config: ConfigDict) -> ConfigDict:
   """Changes what generator and expert have in common."""
-  config.model.image_size = 64
   config.model.stem_kernel = 3  # 7, the paper's, takes a CPU three times as long
   config.model.audio_widths = (16, 32, 64, 96, 128)
   config.model.audio_residuals = (1, 1, 1, 1)
+  return _brief(config)
+
+
+def _brief(config: ConfigDict) -> ConfigDict:
+  """Changes what all runs have in common."""
+  config.model.image_size = 64
   config.data.name = 'talking_faces/quickstart'
   config.data.data_dir = 'runs/data'
   config.data.workers = 0
@@ -101,4 +112,37 @@ def _silent() -> ConfigDict:
 def _memory() -> ConfigDict:
   config = sync_talk_face.remembering(_generator(), slots=64)
   config.losses.align = 0.01  # as large as the losses of the images, which are small at this size
+  return config
+
+
+def _lip_reader() -> ConfigDict:
+  config = _brief(lrs2_lip_reader.get_config())
+  config.model.mouth_size = 44
+  config.model.alphabet = config.data.alphabet = 'visemes'  # what can be seen; no eye tells p from b
+  config.model.stem_width = 16
+  config.model.stem_kernel = 5
+  config.model.lip_widths = (32, 64, 96)
+  config.model.lip_depths = (1, 1, 1)
+  config.model.width = 128
+  config.model.layers = 2
+  config.model.heads = 4
+  config.model.hidden = 512
+  config.model.position_kernel = 15
+  config.model.position_groups = 8
+  config.losses.frames = 1.0  # times are known here, and teach far sooner than CTC, which has to find them
+  config.data.batch_size = 4
+  config.data.clip_frames = 75
+  config.data.max_labels = 40
+  config.data.eval_batches = 4
+  config.data.augment.crop = 0.12
+  config.optimizer.learning_rate = 2e-3
+  config.optimizer.b2 = 0.99
+  config.optimizer.weight_decay = 1e-2
+  config.optimizer.warmup_steps = 50
+  config.average_decay = 0.99
+
+  config.steps = 1_600
+  config.log_every = 25
+  config.eval_every = 400
+  config.checkpoint_every = 400
   return config
