@@ -39,7 +39,8 @@ def _set_networks(config: ConfigDict) -> None:
   config.model.audio_residuals = (2, 2, 2, 1)
   config.model.attention = True
   config.model.fusion = 'adain'
-  config.model.speech = 'mel'  # or 'phones', from a recogniser: see lpips_jax/audio/phones.py
+  config.model.speech = 'mel'  # or 'phones' or 'visemes', from a recogniser: see lpips_jax/audio/condition.py
+  config.model.taught_by_sound = False  # for visemes, which replace sound step by step: configs/text2lip.py
   config.model.output = 'image'  # or 'change' or 'warp': see lpips_jax/models/generator.py
   config.model.memory_slots = 0  # of an audio-lip memory: see configs/sync_talk_face.py
   config.model.dtype = 'float32'  # of activations; 'bfloat16' suits TPUs and newer GPUs

@@ -6,7 +6,8 @@
   python train.py --config=configs/quickstart.py:lip_reader --workdir=runs/quickstart/lip_reader
 
 These are configs/lrs2_sync_expert.py, configs/lrs2.py and configs/lrs2_lip_reader.py with the changes below; `:silent`
-trains a generator that shuts mouths, for `--config.silent_generator`, as configs/silent.py does.
+trains a generator that shuts mouths, for `--config.silent_generator`, as configs/silent.py does, `:memory` one with
+the memory of configs/sync_talk_face.py, `:visemes` one that visemes drive, as configs/text2lip.py does.
 
 CBAM, alignment, the perceptual and the sync loss are all on; the perceptual network is a narrow VGG with random
 weights, so that nothing needs downloading, which is not LPIPS.
@@ -14,7 +15,7 @@ weights, so that nothing needs downloading, which is not LPIPS.
 
 from ml_collections import ConfigDict
 
-from configs import lrs2, lrs2_lip_reader, lrs2_sync_expert, silent, sync_talk_face
+from configs import lrs2, lrs2_lip_reader, lrs2_sync_expert, silent, sync_talk_face, text2lip
 
 
 def get_config(task: str = 'generator') -> ConfigDict:
@@ -23,6 +24,7 @@ def get_config(task: str = 'generator') -> ConfigDict:
     'generator': _generator,
     'silent': _silent,
     'memory': _memory,
+    'visemes': _visemes,
     'lip_reader': _lip_reader,
   }
   if task not in tasks:
@@ -113,6 +115,10 @@ def _memory() -> ConfigDict:
   config = sync_talk_face.remembering(_generator(), slots=64)
   config.losses.align = 0.01  # as large as the losses of the images, which are small at this size
   return config
+
+
+def _visemes() -> ConfigDict:
+  return text2lip.driven_by_visemes(_generator())
 
 
 def _lip_reader() -> ConfigDict:

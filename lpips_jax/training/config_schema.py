@@ -78,6 +78,7 @@ SCHEMA: dict[str, Rule] = {
   'model.attention': FLAG,  # CBAM
   'model.fusion': one_of(FUSIONS),  # how speech enters the generator
   'model.speech': one_of(CONDITIONS),  # what the network hears
+  'model.taught_by_sound': FLAG,  # in training it hears the mel beside visemes
   'model.output': one_of(OUTPUTS),  # what the generator's last layer makes
   'model.memory_slots': NON_NEGATIVE,  # of the generator's audio-lip memory
   'model.contrastive': FLAG,  # the expert's logits have a learnt scale
