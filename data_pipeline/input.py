@@ -18,16 +18,21 @@ from ml_collections import ConfigDict
 from data_pipeline import mixtures
 from data_pipeline.audio_augment import AudioAugmentation
 from data_pipeline.batches import Batches
+from data_pipeline.clip_windows import ClipWindows
 from data_pipeline.corpora import Access
 from data_pipeline.image_augment import ImageAugmentation
 from data_pipeline.misaligned import Misaligned
 from data_pipeline.records import Record, RecordSource, decode_frames, text
 from data_pipeline.windows import ExpertWindows, GeneratorWindows, last_start
+from lpips_jax import models
 from lpips_jax.core.errors import UserError
 from lpips_jax.evaluation import Clip
 
 EVAL_SEED = 0
 MAX_DAMAGED_IN_A_ROW = 8  # records; more are no accident
+READERS_OF_CLIPS = 'lip_reader', 'av_expert'  # tasks whose examples are whole clips
+LOSSES_OF_CLIPS = 'reading', 'av_sync', 'frame_contrast'  # of a generator, that look at windows in their clips
+CLIPS = {'clip_frames': 75, 'max_labels': 64, 'alphabet': 'visemes'}  # keys of `config.data`, and their defaults
 DAMAGE_ERRORS = ValueError, KeyError, IndexError, RuntimeError, DecodeError  # raised for records that are damaged
 
 
@@ -35,8 +40,9 @@ def train_batches(config: ConfigDict, process: int = 0, count: int = 1) -> Batch
   """Returns this process's share of endless, shuffled batches, an iterator whose position can be saved and restored.
 
   Args:
-    config: a training config. In its `data`, `batch_size` is the global number of windows (generator) or clips (sync
-      expert), `windows` the number of windows of each clip, `workers` the number of processes that decode (0 decodes in
+    config: a training config. In its `data`, `batch_size` is the global number of windows (generator) or clips (all
+      others), `windows` the number of windows of each clip, `clip_frames`, `max_labels` and `alphabet` the shape of
+      whole clips, `workers` the number of processes that decode (0 decodes in
       threads of this one), and `augment` the ranges of the augmentations. With `own_shards` each process reads a part
       of the shard files, and resumes with the same number of processes only; `in_place` reads them from a bucket.
     process: index of this process.
@@ -78,7 +84,7 @@ def eval_batches(config: ConfigDict, process: int = 0, count: int = 1) -> list[d
 def clips_to_watch(config: ConfigDict, process: int = 0, count: int = 1) -> list[Clip]:
   """Returns the clips that are monitored in training; only those of the first process are looked at.
 
-  For a sync expert these are `config.diagnosis_clips` of its training split, for a generator one of the evaluation
+  For a sync expert these are `config.diagnosis_clips` of its training split, for all others one of the evaluation
   split. A mixture gives some of each corpus, beginning with the one of the greatest weight. Damaged records are
   replaced by others.
 
@@ -174,6 +180,9 @@ def decode_clip(record: Record, image_size: int) -> Clip:
     phones=record['phones'],
     audio=record['audio'],
     mouth_opening=record.get('mouth_opening'),
+    sounds=tuple(map(text, record['sounds'])) if 'sounds' in record else None,
+    sound_ends=record.get('sound_ends'),
+    text=text(record.get('text', '')),
   )
 
 
@@ -231,7 +240,7 @@ def _eval_sources(config: ConfigDict) -> tuple[list[RecordSource], list[float]]:
 
 def _clips_per_process(config: ConfigDict, processes: int) -> int:
   """Returns the number of clips in a process's share of a batch; raises UserError if it is not a whole number."""
-  windows = 1 if config.task == 'sync_expert' else config.data.windows
+  windows = config.data.windows if config.task == 'generator' else 1
   clips, rest = divmod(config.data.batch_size, windows)
   if rest:
     raise UserError(
@@ -245,10 +254,22 @@ def _clips_per_process(config: ConfigDict, processes: int) -> int:
 def _window_transform(
   config: ConfigDict, silence: float = 0.0, misheard: float = 0.0, voice: float = 0.0, **augmentation: float
 ) -> grain.transforms.RandomMap:
-  size, windows, change = config.model.image_size, config.data.windows, ImageAugmentation(**augmentation)
+  data, size, change = config.data, config.model.image_size, ImageAugmentation(**augmentation)
+  clip = {name: data.get(name, default) for name, default in CLIPS.items()}
+  if config.task in READERS_OF_CLIPS:
+    return ClipWindows(size, **clip, image_augmentation=change)
   voices = AudioAugmentation(voice)
   speech = config.model.get('speech', 'mel')
   if config.task == 'sync_expert':
-    return ExpertWindows(size, windows, config.minimum_offset, change, voices, speech, misheard)
-  reference = config.data.reference
-  return GeneratorWindows(size, config.data.lead, windows, change, silence, speech, misheard, reference, voices)
+    return ExpertWindows(size, data.windows, config.minimum_offset, change, voices, speech, misheard)
+  windows = GeneratorWindows(size, data.lead, data.windows, change, silence, speech, misheard, data.reference, voices)
+  if any(config.losses.get(name) for name in LOSSES_OF_CLIPS):
+    windows = dataclasses.replace(windows, **clip)
+  return dataclasses.replace(windows, with_mel=_is_taught_by_sound(config))
+
+
+def _is_taught_by_sound(config: ConfigDict) -> bool:
+  """Returns whether a generator that hears something else is given the mel spectrogram in training."""
+  return config.model.get('speech', 'mel') != 'mel' and 'mel' in getattr(
+    models.build(config.model), 'training_inputs', ()
+  )

@@ -10,6 +10,7 @@ import numpy as np
 from data_pipeline.inspection.summary import MEASURES, CorpusSummary
 from data_pipeline.records import Record, RecordSource, text
 from data_pipeline.windows import draw_starts, window_frames, window_speech
+from lpips_jax.audio.alphabets import spelled, timed_labels
 from lpips_jax.core import html
 from lpips_jax.core.constants import FRAME_RATE, MEL_BANDS, MEL_MAX, SAMPLE_RATE, WINDOW_FRAMES
 from lpips_jax.core.files import write_whole
@@ -82,6 +83,7 @@ def _window_section(window: Window, reach: tuple[int, int]) -> html.Section:
     f'Above the target, frames {start} to {stop - 1}, orange in sound and source; '
     f'below the reference, frames {window.reference} to {window.reference + WINDOW_FRAMES - 1}, blue in the source.'
   )
+  said = [html.Paragraph(line, quiet=True) for line in _said_in(window)]
   frames = grid([window.target_frames, window.reference_frames])
 
   def draw(figure: 'Figure') -> None:
@@ -92,7 +94,19 @@ def _window_section(window: Window, reach: tuple[int, int]) -> html.Section:
 
   drawing = html.plot(draw, 9.4, 2.3, 'mel window, waveform, and place of the face')
   image = html.Image(frames, title, lossless=True, width=WINDOW_WIDTH)
-  return title, [html.Paragraph(about, quiet=True), image, html.Paragraph(drawing)]
+  return title, [html.Paragraph(about, quiet=True), *said, image, html.Paragraph(drawing)]
+
+
+def _said_in(window: Window) -> list[str]:
+  """Returns lines with what is said in the clip, and by sounds in the window, as far as these are known."""
+  record, lines = window.record, []
+  if transcript := text(record.get('text', '')):
+    lines.append(f'Transcript of the clip: {transcript}')
+  if 'sounds' in record:
+    timed = timed_labels('sounds', record['sounds'], record['sound_ends'])
+    within = spelled(timed.between(window.start, window.start + WINDOW_FRAMES), 'sounds')
+    lines.append(f'Sounds of the target: {" ".join(within) or "none, silence"}')
+  return lines
 
 
 def _draw_mel(axes: 'Axes', window: Window) -> None:

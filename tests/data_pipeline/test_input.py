@@ -316,3 +316,42 @@ def test_batches_from_a_bucket_are_those_from_the_disk(in_place, workers, gs_buc
   batches.close()
   for one, other in zip(data.eval_batches(shared), evaluated, strict=True):
     assert_same(one, other)
+
+
+@pytest.mark.parametrize('task', ['lip_reader', 'av_expert'])
+def test_readers_of_clips_get_as_many_clips_as_a_batch_has(task, corpus):
+  config = tiny_config('generator', corpus)
+  config.task = task
+  config.data.update(batch_size=4, windows=3, clip_frames=30, max_labels=20, alphabet='sounds')
+  config.data.augment.update(flip=0.5, silence=0.5, misheard=0.1)
+  batch, later = (next(data.train_batches(config)) for _ in range(2))
+  assert_same(batch, later)
+  shapes = {'frames': (4, 30, 32, 32, 3), 'sound': (4, 30, 104), 'length': (4,), 'labels': (4, 20)}
+  shapes |= {'frame_labels': (4, 30), 'id': (4,), 'skipped': (4,)}
+  assert {name: array.shape for name, array in batch.items()} == shapes
+  assert (batch['length'] == 25).all() and (batch['labels'] > 0).any(1).all()
+  assert data.eval_batches(config)[0].keys() == shapes.keys() - {'id', 'skipped'}
+  halves = [next(data.train_batches(config, process, 2)) for process in range(2)]
+  assert all(len(half['frames']) == 2 for half in halves)
+
+
+def test_a_loss_that_looks_at_clips_brings_them_and_leaves_all_others_alone(varied):
+  varied.data.update(clip_frames=20, max_labels=10)
+  names = {'target', 'reference', 'mel', 'window_mel', 'window_phones', 'id', 'skipped'}
+  assert next(data.train_batches(varied)).keys() == names
+  with varied.unlocked():
+    varied.losses.reading = 0.1
+  batch = next(data.train_batches(varied))
+  of_clips = {'clip_frames': (2, 20, 32, 32, 3), 'clip_sound': (2, 20, 104), 'clip_length': (2,)}
+  of_clips |= {'clip_labels': (2, 10), 'clip_start': (4,)}
+  assert batch.keys() == names | of_clips.keys()
+  assert {name: batch[name].shape for name in of_clips} == of_clips and batch['target'].shape == (4, 5, 32, 32, 3)
+
+
+def test_clips_carry_what_is_said():
+  record = clip_record(0, 'train', 0, 0, seconds=0.4, image_size=32)
+  clip = data.decode_clip(record, 32)
+  assert clip.sounds == tuple(record['sounds']) and clip.text == ''
+  np.testing.assert_array_equal(clip.sound_ends, record['sound_ends'])
+  filmed = {name: value for name, value in record.items() if not name.startswith('sound')} | {'text': b'Yes.'}
+  assert data.decode_clip(filmed, 32).sounds is None and data.decode_clip(filmed, 32).text == 'Yes.'

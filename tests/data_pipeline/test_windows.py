@@ -14,7 +14,7 @@ from data_pipeline.records import decode_frames, encode_frame
 from data_pipeline.windows import ExpertWindows, GeneratorWindows, _spread_starts, draw_starts, silent_starts
 from lpips_jax.audio.mel import mel_windows, melspectrogram
 from lpips_jax.audio.phones import PHONES, phone_track
-from lpips_jax.audio.visemes import viseme_track
+from lpips_jax.audio.visemes import phones_of_sounds, viseme_track
 
 
 @pytest.fixture(scope='module')
@@ -284,7 +284,7 @@ def test_a_generator_that_is_driven_by_visemes_may_be_given_the_mel(record):
   heard = GeneratorWindows(32, 2.0, 2, speech='mel').random_map(record, np.random.default_rng(3))
   np.testing.assert_array_equal(example['heard_mel'], heard['mel'])
   np.testing.assert_array_equal(example['target'], heard['target'])
-  track = viseme_track(record['phones'], record['mel'])
+  track = viseme_track(phones_of_sounds(record['sounds'], record['sound_ends'], len(record['mel'])), record['mel'])
   assert all((row == track).all(1).any() for row in example['mel'][0, 0].T)
   silenced = GeneratorWindows(32, 2.0, 1, speech='visemes', with_mel=True, silence=1.0)
   quiet = silenced.random_map(with_pause(record, 60, 60, 150), np.random.default_rng(0))

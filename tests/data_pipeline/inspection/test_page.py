@@ -48,3 +48,16 @@ def test_the_page_is_complete_and_the_same_every_time(records, tmp_path):
   assert 'faces &amp; all' in pages[0] and 'record 6 (OSError: the disk &lt;failed&gt;)' in pages[0]
   assert pages[0].count('<svg') == 4 + 2 and pages[0].count('<img') == 2
   assert not re.search(r'(src|href)="(?!data:|#)', pages[0])  # it needs no other file
+
+
+def test_what_is_said_is_shown_where_it_is_known(records, tmp_path):
+  said = [dict(record) | {'text': b'Fish & chips'} for record in records]
+  filmed = [{name: value for name, value in record.items() if not name.startswith('sound')} for record in records]
+  pages = []
+  for name, source in (('said.html', said), ('filmed.html', filmed)):
+    summary = summarise(source, range(len(source)))
+    windows = draw_windows(source, summary, 2, seed=0)
+    write_page(tmp_path / name, 'faces', summary, windows)
+    pages.append((tmp_path / name).read_text())
+  assert pages[0].count('Transcript of the clip: Fish &amp; chips') == pages[0].count('Sounds of the target: ') == 2
+  assert 'Transcript' not in pages[1] and 'Sounds' not in pages[1]
