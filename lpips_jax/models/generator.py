@@ -4,7 +4,7 @@ arXiv 2602.00189. It has fewer levels than Wav2Lip, and speech enters at the bot
 below full size, so that it does not fade on its way up.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import flax.linen as nn
@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from lpips_jax.core.constants import WINDOW_FRAMES
 from lpips_jax.layers.precision import at_least_float32
 from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models.alignment import ConcatFusion, SemanticAlignment
@@ -20,6 +21,8 @@ from lpips_jax.models.audio_encoder import encoder_of
 from lpips_jax.models.blocks import ConvBlock, UpBlock
 from lpips_jax.models.cbam import ResidualCBAM
 from lpips_jax.models.inputs import example, mel_example
+from lpips_jax.models.memory import ADDRESSES, LIPS, AudioLipMemory, LipEncoder
+from lpips_jax.models.viseme_encoder import TEACHING, taught
 from lpips_jax.models.warping import PART_CHANNELS, compose, parts_of
 
 OUTPUTS = 'image', 'change', 'warp'
@@ -40,6 +43,10 @@ class Generator(nn.Module):
     fusion: how speech enters: 'adain' (semantic alignment), 'concat' (in the same places), or 'bottleneck'
       (concatenation at the bottleneck alone).
     speech: the form in which it hears speech, a key of `audio.condition.CONDITIONS`.
+    taught_by_sound: for visemes: in training it hears the mel beside them, by an `audio_encoder` of its own.
+    memory_slots: slots of a memory from which speech recalls lips (`models.memory`); 0 for none.
+    contrast: size of the features, made of the speech code in training, that are compared with a lip reader's of the
+      same frame (TalkLip); 0 for none.
     output: how the face is made. 'image' paints it whole, as in the paper. 'change' starts from the target's upper half
       over the reference's lower half and learns the change to it. 'warp' moves the pixels of that image, and paints
       only what they do not show (`models.warping`).
@@ -55,6 +62,9 @@ class Generator(nn.Module):
   attention: bool = True
   fusion: str = 'adain'
   speech: str = 'mel'
+  taught_by_sound: bool = False
+  memory_slots: int = 0
+  contrast: int = 0
   output: str = 'image'
   dtype: DTypeLike = jnp.float32
 
@@ -65,9 +75,20 @@ class Generator(nn.Module):
     mels: Float[AnyArray, 'n 80 16'],
     train: bool = False,
     parts: bool = False,
-  ) -> Float[Array, 'n h w out']:
-    """Returns images; with `parts`, if the network warps, what `models.warping.parts_of` returns instead."""
-    z = self._speech_encoder()(mels, train)  # (n, 512): shapes here and below are those of the defaults at 96 pixels
+    beside: Mapping[str, AnyArray] | None = None,
+  ) -> Float[Array, 'm h w out']:
+    """Returns images; with `parts`, if the network warps, what `models.warping.parts_of` returns instead.
+
+    Beside faces and speech it is given in training alone what `training_inputs` names: `mel`, (n, 80, 16), and
+    `replaced`, (n,) bool, see `models.viseme_encoder.taught`; `lips`, filmed frames (windows, 5, h, w, 3) in [0, 1],
+    with which it makes the images of both codes of `models.memory.AudioLipMemory`, (2 n, h, w, out).
+    """
+    z = self._speech_code(mels, train, beside or {})  # (n, 512): shapes are those of the defaults at 96 pixels
+    if self.memory_slots:
+      z = self._with_memory(z, faces, train, beside or {})
+
+    if self.contrast and (train or self.is_initializing()):
+      self.sow('losses', 'speech', nn.Dense(self.contrast, dtype=self.dtype, name='contrast')(z))
 
     edge = partial(ConvBlock, self.widths[0], dtype=self.dtype)
     stem = edge(self.stem_kernel, padding=self.stem_kernel // 2, name='stem')
@@ -78,6 +99,8 @@ class Generator(nn.Module):
       x = self._residual_blocks(x, f'encoder_{level}', train)
       skips.append(x)
 
+    if len(z) > len(faces):  # a second code of the same faces
+      faces, *skips = (jnp.concatenate([each, each]) for each in (faces, *skips))
     x = skips.pop()
     for i in range(self.bottleneck):
       x = self._fuse(x, z, f'bottleneck_{i}', train)  # 6² x 512
@@ -106,8 +129,40 @@ class Generator(nn.Module):
     """The shapes of one example: a face and a window of speech."""
     return example(image_size, image_size, 6), mel_example()
 
-  def _speech_encoder(self) -> nn.Module:
-    return encoder_of(self.speech, self.audio_widths, self.audio_residuals, dtype=self.dtype, name='audio_encoder')
+  @property
+  def training_inputs(self) -> tuple[str, ...]:
+    """The names of what it is given in training alone: the keys of `beside`."""
+    return (*(TEACHING if self.taught_by_sound else ()), *((LIPS,) if self.memory_slots else ()))
+
+  @property
+  def training_modules(self) -> tuple[str, ...]:
+    """The names of its parts that are of no use afterwards."""
+    return (
+      *(('audio_encoder',) if self.taught_by_sound else ()),
+      *(('lip_encoder',) if self.memory_slots else ()),
+      *(('contrast',) if self.contrast else ()),
+    )
+
+  def _speech_code(self, mels: AnyArray, train: bool, beside: Mapping[str, AnyArray]) -> Array:
+    encoder = partial(encoder_of, widths=self.audio_widths, residuals=self.audio_residuals, dtype=self.dtype)
+    if not self.taught_by_sound:
+      return encoder(self.speech, name='audio_encoder')(mels, train)
+    code = encoder(self.speech, name='viseme_encoder')(mels, train)
+    of_sound = encoder('mel', name='audio_encoder')
+    if self.is_initializing():
+      of_sound(jnp.zeros_like(mels), train)
+    return taught(self, code, of_sound(beside['mel'], train), beside['replaced']) if TEACHING[0] in beside else code
+
+  def _with_memory(self, z: Array, faces: AnyArray, train: bool, beside: Mapping[str, AnyArray]) -> Array:
+    width = self.audio_widths[-1]
+    residuals = *self.audio_residuals, 0
+    encoder = LipEncoder(
+      (*self.audio_widths, width, width), residuals, self.stem_kernel, self.dtype, name='lip_encoder'
+    )
+    if self.is_initializing():
+      encoder(jnp.zeros((1, WINDOW_FRAMES, *faces.shape[1:3], 3)), train)
+    lips = encoder(beside[LIPS], train) if LIPS in beside else None
+    return AudioLipMemory(self.memory_slots, self.dtype, name='memory')(z, lips, beside.get(ADDRESSES))
 
   def _residual_blocks(self, x: Array, name: str, train: bool) -> Array:
     for i in range(self.blocks):

@@ -20,7 +20,7 @@ from ml_collections import ConfigDict
 from lpips_jax import losses
 from lpips_jax.core.constants import AV_EXPERT, LIP_READER, SYNC_EXPERT
 from lpips_jax.layers.shapes import AnyArray
-from lpips_jax.models import SyncExpert
+from lpips_jax.models import LipReader, SyncExpert
 from lpips_jax.models.inputs import lower_half, to_unit
 from lpips_jax.perceptual import features, lpips
 from lpips_jax.training.placing import placed, windows_of
@@ -47,7 +47,7 @@ class Scene:
     variables: of those, and `lpips`.
     dtype: what the generator computes in; losses through VGG do so, too.
     discriminator: the module and its parameters; None where no adversary counts.
-    sown: the losses that the generator itself has found, (n,) each, by name; none in evaluation.
+    sown: what the generator itself has sown for its losses, by name: mostly these, (n,) each; none in evaluation.
   """
 
   generated: jax.Array
@@ -110,6 +110,7 @@ class Term(NamedTuple):
     always: whether it is found even if its coefficient is 0, as it costs next to nothing, and every log should have it.
     gate: whether its coefficient is 0 until the term, evaluated, has fallen below `config.losses.<name>_gate`.
     available: whether a scene has what it looks at; some terms only training has.
+    option: the key of `config.model` without which a generator sows nothing for it, if there is one.
   """
 
   value: Callable[[Scene], jax.Array]
@@ -118,6 +119,7 @@ class Term(NamedTuple):
   always: bool = False
   gate: bool = False
   available: Callable[[Scene], bool] = lambda scene: True
+  option: str = ''
 
 
 def _reconstruction(scene: Scene) -> jax.Array:
@@ -157,7 +159,7 @@ def _visual_sync(scene: Scene) -> jax.Array:
   generated, target = (
     scene.frozen(SYNC_EXPERT, frames, method=SyncExpert.embed_faces) for frames in (scene.generated, scene.target)
   )
-  return jnp.abs(generated - target).mean()
+  return jnp.abs(generated - target).sum(-1).mean()
 
 
 def _reading(scene: Scene) -> jax.Array:
@@ -177,8 +179,14 @@ def _av_sync(scene: Scene) -> jax.Array:
   return losses.av_sync(windows_of(of_lips, starts), jax.lax.stop_gradient(windows_of(expected, starts))).mean()
 
 
-def _sown(name: str) -> Term:
-  return Term(lambda scene: scene.sown[name].mean(), available=lambda scene: name in scene.sown)
+def _frame_contrast(scene: Scene) -> jax.Array:
+  _, lips = scene.frozen(LIP_READER, scene.clip, scene.batch['clip_length'], method=LipReader.features)
+  filmed = rearrange(windows_of(lips, scene.batch['clip_start']), 'b t d -> (b t) d')
+  return losses.frame_contrast(scene.sown['speech'][: len(filmed)], filmed).mean()
+
+
+def _sown(name: str, option: str) -> Term:
+  return Term(lambda scene: scene.sown[name].mean(), available=lambda scene: name in scene.sown, option=option)
 
 
 TERMS: dict[str, Term] = {  # by the key of config.losses that weighs it; they are added up in this order
@@ -190,10 +198,13 @@ TERMS: dict[str, Term] = {  # by the key of config.losses that weighs it; they a
   'sync': Term(_sync, (SYNC_EXPERT,), always=True, gate=True),
   'reading': Term(_reading, (LIP_READER,), whole_clip=True, gate=True),
   'av_sync': Term(_av_sync, (AV_EXPERT,), whole_clip=True, gate=True),
+  'frame_contrast': Term(
+    _frame_contrast, (LIP_READER,), True, available=lambda scene: 'speech' in scene.sown, option='contrast'
+  ),
   'visual_sync': Term(_visual_sync, (SYNC_EXPERT,)),
-  'store': _sown('store'),
-  'align': _sown('align'),
-  'pseudo_audio': _sown('pseudo_audio'),
+  'store': _sown('store', 'memory_slots'),
+  'align': _sown('align', 'memory_slots'),
+  'pseudo_audio': _sown('pseudo_audio', 'taught_by_sound'),
 }
 
 

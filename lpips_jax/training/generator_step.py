@@ -229,7 +229,8 @@ def gradients(
   if functions.discriminator is None:
     return generated.batch_stats, (Gradients(of_generator, None), generated.metrics)
   filmed = rearrange(to_unit(batch['target']), 'b t h w c -> (b t) h w c')
-  loss, of_discriminator = jax.value_and_grad(functions.discriminator)(fixed.discriminator, filmed, generated.frames)
+  made = generated.frames[: len(filmed)]  # of those that are made twice, what speech alone makes
+  loss, of_discriminator = jax.value_and_grad(functions.discriminator)(fixed.discriminator, filmed, made)
   metrics = generated.metrics | {'discriminator': loss}
   return generated.batch_stats, (Gradients(of_generator, of_discriminator), metrics)
 
@@ -248,7 +249,7 @@ def generator_loss(
     {'params': params, 'batch_stats': batch_stats},
     *_inputs(batch),
     train=True,
-    mutable=['batch_stats', 'losses'] if beside else ['batch_stats'],
+    mutable=['batch_stats', 'losses'],
     **({'beside': beside} if beside else {}),
   )
   discriminator = None
@@ -302,7 +303,7 @@ def _beside(generator: nn.Module, batch: Batch) -> dict[str, AnyArray]:
 
 
 def _sown_losses(collections: Mapping[str, Any]) -> dict[str, jax.Array]:
-  """The losses that a module has sown, by name, wherever in it."""
+  """What a module has sown for its losses, by name, wherever in it."""
   return {path[-1]: values[0] for path, values in flatten_dict(collections.get('losses', {})).items()}
 
 

@@ -1,16 +1,23 @@
 """The audio-lip memory against NumPy, what each of its losses moves, and a generator that has one."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
+from lpips_jax import models
 from lpips_jax.models import memory
-from lpips_jax.models.memory import ADDRESSES, LIPS, AudioLipMemory, LipEncoder
+from lpips_jax.models.generator import Generator
+from lpips_jax.models.initialise import init_variables
+from lpips_jax.models.memory import LIPS, AudioLipMemory, LipEncoder
+from lpips_jax.pretrained import folding
 
 RNG = np.random.default_rng(0)
 SLOTS, WIDTH, WINDOWS, FRAMES = 6, 16, 2, 5
-SMALL = {'slots': SLOTS, 'lip_widths': (WIDTH,) * 7, 'lip_residuals': (1, 0, 0, 0, 0), 'stem_kernel': 3}
+ENCODER = LipEncoder((WIDTH,) * 7, (1, 0, 0, 0, 0), stem_kernel=3)
 
 
 def normal(*shape):
@@ -29,20 +36,19 @@ def mean_store(x, values):
 
 @pytest.fixture(scope='module')
 def made():
-  """A memory, its variables, speech and filmed frames."""
-  module = AudioLipMemory(**SMALL)
-  speech, frames = normal(WINDOWS * FRAMES, WIDTH), RNG.random((WINDOWS, 5, 32, 32, 3), np.float32)
-  return module, jax.jit(module.init)(jax.random.key(0), speech, {LIPS: frames}), speech, frames
+  """A memory, its variables, speech, and lips of windows."""
+  speech, lips = normal(WINDOWS * FRAMES, WIDTH), normal(WINDOWS, WIDTH)
+  module = AudioLipMemory(SLOTS)
+  return module, jax.jit(module.init)(jax.random.key(0), speech), speech, lips
 
 
 @pytest.fixture(scope='module')
 def training(made):
-  """Both codes and the losses, by parameters and speech."""
-  module, _, _, frames = made
+  """Both codes and the losses, by parameters, speech and lips."""
 
   @jax.jit
-  def run(params, speech):
-    codes, found = module.apply({'params': params}, speech, {LIPS: frames}, mutable=['losses'])
+  def run(params, speech, lips):
+    codes, found = made[0].apply({'params': params}, speech, lips, mutable=['losses'])
     return codes, {name: values[0] for name, values in found['losses'].items()}
 
   return run
@@ -82,37 +88,41 @@ def test_aligning_moves_the_addresses_of_speech_alone():
 
 
 def test_each_loss_has_its_part_to_move(made, training):
-  _, variables, speech, _ = made
+  _, variables, speech, lips = made
 
   def moved(value):
-    gradient, of_speech = jax.grad(value, (0, 1))(variables['params'], speech)
-    parts = {name: any(leaf.any() for leaf in jax.tree.leaves(part)) for name, part in gradient.items()}
-    return {name for name, moves in (parts | {'speech': bool(of_speech.any())}).items() if moves}
+    gradient, *of_inputs = jax.grad(value, (0, 1, 2))(variables['params'], speech, lips)
+    parts = gradient | dict(zip(('speech', 'lips'), of_inputs, strict=True))
+    return {name for name, part in parts.items() if any(leaf.any() for leaf in jax.tree.leaves(part))}
 
-  middles = slice(FRAMES // 2, None, FRAMES)
-  of_align = jax.grad(lambda speech: training(variables['params'], speech)[1]['align'].sum())(speech)
-  assert not np.delete(of_align, np.arange(WINDOWS) * FRAMES + FRAMES // 2, axis=0).any() and of_align[middles].all()
   assert moved(lambda *x: training(*x)[1]['store'].sum()) == {'values'}
   assert moved(lambda *x: training(*x)[1]['align'].sum()) == {'keys', 'speech'}
   weights = normal(WINDOWS * FRAMES, WIDTH)
-  by_key, by_value = (lambda *x, part=part: (weights * jnp.split(training(*x)[0], 2)[part]).sum() for part in range(2))
-  assert moved(by_key) == {'code', 'keys', 'speech'}
-  assert moved(by_value) == {'code', 'values', 'lip_encoder', 'speech'}
+  by_speech, by_lips = (
+    lambda *x, part=part: (weights * jnp.split(training(*x)[0], 2)[part]).sum() for part in range(2)
+  )
+  assert moved(by_speech) == {'code', 'keys', 'speech'}
+  assert moved(by_lips) == {'code', 'lips', 'speech'}
 
 
-def test_the_codes_are_a_linear_map_of_what_is_recalled_beside_speech(made, training):
-  module, variables, speech, frames = made
+def test_only_the_middle_frame_is_aligned(made, training):
+  _, variables, speech, lips = made
+  gradient = jax.grad(lambda speech: training(variables['params'], speech, lips)[1]['align'].sum())(speech)
+  middle = np.arange(len(speech)) % FRAMES == FRAMES // 2
+  assert gradient[middle].any(1).all() and not gradient[~middle].any()
+
+
+def test_the_codes_are_a_linear_map_of_lips_beside_speech(made, training):
+  module, variables, speech, lips = made
   params = jax.tree.map(np.asarray, variables['params'])
   keys, values = (params[name]['kernel'] for name in ('keys', 'values'))
-  encoder = LipEncoder(SMALL['lip_widths'], SMALL['lip_residuals'], SMALL['stem_kernel'])
-  lips = np.asarray(encoder.apply({'params': params['lip_encoder']}, frames))
   heard, seen = addresses_by_numpy(speech, keys), addresses_by_numpy(lips, values)
-  recalled = heard @ values, np.repeat(seen @ values, FRAMES, axis=0)  # the frames of a window share their lips
-  expected = [np.hstack([x, speech]) @ params['code']['kernel'] + params['code']['bias'] for x in recalled]
-  codes, losses = training(variables['params'], speech)
+  beside = heard @ values, np.repeat(lips, FRAMES, axis=0)  # the frames of a window share their lips
+  expected = [np.hstack([x, speech]) @ params['code']['kernel'] + params['code']['bias'] for x in beside]
+  codes, losses = training(variables['params'], speech, lips)
   np.testing.assert_allclose(codes, np.vstack(expected), atol=1e-5)
-  assert losses['store'].shape == losses['align'].shape == (WINDOWS,)
-  np.testing.assert_allclose(module.apply(variables, speech, {}), expected[0], atol=1e-5)
+  np.testing.assert_allclose(module.apply(variables, speech), expected[0], atol=1e-5)
+  np.testing.assert_allclose(losses['store'], ((lips - seen @ values) ** 2).mean(-1), rtol=1e-5)
   middles = heard[FRAMES // 2 :: FRAMES]
   np.testing.assert_allclose(losses['align'], (seen * np.log(seen / middles)).sum(-1), rtol=1e-4)
 
@@ -120,17 +130,104 @@ def test_the_codes_are_a_linear_map_of_what_is_recalled_beside_speech(made, trai
 def test_a_given_mixture_takes_the_place_of_what_speech_finds(made):
   module, variables, speech, _ = made
   own = np.exp(memory.log_addresses(speech, variables['params']['keys']['kernel']))
-  usual = module.apply(variables, speech, {})
-  np.testing.assert_allclose(module.apply(variables, speech, {ADDRESSES: own}), usual, atol=1e-6)
-  assert np.abs(module.apply(variables, speech, {ADDRESSES: own[::-1]}) - usual).max() > 1e-3
+  usual = module.apply(variables, speech)
+  np.testing.assert_allclose(module.apply(variables, speech, None, own), usual, atol=1e-6)
+  assert np.abs(module.apply(variables, speech, None, own[::-1]) - usual).max() > 1e-3
 
 
-def test_lips_are_seen_in_the_lower_half_alone_and_one_window_at_a_time(made):
-  _, variables, _, frames = made
-  encoder = LipEncoder(SMALL['lip_widths'], SMALL['lip_residuals'], SMALL['stem_kernel'])
-  encode = jax.jit(lambda frames: encoder.apply({'params': variables['params']['lip_encoder']}, frames))
-  blind, alone = frames.copy(), encode(frames[:1])
-  blind[:, :, :16] = 0
-  np.testing.assert_array_equal(encode(blind), encode(frames))
-  np.testing.assert_allclose(alone, encode(frames)[:1], atol=1e-5)
-  assert np.abs(encode(frames[:, ::-1]) - encode(frames)).max() > 1e-3
+# ---- the lips' encoder
+
+
+@pytest.fixture(scope='module')
+def encoder():
+  """The variables of an encoder, windows of frames, and the encoder as a function of variables and windows."""
+  frames = RNG.random((WINDOWS, 5, 64, 64, 3), np.float32)
+  return (
+    jax.jit(ENCODER.init, static_argnums=2)(jax.random.key(0), frames, False),
+    frames,
+    jax.jit(lambda *x: ENCODER.apply(*x, train=False)),
+  )
+
+
+def test_lips_are_seen_in_the_lower_half_alone_and_one_window_at_a_time(encoder):
+  variables, frames, encode = encoder
+  blind = frames.copy()
+  blind[:, :, :32] = 0
+  np.testing.assert_array_equal(encode(variables, blind), encode(variables, frames))
+  np.testing.assert_allclose(encode(variables, frames[:1]), encode(variables, frames)[:1], atol=1e-5)
+  assert np.abs(encode(variables, frames[:, ::-1]) - encode(variables, frames)).max() > 1e-3
+
+
+def test_lips_are_centred_and_scaled_by_running_statistics(encoder):
+  variables, frames, encode = encoder
+  raw = np.asarray(encode(variables, frames)) * np.sqrt(1 + memory.EPSILON)  # the first statistics are 0 and 1
+  train = jax.jit(lambda variables: ENCODER.apply(variables, frames, True, mutable=['batch_stats']))
+  first, new = train(variables)
+  np.testing.assert_allclose(first, encode(variables, frames), atol=1e-6)  # the batch itself does not count yet
+  stats = new['batch_stats']
+  np.testing.assert_allclose(stats['mean'], 0.01 * raw.mean(0), atol=1e-6)
+  np.testing.assert_allclose(stats['square'], 0.99 + 0.01 * (raw**2).mean(0), atol=1e-6)
+  settled = {'mean': np.full(WIDTH, 0.5, np.float32), 'square': np.full(WIDTH, 4.25, np.float32)}
+  expected = (raw - 0.5) / np.sqrt(4 + memory.EPSILON)
+  np.testing.assert_allclose(encode(variables | {'batch_stats': settled}, frames), expected, atol=1e-5)
+
+
+# ---- a generator that has one
+
+TINY = {'widths': (4, 8), 'blocks': 0, 'bottleneck': 1, 'audio_widths': (WIDTH,) * 5, 'audio_residuals': (0,) * 4}
+
+
+@pytest.fixture(scope='module')
+def generator():
+  """A generator with a memory, its variables, faces, speech, and filmed frames."""
+  module = Generator(**TINY, stem_kernel=3, fusion='concat', speech='phones', memory_slots=SLOTS)
+  n = WINDOWS * FRAMES
+  faces, speech = RNG.random((n, 16, 16, 6), np.float32), RNG.random((n, 80, 16), np.float32)
+  variables = jax.jit(module.init)(jax.random.key(0), faces[:1], speech[:1])
+  stats = jax.tree.map(lambda x: 1.3 * x + 0.02, variables['batch_stats'])  # off their neutral values
+  return module, variables | {'batch_stats': stats}, faces, speech, RNG.random((WINDOWS, 5, 16, 16, 3), np.float32)
+
+
+def test_a_generator_without_a_memory_has_all_but_the_memory(generator):
+  module, variables, faces, speech, _ = generator
+  plain = jax.eval_shape(module.clone(memory_slots=0).init, jax.random.key(0), faces[:1], speech[:1])
+  assert set(variables['params']) - set(plain['params']) == {'memory', 'lip_encoder'}
+  rest = {name: variables['params'][name] for name in plain['params']}
+  assert jax.tree.map(jnp.shape, rest) == jax.tree.map(jnp.shape, plain['params'])
+  assert set(variables) == set(plain) == {'params', 'batch_stats'}
+  assert module.training_inputs == (LIPS,) and module.clone(memory_slots=0).training_inputs == ()
+
+
+def test_in_training_a_generator_draws_both_codes(generator):
+  module, variables, faces, speech, frames = generator
+  images, found = jax.jit(lambda: module.apply(variables, faces, speech, beside={LIPS: frames}, mutable=['losses']))()
+  assert images.shape == (2 * len(faces), 16, 16, 3)
+  by_speech, by_lips = np.split(images, 2)
+  np.testing.assert_allclose(by_speech, jax.jit(module.apply)(variables, faces, speech), atol=1e-5)
+  assert np.abs(by_lips - by_speech).max() > 1e-4
+  assert set(found['losses']['memory']) == {'store', 'align'}
+
+
+def test_a_trained_memory_can_be_looked_into(generator):
+  module, variables, faces, speech, _ = generator
+  addresses = memory.addresses_of(module, variables, speech)
+  assert addresses.shape == (len(speech), SLOTS)
+  np.testing.assert_allclose(addresses.sum(1), 1, atol=1e-5)
+  usual = jax.jit(module.apply)(variables, faces, speech)
+  np.testing.assert_allclose(memory.draw_mixtures(module, variables, faces, speech, addresses), usual, atol=1e-5)
+  other = memory.draw_mixtures(module, variables, faces, speech, addresses[:, ::-1])
+  assert np.abs(other - usual).max() > 1e-4
+
+
+def test_batchnorm_folds_though_nothing_calls_the_lips_encoder(generator):
+  module, variables, faces, speech, _ = generator
+  folded = folding.fold(module, jax.device_get(variables), faces, speech)
+  usual = jax.jit(module.apply)(variables, faces, speech)
+  np.testing.assert_allclose(jax.jit(partial(folding.apply, module))(folded, faces, speech), usual, atol=1e-4)
+
+
+def test_a_run_has_slots_of_its_own():
+  config = ConfigDict({'name': 'attn_wav2lip', 'image_size': 16, **TINY, 'memory_slots': SLOTS})
+  drawn = [init_variables(models.build(config), config, seed)['params']['memory'] for seed in (0, 1)]
+  for name in ('keys', 'values'):
+    assert (drawn[0][name]['kernel'] != drawn[1][name]['kernel']).all()
