@@ -1,6 +1,6 @@
 """Measures: the columns of the table, what weighs a clip in them, and which scorer takes them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from lpips_jax.metrics.reading import errors
@@ -41,6 +41,14 @@ MEASURES = {
   'mouth_motion': Measure('mouth, motion'),
   'leak': Measure('mouth, leak', False),
 }
+GROUPS = (  # measures that stay together where a wide table is divided
+  ('lower_half_psnr', 'lower_half_ssim', 'perceptual', 'fid'),
+  ('lse_c', 'lse_d', 'lse_offset'),
+  ('sync_confidence', 'sync_distance', 'sync_offset'),
+  ('avs_u', 'avs_m', 'avs_v'),
+  ('mouth_correlation', 'mouth_motion', 'leak'),
+)
+MOST_COLUMNS = 5  # of a table whose numbers a page need not break
 BY_SYNCNET = 'lse_c', 'lse_d', 'lse_offset'
 EXPERT_MEASURES = 'expert_accuracy', 'expert_ranking', 'offset_correct'  # of the sync expert, on filmed clips
 BY_SYNC_EXPERT = 'sync_confidence', 'sync_distance', 'sync_offset', *EXPERT_MEASURES
@@ -73,3 +81,16 @@ def with_readers(alphabets: Iterable[tuple[str, str]]) -> dict[str, Measure]:
   for reader, alphabet in alphabets:
     columns |= reading_measures(reader, alphabet)
   return columns
+
+
+def in_narrow_tables(measures: Sequence[str]) -> list[list[str]]:
+  """Divides the measures of a table, in order, among tables that fit on a page; those of `GROUPS` stay together."""
+  grouped = {measure for group in GROUPS for measure in group}
+  groups = [*GROUPS, *((measure,) for measure in measures if measure not in grouped)]
+  parts: list[list[str]] = [[]]
+  for group in groups:
+    present = [measure for measure in measures if measure in group]
+    if parts[-1] and len(parts[-1]) + len(present) > MOST_COLUMNS:
+      parts.append([])
+    parts[-1] += present
+  return parts

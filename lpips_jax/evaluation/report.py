@@ -10,6 +10,7 @@ import cv2
 from lpips_jax.core import html
 from lpips_jax.evaluation import leakage as leakages
 from lpips_jax.evaluation.leakage import LeakageTable
+from lpips_jax.evaluation.measures import in_narrow_tables
 from lpips_jax.evaluation.scoring import Score
 from lpips_jax.evaluation.summary import Estimate, Summary, notes, table
 
@@ -37,7 +38,7 @@ def page(
     leakage: the second table, if it is wanted.
   """
   sections: list[html.Section] = [
-    ('Systems', _table(*table(summary), notes(summary))),
+    ('Systems', _systems(summary)),
     ('Measures', [html.Gallery(_plots(summary))]),
   ]
   if leakage is not None:
@@ -45,9 +46,16 @@ def page(
   if samples:
     sections.append(('Samples', [_sample(path, caption) for path, caption in samples.items()]))
   if worst := _worst_clips(summary, scores):
-    sections.append(('Clips that went worst', [worst]))
+    sections.append(('Clips that went worst', worst))
   sections.append(('What was evaluated', [html.Table([(key, str(value)) for key, value in description.items()])]))
   return html.page('Evaluation', sections)
+
+
+def _systems(summary: Summary) -> list[html.Block]:
+  """The table, in parts that fit on the page, and its notes."""
+  tables = [table(summary, part) for part in in_narrow_tables(summary.measures)]
+  lines = [html.Paragraph(line, quiet=True) for line in notes(summary)]
+  return [*(html.Table(rows, head) for head, rows in tables), *lines]
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]], lines: Sequence[str]) -> list[html.Block]:
@@ -85,16 +93,19 @@ def _sample(path: Path, caption: str) -> html.Figure:
   return html.Figure(html.Image(pixels[..., ::-1], caption), caption)
 
 
-def _worst_clips(summary: Summary, scores: Sequence[Score]) -> html.Table | None:
-  """The clips of the first system with the lowest values of a measure of which more is better."""
+def _worst_clips(summary: Summary, scores: Sequence[Score]) -> list[html.Block]:
+  """The clips of the first system with the lowest values of a measure of which more is better, if there are any."""
   system, estimates = next(iter(summary.systems.items()))
   ranking = next((measure for measure in RANKED_BY if measure in estimates), None)
   if ranking is None:
-    return None
+    return []
   columns = [measure for measure in summary.measures if measure in estimates and measure != 'fid']
   ranked = [
     (value, score) for score in scores if score.system == system and (value := score.scores.get(ranking)) is not None
   ]
   worst = [score for _, score in sorted(ranked, key=lambda pair: pair[0])[:WORST_CLIPS]]
-  rows = [[score.clip, *(score.scores.get(measure) for measure in columns)] for score in worst]
-  return html.Table(rows, ['clip', *(summary.columns[measure].title for measure in columns)]) if rows else None
+  tables: list[html.Block] = []
+  for part in in_narrow_tables(columns) if worst else ():
+    rows = [[score.clip, *(score.scores.get(measure) for measure in part)] for score in worst]
+    tables.append(html.Table(rows, ['clip', *(summary.columns[measure].title for measure in part)]))
+  return tables

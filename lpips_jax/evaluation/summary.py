@@ -55,9 +55,9 @@ class Summary:
 
   @property
   def measures(self) -> list[str]:
-    """The columns of the table: measures that were taken, and those that are missing."""
+    """The columns of the table: measures that were taken."""
     measured = {measure for estimates in self.systems.values() for measure in estimates}
-    return [measure for measure in self.columns if measure in measured or measure in self.missing]
+    return [measure for measure in self.columns if measure in measured]
 
 
 def summarise(
@@ -168,13 +168,19 @@ def as_json(summary: Summary) -> dict[str, Any]:
   return found | ({'remarks': list(summary.remarks)} if summary.remarks else {})
 
 
-def table(summary: Summary) -> tuple[list[str], list[list[str]]]:
-  """Returns the head and the rows of the table: a row for each system, a column for each measure."""
-  columns = [summary.columns[measure] for measure in summary.measures]
+def table(summary: Summary, measures: Sequence[str] | None = None) -> tuple[list[str], list[list[str]]]:
+  """Returns the head and the rows of the table: a row for each system, a column for each measure.
+
+  Args:
+    summary: the estimates.
+    measures: the columns; all by default.
+  """
+  measures = summary.measures if measures is None else measures
+  columns = [summary.columns[measure] for measure in measures]
   titles = [heading(column.title, column.higher_is_better) for column in columns]
   rows = []
   for system, estimates in summary.systems.items():
-    cells = [format_estimate(estimates.get(measure)) for measure in summary.measures]
+    cells = [format_estimate(estimates.get(measure)) for measure in measures]
     rows.append([system, str(summary.scored[system]), *cells])
   return ['system', 'clips', *titles], rows
 

@@ -8,6 +8,7 @@ import pytest
 
 from lpips_jax.core.errors import UserError
 from lpips_jax.evaluation import summary
+from lpips_jax.evaluation.measures import in_narrow_tables, with_readers
 from lpips_jax.evaluation.report import page
 from lpips_jax.evaluation.scoring import Score, ScoreCache
 
@@ -41,3 +42,14 @@ def test_without_a_measure_that_ranks_clips_none_are_the_worst(tmp_path):
   scores = [Score('g', 'generated', 'c0', {'mouth_motion': 1.0})]
   found = summary.summarise(['generated'], scores, ScoreCache(tmp_path), {})
   assert 'Clips that went worst' not in page(found, scores, {}, {})
+
+
+def test_a_wide_table_becomes_several(tmp_path):
+  columns = with_readers([('first', 'sounds'), ('second', 'characters')])
+  values = dict.fromkeys(columns, 1.0) | {column.weight: 2.0 for column in columns.values() if column.weight}
+  scores = [Score('g', 'generated', 'c0', values)]
+  found = summary.summarise(['generated'], scores, ScoreCache(tmp_path), {}, columns)
+  html = page(found, scores, {}, {})
+  assert html.count('>system</th>') == html.count('>clip</th>') == len(in_narrow_tables(list(columns))) > 1
+  for title in ('PSNR, dB ↑', 'AVS_m ↑', 'viseme error, first ↓', 'word error, second ↓'):
+    assert f'>{title}</th>' in html

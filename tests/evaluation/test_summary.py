@@ -74,7 +74,8 @@ def test_tables_and_results_have_the_means(found):
   assert named['lower_half_psnr'] == 22.5 and named['lower_half_psnr_other_audio'] == 10
   assert named['expert_accuracy'] == pytest.approx(0.9) and named['sync_confidence_target'] == 0.5
   head, rows = summary.table(found)
-  assert head[2:] == ['PSNR, dB ↑', 'FID ↓', 'LSE-D ↓', 'sync confidence ↑'] and rows[1][3:] == ['', '', '']
+  assert head[2:] == ['PSNR, dB ↑', 'FID ↓', 'sync confidence ↑'] and rows[1][3:] == ['', '']
+  assert summary.table(found, ['fid'])[0] == ['system', 'clips', 'FID ↓']
   assert json.loads(json.dumps(summary.as_json(found)))['missing'] == {'lse_d': 'needs --syncnet'}
   assert 'remarks' not in summary.as_json(found) and 'edits of all' not in summary.markdown(found)
   assert 'LSE-D: not measured, needs --syncnet.' in summary.markdown(found)
@@ -101,7 +102,7 @@ def test_errors_are_all_edits_over_all_that_is_said(tmp_path):
   assert found.systems['generated']['mouth_motion'].mean == pytest.approx((sum(range(30)) + 2) / 31)
   assert 'phoneme_count' not in found.systems['generated']
   head, _ = summary.table(found)
-  assert head[2:] == ['mouth, motion', 'phoneme error ↓', 'viseme error, second ↓']
+  assert head[2:] == ['mouth, motion', 'phoneme error ↓']  # and no empty column
   text = summary.markdown(found)
   assert 'edits of all clips over all that' in text and 'It is so.' in text
   assert 'viseme error, second: not measured, needs lips.' in text
