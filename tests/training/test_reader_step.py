@@ -78,8 +78,11 @@ def trained():
     'frame_labels': np.array([[1, 1, 0, 2, 2, 2], [0, 3, 3, 0, -1, -1]]),
   }
   optimizer = optax.adam(1e-2)
-  state = TrainState.create(model.init(jax.random.key(0), frames), optimizer)
-  step = jax.jit(reader_step.make_step(model, RUN, StepSettings(optimizer, lambda n: 1e-2, 0.5)))
+  state = TrainState.create(jax.jit(model.init)(jax.random.key(0), frames), optimizer)
+  step = jax.jit(
+    reader_step.make_step(model, RUN, StepSettings(optimizer, lambda n: 1e-2, 0.5)),
+    compiler_options={'xla_backend_optimization_level': 0},  # it takes far longer to compile than to run
+  )
   first, metrics = state, []
   for _ in range(25):
     state, of_step = step(state, batch, {})

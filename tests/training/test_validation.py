@@ -31,6 +31,19 @@ NAN = float('nan')
     ('sync_expert', {'model.face_widths': (4, 4)}, 'config.model: no sync_expert can be made of these values'),
     ('sync_expert', {'model.audio_widths': (4, 4, 8, 8, 16)}, 'must end alike, not with 8 and 16'),
     ('sync_expert', {'optimizer.warmup_steps': 2}, 'a short run needs a short warm-up'),
+    (
+      'lip_reader',
+      {'data.alphabet': 'letters'},
+      "config.data.alphabet='letters': there are sounds, visemes, characters",
+    ),
+    ('lip_reader', {'data.alphabet': 'sounds'}, 'config.model.alphabet=visemes is not config.data.alphabet=sounds'),
+    ('lip_reader', {'losses.ctc': 0.0, 'losses.frames': 0.0}, 'are both 0: nothing would be learnt'),
+    (
+      'lip_reader',
+      {'losses.ctc': 0.0, 'model.alphabet': 'characters', 'data.alphabet': 'characters'},
+      'nobody knows when characters are said',
+    ),
+    ('lip_reader', {'model.heads': 3}, 'config.model: no lip_reader can be made of these values'),
     ('generator', {'data.lead': NAN}, 'config.data.lead=nan must be finite'),
     ('generator', {'model.widths': (4, -8)}, 'config.model.widths=-8 must be 0 or more, and finite'),
     ('generator', {'model.audio_residuals': (-1, 0, 0, 0)}, 'config.model.audio_residuals=-1 must be 0 or more'),
@@ -57,3 +70,23 @@ def test_speech_may_lead_or_follow(tmp_path):
   config = tiny_config('generator', tmp_path)
   config.data.lead = -2.0
   check_config(config)
+
+
+@pytest.mark.parametrize(('loss', 'option'), [('store', 'memory_slots'), ('frame_contrast', 'contrast')])
+def test_a_loss_of_an_option_needs_that_option(loss, option, tmp_path):
+  config = tiny_config('generator', tmp_path)
+  config.losses[loss] = 0.1
+  with pytest.raises(UserError, match=f'losses.{loss}=0.1 is of networks with config.model.{option}'):
+    check_config(config)
+  config.model[option] = 4
+  check_config(config)
+
+
+def test_clips_of_losses_that_read_are_whole(tmp_path):
+  config = tiny_config('generator', tmp_path)
+  config.losses.reading = 0.1
+  config.data.update(batch_size=4, windows=2)
+  check_config(config)
+  config.accumulate = 4
+  with pytest.raises(UserError, match=r'batch_size=4 must be a multiple of config.data.windows=2 and of config.accum'):
+    check_config(config)
