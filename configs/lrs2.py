@@ -42,6 +42,7 @@ def _set_networks(config: ConfigDict) -> None:
   config.model.speech = 'mel'  # or 'phones' or 'visemes', from a recogniser: see lpips_jax/audio/condition.py
   config.model.taught_by_sound = False  # for visemes, which replace sound step by step: configs/text2lip.py
   config.model.output = 'image'  # or 'change' or 'warp': see lpips_jax/models/generator.py
+  config.model.contrast = 0  # width of the lip reader whose features losses.frame_contrast compares with
   config.model.memory_slots = 0  # of an audio-lip memory: see configs/sync_talk_face.py
   config.model.dtype = 'float32'  # of activations; 'bfloat16' suits TPUs and newer GPUs
 
@@ -69,6 +70,7 @@ def _set_losses(config: ConfigDict) -> None:
   config.losses.av_sync = 0.0  # coefficient of -log cos of an audio-visual expert's features, of windows in their clips
   config.losses.av_sync_kind = 'audio'  # or 'visual' or 'joint': what the generated lips are compared with
   config.losses.av_sync_gate = 10.0  # more than it can be: it counts from the first evaluation on
+  config.losses.frame_contrast = 0.0  # coefficient of speech codes going with the lips of their own frame (TalkLip)
   config.losses.visual_sync = 0.0  # coefficient of the L1 between the expert's features of generated and true lips
   config.losses.store = 0.0  # coefficients of what a memory stores, and of how alike lips and speech address it
   config.losses.align = 0.0

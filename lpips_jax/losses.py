@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
-from lpips_jax.layers.precision import at_least_float32
+from lpips_jax.layers.precision import at_least_float32, full_precision
 from lpips_jax.layers.shapes import AnyArray
 
 MAX_SYNC_LOSS = 100.0  # PyTorch's binary cross-entropy clamps its logarithm there
@@ -97,6 +97,25 @@ def av_sync(
   x, y = at_least_float32(features), at_least_float32(others)
   lengths = jnp.square(x).sum(-1) * jnp.square(y).sum(-1)
   return -jnp.log(jnp.clip((x * y).sum(-1) * jax.lax.rsqrt(lengths + 1e-12), least, 1))
+
+
+def frame_contrast(
+  speech: Float[AnyArray, 'n d'], lips: Float[AnyArray, 'n d'], temperature: float = 0.07
+) -> Float[Array, ' n']:
+  """InfoNCE: which frame's speech belongs to these lips (TalkLip, arXiv 2303.17480; van den Oord et al., eq. 4).
+
+  Args:
+    speech: what a generator makes of the speech of each frame, of any length.
+    lips: what a lip reader makes of the filmed lips of that frame.
+    temperature: divides the cosines.
+
+  Returns:
+    The cross-entropy for each frame, ln n when nothing is learnt. Lips have no gradient.
+  """
+  lips = at_least_float32(jax.lax.stop_gradient(lips))
+  unit = [x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + 1e-12) for x in (lips, at_least_float32(speech))]
+  logits = full_precision(jnp.matmul)(unit[0], unit[1].T) / temperature
+  return optax.softmax_cross_entropy_with_integer_labels(logits, jnp.arange(len(logits)))
 
 
 def adversarial(generated: Float[AnyArray, '*b'], kind: str) -> Float[Array, '*b']:

@@ -263,3 +263,14 @@ def test_matching_compares_frames_with_those_they_may_be_mistaken_for():
   ]
   np.testing.assert_allclose(losses.matching(logits, in_sync, off_sync), [np.mean(expected), 0], rtol=1e-5)
   assert np.isfinite(jax.grad(lambda x: losses.matching(x, in_sync, off_sync).sum())(logits)).all()
+
+
+def test_frame_contrast_asks_which_speech_belongs_to_the_lips():
+  rng = np.random.default_rng(0)
+  speech, lips = rng.standard_normal((2, 6, 4)).astype(np.float32)
+  cosine = lips @ speech.T / np.linalg.norm(lips, axis=1)[:, None] / np.linalg.norm(speech, axis=1)
+  logits = cosine / 0.07
+  expected = np.log(np.exp(logits).sum(1)) - np.diagonal(logits)
+  np.testing.assert_allclose(losses.frame_contrast(speech, lips), expected, rtol=1e-4)
+  of_speech, of_lips = jax.grad(lambda *x: losses.frame_contrast(*x).sum(), (0, 1))(speech, lips)
+  assert np.abs(of_speech).max() > 0.1 and not np.any(of_lips)

@@ -81,6 +81,7 @@ SCHEMA: dict[str, Rule] = {
   'model.taught_by_sound': FLAG,  # in training it hears the mel beside visemes
   'model.output': one_of(OUTPUTS),  # what the generator's last layer makes
   'model.memory_slots': NON_NEGATIVE,  # of the generator's audio-lip memory
+  'model.contrast': NON_NEGATIVE,  # size of the features that it compares with a lip reader's
   'model.contrastive': FLAG,  # the expert's logits have a learnt scale
   'model.view': one_of(VIEWS),  # the part of the face that the expert sees
   'model.alphabet': one_of(ALPHABETS),  # in which a lip reader writes

@@ -60,8 +60,14 @@ def _check_size(name: str, silent: ConfigDict, run: ConfigDict) -> None:
     )
 
 
-def _check_alphabet(name: str, reader: ConfigDict, run: ConfigDict) -> None:
-  if reader.model.alphabet != run.data.alphabet:
+def _check_reader(name: str, reader: ConfigDict, run: ConfigDict) -> None:
+  contrast = run.model.get('contrast', 0)
+  if run.losses.frame_contrast and contrast != reader.model.width:
+    raise UserError(
+      f'the lip reader {name} makes {reader.model.width} features of a frame: give config.model.contrast='
+      f'{reader.model.width}, not {contrast}'
+    )
+  if run.losses.reading and reader.model.alphabet != run.data.alphabet:
     raise UserError(
       f'the lip reader {name} reads {reader.model.alphabet}: give config.data.alphabet={reader.model.alphabet}, not '
       f'{run.data.alphabet}'
@@ -72,7 +78,7 @@ KINDS = {
   SYNC_EXPERT: Kind(pretrained.load_expert, 'train one with a *_sync_expert config'),
   SILENT_GENERATOR: Kind(pretrained.load_silent_generator, 'train one with configs/silent.py', _check_size),
   LIP_READER: Kind(
-    partial(pretrained.load_of_task, task='lip_reader'), 'train one with a *lip_reader config', _check_alphabet
+    partial(pretrained.load_of_task, task='lip_reader'), 'train one with a *lip_reader config', _check_reader
   ),
   AV_EXPERT: Kind(
     partial(pretrained.load_of_task, task='av_expert'), 'train one with configs/quickstart.py:av_expert, or convert it'

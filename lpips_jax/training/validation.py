@@ -18,7 +18,7 @@ from lpips_jax.models.wav2lip import IMAGE_SIZE
 from lpips_jax.perceptual.vgg import MIN_SIZE
 from lpips_jax.training import profiling
 from lpips_jax.training.config_schema import NON_NEGATIVE, SCHEMA, Rule, flatten, one_of
-from lpips_jax.training.generator_losses import needs_clips
+from lpips_jax.training.generator_losses import TERMS, needs_clips
 from lpips_jax.training.writers import check_writers
 
 MIN_IMAGE_SIZE = 16  # pixels
@@ -41,6 +41,7 @@ def check_config(config: ConfigDict) -> None:
   elif config.task == 'generator':
     _check_triplet(config.losses.triplet, config.model.image_size)
     _check_silent_generator(config.silent_generator, config.model.get('output'))
+    _check_options(config)
     if needs_clips(config.losses):
       _check_clips(config.data, config.accumulate)
   _check_image_size(config.model)
@@ -87,12 +88,22 @@ def _check_expert_losses(losses: ConfigDict) -> None:
 def _check_lip_reader(config: ConfigDict) -> None:
   if config.model.alphabet != config.data.alphabet:
     raise UserError(
-      f'config.model.alphabet={config.model.alphabet} and config.data.alphabet={config.data.alphabet}: give both the same'
+      f'config.model.alphabet={config.model.alphabet} is not config.data.alphabet={config.data.alphabet}: give both '
+      'the same'
     )
   if not (config.losses.ctc or config.losses.frames):
     raise UserError('config.losses.ctc and config.losses.frames are both 0: nothing would be learnt')
   if not config.losses.ctc and config.data.alphabet not in TIMED:
     raise UserError(f'nobody knows when {config.data.alphabet} are said: give config.losses.ctc more than 0')
+
+
+def _check_options(config: ConfigDict) -> None:
+  for name, term in TERMS.items():
+    if term.option and config.losses[name] and not config.model.get(term.option):
+      raise UserError(
+        f'config.losses.{name}={config.losses[name]} is of networks with config.model.{term.option}: give both, or '
+        'neither'
+      )
 
 
 def _check_clips(data: ConfigDict, parts: int) -> None:

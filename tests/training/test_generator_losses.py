@@ -46,7 +46,7 @@ class Reader(nn.Module):
 def scene(generated=BATCH['target'], **of_losses) -> Scene:
   config = ConfigDict(dict.fromkeys(TERMS, 0.0) | {'sync_kind': 'log', 'av_sync_kind': 'audio'} | of_losses)
   networks = {'av_expert': Means(), 'lip_reader': Reader()}
-  return Scene(jnp.asarray(generated), BATCH, config, networks, dict.fromkeys(networks, {}), jnp.float32)
+  return Scene(jnp.asarray(generated), BATCH, config, networks, {name: {} for name in networks}, jnp.float32)
 
 
 @pytest.fixture
