@@ -48,7 +48,7 @@ GROUPS = (  # measures that stay together where a wide table is divided
   ('avs_u', 'avs_m', 'avs_v'),
   ('mouth_correlation', 'mouth_motion', 'leak'),
 )
-MOST_COLUMNS = 5  # of a table whose numbers a page need not break
+MOST_COLUMNS = 4  # of a table that a page need not break
 BY_SYNCNET = 'lse_c', 'lse_d', 'lse_offset'
 EXPERT_MEASURES = 'expert_accuracy', 'expert_ranking', 'offset_correct'  # of the sync expert, on filmed clips
 BY_SYNC_EXPERT = 'sync_confidence', 'sync_distance', 'sync_offset', *EXPERT_MEASURES
@@ -86,7 +86,8 @@ def with_readers(alphabets: Iterable[tuple[str, str]]) -> dict[str, Measure]:
 def in_narrow_tables(measures: Sequence[str]) -> list[list[str]]:
   """Divides the measures of a table, in order, among tables that fit on a page; those of `GROUPS` stay together."""
   grouped = {measure for group in GROUPS for measure in group}
-  groups = [*GROUPS, *((measure,) for measure in measures if measure not in grouped)]
+  others = [measure for measure in measures if measure not in grouped]
+  groups = [*GROUPS, *(others[k : k + MOST_COLUMNS] for k in range(0, len(others), MOST_COLUMNS))]
   parts: list[list[str]] = [[]]
   for group in groups:
     present = [measure for measure in measures if measure in group]
