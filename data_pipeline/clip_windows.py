@@ -49,8 +49,9 @@ class ClipShape:
     """Returns the arrays of `ClipWindows`, without a first axis, of the frames first..last-1 of a record.
 
     Raises:
-      UserError: the corpus does not know what is said in that alphabet, or there are more than L labels.
-      ValueError: this record has no transcript.
+      UserError: the corpus does not know what is said in that alphabet.
+      ValueError: this record has no transcript, or more labels than L or than its frames can be given: in training
+        another one takes its place.
     """
     first, last = span
     length = last - first
@@ -59,10 +60,11 @@ class ClipShape:
     # Of the whole clip, so that a span sounds to the last digit as it does within the clip.
     sound = av_features(record['audio'], len(record['frames']))[first:last]
     labels, of_frames = self._labels(record, first, last)
-    if len(labels) > self.max_labels:
-      raise UserError(
-        f'{len(labels)} {self.alphabet} are said in {length} frames of clip {text(record["id"])}: raise '
-        f'config.data.max_labels={self.max_labels}'
+    repeated = np.count_nonzero(labels[1:] == labels[:-1])  # CTC writes a blank between equal labels
+    if len(labels) > self.max_labels or len(labels) + repeated > length:
+      raise ValueError(
+        f'{len(labels)} {self.alphabet} are said in {length} frames: more than config.data.max_labels='
+        f'{self.max_labels}, or than can be written'
       )
     return {
       'frames': frames,

@@ -25,12 +25,13 @@ from data_pipeline.misaligned import Misaligned
 from data_pipeline.records import Record, RecordSource, decode_frames, text
 from data_pipeline.windows import ExpertWindows, GeneratorWindows, last_start
 from lpips_jax import models
+from lpips_jax.core.constants import AV_EXPERT, LIP_READER, SYNC_EXPERT
 from lpips_jax.core.errors import UserError
 from lpips_jax.evaluation import Clip
 
 EVAL_SEED = 0
 MAX_DAMAGED_IN_A_ROW = 8  # records; more are no accident
-READERS_OF_CLIPS = 'lip_reader', 'av_expert'  # tasks whose examples are whole clips
+READERS_OF_CLIPS = LIP_READER, AV_EXPERT  # tasks whose examples are whole clips
 LOSSES_OF_CLIPS = 'reading', 'av_sync', 'frame_contrast'  # of a generator, that look at windows in their clips
 CLIPS = {'clip_frames': 75, 'max_labels': 64, 'alphabet': 'visemes'}  # keys of `config.data`, and their defaults
 DAMAGE_ERRORS = ValueError, KeyError, IndexError, RuntimeError, DecodeError  # raised for records that are damaged
@@ -91,7 +92,7 @@ def clips_to_watch(config: ConfigDict, process: int = 0, count: int = 1) -> list
   Raises:
     UserError: all records are damaged.
   """
-  expert = config.task == 'sync_expert'
+  expert = config.task == SYNC_EXPERT
   sources, weights = _training_sources(config, process, count) if expert else _eval_sources(config)
   numbers = mixtures.clips_per_corpus(
     weights, config.diagnosis_clips if expert else 1, [len(source) for source in sources]
@@ -260,7 +261,7 @@ def _window_transform(
     return ClipWindows(size, **clip, image_augmentation=change)
   voices = AudioAugmentation(voice)
   speech = config.model.get('speech', 'mel')
-  if config.task == 'sync_expert':
+  if config.task == SYNC_EXPERT:
     return ExpertWindows(size, data.windows, config.minimum_offset, change, voices, speech, misheard)
   windows = GeneratorWindows(size, data.lead, data.windows, change, silence, speech, misheard, data.reference, voices)
   if any(config.losses.get(name) for name in LOSSES_OF_CLIPS):

@@ -1,5 +1,7 @@
 """Clips as examples: their padding, spans, and labels in step with frames and sound."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
@@ -93,9 +95,12 @@ def test_characters_are_those_of_the_transcript_and_cannot_be_cut(record):
     example(record | {'text': '{LG} …'}, alphabet='characters')
 
 
-def test_more_labels_than_fit_are_refused_and_none_are_needed(record):
-  with pytest.raises(UserError, match=r'raise config\.data\.max_labels=2'):
+def test_more_labels_than_can_be_written_are_refused_and_none_are_needed(record):
+  with pytest.raises(ValueError, match=r'more than config\.data\.max_labels=2,'):
     example(record, labels=2)
+  for said, fits in ((24 * 'AB', False), (12 * 'AB', True), (24 * 'A', False), (13 * 'A', True)):  # in 25 frames
+    with contextlib.nullcontext() if fits else pytest.raises(ValueError, match='can be written'):
+      example(record | {'text': said}, labels=50, alphabet='characters')
   silent = example(record, alphabet='')
   assert not silent['labels'].any() and (silent['frame_labels'] == -1).all() and silent['sound'].any()
 
