@@ -15,7 +15,7 @@ weights, so that nothing needs downloading, which is not LPIPS.
 
 from ml_collections import ConfigDict
 
-from configs import lrs2, lrs2_lip_reader, lrs2_sync_expert, silent, sync_talk_face, text2lip
+from configs import lrs2, lrs2_lip_reader, lrs2_sync_expert, silent, sync_talk_face, talk_lip, text2lip
 
 
 def get_config(task: str = 'generator') -> ConfigDict:
@@ -26,6 +26,8 @@ def get_config(task: str = 'generator') -> ConfigDict:
     'memory': _memory,
     'visemes': _visemes,
     'lip_reader': _lip_reader,
+    'reading': _reading,
+    'av_sync': _av_sync,
   }
   if task not in tasks:
     raise ValueError(f'quickstart.py:{task} is none of {", ".join(tasks)}')
@@ -119,6 +121,16 @@ def _memory() -> ConfigDict:
 
 def _visemes() -> ConfigDict:
   return text2lip.driven_by_visemes(_generator())
+
+
+def _reading() -> ConfigDict:
+  return talk_lip.read_by_a_reader(_generator(), 'visemes')
+
+
+def _av_sync() -> ConfigDict:
+  config = _generator()
+  config.losses.av_sync = 3e-3
+  return config
 
 
 def _lip_reader() -> ConfigDict:
