@@ -4,7 +4,8 @@
   python -m lpips_jax.interop.convert DIRECTORY runs/lpips
 
 The file is recognised by its tensors: Wav2Lip's generators, its expert and its discriminator, SyncNet v2
-(syncnet_v2.model), and the Inception of pytorch-fid. A directory must hold the two files of LPIPS, torchvision's VGG16
+(syncnet_v2.model), the Inception of pytorch-fid, and AV-HuBERT, base and large, pre-trained or fine-tuned, MuAViC's
+among them. A directory must hold the two files of LPIPS, torchvision's VGG16
 and the linear weights of lpips, or those of lpips-j; the result is for config.perceptual.source. Nothing in a file is
 executed, except that TorchScript, which cannot be read otherwise, is loaded with --trust_torchscript. Both may be URLs,
 gs://… or s3://….
@@ -21,9 +22,9 @@ from ml_collections import ConfigDict
 
 from lpips_jax import models, perceptual, pretrained
 from lpips_jax.core import cli, torch_files
-from lpips_jax.core.errors import UserError
+from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.core.files import PathLike, shown, whole_directory
-from lpips_jax.interop import correspondence, safetensors_files
+from lpips_jax.interop import av_hubert, correspondence, safetensors_files
 from lpips_jax.pretrained import model_card
 from lpips_jax.storage.staging import staged
 from lpips_jax.storage.transfer import local_output_directory
@@ -40,6 +41,16 @@ INCEPTION = (
   "Converted from a file with the tensors of FID's Inception (Szegedy et al., arXiv 1512.00567; TensorFlow's weights "
   'of 2015, Apache 2.0). It is a metric.'
 )
+AV_HUBERT = (
+  'Converted from a file with the tensors of AV-HuBERT (Shi et al., arXiv 2201.02184), or of MuAViC (Anwar et al., '
+  "arXiv 2303.00628), which has the same network. AV-HuBERT's authors trained theirs on LRS3 and VoxCeleb2, and release "
+  "them under Meta's own research licence: non-commercial use only, no sublicences. MuAViC's are under CC BY-NC 4.0. "
+  'The file does not say who trained it, or on what.'
+)
+
+
+def _no_sizes(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
+  return {}
 
 
 class ReleasedNetwork(NamedTuple):
@@ -52,6 +63,8 @@ class ReleasedNetwork(NamedTuple):
     config: the config of the checkpoint.
     origin: where the weights come from and on what terms, as far as their owners say; for the model card.
     unused: prefixes of keys that are not needed.
+    prefix: what keys begin with where the network is part of a larger one.
+    sizes: the fields of the model that the tensors tell.
   """
 
   title: str
@@ -60,6 +73,8 @@ class ReleasedNetwork(NamedTuple):
   config: dict[str, Any]
   origin: str
   unused: tuple[str, ...] = ()
+  prefix: str = ''
+  sizes: Callable[[Mapping[str, np.ndarray]], dict[str, Any]] = _no_sizes
 
 
 def _model(name: str, image_size: int) -> dict[str, Any]:
@@ -108,6 +123,16 @@ RELEASED_NETWORKS = (
     {'task': 'inception', 'model': _model('inception', 299)},
     INCEPTION,
     unused=('fc.',),
+  ),
+  ReleasedNetwork(
+    'AV-HuBERT',
+    av_hubert.MARKER_KEY,
+    av_hubert.source_of,
+    {'task': 'av_expert', 'model': _model('av_hubert', 96)},
+    AV_HUBERT,
+    av_hubert.UNUSED,
+    av_hubert.PREFIX,
+    av_hubert.sizes,
   ),
 )
 
@@ -172,18 +197,19 @@ def _convert(source: Path, destination: Path, trust_torchscript: bool) -> str:
 def _convert_released(source: Path, trust_torchscript: bool) -> tuple[str, str, pretrained.Pretrained]:
   state, step = torch_files.read_state(source, trust_torchscript)
   released = recognise(state, source)
+  state = {key.removeprefix(released.prefix): array for key, array in state.items()}
   try:
-    variables = variables_of(released, state)
+    config = config_of(released, state)
+    variables = variables_of(released, config, state)
   except UserError as error:
     raise UserError(f'{source} is not {released.title} as released: {error}') from error
-  config = ConfigDict(released.config)
   return released.title, released.origin, pretrained.Pretrained(config, models.build(config.model), variables, step)
 
 
 def recognise(state: Mapping[str, np.ndarray], source: Path) -> ReleasedNetwork:
   """Returns the network that a state dict belongs to; raises UserError, which names the source, if none is known."""
   for released in RELEASED_NETWORKS:
-    if released.marker_key in state:
+    if released.marker_key in state or released.prefix + released.marker_key in state:
       return released
   if 'features.0.weight' in state or 'lin0.model.1.weight' in state:
     raise UserError(f'{source} is one of the two files of LPIPS: give the directory that holds both')
@@ -191,10 +217,20 @@ def recognise(state: Mapping[str, np.ndarray], source: Path) -> ReleasedNetwork:
   raise UserError(f'{source} has no network known here, but {next(iter(state))!r} and others; known are {known}')
 
 
-def variables_of(released: ReleasedNetwork, state: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def config_of(released: ReleasedNetwork, state: Mapping[str, np.ndarray]) -> ConfigDict:
+  """Returns the config of a released network in a size that a state dict tells; raises UserError if it tells none."""
+  config = ConfigDict(released.config)
+  try:
+    config.model.update(released.sizes(state))
+  except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:
+    raise UserError(f'its tensors do not tell its size ({first_line(error)})') from error
+  return config
+
+
+def variables_of(released: ReleasedNetwork, config: ConfigDict, state: Mapping[str, np.ndarray]) -> dict[str, Any]:
   """Returns our module's variables, converted from a state dict; raises UserError, which names keys that do not fit."""
-  config = ConfigDict(released.config).model
-  shapes = jax.eval_shape(models.build(config).init, jax.random.key(0), *models.example_inputs(config))
+  inputs = models.example_inputs(config.model)
+  shapes = jax.eval_shape(models.build(config.model).init, jax.random.key(0), *inputs)
   needed = {key: array for key, array in state.items() if not key.startswith(released.unused)}
   return correspondence.converted(shapes, released.source_of, needed)
 

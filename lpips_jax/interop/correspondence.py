@@ -70,9 +70,9 @@ def wav2lip(path: Path) -> Source:
   if re.fullmatch('face_decoder_blocks_[1-6]_0', block):
     return _source(path, _numbered(block), kernel=_transposed)
   if block == 'face_encoder_blocks_0_0':
-    return _source(path, _numbered(block), kernel=lambda x: _rgb(_convolution(x), 2))
+    return _source(path, _numbered(block), kernel=lambda x: _rgb(convolution(x), 2))
   if block == 'output_block_1':
-    return _source(path, _numbered(block), kernel=lambda x: _rgb(_convolution(x), 3), bias=lambda x: _rgb(x, 0))
+    return _source(path, _numbered(block), kernel=lambda x: _rgb(convolution(x), 3), bias=lambda x: _rgb(x, 0))
   return _source(path, _numbered(block))
 
 
@@ -80,7 +80,7 @@ def sync_expert(path: Path) -> Source:
   """Returns the source of a variable of Wav2Lip's SyncNet_color, which stacks five frames along the channels."""
   _, encoder, block, *_ = path
   place = (_EXPERT_AUDIO_PLACES if encoder == 'audio_encoder' else _EXPERT_FACE_PLACES)[block]
-  kernel = (lambda x: _rgb(_convolution(x), 2)) if block == 'stem' else _convolution
+  kernel = (lambda x: _rgb(convolution(x), 2)) if block == 'stem' else convolution
   return _source(path, f'{encoder}.{place}', kernel=kernel)
 
 
@@ -88,7 +88,7 @@ def discriminator(path: Path) -> Source:
   """Returns the source of a variable of Wav2Lip's quality discriminator."""
   block = path[1]
   key = _numbered(block) if block == 'binary_pred_0' else f'{_numbered(block)}.conv_block.0'
-  kernel = (lambda x: _rgb(_convolution(x), 2)) if block == 'face_encoder_blocks_0_0' else _convolution
+  kernel = (lambda x: _rgb(convolution(x), 2)) if block == 'face_encoder_blocks_0_0' else convolution
   return _source(path, key, kernel=kernel)
 
 
@@ -99,7 +99,7 @@ def syncnet(path: Path) -> Source:
   """
   _, side, layer, _ = path
   part, place = layer.split('_')
-  kernel: Change = _convolution
+  kernel: Change = convolution
   if part == 'fc':
     kernel = np.transpose
   elif side == 'lip':
@@ -123,11 +123,11 @@ def _source(
   Args:
     path: of the variable.
     key: of the block, or of the layer where blocks have no parts.
-    kernel: converts the kernel; `_convolution` if None.
+    kernel: converts the kernel; `convolution` if None.
     bias: converts the bias; unchanged if None.
   """
   parts = {'conv': '.conv_block.0', 'norm': '.conv_block.1'} if key.partition('.')[0] in _BLOCKS else {}
-  change = {'kernel': kernel or _convolution, 'bias': bias}.get(path[-1]) or np.asarray
+  change = {'kernel': kernel or convolution, 'bias': bias}.get(path[-1]) or np.asarray
   name = f'{key}{parts.get(path[-2], "")}.{TENSOR_NAMES[path[-1]]}'
   if parts and path[-1] == 'mean':
     return Source((name, f'{key}{parts["conv"]}.bias'), _mean_without_bias)
@@ -157,7 +157,7 @@ def _numbered(block: str) -> str:
   return re.sub(r'_(?=\d)', '.', block)
 
 
-def _convolution(x: np.ndarray) -> np.ndarray:
+def convolution(x: np.ndarray) -> np.ndarray:
   """(out, in, h, w) -> (h, w, in, out)."""
   return x.transpose(2, 3, 1, 0)
 

@@ -3,7 +3,6 @@
 import jax
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 
 torch = pytest.importorskip('torch')
 
@@ -23,7 +22,8 @@ def ours(path):
   """Our module and variables for the network that a file is recognised as."""
   state, _ = torch_files.read_state(path)
   released = convert.recognise(state, path)
-  return models.build(ConfigDict(released.config).model), convert.variables_of(released, state)
+  config = convert.config_of(released, state)
+  return models.build(config.model), convert.variables_of(released, config, state)
 
 
 def uniform(*shape):
