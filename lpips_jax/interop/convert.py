@@ -43,9 +43,9 @@ INCEPTION = (
 )
 AV_HUBERT = (
   'Converted from a file with the tensors of AV-HuBERT (Shi et al., arXiv 2201.02184), or of MuAViC (Anwar et al., '
-  "arXiv 2303.00628), which has the same network. AV-HuBERT's authors trained theirs on LRS3 and VoxCeleb2, and release "
-  "them under Meta's own research licence: non-commercial use only, no sublicences. MuAViC's are under CC BY-NC 4.0. "
-  'The file does not say who trained it, or on what.'
+  "arXiv 2303.00628), which has the same network. AV-HuBERT's authors trained theirs on LRS3 and VoxCeleb2; it comes "
+  "under Meta's own research licence: non-commercial use only, no sublicences. MuAViC's is under CC BY-NC 4.0. The file "
+  'does not say who trained it, or on what.'
 )
 
 
