@@ -2,6 +2,7 @@
 
   python infer.py --face=face.mp4 --audio=speech.wav --output=dubbed.mp4 --checkpoint=runs/demo/checkpoint
   python infer.py --face=face.mp4 --text="Good morning." --output=dubbed.mp4 --checkpoint=runs/demo/checkpoint
+  python infer.py --face=face.mp4 --text="Good morning." --drive=visemes --output=dubbed.mp4 --checkpoint=…
   python infer.py --jobs=jobs.csv --checkpoint=runs/demo/checkpoint
 
 The face is a video or a still image; the speech is any file with a sound track, or a text that a synthetic voice says.
@@ -27,7 +28,7 @@ from lpips_jax.dubbing.options import LABELS, LENGTHS, REFERENCES, SILENCES, SPE
 from lpips_jax.dubbing.stages import profile_table
 from lpips_jax.faces.detect import DETECTORS
 from lpips_jax.media.video_writer import CODECS, CONTAINERS
-from lpips_jax.speaking.driving import SpeechSource, driving_speech
+from lpips_jax.speaking.driving import DRIVES, SpeechSource, driving_speech
 
 REMOTE = (
   *('checkpoint', 'speaker_expert', 'jobs', 'face', 'audio', 'text_file', 'turns', 'boxes', 'detector_model'),
@@ -46,6 +47,13 @@ flags.DEFINE_string(
   'piper, *.onnx.',
 )
 flags.DEFINE_string('language', None, 'The language of a text, such as en-us, de, fr or cmn; by default English.')
+flags.DEFINE_enum(
+  'drive',
+  None,
+  DRIVES,
+  'What drives the lips that say a text: its sound (the default), or the visemes of the sounds as builtin and espeak '
+  'time them, for generators that hear visemes or phones.',
+)
 flags.DEFINE_string('subtitles', None, 'A file to write what is said to, of a text: .srt or .vtt.')
 flags.DEFINE_string('output', None, f'The video to write, ending in {", ".join(CONTAINERS)}.')
 flags.DEFINE_string('checkpoint', None, 'A generator: the checkpoint directory that train.py wrote.')

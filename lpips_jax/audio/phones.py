@@ -58,6 +58,9 @@ def recognise_phones(samples: Sound) -> np.ndarray:
   return heard
 
 
+TimedPhone = tuple[str, float]  # of `PHONES`, and the time at which it ends, in seconds, and the next one begins
+
+
 class PhoneTrack:
   """A phone track, computed when it is sliced; see `phone_track`.
 
@@ -115,19 +118,19 @@ def silent_track(length: int) -> np.ndarray:
   return track
 
 
-def timed_phones(phones: Iterable[tuple[str, float]], rows: int) -> np.ndarray:
+def timed_phones(phones: Iterable[TimedPhone], rows: int) -> np.ndarray:
   """Returns phones whose times are known as `recognise_phones` returns them, (rows,) int8.
 
   Args:
-    phones: of `PHONES`, each with the time at which it ends, in seconds, and the next begins; silence follows the last.
+    phones: in order; the first ones may end before the speech begins, and silence follows the last.
     rows: of the mel spectrogram of the speech.
   """
   heard = np.zeros(rows, np.int8)
   begin = 0
   for phone, end in phones:
-    last = math.ceil(end * MEL_RATE)  # row i stands for the moment i / 80 s
+    last = max(begin, math.ceil(end * MEL_RATE))  # row i stands for the moment i / 80 s
     heard[begin:last] = _INDICES[phone]
-    begin = max(begin, last)
+    begin = last
   return heard
 
 

@@ -31,7 +31,7 @@ from lpips_jax.dubbing.options import Options
 from lpips_jax.dubbing.preview import Watch, write_preview
 from lpips_jax.dubbing.remote import local_files
 from lpips_jax.dubbing.speakers import expert_for, who_speaks
-from lpips_jax.dubbing.speech import Speech
+from lpips_jax.dubbing.speech import Speech, check_drive
 from lpips_jax.dubbing.stages import Stages, StageTimes, opencv_on_one_thread
 from lpips_jax.dubbing.turns import Interview, Turn, mixed, read_turns
 from lpips_jax.faces.detect import Detect, make_detector
@@ -224,6 +224,8 @@ class Dubber:
     with contextlib.ExitStack() as opened:
       opened.callback(self._at_work.release)
       self.times = {}
+      if options.said is not None or any(turn.said is not None for turn in turns):
+        check_drive(self.generator.speech)
       interview = None
       if turns:
         interview = opened.enter_context(mixed(turns, film_info(face, options), options.max_minutes))
@@ -247,9 +249,11 @@ class Dubber:
     pauses, generator = options.silence == 'closed', self.generator
     how = generator.speech, generator.level, inputs.begin
     if interview is None:
-      return [Speech(inputs.samples, pauses, *how)]
-    each = zip(interview.tracks, interview.spans, strict=True)
-    return [Speech(track, pauses, *how, turns=spans) for track, spans in each]
+      first = options.audio_part[0] if options.audio_part else 0.0
+      said = None if options.said is None else [(phone, end - first) for phone, end in options.said]
+      return [Speech(inputs.samples, pauses, *how, said=said)]
+    each = zip(interview.tracks, interview.spans, interview.said, strict=True)
+    return [Speech(track, pauses, *how, turns=spans, said=said) for track, spans, said in each]
 
   @contextlib.contextmanager
   def _running(

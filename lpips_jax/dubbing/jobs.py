@@ -25,7 +25,7 @@ from lpips_jax.storage.places import is_remote, join, remote_ones, require_local
 from lpips_jax.storage.transfer import local_input
 
 FILE_COLUMNS = 'face', 'output'
-SPEECH_COLUMNS = 'audio', 'text', 'text_file', 'voice', 'language', 'subtitles'
+SPEECH_COLUMNS = 'audio', 'text', 'text_file', 'voice', 'language', 'drive', 'subtitles'
 LOCAL_COLUMNS = 'voice', 'c2pa_cert', 'c2pa_key'  # that are no URLs
 SEPARATORS = ',', ';', '\t'
 SEPARATOR_LINE = re.compile(r'sep=(.)\r?\n', re.IGNORECASE)  # which Excel writes and reads

@@ -11,6 +11,7 @@ from lpips_jax.faces.detect import DETECTORS
 if TYPE_CHECKING:
   from ml_collections import ConfigDict
 
+  from lpips_jax.audio.phones import TimedPhone
   from lpips_jax.dubbing.turns import Turn
 
 LENGTHS = 'audio', 'video', 'shortest'
@@ -22,6 +23,7 @@ MAX_SHARPEN = 4.0
 MAX_SECONDS = 1e8  # of any part
 _CHOICES = ('detector', DETECTORS), ('length', LENGTHS), ('silence', SILENCES), ('label', LABELS)
 _PARTS = 'face_part', 'audio_part', 'only'
+_NO_TEXT = 'said'  # an option that cannot be written as text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Options:
     label: `corner` writes "AI MODIFIED" into the picture; `none` does not.
     no_marks: leaves out the marks of provenance: the statement in the file that a network changed it.
     synthetic_voice: the voice, if the speech was made from text: the marks say so.
+    said: the phones of the speech, as `speaking.Utterance` has them, in place of those that a recogniser would hear.
     c2pa_cert: a PEM file with a certificate and its chain, with which the file is signed; see `provenance`.
     c2pa_key: a PEM file with the certificate's private key.
     other_inputs, other_outputs: files that the caller reads or writes for this dub, such as a text and its subtitles;
@@ -90,6 +93,7 @@ class Options:
   label: str = 'none'
   no_marks: bool = False
   synthetic_voice: str = ''
+  said: 'Sequence[TimedPhone] | None' = None
   c2pa_cert: PathLike | None = None
   c2pa_key: PathLike | None = None
   other_inputs: Sequence[PathLike] = ()
@@ -148,7 +152,7 @@ def from_text(texts: Mapping[str, str]) -> dict[str, Any]:
   """
   values = {}
   for name, text in texts.items():
-    if name not in (field.name for field in dataclasses.fields(Options)):
+    if name == _NO_TEXT or name not in (field.name for field in dataclasses.fields(Options)):
       raise UserError(f'there is no option {name!r}')
     parse, form = _PARSERS.get(name, (str, 'text'))
     try:

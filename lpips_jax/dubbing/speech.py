@@ -10,6 +10,7 @@ from lpips_jax.audio.chunks import Sound, in_chunks, shifted
 from lpips_jax.audio.condition import CONDITIONS
 from lpips_jax.audio.mel import chunked_mel, mel_windows_at
 from lpips_jax.core.constants import MEL_WINDOW, SAMPLE_RATE
+from lpips_jax.core.errors import UserError
 
 CLOSING_SILENCE = Fraction(1, 2)  # seconds added at the end: a mouth is shut after the last word, whatever comes then
 PAUSE_RATE = 100  # levels of the sound per second
@@ -30,6 +31,7 @@ class Speech:
     level: of the mel; see `audio.loudness.mel_of`.
     begin: seconds of the speech at which the first frame is shown; it knows what was said before.
     turns: begin and end, in seconds of the speech, of the turns outside of which mouths are shut; None for no turns.
+    said: the phones of the speech, where whoever made it tells them; by default they are recognised in it.
   """
 
   def __init__(
@@ -40,12 +42,15 @@ class Speech:
     level: str = loudness.NORMALISED,
     begin: Fraction = Fraction(0),
     turns: Sequence[tuple[float, float]] | None = None,
+    said: Sequence[phones.TimedPhone] | None = None,
   ) -> None:
     self._begin, self._turns = begin, turns
     with_silence = shifted(loudness.at_level(samples, level), 0, int(CLOSING_SILENCE * SAMPLE_RATE))
     mel = chunked_mel(with_silence)
     condition = CONDITIONS[kind]
-    heard = phones.recognise_phones(with_silence) if condition.of_phones else None
+    heard = None if said is None else phones.timed_phones(said, len(mel))
+    if heard is None and condition.of_phones:
+      heard = phones.recognise_phones(with_silence)
     self._track = condition.track(heard, mel)
     self._silent = condition.silence(MEL_WINDOW).T
     self._pauses = find_pauses(samples) if pauses else None
@@ -67,6 +72,14 @@ class Speech:
     if self._turns is not None and not any(begin - LIPS_AHEAD <= now < end for begin, end in self._turns):
       return True
     return self._pauses is not None and bool(is_pause(self._pauses, [now])[0])
+
+
+def check_drive(kind: str) -> None:
+  """Raises UserError unless what a voice tells of its sounds can drive a generator that hears a kind of speech."""
+  if not CONDITIONS[kind].of_phones:
+    others = ' or '.join(name for name, condition in CONDITIONS.items() if condition.of_phones)
+    problem = f'drive=visemes needs a generator that hears {others}, and this one hears {kind}'
+    raise UserError(f'{problem}: give another checkpoint, or drive=sound', 'drive', 'checkpoint')
 
 
 def find_pauses(samples: Sound) -> np.ndarray:

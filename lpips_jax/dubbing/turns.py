@@ -21,6 +21,7 @@ import av
 import numpy as np
 from absl import logging
 
+from lpips_jax.audio.phones import TimedPhone
 from lpips_jax.core.constants import SAMPLE_RATE
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import PathLike, read_regular
@@ -50,6 +51,7 @@ class Turn:
     face: the number of the face from the left, or a place in pixels and a time in seconds.
     audio: what is said, a file with a sound track; None until a voice has said `text`.
     text, voice: what is said, and by whom.
+    said: the phones of `audio`, as in `Options`.
   """
 
   begin: float
@@ -58,6 +60,7 @@ class Turn:
   audio: PathLike | None = None
   text: str | None = None
   voice: str | None = None
+  said: Sequence[TimedPhone] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +71,14 @@ class Interview:
     faces: the people, as turns name them.
     tracks: of each of them what they say, (S,) float32 at 16 kHz, from the first frame on.
     spans: of each of them the begin and the end of their turns.
+    said: of each of them the phones, None where some turn has none.
     mix: a WAV file in which all of them are heard.
   """
 
   faces: list[Face]
   tracks: list[np.ndarray]
   spans: list[list[tuple[float, float]]]
+  said: list[list[TimedPhone] | None]
   mix: Path
 
 
@@ -120,12 +125,23 @@ def mixed(turns: Sequence[Turn], info: VideoInfo, max_minutes: float = math.inf)
       _place(track, sound[rate], turn, rate)
   peak = float(np.abs(mix).max(initial=1.0))
   spans = [[(turn.begin, turn.end) for turn in turns if turn.face == face] for face in faces]
+  said = [_said([turn for turn in turns if turn.face == face]) for face in faces]
   with tempfile.TemporaryDirectory() as directory:
     path = Path(directory) / 'turns.wav'
     with wave.open(str(path), 'wb') as file:
       file.setparams((1, 2, MIX_RATE, 0, 'NONE', 'not compressed'))
       file.writeframes(np.round(32767 / peak * mix).astype('<i2').tobytes())
-    yield Interview(faces, tracks, spans, path)
+    yield Interview(faces, tracks, spans, said, path)
+
+
+def _said(turns: Sequence[Turn]) -> list[TimedPhone] | None:
+  """Returns the phones of one person's turns, in seconds of the film."""
+  said: list[TimedPhone] = []
+  for turn in sorted(turns, key=lambda turn: turn.begin):
+    if turn.said is None:
+      return None
+    said += [('', turn.begin), *((phone, min(turn.begin + end, turn.end)) for phone, end in turn.said)]
+  return said
 
 
 def _parsed(number: int, given: Any) -> Turn:

@@ -11,6 +11,8 @@ import numpy as np
 from data_pipeline.corpora.talking_faces.articulation import CONSONANTS, GESTURE_RATE, VOWELS, perform
 from data_pipeline.corpora.talking_faces.voice import SAMPLES_PER_STEP, Voice, speak
 from lpips_jax.audio.loudness import speech_level
+from lpips_jax.audio.phones import TimedPhone
+from lpips_jax.audio.visemes import PHONE_OF_SOUND
 from lpips_jax.core.constants import SAMPLE_RATE
 from lpips_jax.core.errors import UserError
 from lpips_jax.speaking.pronouncing import pronounce
@@ -57,14 +59,17 @@ def say(text: str, language: str | None = None) -> Utterance:
   tokens = read(text)
   samples: list[np.ndarray] = []
   spans: dict[int, tuple[int, int]] = {}
+  phones: list[TimedPhone] = []
   length = 0
   for number, stretch in enumerate(_stretches(tokens)):
-    sound, times = _perform(stretch, number)
-    for token, (begin, end) in times.items():
-      spans[token] = (spans[token][0] if token in spans else length + begin, length + end)
+    sound, ends = _perform(stretch, number)
+    for part, begin, end in zip(stretch, [0, *ends], ends, strict=False):
+      if part.token is not None:
+        spans[part.token] = (spans.get(part.token, (length + begin,))[0], length + end)
+      phones.append((PHONE_OF_SOUND[part.name], (length + end) / SAMPLE_RATE))
     samples.append(sound)
     length += len(sound)
-  return Utterance(np.concatenate(samples), SAMPLE_RATE, _cues(tokens, spans), DESCRIPTION)
+  return Utterance(np.concatenate(samples), SAMPLE_RATE, _cues(tokens, spans), DESCRIPTION, tuple(phones))
 
 
 def _stretches(tokens: Iterable[Token]) -> Iterator[list[_Sound]]:
@@ -135,8 +140,8 @@ def _merged(stretch: list[_Sound]) -> list[_Sound]:
   return merged
 
 
-def _perform(stretch: list[_Sound], number: int) -> tuple[np.ndarray, dict[int, tuple[int, int]]]:
-  """Returns the samples of a stretch, at `LEVEL`, and the first and the last + 1 sample of each token in it."""
+def _perform(stretch: list[_Sound], number: int) -> tuple[np.ndarray, list[int]]:
+  """Returns the samples of a stretch, at `LEVEL`, and the last + 1 sample of each sound in it."""
   steps = [max(1, round(sound.seconds * GESTURE_RATE)) for sound in stretch]
   seconds = [step / GESTURE_RATE for step in steps]
   articulation = perform([sound.name for sound in stretch], seconds, [sound.level for sound in stretch])
@@ -145,13 +150,8 @@ def _perform(stretch: list[_Sound], number: int) -> tuple[np.ndarray, dict[int, 
 
   bursts = [sound.name in CONSONANTS and CONSONANTS[sound.name].burst for sound in stretch]
   burst = (len(articulation.phonemes) - sum(steps)) // max(1, sum(bursts))  # steps that `perform` adds to each stop
-  spans: dict[int, tuple[int, int]] = {}
-  end = 0
-  for sound, step, bursting in zip(stretch, steps, bursts, strict=True):
-    begin, end = end, end + (step + burst * bursting) * SAMPLES_PER_STEP
-    if sound.token is not None:
-      spans[sound.token] = (spans.get(sound.token, (begin,))[0], end)
-  return np.clip(np.round(gain * samples), -32768, 32767).astype(np.int16), spans
+  ends = np.cumsum([(step + burst * bursting) * SAMPLES_PER_STEP for step, bursting in zip(steps, bursts, strict=True)])
+  return np.clip(np.round(gain * samples), -32768, 32767).astype(np.int16), ends.tolist()
 
 
 def _cues(tokens: Iterable[Token], spans: dict[int, tuple[int, int]]) -> tuple[Cue, ...]:

@@ -7,16 +7,19 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from lpips_jax.core.errors import UserError
+from lpips_jax.audio.phones import TimedPhone
+from lpips_jax.core.errors import UserError, check_choice
 from lpips_jax.core.files import PathLike
 from lpips_jax.dubbing.options import Options
 from lpips_jax.dubbing.turns import read_turns
 from lpips_jax.speaking.subtitles import check_subtitles, write_subtitles
 from lpips_jax.speaking.text import read_text_file
-from lpips_jax.speaking.utterance import Cue
+from lpips_jax.speaking.utterance import Cue, Utterance
 from lpips_jax.speaking.voices import BUILTIN, say
 from lpips_jax.storage.places import require_local
 from lpips_jax.storage.transfer import local_input, local_output
+
+SOUND, VISEMES = DRIVES = 'sound', 'visemes'  # what drives the lips that say a text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +31,8 @@ class SpeechSource:
     text: to be said.
     text_file: a file with the text.
     voice, language: of texts, those of turns among them; see `say`. By default the built-in voice.
+    drive: what drives the lips that say texts: the `sound`, as by default, or `visemes`, those of the sounds as the
+      voice times them, without a recogniser.
     subtitles: where to write what is said in texts, as .srt or .vtt.
   """
 
@@ -36,6 +41,7 @@ class SpeechSource:
   text_file: PathLike | None = None
   voice: str | None = None
   language: str | None = None
+  drive: str | None = None
   subtitles: PathLike | None = None
 
 
@@ -88,9 +94,11 @@ def _check(source: SpeechSource, options: Options) -> None:
   if options.turns is None and len(sources) != 1:
     problem = 'missing audio' if not sources else f'{" and ".join(sources)} each say what is said'
     raise UserError(f'{problem}: give one of audio, text and text_file', 'audio', 'text', 'text_file')
-  for name in ('voice', 'language', 'subtitles'):
+  for name in ('voice', 'language', 'drive', 'subtitles'):
     if source.audio is not None and getattr(source, name) is not None:
       raise UserError(f'{name} goes with text or text_file, not with audio', name, 'text', 'text_file', 'audio')
+  if source.drive is not None:
+    check_choice('drive', source.drive, DRIVES)
   require_local(voice=source.voice)
   if source.subtitles is not None:
     check_subtitles(source.subtitles)
@@ -102,10 +110,10 @@ def _say_text(source: SpeechSource, options: Options, directory: Path) -> tuple[
   if text is None:
     with local_input(source.text_file or '') as file:
       text = read_text_file(file)
-  utterance = say(text, source.voice or BUILTIN, source.language)
+  utterance, said = _say(text, source.voice, source)
   sound = directory / 'speech.wav'
   utterance.write(sound)
-  return sound, list(utterance.cues), dataclasses.replace(options, synthetic_voice=utterance.voice)
+  return sound, list(utterance.cues), dataclasses.replace(options, synthetic_voice=utterance.voice, said=said)
 
 
 def _say_turns(source: SpeechSource, options: Options, directory: Path) -> tuple[Path | None, list[Cue], Options]:
@@ -114,10 +122,13 @@ def _say_turns(source: SpeechSource, options: Options, directory: Path) -> tuple
   cues: list[Cue] = []
   voices: dict[str, None] = {}
   for number, turn in enumerate(turns):
+    if turn.text is None and source.drive == VISEMES:
+      problem = f'turns: turn {number + 1} has audio, whose sounds nobody tells'
+      raise UserError(f'{problem}: drive=visemes needs the text of every turn', 'turns', 'drive')
     if turn.text is None:
       continue
     require_local(voice=turn.voice)
-    utterance = say(turn.text, turn.voice or source.voice or BUILTIN, source.language)
+    utterance, said = _say(turn.text, turn.voice or source.voice, source)
     sound = directory / f'turn-{number}.wav'
     utterance.write(sound)
     voices[utterance.voice] = None
@@ -125,6 +136,17 @@ def _say_turns(source: SpeechSource, options: Options, directory: Path) -> tuple
     moved = [Cue(turn.begin + cue.begin, turn.begin + cue.end, cue.text) for cue in within]
     # A paragraph ends here: no subtitle shows what two people say.
     cues += [*moved[:-1], *(dataclasses.replace(last, text=f'{last.text.rstrip()}\n\n') for last in moved[-1:])]
-    turns[number] = dataclasses.replace(turn, audio=sound, text=None, voice=None)
-  said = dataclasses.replace(options, turns=turns, synthetic_voice='; '.join(voices))
-  return None, sorted(cues, key=lambda cue: cue.begin), said
+    turns[number] = dataclasses.replace(turn, audio=sound, text=None, voice=None, said=said)
+  its_options = dataclasses.replace(options, turns=turns, synthetic_voice='; '.join(voices))
+  return None, sorted(cues, key=lambda cue: cue.begin), its_options
+
+
+def _say(text: str, voice: str | None, source: SpeechSource) -> tuple[Utterance, tuple[TimedPhone, ...] | None]:
+  """Says a text; returns the phones, too, if they are to drive the lips."""
+  utterance = say(text, voice or BUILTIN, source.language)
+  if source.drive != VISEMES:
+    return utterance, None
+  if utterance.phones is None:
+    problem = f'voice={voice} does not tell when it makes which sound'
+    raise UserError(f'{problem}: give voice=builtin or espeak, or drive=sound', 'drive', 'voice')
+  return utterance, utterance.phones

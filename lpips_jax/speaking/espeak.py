@@ -12,13 +12,17 @@ from typing import Any
 
 import numpy as np
 
+from lpips_jax.audio.phones import TimedPhone
+from lpips_jax.audio.visemes import OF_ESPEAK, PHONE_OF_VISEME, visemes_of
 from lpips_jax.core.errors import UserError
 from lpips_jax.speaking import espeak_process
+from lpips_jax.speaking.sounds import BREATH
 from lpips_jax.speaking.utterance import Cue, Utterance
 
 DEFAULT = 'en-us'
 PAUSE = '_'  # the names of pauses among phonemes begin with it
 CLOSURE = '_|', '_!'  # but these are part of the sound after them
+ENGLISH = {'a': ('ae',)}  # its mnemonics that stand for another sound elsewhere
 NEAR = 4  # languages or variants that an error lists
 
 
@@ -41,7 +45,8 @@ def say(text: str, variant: str = '', language: str | None = None) -> Utterance:
   if not cues:
     raise UserError(f'espeak-ng finds nothing in text that it can say in language={code}', 'text', 'language')
   name = f'{code}+{variant}' if variant else code
-  return Utterance(samples, answer['rate'], cues, f'espeak-ng {answer["version"]}, {name}')
+  phones = tuple(_phones(answer, len(samples), OF_ESPEAK | (ENGLISH if code.startswith('en') else {})))
+  return Utterance(samples, answer['rate'], cues, f'espeak-ng {answer["version"]}, {name}', phones)
 
 
 class _Library:
@@ -102,6 +107,18 @@ def _cues(text: str, answer: dict[str, Any], length: int) -> Iterator[Cue]:
     begin, end = _sounding(answer['phonemes'], begins[place], last)
     if begin < end:
       yield Cue(begin / answer['rate'], end / answer['rate'], text[place if number else 0 : following])
+
+
+def _phones(answer: dict[str, Any], length: int, table: dict[str, tuple[str, ...]]) -> Iterator[TimedPhone]:
+  """Yields phones that look like what is said, from the first sample to the last."""
+  heard = [(sample, name) for sample, name in answer['phonemes'] if name not in CLOSURE and not name.startswith('(')]
+  begin, shown = 0, ['']  # before the first one there is silence
+  for sample, name in [*heard, (length, PAUSE)]:
+    for place, phone in enumerate(shown, start=1):
+      yield phone, (begin + (sample - begin) * place / len(shown)) / answer['rate']
+    # A sound without lips of its own is a breath, for which they are those of the next one.
+    begin = sample
+    shown = [''] if _pauses(name) else [PHONE_OF_VISEME[viseme] for viseme in visemes_of(name, table)] or [BREATH]
 
 
 def _word_start(text: str, position: int) -> int:

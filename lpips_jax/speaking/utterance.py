@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lpips_jax.audio.phones import TimedPhone
 from lpips_jax.core.files import PathLike
 
 
@@ -31,12 +32,14 @@ class Utterance:
     sample_rate: in Hz; the voice's own.
     cues: one for each word, or for each sentence where the voice tells no more; in order, without overlap.
     voice: a line that says which voice it was.
+    phones: what is said, from the first sample to the last; None where the voice does not tell.
   """
 
   samples: np.ndarray
   sample_rate: int
   cues: tuple[Cue, ...]
   voice: str
+  phones: tuple[TimedPhone, ...] | None = None
 
   def write(self, path: PathLike) -> None:
     """Writes the sound as a WAV file at its own rate, whole or not at all; see `media.speech.write_speech`."""

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from data_pipeline.corpora.talking_faces.clips import draw_clip
-from lpips_jax.dubbing.speech import Speech, find_pauses, is_pause
+from lpips_jax.audio import phones
+from lpips_jax.audio.visemes import VISEMES
+from lpips_jax.core.errors import UserError
+from lpips_jax.dubbing.speech import Speech, check_drive, find_pauses, is_pause
 
 SAMPLES = draw_clip(3, 'test', 0, 0, 1.0).audio / np.float32(32768)
 TIMES = [Fraction(k, 25) for k in range(30)]
@@ -50,3 +53,24 @@ def test_neither_level_nor_offset_matters(decibels, offset):
 def test_silence_is_one_pause_and_noise_is_none():
   assert find_pauses(np.zeros(16000)).all()
   assert not find_pauses(0.1 * np.random.default_rng(0).standard_normal(16000)).any()
+
+
+SAID = [('', 0.21), ('M', 0.41), ('AA', 0.79)]
+
+
+@pytest.mark.parametrize('kind', ['phones', 'visemes'])
+def test_phones_that_are_told_are_not_recognised(kind, monkeypatch):
+  monkeypatch.setattr(phones, 'recognise_phones', lambda samples: 1 / 0)
+  heard = Speech(SAMPLES, False, kind, said=SAID)(TIMES, Fraction(0))[:, :, 0].argmax(1)  # at the times themselves
+  names = ['', 'M', 'AA'] if kind == 'phones' else ['rest', 'p', 'a']
+  columns = [(phones.PHONES if kind == 'phones' else VISEMES).index(name) for name in names]
+  expected = [next((c for c, (_, end) in zip(columns, SAID, strict=True) if time < end), 0) for time in TIMES]
+  np.testing.assert_array_equal(heard, expected)
+
+
+def test_a_generator_of_mels_is_not_driven_by_visemes():
+  with pytest.raises(UserError, match='hears phones or visemes, and this one hears mel') as caught:
+    check_drive('mel')
+  assert caught.value.as_flags().startswith('--drive') and '\n' not in str(caught.value)
+  check_drive('phones')
+  check_drive('visemes')

@@ -137,3 +137,12 @@ def test_the_right_mouths_move_at_the_right_times(tmp_path):
   turns.write_text(json.dumps([turn(face=5, audio=tone), turn(audio=tone)]))
   with pytest.raises(UserError, match='shows no face 5'):
     dub(film, None, output, Painter(), **how)
+
+
+def test_phones_of_turns_are_those_of_the_film_where_all_of_a_person_are_told(tmp_path):
+  tone = write_tone(tmp_path / 'tone.wav', 1)
+  said = (('B', 0.25), ('', 0.75))
+  turns = [Turn(2, 3, 0, tone, said=said), Turn(0.5, 1.0, 0, tone, said=said), Turn(0, 1, 1, tone)]
+  with mixed(turns, INFO) as interview:
+    assert interview.faces == [0, 1]
+    assert interview.said == [[('', 0.5), ('B', 0.75), ('', 1.0), ('', 2), ('B', 2.25), ('', 2.75)], None]

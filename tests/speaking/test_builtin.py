@@ -110,3 +110,21 @@ def test_text_of_few_sounds_is_said_or_refused(text):
     assert builtin.say(text).cues
   except UserError as error:
     assert 'nothing to say' in str(error)
+
+
+def test_its_phones_follow_one_another_to_the_end_of_the_sound(utterance):
+  ends = np.array([end for _, end in utterance.phones])
+  assert (np.diff(ends, prepend=0) > 0).all() and ends[-1] == len(utterance.samples) / utterance.sample_rate
+
+
+def test_phones_sound_when_they_say_so():
+  said = builtin.say('A map.')
+  names = [phone for phone, _ in said.phones]
+  assert ''.join(names) == 'AHMAEP'
+  level = np.square(said.samples.astype(float))
+  begins = [0.0, *(end for _, end in said.phones)]
+  power = [
+    level[round(begin * 16000) : round(end * 16000)].mean()
+    for begin, (_, end) in zip(begins, said.phones, strict=False)
+  ]
+  assert names[0] == names[-1] == '' and max(power[0], power[-1]) < 0.05 * power[names.index('AE')]

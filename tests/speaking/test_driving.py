@@ -1,12 +1,14 @@
 """The speech of a dub, from a file or from a text."""
 
+import dataclasses
+
 import pytest
 
 from lpips_jax.core.errors import UserError
 from lpips_jax.dubbing.options import Options
 from lpips_jax.dubbing.turns import Turn
 from lpips_jax.media.speech import load_speech
-from lpips_jax.speaking import Cue, say
+from lpips_jax.speaking import Cue, driving, say
 from lpips_jax.speaking.driving import SpeechSource, driving_speech, heard
 from lpips_jax.storage import stores
 
@@ -68,6 +70,8 @@ def test_texts_of_turns_are_said_and_their_subtitles_begin_with_the_turn(tmp_pat
     ({'audio': 'a.wav', 'text': TEXT}, {}, 'audio and text each say what is said'),
     ({'audio': 'a.wav', 'voice': 'espeak'}, {}, 'voice goes with text or text_file, not with audio'),
     ({'audio': 'a.wav', 'subtitles': 'out.srt'}, {}, 'subtitles goes with text'),
+    ({'audio': 'a.wav', 'drive': 'visemes'}, {}, 'drive goes with text'),
+    ({'text': TEXT, 'drive': 'lips'}, {}, 'drive must be'),
     ({'text': TEXT, 'subtitles': 'out.txt'}, {}, 'must end in .srt or .vtt'),
     ({'text': TEXT, 'subtitles': 'nowhere/out.srt'}, {}, 'nowhere does not exist'),
     ({'audio': 'a.wav'}, {'turns': 'turns.json'}, 'turns say themselves who says what: leave out audio'),
@@ -95,3 +99,23 @@ def test_texts_and_subtitles_may_be_remote(gs_bucket, tmp_path):
     driving_speech(SpeechSource(text=TEXT, voice='gs://b/v.onnx'), Options()),
   ):
     pass
+
+
+@pytest.mark.parametrize('drive', [None, 'sound', 'visemes'])
+def test_a_voice_tells_its_phones_if_visemes_drive(drive):
+  with driving_speech(SpeechSource(text=TEXT, drive=drive), Options()) as (_, options):
+    assert options.said == (say(TEXT).phones if drive == 'visemes' else None)
+  with driving_speech(SpeechSource(drive=drive), Options(turns=[Turn(0.0, 1.0, 0, text=TEXT)])) as (_, options):
+    assert options.turns[0].said == (say(TEXT).phones if drive == 'visemes' else None)
+
+
+def test_visemes_drive_where_the_voice_tells_its_sounds_alone(monkeypatch):
+  silent = dataclasses.replace(say(TEXT), phones=None)
+  monkeypatch.setattr(driving, 'say', lambda *_: silent)
+  for source, options, problem in (
+    (SpeechSource(text=TEXT, voice='a.onnx', drive='visemes'), {}, 'voice=a.onnx does not tell when'),
+    (SpeechSource(drive='visemes'), {'turns': [Turn(0.0, 1.0, 0, audio='a.wav')]}, 'turn 1 has audio, whose sounds'),
+  ):
+    with pytest.raises(UserError, match=problem) as caught, driving_speech(source, Options(**options)):
+      pass
+    assert 'drive' in caught.value.options and '\n' not in str(caught.value)

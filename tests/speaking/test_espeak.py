@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from lpips_jax.audio.visemes import OF_PHONE
 from lpips_jax.core.errors import UserError
 from lpips_jax.speaking import espeak, espeak_process
 
@@ -92,3 +93,17 @@ def test_a_process_that_fails_is_one_line(monkeypatch, tmp_path):
   monkeypatch.setattr(espeak_process, '__file__', str(tmp_path / 'broken.py'))
   with pytest.raises(UserError, match='espeak-ng fails on this text: it broke'):
     espeak.say('Hello.')
+
+
+def test_its_phones_follow_one_another_to_the_end_of_the_sound(utterance):
+  ends = np.array([end for _, end in utterance.phones])
+  assert (np.diff(ends, prepend=0) >= 0).all() and np.isclose(ends[-1], len(utterance.samples) / utterance.sample_rate)
+
+
+@pytest.mark.parametrize(
+  ('text', 'language', 'shown'),
+  [('my map', 'en-us', 'p a i p ae p'), ('ein Mann', 'de', 'a i n p a n'), ('judge', 'en-us', 't sh uh t sh')],
+)
+def test_its_phones_look_like_what_is_said(text, language, shown):
+  names = [phone for phone, _ in espeak.say(text, language=language).phones if phone]
+  assert ' '.join(OF_PHONE[name][0] for name in names) == shown

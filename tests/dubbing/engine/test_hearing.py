@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ml_collections import ConfigDict
 from painter import Painter, write_boxes, write_clip
 
+from lpips_jax.audio.visemes import VISEMES
+from lpips_jax.core.errors import UserError
 from lpips_jax.dubbing import dub
 from lpips_jax.dubbing.inputs import Inputs, until
 from lpips_jax.media.speech import write_speech
@@ -82,3 +85,25 @@ def test_files_have_the_frames_that_begin_before_the_end(tmp_path, samples, film
   for length, frames in (('audio', of_sound), ('video', filmed), ('shortest', min(of_sound, filmed))):
     dub(face, tmp_path / 'a.wav', tmp_path / 'out.mp4', Painter(), boxes=boxes, length=length)
     assert probe(tmp_path / 'out.mp4').frames == frames
+
+
+@pytest.mark.parametrize('begin', [0.0, 0.3])
+def test_phones_that_a_voice_tells_are_heard_at_their_times(tmp_path, begin):
+  """Of speech of which a part is used; the lead is that of `Painter`."""
+  write_speech(tmp_path / 'speech.wav', np.full(16_000, 5000, np.int16))
+  said = [('', 0.4), ('B', 0.6), ('AA', 1.0)]
+  listener = Listener()
+  listener.config = ConfigDict(Painter.config.to_dict() | {'model': {'image_size': 32, 'speech': 'visemes'}})
+  face, boxes = write_clip(tmp_path / 'face.mp4', 12), write_boxes(tmp_path / 'boxes.json', 12)
+  part = {'audio_part': (begin, 1.0)} if begin else {}
+  dub(face, tmp_path / 'speech.wav', tmp_path / 'out.mp4', listener, boxes=boxes, length='video', said=said, **part)
+  shown = [VISEMES[window[: len(VISEMES), 7].argmax()] for window in listener.heard[3:12]]  # of the row 7/80 s later
+  times = [begin + (math.floor(80 * (Fraction(k, 25) - LEAD)) + 7) / 80 for k in range(3, 12)]
+  assert shown == ['rest' if time < 0.4 else 'p' if time < 0.6 else 'a' for time in times]
+  assert len(set(shown)) > 1
+
+
+def test_a_generator_of_mels_is_refused_before_the_film_is_read(tmp_path):
+  write_speech(tmp_path / 'speech.wav', np.zeros(16_000, np.int16))
+  with pytest.raises(UserError, match='drive=visemes needs a generator that hears'):
+    dub(tmp_path / 'nowhere.mp4', tmp_path / 'speech.wav', tmp_path / 'out.mp4', Painter(), said=[('', 1.0)])
