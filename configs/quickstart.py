@@ -4,6 +4,7 @@
   python train.py --config=configs/quickstart.py:generator --workdir=runs/quickstart/generator \
     --config.sync_expert=runs/quickstart/sync_expert/checkpoint
   python train.py --config=configs/quickstart.py:lip_reader --workdir=runs/quickstart/lip_reader
+  python train.py --config=configs/quickstart.py:av_expert --workdir=runs/quickstart/av_expert
 
 These are configs/lrs2_sync_expert.py, configs/lrs2.py and configs/lrs2_lip_reader.py with the changes below; `:silent`
 trains a generator that shuts mouths, for `--config.silent_generator`, as configs/silent.py does, `:memory` one with
@@ -15,7 +16,7 @@ weights, so that nothing needs downloading, which is not LPIPS.
 
 from ml_collections import ConfigDict
 
-from configs import lrs2, lrs2_lip_reader, lrs2_sync_expert, silent, sync_talk_face, talk_lip, text2lip
+from configs import av_hubert, lrs2, lrs2_lip_reader, lrs2_sync_expert, silent, sync_talk_face, talk_lip, text2lip
 
 
 def get_config(task: str = 'generator') -> ConfigDict:
@@ -26,6 +27,7 @@ def get_config(task: str = 'generator') -> ConfigDict:
     'memory': _memory,
     'visemes': _visemes,
     'lip_reader': _lip_reader,
+    'av_expert': _av_expert,
     'reading': _reading,
     'av_sync': _av_sync,
   }
@@ -125,6 +127,37 @@ def _visemes() -> ConfigDict:
 
 def _reading() -> ConfigDict:
   return talk_lip.read_by_a_reader(_generator(), 'visemes')
+
+
+def _av_expert() -> ConfigDict:
+  config = _brief(av_hubert.get_config())
+  config.model.mouth_size = 44
+  config.model.stem_width = 16
+  config.model.stem_kernel = 5
+  config.model.lip_widths = (16, 32, 64, 96)
+  config.model.lip_depths = (1, 1, 1, 1)
+  config.model.width = 96
+  config.model.layers = 2
+  config.model.heads = 4
+  config.model.hidden = 384
+  config.model.position_kernel = 31
+  config.model.position_groups = 1  # on CPUs groups cost more than they save
+  config.model.clusters = 64
+  config.data.batch_size = 8
+  config.data.clip_frames = 75
+  config.data.max_labels = 40
+  config.data.eval_batches = 2
+  config.data.augment.update(colour=0.2, crop=0.1)
+  config.optimizer.learning_rate = 2e-3
+  config.optimizer.weight_decay = 1e-2
+  config.optimizer.warmup_steps = 40
+  config.average_decay = 0.98
+
+  config.steps = 200
+  config.log_every = 25
+  config.eval_every = 100
+  config.checkpoint_every = 100
+  return config
 
 
 def _av_sync() -> ConfigDict:

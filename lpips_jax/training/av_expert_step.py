@@ -23,7 +23,18 @@ from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models.av_hubert import AVHubert
 from lpips_jax.training.accumulation import in_parts, rematerialised
 from lpips_jax.training.state import Params, TrainState, Variables
-from lpips_jax.training.step import Batch, Evaluation, FrozenVariables, Metrics, Pictures, Step, StepSettings, apply
+from lpips_jax.training.step import (
+  Batch,
+  Evaluation,
+  FrozenVariables,
+  Metrics,
+  Pictures,
+  Shapes,
+  Step,
+  StepSettings,
+  apply,
+  clip_shapes,
+)
 
 WINDOW = 5  # frames whose mean features are compared, in evaluation
 SPEECH_MASK, LIPS_MASK = (0.8, 10), (0.3, 5)  # share of frames where a span begins, times its length; and that length
@@ -62,16 +73,16 @@ class Cuts(NamedTuple):
     return jnp.clip(length - first, 0, self.frames)
 
 
-def make_step(model: AVHubert, config: ConfigDict, minimum_offset: int, settings: StepSettings) -> Step:
+def make_step(model: AVHubert, run: ConfigDict, settings: StepSettings) -> Step:
   """Returns `step(state, batch, frozen_variables) -> (state, metrics)`; nothing is frozen, and the last is empty.
 
   Args:
     model: the expert, with clusters.
-    config: `losses` of a config such as configs/av_hubert.py's.
-    minimum_offset: video frames that count as off sync.
+    run: a config such as configs/av_hubert.py's: its `losses`, and `minimum_offset`, the video frames that count as off
+      sync.
     settings: how gradients become an update.
   """
-  loss: Loss = partial(expert_loss, model, config, minimum_offset, True)
+  loss: Loss = partial(expert_loss, model, run.losses, run.minimum_offset, True)
   if settings.remat:
     loss = rematerialised(loss)
 
@@ -86,7 +97,7 @@ def make_step(model: AVHubert, config: ConfigDict, minimum_offset: int, settings
   return step
 
 
-def make_evaluation(model: AVHubert, config: ConfigDict, minimum_offset: int) -> Evaluation:
+def make_evaluation(model: AVHubert, run: ConfigDict) -> Evaluation:
   """Returns `evaluate(variables, batch, frozen_variables) -> (metrics, {})`; the second would hold pictures.
 
   Arguments as for `make_step`. Each batch is masked and cut in the same way.
@@ -94,11 +105,16 @@ def make_evaluation(model: AVHubert, config: ConfigDict, minimum_offset: int) ->
 
   def evaluate(variables: Variables, batch: Batch, frozen_variables: FrozenVariables) -> tuple[Metrics, Pictures]:
     del frozen_variables
-    params, batch_stats = variables['params'], variables['batch_stats']
-    _, measured = expert_loss(model, config, minimum_offset, False, params, batch_stats, batch, jax.random.key(0))
-    return measured.metrics, {}
+    loss = partial(expert_loss, model, run.losses, run.minimum_offset, False)
+    return loss(variables['params'], variables['batch_stats'], batch, jax.random.key(0))[1].metrics, {}
 
   return evaluate
+
+
+def batch_shapes(config: ConfigDict) -> Shapes:
+  """Returns the shapes of a batch of all devices."""
+  data = config.data
+  return clip_shapes(data.batch_size, data.clip_frames, config.model.image_size, data.max_labels)
 
 
 def gradients(
@@ -126,7 +142,8 @@ def expert_loss(
   """Returns the loss, (), and its by-products.
 
   Args:
-    model, config, minimum_offset: see `make_step`.
+    model: the expert.
+    config, minimum_offset: `losses` and `minimum_offset` of a run's config.
     train: whether statistics are the batch's, and are renewed; and whether features are dropped.
     params, batch_stats: the expert's.
     batch: see the module.

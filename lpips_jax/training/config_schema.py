@@ -95,6 +95,7 @@ SCHEMA: dict[str, Rule] = {
   'model.hidden': NON_NEGATIVE,  # channels between the dense layers of a block
   'model.position_kernel': NON_NEGATIVE,  # frames
   'model.position_groups': NON_NEGATIVE,  # of its channels
+  'model.clusters': NON_NEGATIVE,  # of sounds, which an audio-visual expert learns to tell
   'model.dropout': BELOW_1,
   'model.dtype': one_of(('float32', 'bfloat16')),
   'discriminator.name': TEXT,  # checked where there is an adversarial loss
@@ -124,6 +125,10 @@ SCHEMA: dict[str, Rule] = {
   # ---- losses of a lip reader
   'losses.ctc': NON_NEGATIVE,  # coefficient, per label
   'losses.frames': NON_NEGATIVE,  # coefficient of the cross-entropy of frames
+  # ---- losses of an audio-visual expert, beside `losses.contrastive`
+  'losses.masked': NON_NEGATIVE,  # coefficient of the prediction of masked frames' clusters
+  'losses.temperature': POSITIVE,  # of the contrastive loss: what cosines are divided by
+  'losses.shift': COUNT,  # video frames, at most, between the stretches of sound and of lips that it compares
   'minimum_offset': COUNT,  # video frames
   'diagnosis_clips': COUNT,
   # ---- data

@@ -14,11 +14,11 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from lpips_jax import models
-from lpips_jax.core.constants import LIP_READER, SYNC_EXPERT
+from lpips_jax.core.constants import AV_EXPERT, LIP_READER, SYNC_EXPERT
 from lpips_jax.core.errors import UserError
 from lpips_jax.models import Discriminator
 from lpips_jax.models.initialise import init_variables
-from lpips_jax.training import expert_step, generator_losses, generator_step, reader_step, warm_start
+from lpips_jax.training import av_expert_step, expert_step, generator_losses, generator_step, reader_step, warm_start
 from lpips_jax.training.frozen import Frozen, computing_in
 from lpips_jax.training.optimizer import learning_rate, make_optimizer
 from lpips_jax.training.state import Adversary, TrainState, Variables
@@ -128,6 +128,7 @@ def _generator(given: Making) -> Task:
 TASKS: dict[str, TaskKind] = {
   SYNC_EXPERT: _alone(expert_step),
   LIP_READER: _alone(reader_step),
+  AV_EXPERT: _alone(av_expert_step),
   'generator': TaskKind(_generator, generator_step.batch_shapes),
 }
 

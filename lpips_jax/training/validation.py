@@ -12,6 +12,7 @@ from lpips_jax import models
 from lpips_jax.audio.alphabets import TIMED
 from lpips_jax.audio.condition import level_of
 from lpips_jax.audio.loudness import NORMALISED
+from lpips_jax.core.constants import WINDOW_FRAMES
 from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.wav2lip import IMAGE_SIZE
@@ -22,6 +23,7 @@ from lpips_jax.training.generator_losses import TERMS, needs_clips
 from lpips_jax.training.writers import check_writers
 
 MIN_IMAGE_SIZE = 16  # pixels
+EXPERTS_HEAR = 'mel', 'phones'  # of which a generator's batch has the windows
 
 
 def check_config(config: ConfigDict) -> None:
@@ -38,12 +40,15 @@ def check_config(config: ConfigDict) -> None:
     _check_expert_losses(config.losses)
   elif config.task == 'lip_reader':
     _check_lip_reader(config)
+  elif config.task == 'av_expert':
+    _check_av_expert(config)
   elif config.task == 'generator':
     _check_triplet(config.losses.triplet, config.model.image_size)
     _check_silent_generator(config.silent_generator, config.model.get('output'))
     _check_options(config)
     if needs_clips(config.losses):
       _check_clips(config.data, config.accumulate)
+  _check_speech(config.task, config.model)
   _check_image_size(config.model)
   _check_network('model', config.model)
   if config.task == 'generator' and config.losses.adversarial:
@@ -95,6 +100,27 @@ def _check_lip_reader(config: ConfigDict) -> None:
     raise UserError('config.losses.ctc and config.losses.frames are both 0: nothing would be learnt')
   if not config.losses.ctc and config.data.alphabet not in TIMED:
     raise UserError(f'nobody knows when {config.data.alphabet} are said: give config.losses.ctc more than 0')
+
+
+def _check_av_expert(config: ConfigDict) -> None:
+  if config.model.clusters < 2:
+    raise UserError(f'config.model.clusters={config.model.clusters} must be at least 2: clusters are to be predicted')
+  if not (config.losses.masked or config.losses.contrastive):
+    raise UserError('config.losses.masked and config.losses.contrastive are both 0: nothing would be learnt')
+  if config.losses.shift + WINDOW_FRAMES > config.data.clip_frames:
+    raise UserError(
+      f'config.losses.shift={config.losses.shift} leaves nothing of config.data.clip_frames={config.data.clip_frames}: '
+      f'give at most {config.data.clip_frames - WINDOW_FRAMES}'
+    )
+
+
+def _check_speech(task: str, model: ConfigDict) -> None:
+  if task == 'sync_expert' and model.speech not in EXPERTS_HEAR:
+    raise UserError(
+      f'config.model.speech={model.speech} drives generators: an expert hears {" or ".join(EXPERTS_HEAR)}'
+    )
+  if model.get('taught_by_sound') and model.speech != 'visemes':
+    raise UserError('config.model.taught_by_sound is for config.model.speech=visemes: give both, or neither')
 
 
 def _check_options(config: ConfigDict) -> None:
