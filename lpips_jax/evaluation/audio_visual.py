@@ -15,6 +15,7 @@ from lpips_jax.core.errors import UserError
 from lpips_jax.evaluation.candidates import Candidate
 from lpips_jax.evaluation.measures import AV_RANKING, Scores
 from lpips_jax.evaluation.whole_clips import length_of, padded
+from lpips_jax.metrics.avs import similarity
 from lpips_jax.models.av_hubert import AVHubert
 from lpips_jax.models.inputs import to_unit
 from lpips_jax.pretrained import Pretrained
@@ -49,12 +50,6 @@ def scores(expert: Pretrained, frames: np.ndarray, candidate: Candidate, audio: 
   if candidate.filmed:
     found |= _ranking(expert, speech, at_size(frames, size))
   return found
-
-
-def similarity(x: np.ndarray, y: np.ndarray) -> float:
-  """Returns the mean cosine of features of the same frames, (t, d) each."""
-  x, y = (z / np.linalg.norm(z, axis=-1, keepdims=True) for z in (x, y))
-  return float((x * y).sum(-1).mean())
 
 
 def _features(expert: Pretrained, speech: np.ndarray, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
