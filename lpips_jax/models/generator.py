@@ -13,7 +13,6 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from lpips_jax.core.constants import WINDOW_FRAMES
 from lpips_jax.layers.precision import at_least_float32
 from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models.alignment import ConcatFusion, SemanticAlignment
@@ -21,7 +20,7 @@ from lpips_jax.models.audio_encoder import encoder_of
 from lpips_jax.models.blocks import ConvBlock, UpBlock
 from lpips_jax.models.cbam import ResidualCBAM
 from lpips_jax.models.inputs import example, mel_example
-from lpips_jax.models.memory import ADDRESSES, LIPS, AudioLipMemory, LipEncoder
+from lpips_jax.models.memory import ADDRESSES, LIPS, AudioLipMemory
 from lpips_jax.models.viseme_encoder import TEACHING, taught
 from lpips_jax.models.warping import PART_CHANNELS, compose, parts_of
 
@@ -80,15 +79,18 @@ class Generator(nn.Module):
     """Returns images; with `parts`, if the network warps, what `models.warping.parts_of` returns instead.
 
     Beside faces and speech it is given in training alone what `training_inputs` names: `mel`, (n, 80, 16), and
-    `replaced`, (n,) bool, see `models.viseme_encoder.taught`; `lips`, filmed frames (windows, 5, h, w, 3) in [0, 1],
-    with which it makes the images of both codes of `models.memory.AudioLipMemory`, (2 n, h, w, out).
+    `replaced`, (n,) bool, see `models.viseme_encoder.taught`; `lips`, (windows, c), with which it makes the
+    images of both codes of `models.memory.AudioLipMemory`, (2 n, h, w, out).
     """
     z = self._speech_code(mels, train, beside or {})  # (n, 512): shapes are those of the defaults at 96 pixels
     if self.memory_slots:
-      z = self._with_memory(z, faces, train, beside or {})
+      recalled = (beside or {}).get
+      z = AudioLipMemory(self.memory_slots, self.dtype, name='memory')(z, recalled(LIPS), recalled(ADDRESSES))
 
     if self.contrast and (train or self.is_initializing()):
-      self.sow('losses', 'speech', nn.Dense(self.contrast, dtype=self.dtype, name='contrast')(z))
+      speech = nn.Dense(self.contrast, dtype=self.dtype, name='contrast')(z)
+      if train:
+        self.sow('losses', 'speech', speech)
 
     edge = partial(ConvBlock, self.widths[0], dtype=self.dtype)
     stem = edge(self.stem_kernel, padding=self.stem_kernel // 2, name='stem')
@@ -137,11 +139,7 @@ class Generator(nn.Module):
   @property
   def training_modules(self) -> tuple[str, ...]:
     """The names of its parts that are of no use afterwards."""
-    return (
-      *(('audio_encoder',) if self.taught_by_sound else ()),
-      *(('lip_encoder',) if self.memory_slots else ()),
-      *(('contrast',) if self.contrast else ()),
-    )
+    return ('audio_encoder',) if self.taught_by_sound else ()
 
   def _speech_code(self, mels: AnyArray, train: bool, beside: Mapping[str, AnyArray]) -> Array:
     encoder = partial(encoder_of, widths=self.audio_widths, residuals=self.audio_residuals, dtype=self.dtype)
@@ -152,17 +150,6 @@ class Generator(nn.Module):
     if self.is_initializing():
       of_sound(jnp.zeros_like(mels), train)
     return taught(self, code, of_sound(beside['mel'], train), beside['replaced']) if TEACHING[0] in beside else code
-
-  def _with_memory(self, z: Array, faces: AnyArray, train: bool, beside: Mapping[str, AnyArray]) -> Array:
-    width = self.audio_widths[-1]
-    residuals = *self.audio_residuals, 0
-    encoder = LipEncoder(
-      (*self.audio_widths, width, width), residuals, self.stem_kernel, self.dtype, name='lip_encoder'
-    )
-    if self.is_initializing():
-      encoder(jnp.zeros((1, WINDOW_FRAMES, *faces.shape[1:3], 3)), train)
-    lips = encoder(beside[LIPS], train) if LIPS in beside else None
-    return AudioLipMemory(self.memory_slots, self.dtype, name='memory')(z, lips, beside.get(ADDRESSES))
 
   def _residual_blocks(self, x: Array, name: str, train: bool) -> Array:
     for i in range(self.blocks):

@@ -5,28 +5,21 @@ value, which is written from the lips of filmed frames. In use there is speech a
 recall a mixture of values. Cosines, softmax, divergence and recall are computed in float32.
 """
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, cast
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from einops import rearrange
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-from lpips_jax.layers.activations import relu
 from lpips_jax.layers.precision import at_least_float32, full_precision
-from lpips_jax.layers.shapes import AnyArray, Size, pair, symmetric
-from lpips_jax.models.inputs import lower_half
-from lpips_jax.models.sync_expert import FACE_STRIDES
+from lpips_jax.layers.shapes import AnyArray
 
 SHARPNESS = 16.0  # kappa; the group's memory for lip reading has the same
-NORM_GROUPS = 8  # of channels
-MOMENTUM, EPSILON = 0.99, 1e-3  # of the running statistics of lips, and added to their variance
-LIPS = 'lips'  # of `beside`: the filmed frames of windows, in training
+LIPS = 'lips'  # of `beside`: the features of filmed lips, in training
 ADDRESSES = 'addresses'  # of `beside`: a mixture of slots, in place of the one that speech finds
 
 
@@ -38,14 +31,11 @@ class AudioLipMemory(nn.Module):
   come stacked, (2 n, c), those that speech alone makes first, and two losses are sown into the collection `losses`, a
   value for each window:
 
-    store: the mean over channels of (f_lip - f_val)^2, f_val being the mixture that lips recall by the values. It moves
-      values alone: lips are written into the memory, and their encoder is not drawn to features that are easy to store
-      because they are all the same.
+    store: |f_lip - f_val|^2, f_val being the mixture that lips recall by the values. It moves values alone.
     align: KL(A_lip || A_aud) of the addresses of lips and of speech. It moves keys and the speech encoder alone.
       Speech is that of the middle frame, whose 0.2 s are those of the window's five frames.
 
-  A loss of the images moves keys and the speech encoder through the first code, and the lips' encoder through the
-  second. Nothing but lips, stored, moves values.
+  A loss of the images moves keys and the speech encoder. Nothing but lips, stored, moves values.
 
   Attributes:
     slots: pairs of key and value.
@@ -66,7 +56,7 @@ class AudioLipMemory(nn.Module):
 
     Args:
       speech: f_aud; the frames of a window follow each other.
-      lips: f_lip of windows of n / w frames, in training.
+      lips: f_lip of windows of n / w frames, in training: a sync expert's embeddings, of unit length.
       addresses: used in place of those that the speech finds: see `draw_mixtures`.
     """
     keys, values = (_Slots(self.slots, speech.shape[-1], name=name)() for name in ('keys', 'values'))
@@ -79,53 +69,8 @@ class AudioLipMemory(nn.Module):
       return by_speech
     self.sow('losses', 'store', storing(lips, values))
     self.sow('losses', 'align', aligning(log_addresses(lips, values), _of_middle_frames(heard, len(lips))))
-    of_frames = jnp.repeat(lips, len(speech) // len(lips), axis=0)
+    of_frames = jnp.repeat(jnp.asarray(lips), len(speech) // len(lips), axis=0)
     return jnp.concatenate([by_speech, code(_side_by_side(of_frames, speech))])
-
-
-class LipEncoder(nn.Module):
-  """The lower halves of five frames to a vector: (n, 5, h, w, 3) in [0, 1] -> (n, c).
-
-  The layer table of a sync expert's face encoder. A generator's batch may have as few as two windows, too few for
-  BatchNorm: group normalisation (Wu and He, arXiv 1803.08494) takes its place. The vector is centred and scaled by
-  running statistics, in training, too: cosines of features that have much in common hardly differ, and a soft address
-  would be the same for all.
-  """
-
-  widths: Sequence[int]
-  residuals: Sequence[int]
-  stem_kernel: int = 7
-  dtype: DTypeLike = jnp.float32
-
-  @nn.compact
-  def __call__(self, frames: Float[AnyArray, 'n 5 h w 3'], train: bool) -> Float[Array, 'n {self.widths[-1]}']:
-    x = rearrange(jnp.asarray(lower_half(frames), self.dtype), 'n t h w c -> n h w (t c)')
-    x = relu(self._convolved(x, self.widths[0], self.stem_kernel, 1, self.stem_kernel // 2, 'stem'))
-    levels = zip(self.widths[1:6], FACE_STRIDES, self.residuals, strict=True)
-    for level, (width, stride, residuals) in enumerate(levels):
-      x = relu(self._convolved(x, width, 5 if level == 0 else 3, stride, 1, f'down_{level}'))
-      for i in range(residuals):
-        x = relu(x + self._convolved(x, width, 3, 1, 1, f'residual_{level}_{i}'))
-    x = x.reshape(len(x), -1)  # one kernel over what is left of the map
-    x = relu(self._normalised(nn.Dense(self.widths[6], use_bias=False, dtype=self.dtype, name='collapse')(x), 'norm'))
-    return self._standardised(at_least_float32(nn.Dense(self.widths[6], dtype=self.dtype, name='head')(x)), train)
-
-  def _convolved(self, x: Array, width: int, kernel: int, stride: Size, padding: int, name: str) -> Array:
-    sizes = pair(kernel), pair(stride), symmetric(padding)
-    return self._normalised(nn.Conv(width, *sizes, use_bias=False, dtype=self.dtype, name=name)(x), f'{name}_norm')
-
-  def _normalised(self, x: Array, name: str) -> Array:
-    return nn.GroupNorm(math.gcd(NORM_GROUPS, x.shape[-1]), dtype=self.dtype, name=name)(x)
-
-  def _standardised(self, x: Array, train: bool) -> Array:
-    """(x - mean) / std by the statistics of earlier batches, in which there is no gradient."""
-    mean = self.variable('batch_stats', 'mean', jnp.zeros, x.shape[-1:])
-    square = self.variable('batch_stats', 'square', jnp.ones, x.shape[-1:])
-    known_mean, variance = mean.value, jnp.maximum(square.value - mean.value**2, 0)
-    if train and not self.is_initializing():
-      for running, values in ((mean, x), (square, jnp.square(x))):
-        running.value = MOMENTUM * running.value + (1 - MOMENTUM) * jax.lax.stop_gradient(values.mean(0))
-    return (x - known_mean) * jax.lax.rsqrt(variance + EPSILON)
 
 
 class _Slots(nn.Module):
@@ -155,9 +100,9 @@ def recall(addresses: Float[AnyArray, 'n s'], values: Float[AnyArray, 's c']) ->
 
 
 def storing(lips: Float[AnyArray, 'w c'], values: Float[AnyArray, 's c']) -> Float[Array, ' w']:
-  """Returns the mean squared distance of lips to what they recall; it has a gradient in the values alone."""
+  """Returns the squared distance of lips to what they recall; it has a gradient in the values alone."""
   lips = jax.lax.stop_gradient(at_least_float32(lips))
-  return jnp.square(lips - recall(jnp.exp(log_addresses(lips, values)), values)).mean(-1)
+  return jnp.square(lips - recall(jnp.exp(log_addresses(lips, values)), values)).sum(-1)
 
 
 def aligning(seen: Float[AnyArray, 'w s'], heard: Float[AnyArray, 'w s']) -> Float[Array, ' w']:
@@ -172,7 +117,8 @@ def _unit_length(x: AnyArray) -> Array:
 
 
 def _side_by_side(lips: AnyArray, speech: AnyArray) -> Array:
-  return jnp.concatenate([lips.astype(speech.dtype), speech], -1)
+  """Lips beside speech, with channels as large: those of a vector of unit length are small."""
+  return jnp.concatenate([(lips * lips.shape[-1] ** 0.5).astype(speech.dtype), speech], -1)
 
 
 def _of_middle_frames(heard: Array, windows: int) -> Array:

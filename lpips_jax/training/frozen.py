@@ -18,6 +18,7 @@ from ml_collections import ConfigDict
 from lpips_jax import models, perceptual, pretrained
 from lpips_jax.core.constants import AV_EXPERT, LIP_READER, SILENT_GENERATOR, SYNC_EXPERT
 from lpips_jax.core.errors import UserError
+from lpips_jax.models import SyncExpert
 from lpips_jax.training.checkpoints import keep_frozen
 from lpips_jax.training.generator_losses import LPIPS, networks_needed
 from lpips_jax.training.step import FrozenVariables
@@ -52,6 +53,15 @@ class Kind(NamedTuple):
   check: Callable[[str, ConfigDict, ConfigDict], None] = lambda name, network, run: None
 
 
+def _check_expert(name: str, expert: ConfigDict, run: ConfigDict) -> None:
+  width = tuple(expert.model.get('audio_widths', SyncExpert.audio_widths))[-1]
+  if run.model.get('memory_slots') and width != tuple(run.model.audio_widths)[-1]:
+    raise UserError(
+      f'the sync expert {name} makes {width} features of lips, which the memory holds, and of speech there are '
+      f'{tuple(run.model.audio_widths)[-1]}: give both the same audio_widths'
+    )
+
+
 def _check_size(name: str, silent: ConfigDict, run: ConfigDict) -> None:
   if silent.model.image_size != run.model.image_size:
     raise UserError(
@@ -75,7 +85,7 @@ def _check_reader(name: str, reader: ConfigDict, run: ConfigDict) -> None:
 
 
 KINDS = {
-  SYNC_EXPERT: Kind(pretrained.load_expert, 'train one with a *_sync_expert config'),
+  SYNC_EXPERT: Kind(pretrained.load_expert, 'train one with a *_sync_expert config', _check_expert),
   SILENT_GENERATOR: Kind(pretrained.load_silent_generator, 'train one with configs/silent.py', _check_size),
   LIP_READER: Kind(
     partial(pretrained.load_of_task, task='lip_reader'), 'train one with a *lip_reader config', _check_reader

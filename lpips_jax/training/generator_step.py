@@ -26,9 +26,9 @@ from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from lpips_jax import losses, models
-from lpips_jax.core.constants import MEL_BANDS, MEL_WINDOW, SILENT_GENERATOR, WINDOW_FRAMES
+from lpips_jax.core.constants import MEL_BANDS, MEL_WINDOW, SILENT_GENERATOR, SYNC_EXPERT, WINDOW_FRAMES
 from lpips_jax.layers.shapes import AnyArray
-from lpips_jax.models import Discriminator
+from lpips_jax.models import Discriminator, SyncExpert
 from lpips_jax.models.inputs import generator_faces, lower_half, to_unit
 from lpips_jax.models.silence import shut_mouths
 from lpips_jax.training.accumulation import in_parts, rematerialised
@@ -243,7 +243,7 @@ def generator_loss(
   A generator may make its images twice, from the speech and from what only training knows: (2 b t, h, w, 3), which
   count alike.
   """
-  beside = _beside(networks.generator, batch)
+  beside = _beside(networks, batch, fixed.frozen_variables)
   frames, new = apply(
     networks.generator,
     {'params': params, 'batch_stats': batch_stats},
@@ -292,14 +292,19 @@ def _loss_functions(networks: Networks, config: ConfigDict, remat: bool) -> Loss
   return LossFunctions(rematerialised(of_generator), of_discriminator and rematerialised(of_discriminator))
 
 
-def _beside(generator: nn.Module, batch: Batch) -> dict[str, AnyArray]:
+def _beside(networks: Networks, batch: Batch, frozen_variables: FrozenVariables) -> dict[str, AnyArray]:
   """What a generator is given in training alone, by the names in its `training_inputs`."""
+
+  def lips() -> jax.Array:
+    expert, variables = networks.frozen[SYNC_EXPERT], frozen_variables[SYNC_EXPERT]
+    return apply(expert, variables, to_unit(batch['target']), method=SyncExpert.embed_faces)
+
   known: dict[str, Callable[[], AnyArray]] = {
-    'lips': lambda: to_unit(batch['target']),
+    'lips': lips,
     'mel': lambda: rearrange(batch['heard_mel'], 'b t m s -> (b t) m s'),
     'replaced': lambda: jnp.repeat(batch['replaced'], WINDOW_FRAMES),
   }
-  return {name: known[name]() for name in training_inputs(generator)}
+  return {name: known[name]() for name in training_inputs(networks.generator)}
 
 
 def _sown_losses(collections: Mapping[str, Any]) -> dict[str, jax.Array]:

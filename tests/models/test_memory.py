@@ -1,7 +1,5 @@
 """The audio-lip memory against NumPy, what each of its losses moves, and a generator that has one."""
 
-from functools import partial
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,12 +10,10 @@ from lpips_jax import models
 from lpips_jax.models import memory
 from lpips_jax.models.generator import Generator
 from lpips_jax.models.initialise import init_variables
-from lpips_jax.models.memory import LIPS, AudioLipMemory, LipEncoder
-from lpips_jax.pretrained import folding
+from lpips_jax.models.memory import LIPS, AudioLipMemory
 
 RNG = np.random.default_rng(0)
 SLOTS, WIDTH, WINDOWS, FRAMES = 6, 16, 2, 5
-ENCODER = LipEncoder((WIDTH,) * 7, (1, 0, 0, 0, 0), stem_kernel=3)
 
 
 def normal(*shape):
@@ -65,7 +61,7 @@ def test_addresses_and_recall_are_those_of_numpy():
 def test_the_losses_are_those_of_numpy():
   lips, values, speech, keys = normal(4, WIDTH), normal(SLOTS, WIDTH), normal(4, WIDTH), normal(SLOTS, WIDTH)
   seen, heard = addresses_by_numpy(lips, values), addresses_by_numpy(speech, keys)
-  np.testing.assert_allclose(memory.storing(lips, values), ((lips - seen @ values) ** 2).mean(-1), atol=1e-6)
+  np.testing.assert_allclose(memory.storing(lips, values), ((lips - seen @ values) ** 2).sum(-1), rtol=1e-6)
   divergence = memory.aligning(*(memory.log_addresses(*pair) for pair in ((lips, values), (speech, keys))))
   np.testing.assert_allclose(divergence, (seen * np.log(seen / heard)).sum(-1), rtol=1e-6)
 
@@ -118,11 +114,11 @@ def test_the_codes_are_a_linear_map_of_lips_beside_speech(made, training):
   keys, values = (params[name]['kernel'] for name in ('keys', 'values'))
   heard, seen = addresses_by_numpy(speech, keys), addresses_by_numpy(lips, values)
   beside = heard @ values, np.repeat(lips, FRAMES, axis=0)  # the frames of a window share their lips
-  expected = [np.hstack([x, speech]) @ params['code']['kernel'] + params['code']['bias'] for x in beside]
+  expected = [np.hstack([WIDTH**0.5 * x, speech]) @ params['code']['kernel'] + params['code']['bias'] for x in beside]
   codes, losses = training(variables['params'], speech, lips)
   np.testing.assert_allclose(codes, np.vstack(expected), atol=1e-5)
   np.testing.assert_allclose(module.apply(variables, speech), expected[0], atol=1e-5)
-  np.testing.assert_allclose(losses['store'], ((lips - seen @ values) ** 2).mean(-1), rtol=1e-5)
+  np.testing.assert_allclose(losses['store'], ((lips - seen @ values) ** 2).sum(-1), rtol=1e-5)
   middles = heard[FRAMES // 2 :: FRAMES]
   np.testing.assert_allclose(losses['align'], (seen * np.log(seen / middles)).sum(-1), rtol=1e-4)
 
@@ -135,43 +131,6 @@ def test_a_given_mixture_takes_the_place_of_what_speech_finds(made):
   assert np.abs(module.apply(variables, speech, None, own[::-1]) - usual).max() > 1e-3
 
 
-# ---- the lips' encoder
-
-
-@pytest.fixture(scope='module')
-def encoder():
-  """The variables of an encoder, windows of frames, and the encoder as a function of variables and windows."""
-  frames = RNG.random((WINDOWS, 5, 64, 64, 3), np.float32)
-  return (
-    jax.jit(ENCODER.init, static_argnums=2)(jax.random.key(0), frames, False),
-    frames,
-    jax.jit(lambda *x: ENCODER.apply(*x, train=False)),
-  )
-
-
-def test_lips_are_seen_in_the_lower_half_alone_and_one_window_at_a_time(encoder):
-  variables, frames, encode = encoder
-  blind = frames.copy()
-  blind[:, :, :32] = 0
-  np.testing.assert_array_equal(encode(variables, blind), encode(variables, frames))
-  np.testing.assert_allclose(encode(variables, frames[:1]), encode(variables, frames)[:1], atol=1e-5)
-  assert np.abs(encode(variables, frames[:, ::-1]) - encode(variables, frames)).max() > 1e-3
-
-
-def test_lips_are_centred_and_scaled_by_running_statistics(encoder):
-  variables, frames, encode = encoder
-  raw = np.asarray(encode(variables, frames)) * np.sqrt(1 + memory.EPSILON)  # the first statistics are 0 and 1
-  train = jax.jit(lambda variables: ENCODER.apply(variables, frames, True, mutable=['batch_stats']))
-  first, new = train(variables)
-  np.testing.assert_allclose(first, encode(variables, frames), atol=1e-6)  # the batch itself does not count yet
-  stats = new['batch_stats']
-  np.testing.assert_allclose(stats['mean'], 0.01 * raw.mean(0), atol=1e-6)
-  np.testing.assert_allclose(stats['square'], 0.99 + 0.01 * (raw**2).mean(0), atol=1e-6)
-  settled = {'mean': np.full(WIDTH, 0.5, np.float32), 'square': np.full(WIDTH, 4.25, np.float32)}
-  expected = (raw - 0.5) / np.sqrt(4 + memory.EPSILON)
-  np.testing.assert_allclose(encode(variables | {'batch_stats': settled}, frames), expected, atol=1e-5)
-
-
 # ---- a generator that has one
 
 TINY = {'widths': (4, 8), 'blocks': 0, 'bottleneck': 1, 'audio_widths': (WIDTH,) * 5, 'audio_residuals': (0,) * 4}
@@ -179,19 +138,18 @@ TINY = {'widths': (4, 8), 'blocks': 0, 'bottleneck': 1, 'audio_widths': (WIDTH,)
 
 @pytest.fixture(scope='module')
 def generator():
-  """A generator with a memory, its variables, faces, speech, and filmed frames."""
+  """A generator with a memory, its variables, faces, speech, and lips of windows."""
   module = Generator(**TINY, stem_kernel=3, fusion='concat', speech='phones', memory_slots=SLOTS)
   n = WINDOWS * FRAMES
   faces, speech = RNG.random((n, 16, 16, 6), np.float32), RNG.random((n, 80, 16), np.float32)
   variables = jax.jit(module.init)(jax.random.key(0), faces[:1], speech[:1])
-  stats = jax.tree.map(lambda x: 1.3 * x + 0.02, variables['batch_stats'])  # off their neutral values
-  return module, variables | {'batch_stats': stats}, faces, speech, RNG.random((WINDOWS, 5, 16, 16, 3), np.float32)
+  return module, variables, faces, speech, normal(WINDOWS, WIDTH)
 
 
 def test_a_generator_without_a_memory_has_all_but_the_memory(generator):
   module, variables, faces, speech, _ = generator
   plain = jax.eval_shape(module.clone(memory_slots=0).init, jax.random.key(0), faces[:1], speech[:1])
-  assert set(variables['params']) - set(plain['params']) == {'memory', 'lip_encoder'}
+  assert set(variables['params']) - set(plain['params']) == {'memory'}
   rest = {name: variables['params'][name] for name in plain['params']}
   assert jax.tree.map(jnp.shape, rest) == jax.tree.map(jnp.shape, plain['params'])
   assert set(variables) == set(plain) == {'params', 'batch_stats'}
@@ -199,8 +157,8 @@ def test_a_generator_without_a_memory_has_all_but_the_memory(generator):
 
 
 def test_in_training_a_generator_draws_both_codes(generator):
-  module, variables, faces, speech, frames = generator
-  images, found = jax.jit(lambda: module.apply(variables, faces, speech, beside={LIPS: frames}, mutable=['losses']))()
+  module, variables, faces, speech, lips = generator
+  images, found = jax.jit(lambda: module.apply(variables, faces, speech, beside={LIPS: lips}, mutable=['losses']))()
   assert images.shape == (2 * len(faces), 16, 16, 3)
   by_speech, by_lips = np.split(images, 2)
   np.testing.assert_allclose(by_speech, jax.jit(module.apply)(variables, faces, speech), atol=1e-5)
@@ -217,13 +175,6 @@ def test_a_trained_memory_can_be_looked_into(generator):
   np.testing.assert_allclose(memory.draw_mixtures(module, variables, faces, speech, addresses), usual, atol=1e-5)
   other = memory.draw_mixtures(module, variables, faces, speech, addresses[:, ::-1])
   assert np.abs(other - usual).max() > 1e-4
-
-
-def test_batchnorm_folds_though_nothing_calls_the_lips_encoder(generator):
-  module, variables, faces, speech, _ = generator
-  folded = folding.fold(module, jax.device_get(variables), faces, speech)
-  usual = jax.jit(module.apply)(variables, faces, speech)
-  np.testing.assert_allclose(jax.jit(partial(folding.apply, module))(folded, faces, speech), usual, atol=1e-4)
 
 
 def test_a_run_has_slots_of_its_own():
