@@ -139,7 +139,7 @@ class Generator(nn.Module):
   @property
   def training_modules(self) -> tuple[str, ...]:
     """The names of its parts that are of no use afterwards."""
-    return ('audio_encoder',) if self.taught_by_sound else ()
+    return (*(('audio_encoder',) if self.taught_by_sound else ()), *(('contrast',) if self.contrast else ()))
 
   def _speech_code(self, mels: AnyArray, train: bool, beside: Mapping[str, AnyArray]) -> Array:
     encoder = partial(encoder_of, widths=self.audio_widths, residuals=self.audio_residuals, dtype=self.dtype)
