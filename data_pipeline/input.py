@@ -24,7 +24,7 @@ from data_pipeline.image_augment import ImageAugmentation
 from data_pipeline.misaligned import Misaligned
 from data_pipeline.records import Record, RecordSource, decode_frames, text
 from data_pipeline.windows import ExpertWindows, GeneratorWindows, last_start
-from lpips_jax import models
+from lpips_jax import losses, models
 from lpips_jax.core.constants import AV_EXPERT, LIP_READER, SYNC_EXPERT
 from lpips_jax.core.errors import UserError
 from lpips_jax.evaluation import Clip
@@ -32,7 +32,6 @@ from lpips_jax.evaluation import Clip
 EVAL_SEED = 0
 MAX_DAMAGED_IN_A_ROW = 8  # records; more are no accident
 READERS_OF_CLIPS = LIP_READER, AV_EXPERT  # tasks whose examples are whole clips
-LOSSES_OF_CLIPS = 'reading', 'av_sync', 'frame_contrast'  # of a generator, that look at windows in their clips
 CLIPS = {'clip_frames': 75, 'max_labels': 64, 'alphabet': 'visemes'}  # keys of `config.data`, and their defaults
 DAMAGE_ERRORS = ValueError, KeyError, IndexError, RuntimeError, DecodeError  # raised for records that are damaged
 
@@ -264,7 +263,7 @@ def _window_transform(
   if config.task == SYNC_EXPERT:
     return ExpertWindows(size, data.windows, config.minimum_offset, change, voices, speech, misheard)
   windows = GeneratorWindows(size, data.lead, data.windows, change, silence, speech, misheard, data.reference, voices)
-  if any(config.losses.get(name) for name in LOSSES_OF_CLIPS):
+  if any(config.losses.get(name) for name in losses.OF_CLIPS):
     windows = dataclasses.replace(windows, **clip)
   return dataclasses.replace(windows, with_mel=_is_taught_by_sound(config))
 

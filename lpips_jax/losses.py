@@ -8,6 +8,7 @@ from jaxtyping import Array, Bool, Float, Int
 from lpips_jax.layers.precision import at_least_float32, full_precision
 from lpips_jax.layers.shapes import AnyArray
 
+OF_CLIPS = 'reading', 'av_sync', 'frame_contrast'  # those of a generator that look at windows in their whole clips
 MAX_SYNC_LOSS = 100.0  # PyTorch's binary cross-entropy clamps its logarithm there
 SYNC_EPSILON = 1e-4
 MIN_SYNC_GAP = 1e-3  # between the cosines of truth and reference, however near they are

@@ -83,14 +83,13 @@ class Generator(nn.Module):
     images of both codes of `models.memory.AudioLipMemory`, (2 n, h, w, out).
     """
     z = self._speech_code(mels, train, beside or {})  # (n, 512): shapes are those of the defaults at 96 pixels
-    if self.memory_slots:
-      recalled = (beside or {}).get
-      z = AudioLipMemory(self.memory_slots, self.dtype, name='memory')(z, recalled(LIPS), recalled(ADDRESSES))
-
     if self.contrast and (train or self.is_initializing()):
       speech = nn.Dense(self.contrast, dtype=self.dtype, name='contrast')(z)
       if train:
         self.sow('losses', 'speech', speech)
+    if self.memory_slots:
+      recalled = (beside or {}).get
+      z = AudioLipMemory(self.memory_slots, self.dtype, name='memory')(z, recalled(LIPS), recalled(ADDRESSES))
 
     edge = partial(ConvBlock, self.widths[0], dtype=self.dtype)
     stem = edge(self.stem_kernel, padding=self.stem_kernel // 2, name='stem')

@@ -18,6 +18,7 @@ from einops import rearrange
 from ml_collections import ConfigDict
 
 from lpips_jax import losses
+from lpips_jax.audio.condition import speech_of
 from lpips_jax.core.constants import AV_EXPERT, LIP_READER, SYNC_EXPERT
 from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models import LipReader, SyncExpert
@@ -76,8 +77,7 @@ class Scene:
   @cached_property
   def speech(self) -> jax.Array:
     """The sync expert's embeddings of the speech of each window, (b, d)."""
-    hears_phones = cast(SyncExpert, self.networks[SYNC_EXPERT]).speech == 'phones'
-    heard = self.batch['window_phones' if hears_phones else 'window_mel']
+    heard = self.batch[f'window_{speech_of(self.networks[SYNC_EXPERT])}']
     return self.frozen(SYNC_EXPERT, heard, method=SyncExpert.embed_speech)
 
   def cosine(self, frames: AnyArray) -> jax.Array:
@@ -106,7 +106,6 @@ class Term(NamedTuple):
   Attributes:
     value: its mean over the batch, (), of a `Scene`.
     networks: the frozen networks that it looks through, by name.
-    whole_clip: whether it looks at windows in their clip, which the batch must then hold.
     always: whether it is found even if its coefficient is 0, as it costs next to nothing, and every log should have it.
     gate: whether its coefficient is 0 until the term, evaluated, has fallen below `config.losses.<name>_gate`.
     available: whether a scene has what it looks at; some terms only training has.
@@ -115,7 +114,6 @@ class Term(NamedTuple):
 
   value: Callable[[Scene], jax.Array]
   networks: tuple[str, ...] = ()
-  whole_clip: bool = False
   always: bool = False
   gate: bool = False
   available: Callable[[Scene], bool] = lambda scene: True
@@ -196,10 +194,10 @@ TERMS: dict[str, Term] = {  # by the key of config.losses that weighs it; they a
   'triplet': Term(_triplet, (LPIPS,)),
   'adversarial': Term(_adversarial, available=lambda scene: scene.discriminator is not None),
   'sync': Term(_sync, (SYNC_EXPERT,), always=True, gate=True),
-  'reading': Term(_reading, (LIP_READER,), whole_clip=True, gate=True),
-  'av_sync': Term(_av_sync, (AV_EXPERT,), whole_clip=True, gate=True),
+  'reading': Term(_reading, (LIP_READER,), gate=True),
+  'av_sync': Term(_av_sync, (AV_EXPERT,), gate=True),
   'frame_contrast': Term(
-    _frame_contrast, (LIP_READER,), True, available=lambda scene: 'speech' in scene.sown, option='contrast'
+    _frame_contrast, (LIP_READER,), available=lambda scene: 'speech' in scene.sown, option='contrast'
   ),
   'visual_sync': Term(_visual_sync, (SYNC_EXPERT,)),
   'store': _sown('store', 'memory_slots'),
@@ -220,7 +218,7 @@ def networks_needed(config: ConfigDict) -> set[str]:
 
 def needs_clips(config: ConfigDict) -> bool:
   """Returns whether the terms of `config.losses` look at windows in their clips."""
-  return any(term.whole_clip and config[name] for name, term in TERMS.items())
+  return any(config[name] for name in losses.OF_CLIPS)
 
 
 def loss_terms(scene: Scene) -> Metrics:
