@@ -21,10 +21,12 @@ os.environ |= {
 import pytest
 from absl import flags
 from hypothesis import settings
+from networks import random_network
 from runs import run, tiny_config
 
 from benchmarks import buckets
 from benchmarks.buckets import Bucket
+from lpips_jax import pretrained
 
 settings.register_profile('same', derandomize=True, deadline=None, max_examples=50)
 settings.load_profile('same')
@@ -36,6 +38,14 @@ def directory(tmp_path_factory) -> Path:
   """Holds `data` and a trained `sync_expert`."""
   directory = tmp_path_factory.mktemp('runs')
   run(tiny_config('sync_expert', directory), directory / 'sync_expert')
+  return directory
+
+
+@pytest.fixture(scope='session')
+def teachers(directory) -> Path:
+  """The same directory, in which there are also a `lip_reader` and an `av_expert`, untrained: they teach generators."""
+  for name in ('lip_reader', 'av_expert'):
+    pretrained.save(directory / name / 'checkpoint', random_network(name))
   return directory
 
 

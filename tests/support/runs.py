@@ -6,17 +6,22 @@ from ml_collections import ConfigDict
 
 from benchmarks.tiny import TINY_OVERRIDES
 from configs import quickstart
+from lpips_jax.training.generator_losses import LPIPS, networks_needed
 
 ROOT = Path(__file__).parents[2]
 
 
-def tiny_config(task: str, directory: Path) -> ConfigDict:
-  """The quickstart config, shrunk until two steps of it are a matter of seconds."""
-  config = quickstart.get_config(task)
-  config.update_from_flattened_dict(TINY_OVERRIDES[task])
+def tiny_config(name: str, directory: Path) -> ConfigDict:
+  """The config of quickstart.py of that name, shrunk until two steps of it are a matter of seconds.
+
+  The frozen networks that it needs are expected in the directory, under their own names.
+  """
+  config = quickstart.get_config(name)
+  config.update_from_flattened_dict(TINY_OVERRIDES[name])
   config.data.update(data_dir=str(directory / 'data'), batch_size=2)
-  if task == 'generator':
-    config.sync_expert = str(directory / 'sync_expert' / 'checkpoint')
+  if config.task == 'generator':
+    for network in networks_needed(config.losses) - {LPIPS}:
+      config[network] = str(directory / network / 'checkpoint')
   config.optimizer.update(warmup_steps=1, cosine=False)  # a run of any length is then one and the same program
   config.update(steps=2, log_every=1, eval_every=2, checkpoint_every=2)
   return config

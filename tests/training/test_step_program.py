@@ -5,6 +5,7 @@ import pytest
 from ml_collections import ConfigDict
 from runs import tiny_config
 
+from benchmarks.tiny import TINY_OVERRIDES
 from data_pipeline import input as data
 from lpips_jax import models
 from lpips_jax.models.initialise import init_variables
@@ -61,14 +62,27 @@ def test_the_step_is_compiled_for_the_devices_of_this_machine(figures):
   assert 'not known: no data sheet of cpu' in table and f'{figures["parameters"]["trained"]:,}' in table
 
 
-def test_shapes_of_the_batch_are_those_of_the_data(directory):
-  for task in ('sync_expert', 'generator'):
-    config = tiny_config(task, directory)
-    batch = next(data.train_batches(config))
-    shapes = tasks.batch_shapes(config)
-    assert {name: (x.shape, x.dtype) for name, x in shapes.items()} == {
-      name: (batch[name].shape, batch[name].dtype) for name in shapes
-    }
+@pytest.mark.parametrize(
+  ('name', 'windows'), [*((name, None) for name in TINY_OVERRIDES), ('generator', 2), ('reading', 2), ('av_sync', 2)]
+)
+def test_shapes_of_the_batch_are_those_of_the_data(name, windows, directory):
+  config = tiny_config(name, directory)
+  if windows:
+    config.data.update(windows=windows, batch_size=2 * windows)
+  batch = next(data.train_batches(config))
+  assert config.task == 'sync_expert' or {*tasks.batch_shapes(config)} == {*batch} - {'id', 'skipped'}
+  assert {name: (x.shape, x.dtype) for name, x in tasks.batch_shapes(config).items()} == {
+    name: (batch[name].shape, batch[name].dtype) for name in tasks.batch_shapes(config)
+  }
+
+
+def test_a_batch_with_whole_clips_is_divided_by_these(directory):
+  parts = {}
+  for name in 'generator', 'reading':
+    config = tiny_config(name, directory)
+    config.data.update(windows=2, batch_size=8)
+    parts[name] = step_program.clips_of_batch(config)
+  assert parts == {'generator': 8, 'reading': 4}
 
 
 def test_micro_batches_all_count_and_nothing_that_is_recomputed(config, figures):
