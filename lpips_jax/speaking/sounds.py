@@ -1,6 +1,6 @@
 """The one table from phones, as dictionaries write them, to the sounds that the embedded corpus can make.
 
-A table of visemes, of what each sound looks like, belongs here, too.
+It is of how phones sound; how they look is told by `audio.visemes`.
 """
 
 from typing import NamedTuple

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from lpips_jax import models
 from lpips_jax.audio.alphabets import TIMED
-from lpips_jax.audio.condition import level_of
+from lpips_jax.audio.condition import level_of, speech_of
 from lpips_jax.audio.loudness import NORMALISED
 from lpips_jax.core.constants import WINDOW_FRAMES
 from lpips_jax.core.errors import UserError, first_line
@@ -115,11 +115,10 @@ def _check_av_expert(config: ConfigDict) -> None:
 
 
 def _check_speech(task: str, model: ConfigDict) -> None:
-  if task == 'sync_expert' and model.speech not in EXPERTS_HEAR:
-    raise UserError(
-      f'config.model.speech={model.speech} drives generators: an expert hears {" or ".join(EXPERTS_HEAR)}'
-    )
-  if model.get('taught_by_sound') and model.speech != 'visemes':
+  speech = speech_of(model)
+  if task == 'sync_expert' and speech not in EXPERTS_HEAR:
+    raise UserError(f'config.model.speech={speech} is for generators: an expert hears {" or ".join(EXPERTS_HEAR)}')
+  if model.get('taught_by_sound') and speech != 'visemes':
     raise UserError('config.model.taught_by_sound is for config.model.speech=visemes: give both, or neither')
 
 

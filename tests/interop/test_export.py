@@ -3,17 +3,19 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 from networks import random_network
 
 import lpips_jax
 from lpips_jax import pretrained
 from lpips_jax.core.errors import UserError
 from lpips_jax.interop.convert import convert
-from lpips_jax.interop.export import export
+from lpips_jax.interop.export import describe, export
 from lpips_jax.storage import stores
 
 RNG = np.random.default_rng(0)
@@ -103,3 +105,20 @@ def test_buckets_hold_what_directories_do(tmp_path, gs_bucket):
   with pytest.raises(UserError, match='checkpoint needs no conversion'):
     convert(f'{url}/run/checkpoint', f'{url}/new')
   assert not stores.files_below(f'{url}/new')
+
+
+@pytest.mark.parametrize(
+  ('model', 'inputs'),
+  [
+    ({'name': 'attn_wav2lip', 'speech': 'mel'}, [('faces', (0, 1)), ('mels', (-4, 4))]),
+    ({'name': 'attn_wav2lip', 'speech': 'visemes'}, [('faces', (0, 1)), ('visemes', (0, 1))]),
+    ({'name': 'wav2lip'}, [('faces', (0, 1)), ('mels', (-4, 4))]),
+    ({'name': 'sync_expert', 'speech': 'phones'}, [('frames', (0, 1)), ('phones', (0, 1))]),
+    ({'name': 'inception'}, [('images', (0, 1))]),
+  ],
+)
+def test_inputs_are_described_in_the_form_in_which_the_network_hears(model, inputs):
+  config = ConfigDict({'model': {'image_size': 96, **model}})
+  described = describe(SimpleNamespace(config=config, step=1))['inputs']
+  assert [(each['name'], tuple(each['range'])) for each in described] == inputs
+  assert all(each['is'].startswith('windows of') for each in described if each['name'] in ('mels', 'phones', 'visemes'))

@@ -16,7 +16,7 @@ from lpips_jax.models.initialise import init_variables
 from lpips_jax.training import generator_losses
 from lpips_jax.training.frozen import Frozen
 from lpips_jax.training.generator_losses import TERMS, loss_coefficients
-from lpips_jax.training.generator_step import discriminator_loss
+from lpips_jax.training.generator_step import discriminator_loss, replaced_share
 from lpips_jax.training.state import CLOSED
 from lpips_jax.training.tasks import make_task
 
@@ -220,3 +220,24 @@ def test_wav2lip_trains_under_the_same_losses():
   after, metrics = jax.eval_shape(task.step, state, batch, frozen().variables)
   assert jax.tree.structure(after) == jax.tree.structure(state)
   assert {'reconstruction', 'perceptual', 'sync', 'adversarial', 'loss'} <= metrics.keys()
+
+
+def test_visemes_replace_sound_from_a_tenth_of_the_run_to_seven_tenths():
+  steps = np.arange(0, 1001, 50)
+  expected = np.clip((steps / 1000 - 0.1) / 0.6, 0, 1)
+  np.testing.assert_allclose([replaced_share(int(step), 1000) for step in steps], expected, atol=1e-6)
+
+
+def test_a_generator_of_visemes_is_taught_by_sound_in_training_alone():
+  config = gan_config(adversarial=0.0, pseudo_audio=0.1)
+  config.model.update(speech='visemes', taught_by_sound=True)
+  task = make_task(config, frozen())
+  state, step, batch = task.init(), jax.jit(task.step), BATCH | {'heard_mel': BATCH['mel'] + 1}
+  after, metrics = step(state, batch, frozen().variables)
+  assert metrics['pseudo_audio'] > 0 and np.isfinite(metrics['loss'])
+  before, now = (each.variables['params'] for each in (state, after))
+  assert all(any(moved(before[name], now[name])) for name in ('audio_encoder', 'viseme_encoder'))
+  late = step(state.replace(step=jnp.asarray(config.steps)), batch, frozen().variables)[0].variables['params']
+  assert not any(moved(before['audio_encoder'], late['audio_encoder']))  # visemes have replaced all sound
+  evaluated, _ = jax.jit(task.evaluate)(after.variables, BATCH, frozen().variables)
+  assert 'pseudo_audio' not in evaluated

@@ -31,6 +31,9 @@ NAN = float('nan')
     ('sync_expert', {'model.face_widths': (4, 4)}, 'config.model: no sync_expert can be made of these values'),
     ('sync_expert', {'model.audio_widths': (4, 4, 8, 8, 16)}, 'must end alike, not with 8 and 16'),
     ('sync_expert', {'optimizer.warmup_steps': 2}, 'a short run needs a short warm-up'),
+    ('sync_expert', {'model.speech': 'visemes'}, 'config.model.speech=visemes is for generators: an expert hears mel'),
+    ('generator', {'model.speech': 'letters'}, "config.model.speech='letters': there are mel, phones, visemes"),
+    ('generator', {'model.taught_by_sound': True}, 'is for config.model.speech=visemes: give both, or neither'),
     (
       'lip_reader',
       {'data.alphabet': 'letters'},
