@@ -2,14 +2,19 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
+from runs import tiny_config
 from videos import face_frames, write_mp4
 
+from lpips_jax import models, pretrained
+from lpips_jax.models.initialise import init_variables
 from lpips_jax.storage import stores, transfer
 
 ROOT = Path(__file__).parents[1]
@@ -52,6 +57,52 @@ def test_a_checkpoint_is_scored_and_bad_flags_are_one_line(trained_checkpoint, d
     result = subprocess.run(bad, capture_output=True, text=True)
     assert result.returncode == 2 and problem in result.stderr and len(result.stderr.splitlines()) == 1
     assert not (tmp_path / 'no').exists()
+
+
+@pytest.fixture(scope='module')
+def judges(directory, tmp_path_factory):
+  """Untrained lip readers, and an untrained audio-visual expert, by name."""
+  made = tmp_path_factory.mktemp('judges')
+  reader = tiny_config('lip_reader', directory)
+  lips = {key: value for key, value in reader.model.items() if key != 'alphabet'}
+  expert = ConfigDict({'task': 'av_expert', 'model': lips | {'name': 'av_hubert'}})
+  alphabets = ('first', reader, 'sounds'), ('second', reader, 'sounds'), ('letters', reader, 'characters')
+  for seed, (name, config, alphabet) in enumerate([*alphabets, ('listener', expert, None)]):
+    config = ConfigDict(config.to_dict())
+    config.model.update({} if alphabet is None else {'alphabet': alphabet})
+    model = models.build(config.model)
+    weights = init_variables(model, config.model, seed)
+    pretrained.save(made / name, pretrained.Pretrained(config, model, weights, 1))
+  return made
+
+
+@pytest.mark.slow
+def test_lips_are_read_and_listened_to(trained_checkpoint, directory, judges, tmp_path):
+  taught = tmp_path / 'taught'
+  shutil.copytree(trained_checkpoint, taught)
+  shutil.copytree(judges / 'first', taught / 'lip_reader')
+
+  def evaluated(name, *arguments):
+    command = [sys.executable, ROOT / 'evaluate.py', '--dataset=talking_faces/tiny', f'--data_dir={directory / "data"}']
+    command += ['--seed=5', f'--output={tmp_path / name}', *arguments]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return json.loads((tmp_path / name / 'metrics.json').read_text())
+
+  readers = ','.join(f'{name}={judges / name}' for name in ('first', 'second', 'letters'))
+  metrics = evaluated('all', f'--checkpoint={taught}', f'--lip_reader={readers}', f'--av_expert={judges / "listener"}')
+  for row in ('generated', 'other_audio', 'cross_audio', 'silent', 'copy_reference', 'oracle', 'target'):
+    measured = metrics['systems'][row]['measures']
+    assert {'phoneme_error_by_first', 'viseme_error_by_second', 'avs_u', 'avs_m', 'avs_v'} <= measured.keys(), row
+  assert metrics['avs_v_oracle'] == pytest.approx(1, abs=1e-5) and 0 <= metrics['av_ranking'] <= 1
+  assert metrics['missing']['word_error_by_letters'].startswith('no clip has a transcript')
+  assert len(metrics['remarks']) == 1 and 'lip reader first that judges it' in metrics['remarks'][0]
+  for name in ('metrics.md', 'page.html'):
+    assert metrics['remarks'][0] in (tmp_path / 'all' / name).read_text()
+
+  alone = evaluated('alone', f'--checkpoint={judges / "second"}')
+  assert list(alone['systems']) == ['target'] and alone['step'] == 1
+  assert alone['phoneme_error_target'] == metrics['phoneme_error_by_second_target']
 
 
 @pytest.mark.slow
