@@ -5,7 +5,8 @@
   python -m benchmarks.quality.memory --checkpoint=runs/sync_talk_face/checkpoint --output=memory.json
 
 The losses are those of the paper: L1, an adversary, the sync expert, and visual sync beside the memory's own. The
-network around the memory is this project's, and so are the sizes and coefficients, which the paper leaves open.
+network around the memory is this project's, and so are the sizes and coefficients, which could not be found. Lips are
+seen by the frozen sync expert, whose embeddings are as wide as the speech code.
 """
 
 from ml_collections import ConfigDict
