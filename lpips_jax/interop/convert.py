@@ -44,9 +44,11 @@ INCEPTION = (
 AV_HUBERT = (
   'Converted from a file with the tensors of AV-HuBERT (Shi et al., arXiv 2201.02184), or of MuAViC (Anwar et al., '
   "arXiv 2303.00628), which has the same network. AV-HuBERT's authors trained theirs on LRS3 and VoxCeleb2; it comes "
-  "under Meta's own research licence: non-commercial use only, no sublicences. MuAViC's is under CC BY-NC 4.0. The file "
-  'does not say who trained it, or on what.'
+  "under Meta's own research licence: non-commercial use only, no sublicences. MuAViC's is under CC BY-NC 4.0. The "
+  'file does not say who trained it, or on what.'
 )
+WAV2LIP_TERMS = 'Weights of Wav2Lip are for personal, research and non-commercial use only, as their authors say.'
+AV_HUBERT_TERMS = 'Weights of AV-HuBERT and MuAViC are for non-commercial use only, as their licences say.'
 
 
 def _no_sizes(state: Mapping[str, np.ndarray]) -> dict[str, Any]:
@@ -62,6 +64,7 @@ class ReleasedNetwork(NamedTuple):
     source_of: maps the path of one of our variables to the tensors it is converted from.
     config: the config of the checkpoint.
     origin: where the weights come from and on what terms, as far as their owners say; for the model card.
+    terms: those that bind them, and whatever they teach; '' where this project knows of none.
     unused: prefixes of keys that are not needed.
     prefix: what keys begin with where the network is part of a larger one.
     sizes: the fields of the model that the tensors tell.
@@ -72,6 +75,7 @@ class ReleasedNetwork(NamedTuple):
   source_of: Callable[[correspondence.Path], correspondence.Source]
   config: dict[str, Any]
   origin: str
+  terms: str = ''
   unused: tuple[str, ...] = ()
   prefix: str = ''
   sizes: Callable[[Mapping[str, np.ndarray]], dict[str, Any]] = _no_sizes
@@ -94,6 +98,7 @@ RELEASED_NETWORKS = (
       'perceptual': {'source': 'pretrained', 'width': 1.0, 'seed': 0},
     },
     WAV2LIP,
+    WAV2LIP_TERMS,
   ),
   ReleasedNetwork(
     "Wav2Lip's sync expert",
@@ -101,6 +106,7 @@ RELEASED_NETWORKS = (
     correspondence.sync_expert,
     {'task': 'sync_expert', 'model': _model('sync_expert', 96)},
     WAV2LIP,
+    WAV2LIP_TERMS,
   ),
   ReleasedNetwork(
     "Wav2Lip's discriminator",
@@ -108,6 +114,7 @@ RELEASED_NETWORKS = (
     correspondence.discriminator,
     {'task': 'discriminator', 'model': _model('discriminator', 96)},
     WAV2LIP,
+    WAV2LIP_TERMS,
   ),
   ReleasedNetwork(
     'SyncNet v2',
@@ -130,6 +137,7 @@ RELEASED_NETWORKS = (
     av_hubert.source_of,
     {'task': 'av_expert', 'model': _model('av_hubert', 96)},
     AV_HUBERT,
+    AV_HUBERT_TERMS,
     av_hubert.UNUSED,
     av_hubert.PREFIX,
     av_hubert.sizes,
@@ -219,7 +227,7 @@ def recognise(state: Mapping[str, np.ndarray], source: Path) -> ReleasedNetwork:
 
 def config_of(released: ReleasedNetwork, state: Mapping[str, np.ndarray]) -> ConfigDict:
   """Returns the config of a released network in a size that a state dict tells; raises UserError if it tells none."""
-  config = ConfigDict(released.config)
+  config = ConfigDict(released.config | ({'terms': released.terms} if released.terms else {}))
   try:
     config.model.update(released.sizes(state))
   except (KeyError, ValueError, IndexError, ZeroDivisionError) as error:

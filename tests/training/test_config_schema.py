@@ -3,7 +3,7 @@
 import pytest
 from ml_collections import ConfigDict
 
-from configs import ablations, lrs2, lrs2_gan, lrs2_lip_reader, lrs2_sync_expert, quickstart, real, silent
+from configs import ablations, av_hubert, lrs2, lrs2_gan, lrs2_lip_reader, lrs2_sync_expert, quickstart, real, silent
 from lpips_jax.training import config_schema
 from lpips_jax.training.config_schema import SCHEMA, flatten
 from lpips_jax.training.validation import check_config
@@ -13,9 +13,11 @@ CONFIGS = {
   'lrs2_gan': lrs2_gan.get_config(),
   'lrs2_sync_expert': lrs2_sync_expert.get_config(),
   'lrs2_lip_reader': lrs2_lip_reader.get_config(),
+  'av_hubert': av_hubert.get_config(),
   'silent': silent.get_config(),
   **{
-    f'quickstart:{task}': quickstart.get_config(task) for task in ('sync_expert', 'generator', 'silent', 'lip_reader')
+    f'quickstart:{task}': quickstart.get_config(task)
+    for task in ('sync_expert', 'generator', 'silent', 'lip_reader', 'av_expert')
   },
   **{f'real:{task}': real.get_config(task) for task in ('sync_expert', 'generator')},
   **{f'ablations:{name}': ablations.get_config(name) for name in ablations.CHANGES},
