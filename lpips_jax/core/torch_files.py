@@ -34,7 +34,7 @@ DTYPES = {  # of PyTorch's storages
 
 
 class Storage(NamedTuple):
-  """Where numbers are: the key of the storage, its type, and how many it has."""
+  """A place of numbers: its key, its type, and how many it has."""
 
   key: str
   kind: str
