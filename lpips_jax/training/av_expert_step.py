@@ -7,7 +7,6 @@ section 3); and among the frames of its clip, the one seen is to be found by wha
 one is needed for sync. A small network that only predicts has features of lips and of sound that are not alike.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -21,8 +20,8 @@ from lpips_jax import losses
 from lpips_jax.layers.precision import at_least_float32, full_precision
 from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models.av_hubert import AVHubert
-from lpips_jax.training.accumulation import in_parts, rematerialised
-from lpips_jax.training.state import Params, TrainState, Variables
+from lpips_jax.training.lone_step import Measured, make_lone_step
+from lpips_jax.training.state import Params, Variables
 from lpips_jax.training.step import (
   Batch,
   Evaluation,
@@ -39,16 +38,6 @@ from lpips_jax.training.step import (
 WINDOW = 5  # frames whose mean features are compared, in evaluation
 SPEECH_MASK, LIPS_MASK = (0.8, 10), (0.3, 5)  # share of frames where a span begins, times its length; and that length
 ONE_MODALITY = 0.5  # share of clips that keep one alone, half of them the lips
-
-
-class Measured(NamedTuple):
-  """By-products of the loss: the statistics after the batch, and the metrics."""
-
-  batch_stats: Variables
-  metrics: Metrics
-
-
-Loss = Callable[[Params, Variables, Batch, jax.Array], tuple[jax.Array, Measured]]
 
 
 class Cuts(NamedTuple):
@@ -82,19 +71,7 @@ def make_step(model: AVHubert, run: ConfigDict, settings: StepSettings) -> Step:
       sync.
     settings: how gradients become an update.
   """
-  loss: Loss = partial(expert_loss, model, run.losses, run.minimum_offset, True)
-  if settings.remat:
-    loss = rematerialised(loss)
-
-  def step(state: TrainState, batch: Batch, frozen_variables: FrozenVariables) -> tuple[TrainState, Metrics]:
-    del frozen_variables
-    key = jax.random.fold_in(jax.random.key(settings.seed), state.step)
-    of_batch = partial(gradients, loss, state.variables['params'], key)
-    batch_stats, (gradient, metrics) = in_parts(of_batch, settings.accumulate)(state.variables['batch_stats'], batch)
-    metrics |= {'gradient_norm': optax.global_norm(gradient), 'learning_rate': settings.learning_rate(state.step)}
-    return state.updated(gradient, batch_stats, settings.optimizer, settings.average_decay), metrics
-
-  return step
+  return make_lone_step(partial(expert_loss, model, run.losses, run.minimum_offset, True), settings)
 
 
 def make_evaluation(model: AVHubert, run: ConfigDict) -> Evaluation:
@@ -115,18 +92,6 @@ def batch_shapes(config: ConfigDict) -> Shapes:
   """Returns the shapes of a batch of all devices."""
   data = config.data
   return clip_shapes(data.batch_size, data.clip_frames, config.model.image_size, data.max_labels)
-
-
-def gradients(
-  loss: Loss,
-  params: Params,
-  key: jax.Array,
-  batch_stats: Variables,
-  batch: Batch,
-) -> tuple[Variables, tuple[Params, Metrics]]:
-  """Returns the statistics after a batch; and the gradient of its loss with the metrics."""
-  gradient, measured = jax.grad(loss, has_aux=True)(params, batch_stats, batch, key)
-  return measured.batch_stats, (gradient, measured.metrics)
 
 
 def expert_loss(

@@ -5,13 +5,11 @@ their first frames. The speech of every window serves the others as a negative: 
 clips on all devices.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from einops import rearrange, repeat
 from ml_collections import ConfigDict
 
@@ -21,7 +19,7 @@ from lpips_jax.layers.precision import full_precision
 from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.inputs import to_unit
-from lpips_jax.training.accumulation import in_parts, rematerialised
+from lpips_jax.training.lone_step import Measured, make_lone_step
 from lpips_jax.training.state import Params, TrainState, Variables
 from lpips_jax.training.step import (
   Batch,
@@ -43,16 +41,6 @@ class StepValues(NamedTuple):
   key: jax.Array
 
 
-class Measured(NamedTuple):
-  """By-products of the expert's loss: the BatchNorm statistics after the batch, and the metrics."""
-
-  batch_stats: Variables
-  metrics: Metrics
-
-
-Loss = Callable[[Params, Variables, Batch, StepValues], tuple[jax.Array, Measured]]
-
-
 def make_step(model: SyncExpert, run: ConfigDict, settings: StepSettings) -> Step:
   """Returns `step(state, batch, frozen_variables) -> (state, metrics)`; nothing is frozen, and the last is empty.
 
@@ -62,21 +50,12 @@ def make_step(model: SyncExpert, run: ConfigDict, settings: StepSettings) -> Ste
       windows of a clip that count as off sync.
     settings: how gradients become an update.
   """
-  config, minimum_offset = run.losses, run.minimum_offset
-  loss: Loss = partial(expert_loss, model, config, minimum_offset)
-  if settings.remat:
-    loss = rematerialised(loss)
+  config = run.losses
 
-  def step(state: TrainState, batch: Batch, frozen_variables: FrozenVariables) -> tuple[TrainState, Metrics]:
-    del frozen_variables
-    key = jax.random.fold_in(jax.random.key(settings.seed), state.step)
-    hardness = config.hardness * jnp.minimum(1, state.step / max(config.hardness_steps, 1))
-    of_batch = partial(gradients, loss, state.variables['params'], StepValues(hardness, key))
-    batch_stats, (gradient, metrics) = in_parts(of_batch, settings.accumulate)(state.variables['batch_stats'], batch)
-    metrics |= {'gradient_norm': optax.global_norm(gradient), 'learning_rate': settings.learning_rate(state.step)}
-    return state.updated(gradient, batch_stats, settings.optimizer, settings.average_decay), metrics
+  def values(state: TrainState, key: jax.Array) -> StepValues:
+    return StepValues(config.hardness * jnp.minimum(1, state.step / max(config.hardness_steps, 1)), key)
 
-  return step
+  return make_lone_step(partial(expert_loss, model, config, run.minimum_offset), settings, values)
 
 
 def make_evaluation(model: SyncExpert, run: ConfigDict) -> Evaluation:
@@ -102,14 +81,6 @@ def batch_shapes(config: ConfigDict) -> Shapes:
     'mel': jax.ShapeDtypeStruct((*lead, MEL_BANDS, MEL_WINDOW), jnp.float32),
     'start': jax.ShapeDtypeStruct(lead, jnp.int32),
   }
-
-
-def gradients(
-  loss: Loss, params: Params, values: StepValues, batch_stats: Variables, batch: Batch
-) -> tuple[Variables, tuple[Params, Metrics]]:
-  """Returns the BatchNorm statistics after a batch; and the gradient of its loss with the metrics."""
-  gradient, measured = jax.grad(loss, has_aux=True)(params, batch_stats, batch, values)
-  return measured.batch_stats, (gradient, measured.metrics)
 
 
 def expert_loss(

@@ -4,13 +4,10 @@ A batch holds b clips: `frames` (b, T, h, w, 3) uint8; `length` (b,), the frames
 said in them, 0 after the last; `frame_labels` (b, T), the label of each frame, -1 where nobody knows it.
 """
 
-from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Bool, Float, Int
 from ml_collections import ConfigDict
 
@@ -18,8 +15,8 @@ from lpips_jax import losses
 from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.metrics.reading import viseme_table
 from lpips_jax.models import LipReader
-from lpips_jax.training.accumulation import in_parts, rematerialised
-from lpips_jax.training.state import Params, TrainState, Variables
+from lpips_jax.training.lone_step import Measured, make_lone_step
+from lpips_jax.training.state import Params, Variables
 from lpips_jax.training.step import (
   Batch,
   Evaluation,
@@ -34,16 +31,6 @@ from lpips_jax.training.step import (
 )
 
 
-class Measured(NamedTuple):
-  """By-products of the reader's loss: the BatchNorm statistics after the batch, and the metrics."""
-
-  batch_stats: Variables
-  metrics: Metrics
-
-
-Loss = Callable[[Params, Variables, Batch, jax.Array], tuple[jax.Array, Measured]]
-
-
 def make_step(model: LipReader, run: ConfigDict, settings: StepSettings) -> Step:
   """Returns `step(state, batch, frozen_variables) -> (state, metrics)`; nothing is frozen, and the last is empty.
 
@@ -52,19 +39,7 @@ def make_step(model: LipReader, run: ConfigDict, settings: StepSettings) -> Step
     run: a config such as configs/lrs2_lip_reader.py's.
     settings: how gradients become an update.
   """
-  loss: Loss = partial(reader_loss, model, run.losses)
-  if settings.remat:
-    loss = rematerialised(loss)
-
-  def step(state: TrainState, batch: Batch, frozen_variables: FrozenVariables) -> tuple[TrainState, Metrics]:
-    del frozen_variables
-    key = jax.random.fold_in(jax.random.key(settings.seed), state.step)
-    of_batch = partial(gradients, loss, state.variables['params'], key)
-    batch_stats, (gradient, metrics) = in_parts(of_batch, settings.accumulate)(state.variables['batch_stats'], batch)
-    metrics |= {'gradient_norm': optax.global_norm(gradient), 'learning_rate': settings.learning_rate(state.step)}
-    return state.updated(gradient, batch_stats, settings.optimizer, settings.average_decay), metrics
-
-  return step
+  return make_lone_step(partial(reader_loss, model, run.losses), settings)
 
 
 def make_evaluation(model: LipReader, run: ConfigDict) -> Evaluation:
@@ -88,14 +63,6 @@ def batch_shapes(config: ConfigDict) -> Shapes:
   """Returns the shapes of a batch of all devices."""
   data = config.data
   return clip_shapes(data.batch_size, data.clip_frames, config.model.image_size, data.max_labels)
-
-
-def gradients(
-  loss: Loss, params: Params, key: jax.Array, batch_stats: Variables, batch: Batch
-) -> tuple[Variables, tuple[Params, Metrics]]:
-  """Returns the BatchNorm statistics after a batch; and the gradient of its loss with the metrics."""
-  gradient, measured = jax.grad(loss, has_aux=True)(params, batch_stats, batch, key)
-  return measured.batch_stats, (gradient, measured.metrics)
 
 
 def reader_loss(
