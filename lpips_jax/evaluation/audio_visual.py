@@ -60,21 +60,38 @@ def _features(expert: Pretrained, speech: np.ndarray, crops: np.ndarray) -> tupl
   return heard, seen, both
 
 
-def _ranking(expert: Pretrained, speech: np.ndarray, crops: np.ndarray) -> Scores:
-  """The share of pairs off sync whose features are less alike than those in sync with the same lips.
+def cosines_by_shift(expert: Pretrained, speech: np.ndarray, crops: np.ndarray) -> np.ndarray:
+  """Compares the lips of a clip with the sound of other times: means of the features of five frames each.
 
-  Compared are means of five frames. Stretches of the sound are heard one by one, each from its first frame on, as the
-  lips are seen: a pair in sync and one off sync are at the same place, which therefore tells nothing.
+  Stretches of the sound are heard one by one, each from its first frame on, as the lips are seen: a pair in sync and
+  one off sync are at the same place, which therefore tells nothing.
+
+  Args:
+    expert: an AV-HuBERT.
+    speech: (t, 104), from `audio.av_features`.
+    crops: (t, h, w, 3) of the expert's size, in [0, 1].
+
+  Returns:
+    (2 reach + 1, windows) cosines: the sound is reach frames earlier in the first row, and as much later in the last.
+    `reach` is `MAX_SHIFT`, or less in short clips, and there are no rows for those of a few frames.
   """
   reach = min(MAX_SHIFT, len(crops) // 3)
   stretch = len(crops) - 2 * reach
   if reach < MINIMUM_OFFSET or stretch < WINDOW_FRAMES:
-    return {}
+    return np.zeros((0, 1))
   heard, seen = _program(expert.model, _shifted, reach)(
     expert.variables, padded(speech), padded(crops), length_of(crops) - 2 * reach
   )
   heard, seen = (_unit(_means(np.asarray(features, np.float64)[:, :stretch])) for features in (heard, seen))
-  cosines = (heard * seen).sum(-1)  # shift by window
+  return (heard * seen).sum(-1)
+
+
+def _ranking(expert: Pretrained, speech: np.ndarray, crops: np.ndarray) -> Scores:
+  """The share of pairs off sync whose features are less alike than those in sync with the same lips."""
+  cosines = cosines_by_shift(expert, speech, crops)
+  reach = len(cosines) // 2
+  if not reach:
+    return {}
   off_sync = np.abs(np.arange(-reach, reach + 1)) >= MINIMUM_OFFSET
   return {AV_RANKING: float((cosines[off_sync] < cosines[reach]).mean())}
 

@@ -1,12 +1,16 @@
-"""PNG files, and grids of crops for people to look at."""
+"""PNG files, grids of crops and figures, for people to look at."""
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from lpips_jax.core.files import write_whole
+
+if TYPE_CHECKING:  # it takes a second to import
+  from matplotlib.figure import Figure
 
 
 def grid(rows: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:
@@ -19,6 +23,15 @@ def grid(rows: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:
       top, left = gap + i * (height + gap), gap + j * (width + gap)
       canvas[top : top + height, left : left + width] = image
   return canvas
+
+
+def drawn(figure: 'Figure') -> np.ndarray:
+  """Draws a figure of matplotlib: (h, w, 3) uint8."""
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+  canvas = FigureCanvasAgg(figure)
+  canvas.draw()
+  return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 def write_png(path: Path, image: np.ndarray) -> None:

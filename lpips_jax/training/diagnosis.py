@@ -15,6 +15,7 @@ import numpy as np
 from lpips_jax import metrics
 from lpips_jax.core.constants import MEL_MAX, WINDOW_FRAMES
 from lpips_jax.evaluation import Clip
+from lpips_jax.media.pictures import drawn
 from lpips_jax.metrics.sync import MAX_SHIFT
 from lpips_jax.pretrained.batches import embeddings
 
@@ -144,8 +145,7 @@ def verdict(found: Diagnosis) -> str:
 
 def picture(found: Diagnosis) -> np.ndarray:
   """Draws the offsets of the clips, and the share of pairs that the expert accepts by offset: (h, w, 3) uint8."""
-  from matplotlib.backends.backend_agg import FigureCanvasAgg  # here: it takes a second
-  from matplotlib.figure import Figure
+  from matplotlib.figure import Figure  # here: it takes a second
 
   figure = Figure((9, 3), dpi=100, layout='constrained')
   lags = np.array(LAGS)
@@ -157,9 +157,7 @@ def picture(found: Diagnosis) -> np.ndarray:
   middle.set(xlabel='frames by which the speech is later', ylabel='taken for in sync', ylim=(0, 1))
   right.plot(lags[MAX_SHIFT:], found.accuracy, marker='.')
   right.set(xlabel='frames apart', ylabel='accuracy', ylim=(0.4, 1))
-  canvas = FigureCanvasAgg(figure)
-  canvas.draw()
-  return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+  return drawn(figure)
 
 
 def _mean_of_known(shares: np.ndarray) -> np.ndarray:

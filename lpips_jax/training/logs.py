@@ -115,10 +115,12 @@ class RunLog:
   def diagnosis(self, step: int, image: np.ndarray, verdict: str) -> None:
     """Logs the diagnosis of an expert's data: a picture (h, w, 3) uint8 and a line."""
     self._log_picture('diagnosis', step, image)
-    for writer in self._writers:
-      writer.text(step, 'diagnosis', verdict)
-    write_whole(self._workdir / 'diagnosis' / f'{step:07d}.txt', verdict + '\n')
-    self.say(f'step {step}, diagnosis: {verdict}')
+    self._log_line('diagnosis', step, verdict)
+
+  def clip(self, step: int, image: np.ndarray, line: str) -> None:
+    """Logs what a network makes of a clip: a picture (h, w, 3) uint8, among the samples, and a line."""
+    self._log_picture('samples', step, image)
+    self._log_line('samples', step, line)
 
   def video(self, step: int, frames: np.ndarray, speech: np.ndarray | None) -> None:
     """Logs a video: frames (t, h, w, 3) uint8, 25 per second; speech (s,) int16 at 16 kHz goes into the file."""
@@ -137,6 +139,12 @@ class RunLog:
     for writer in self._writers:
       writer.picture(step, kind, image)
     pictures.write_png(self._workdir / kind / f'{step:07d}.png', image)
+
+  def _log_line(self, kind: str, step: int, line: str) -> None:
+    for writer in self._writers:
+      writer.text(step, kind, line)
+    write_whole(self._workdir / kind / f'{step:07d}.txt', line + '\n')
+    self.say(f'step {step}, {kind}: {line}')
 
 
 def _pace_texts(values: dict[str, float]) -> list[str]:

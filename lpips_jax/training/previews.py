@@ -1,4 +1,6 @@
-"""Logs of an evaluation beside its numbers: pictures and a video of a generator, a diagnosis of an expert's data."""
+"""Logs of an evaluation beside its numbers: pictures and a video of a generator, a diagnosis of an expert's data, what
+is read on lips, and how alike lips and sound are.
+"""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -16,6 +18,7 @@ from lpips_jax.models import SyncExpert
 from lpips_jax.models.inputs import generator_faces
 from lpips_jax.pretrained.batches import in_batches
 from lpips_jax.pretrained.network import Pretrained
+from lpips_jax.training import clip_pictures
 from lpips_jax.training.diagnosis import diagnose, picture, verdict
 from lpips_jax.training.logs import RunLog
 from lpips_jax.training.state import Variables
@@ -84,15 +87,24 @@ def _beside_truth(generator: Pretrained, clip: Clip) -> np.ndarray:
   return np.concatenate([to_uint8(made), frames], 2)
 
 
-def _log_nothing(log: RunLog, network: Pretrained, evaluated: Evaluated, clips: Sequence[Clip]) -> dict[str, float]:
+def _log_reading(log: RunLog, reader: Pretrained, evaluated: Evaluated, clips: Sequence[Clip]) -> dict[str, float]:
+  """Logs what the reader sees in the first clip, beside what is said; finds no scalars."""
+  for clip in clips[:1]:
+    log.clip(reader.step, *clip_pictures.read(reader, clip))
+  return {}
+
+
+def _log_comparison(log: RunLog, expert: Pretrained, evaluated: Evaluated, clips: Sequence[Clip]) -> dict[str, float]:
+  """Logs how alike lips and sound of clips are, by how much later the sound is; finds no scalars."""
+  log.clip(expert.step, *clip_pictures.compare(expert, clips))
   return {}
 
 
 PREVIEWS = {  # by task
   SYNC_EXPERT: _log_diagnosis,
   'generator': _log_samples,
-  LIP_READER: _log_nothing,
-  AV_EXPERT: _log_nothing,
+  LIP_READER: _log_reading,
+  AV_EXPERT: _log_comparison,
 }
 
 
