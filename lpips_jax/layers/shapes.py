@@ -1,9 +1,12 @@
 """Sizes and paddings of convolutions, and the arrays that functions take."""
 
+from typing import Any
+
 import jax
 import numpy as np
 
 AnyArray = jax.Array | np.ndarray  # tracers are instances of jax.Array
+Length = Any  # of an axis: an int, or the name that it has while a program for any length is exported
 Size = int | tuple[int, int]
 
 

@@ -103,6 +103,11 @@ class AVHubert(nn.Module):
     """The shapes of one example: a second of speech and of crops."""
     return example(FRAME_RATE, AV_FEATURES), example(FRAME_RATE, image_size, image_size, 3)
 
+  @property
+  def training_modules(self) -> tuple[str, ...]:
+    """The names of its parts that are of no use afterwards."""
+    return ('cluster_head', 'sounds') if self.clusters else ()
+
   def hear(self, speech: Float[AnyArray, 'n t 104']) -> Float[Array, 'n t {self.width}']:
     """Returns what enters the fusion for the speech of each frame."""
     return self.from_speech(jnp.asarray(speech, self.dtype))

@@ -100,7 +100,7 @@ class Generator(nn.Module):
       x = self._residual_blocks(x, f'encoder_{level}', train)
       skips.append(x)
 
-    if len(z) > len(faces):  # a second code of the same faces
+    if z.shape[0] > faces.shape[0]:  # a second code of the same faces
       faces, *skips = (jnp.concatenate([each, each]) for each in (faces, *skips))
     x = skips.pop()
     for i in range(self.bottleneck):

@@ -12,7 +12,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Bool, Float, Int
 
 from lpips_jax.layers.precision import at_least_float32
-from lpips_jax.layers.shapes import AnyArray
+from lpips_jax.layers.shapes import AnyArray, Length
 
 
 class Transformer(nn.Module):
@@ -141,6 +141,6 @@ def layer_norm(dtype: DTypeLike, name: str | None = None) -> nn.LayerNorm:
   return nn.LayerNorm(epsilon=1e-5, use_fast_variance=False, dtype=dtype, name=name)
 
 
-def within(length: Int[AnyArray, ' n'] | None, frames: int) -> Bool[Array, 'n {frames}'] | None:
+def within(length: Int[AnyArray, ' n'] | None, frames: Length) -> Bool[Array, 'n {frames}'] | None:
   """Marks the frames of each clip that are real; None if all are."""
   return None if length is None else jnp.arange(frames) < jnp.asarray(length)[:, None]
