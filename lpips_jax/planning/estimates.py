@@ -68,7 +68,12 @@ def estimate_step(
 
 
 def largest_batch(
-  config: ConfigDict, mesh: Mesh, program: Program, compile_at: Callable[[int], Program], verify: bool
+  config: ConfigDict,
+  mesh: Mesh,
+  program: Program,
+  compile_at: Callable[[int], Program],
+  verify: bool,
+  together: int = 1,
 ) -> Estimates:
   """Estimates the largest batch that fits each chip, by a line through the peak memory at two batch sizes.
 
@@ -81,6 +86,7 @@ def largest_batch(
     program: the step, compiled for the config's batch.
     compile_at: compiles it for another number of examples per chip; raises `programs.OutOfMemory`.
     verify: whether to compile it for the largest batch.
+    together: examples that stay on one chip: the windows of a clip, where the batch has whole clips.
 
   Returns:
     `largest_batch` and `largest_batch_per_chip`, None if memory is not known; `largest_batch_from`, the peaks by batch
@@ -91,7 +97,7 @@ def largest_batch(
   chip = hardware.chip(mesh.devices.flat[0].device_kind)
   if program.memory is None or chip is None:
     return {'largest_batch': None, 'largest_batch_per_chip': None}
-  per_chip, parts, peak = config.data.batch_size // chips, config.accumulate, program.memory['peak']
+  per_chip, parts, peak = config.data.batch_size // chips, config.accumulate * together, program.memory['peak']
   other = next((n * per_chip for n in (4, 2) if n * peak < chip.memory), per_chip // 2 // parts * parts)
   points = {per_chip: peak} | _peak_at(compile_at, other or 2 * per_chip)
   largest = _extrapolated(points, chip.memory) // parts * parts

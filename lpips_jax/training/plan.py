@@ -55,7 +55,8 @@ def main() -> None:
   if flags.FLAGS.batch_per_chip:
     config.data.batch_size = flags.FLAGS.batch_per_chip * mesh.devices.size
   check_config(config)
-  _check_batch(config.data.batch_size, config.accumulate, mesh.devices.size)
+  windows = config.data.batch_size // step_program.clips_of_batch(config)
+  _check_batch(config.data.batch_size, config.accumulate, windows, mesh.devices.size)
 
   program = step_program.compile_step(config, mesh, flags.FLAGS.level)
   if flags.FLAGS.hlo:
@@ -70,20 +71,22 @@ def main() -> None:
       other.data.batch_size = per_chip * mesh.devices.size
       return step_program.compile_step(other, mesh, flags.FLAGS.level)
 
-    figures |= estimates.largest_batch(config, mesh, program, compile_at, flags.FLAGS.verify)
+    figures |= estimates.largest_batch(config, mesh, program, compile_at, flags.FLAGS.verify, windows)
   figures |= estimates.cost(figures, config.steps, seconds)
   print(estimates.table(figures))
   if flags.FLAGS.output:
     write_whole(Path(flags.FLAGS.output), json.dumps(figures, indent=2) + '\n')
 
 
-def _check_batch(batch_size: int, parts: int, chips: int) -> None:
-  """Raises UserError unless every chip gets equally many examples of every micro-batch."""
-  if batch_size % (chips * parts):
-    nearest = -(-batch_size // (chips * parts)) * chips * parts
+def _check_batch(batch_size: int, parts: int, windows: int, chips: int) -> None:
+  """Raises UserError unless chips get equally many examples of a micro-batch, with all `windows` of a clip on one."""
+  multiple = chips * parts * windows
+  if batch_size % multiple:
+    nearest = -(-batch_size // multiple) * multiple
     in_parts = f' in {parts} parts' if parts > 1 else ''
+    together = f', {windows} windows of each clip together' if windows > 1 else ''
     cli.fail(
-      f'config.data.batch_size={batch_size} does not divide among {chips} devices{in_parts}: '
+      f'config.data.batch_size={batch_size} does not divide among {chips} devices{in_parts}{together}: '
       f'give --config.data.batch_size={nearest} or --batch_per_chip={nearest // chips}'
     )
 

@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from runs import ROOT, tiny_config
 
+from benchmarks.tiny import TINY_OVERRIDES
+from lpips_jax.core.constants import FROZEN
+from lpips_jax.training.config_schema import flatten
+
 COMPILER = Path(sys.prefix) / 'tpu'  # where `make test` puts libtpu
 HAS_COMPILER = COMPILER.is_dir() or importlib.util.find_spec('libtpu') is not None
 
@@ -37,6 +41,31 @@ def plan(*arguments, **environment):
 def test_a_step_that_cannot_be_planned_is_one_line(flag, message):
   failed = plan('--config=configs/quickstart.py:sync_expert', flag)
   assert (failed.returncode, failed.stdout, failed.stderr) == (2, '', f'plan.py: {message}\n')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['lip_reader', 'av_expert', 'memory', 'visemes', 'reading', 'av_sync'])
+def test_every_network_can_be_planned_on_this_machine(name, teachers, tmp_path):
+  config = tiny_config(name, teachers)
+  keys = [*TINY_OVERRIDES[name], *(key for key in FROZEN if config.get(key))]
+  tiny = [f'--config.{key}={flatten(config)[key]}' for key in keys if key not in ('data.name', 'data.batch_size')]
+  made = plan(
+    f'--config=configs/quickstart.py:{name}', *tiny, '--batch_per_chip=2', f'--output={tmp_path / "plan.json"}'
+  )
+  assert made.returncode == 0, made.stderr
+  figures = json.loads((tmp_path / 'plan.json').read_text())
+  assert figures['chips'] == 2 and figures['batch_size'] == 4 and figures['all_reduces'] >= 1
+  assert figures['parameters']['trained'] == figures['parameters'][config.task] > 0
+  assert {f'frozen {key}' for key in FROZEN if config.get(key)} <= {*figures['parameters']}
+
+
+def test_a_clip_is_not_divided():
+  failed = plan('--config=configs/quickstart.py:reading', '--config.data.windows=2', '--config.data.batch_size=6')
+  assert (failed.returncode, failed.stderr) == (
+    2,
+    'plan.py: config.data.batch_size=6 does not divide among 2 devices, 2 windows of each clip together: give '
+    '--config.data.batch_size=8 or --batch_per_chip=4\n',
+  )
 
 
 @pytest.mark.slow
