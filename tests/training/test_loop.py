@@ -10,23 +10,26 @@ import numpy as np
 import pytest
 from runs import PowerCut, cut_after, no_data, run, tiny_config
 
+from benchmarks.tiny import TINY_OVERRIDES
 from data_pipeline import input as data
 from lpips_jax import models, pretrained
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import directory_lock
 from lpips_jax.models.initialise import init_variables
-from lpips_jax.training import loop
+from lpips_jax.pretrained import model_card
+from lpips_jax.training import generator_losses, loop
 from lpips_jax.training.loop import train
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('task', ['sync_expert', 'generator'])
-def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(task, directory, tmp_path, monkeypatch):
-  config = tiny_config(task, directory)
+@pytest.mark.parametrize('name', TINY_OVERRIDES)
+def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(name, teachers, tmp_path, monkeypatch):
+  config, gates = tiny_config(name, teachers), {}
   config.update(steps=4, checkpoint_every=2, eval_every=1)
-  if task == 'generator':
-    config.losses.sync_gate = 1e9  # opens at the first evaluation: the gate has to survive, too
-    config.losses.adversarial = 0.1  # and the discriminator
+  if config.task == 'generator':
+    gates = generator_losses.gates(config.losses)
+    config.losses.update({f'{gate}_gate': 1e9 for gate in gates})  # open at the first evaluation, and have to survive
+    config.losses.adversarial = 0.1 if name == 'generator' else 0.0  # and so has the discriminator
   whole = run(config, tmp_path / 'whole')
   with monkeypatch.context() as patch, pytest.raises(PowerCut):
     cut_after(patch, 3)
@@ -34,7 +37,7 @@ def test_interrupted_and_resumed_is_bit_for_bit_uninterrupted(task, directory, t
   resumed = run(config, tmp_path / 'cut')
 
   assert int(resumed.step) == 4
-  assert {name: int(since) for name, since in resumed.opened.items()} == ({'sync': 1} if task == 'generator' else {})
+  assert {gate: int(since) for gate, since in resumed.opened.items()} == dict.fromkeys(gates, 1)
   for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(resumed), strict=True):
     np.testing.assert_array_equal(a, b)
   lines = [json.loads(line) for line in (tmp_path / 'cut' / 'metrics.jsonl').read_text().splitlines()]
@@ -64,6 +67,7 @@ def test_a_checkpoint_stands_alone(trained_checkpoint, directory, tmp_path, capl
   out = np.asarray(generator(faces, np.zeros((2, 80, 16), np.float32)))
   assert out.shape == (2, 32, 32, 3) and 0 <= out.min() <= out.max() <= 1
   expert = pretrained.load(trained_checkpoint / 'sync_expert')
+  assert (trained_checkpoint / 'sync_expert' / model_card.FILE).is_file()
   original = pretrained.load(directory / 'sync_expert')  # a run, too, may be given
   for a, b in zip(jax.tree.leaves(expert.variables), jax.tree.leaves(original.variables), strict=True):
     np.testing.assert_array_equal(a, b)
