@@ -11,7 +11,6 @@ from ml_collections import ConfigDict
 
 from benchmarks.commands import ROOT
 from lpips_jax import models, perceptual
-from lpips_jax.core.constants import SYNC_EXPERT
 from lpips_jax.models.initialise import init_variables
 from lpips_jax.pretrained import Pretrained
 
@@ -44,18 +43,20 @@ def with_statistics(variables: dict[str, Any], seed: int = 0) -> dict[str, Any]:
   return variables | {'batch_stats': jax.tree_util.tree_map_with_path(draw, variables['batch_stats'])}
 
 
-def frozen_networks(config: ConfigDict, expert_model: ConfigDict) -> 'Frozen':
-  """Returns what a training step uses but does not train: an untrained expert, and LPIPS with random weights.
+def frozen_networks(config: ConfigDict, **networks: ConfigDict) -> 'Frozen':
+  """Returns what a training step uses but does not train: untrained networks, and LPIPS with random weights.
 
   Args:
-    config: config of the run; a sync expert's step uses no other network.
-    expert_model: model config of the expert.
+    config: config of the run; only a generator's step uses other networks.
+    **networks: their model configs, by the names of `core.constants.FROZEN`.
   """
-  from lpips_jax.training.frozen import Frozen  # here: benchmarks of inference import no training code
+  from lpips_jax.training.frozen import Frozen, computing_in  # here: benchmarks of inference import no training code
 
-  if config.task == 'sync_expert':
+  if config.task != 'generator':
     return Frozen()
-  expert = models.build(expert_model)
-  lpips = perceptual.random_weights(0, config.perceptual.width)
-  weights = {SYNC_EXPERT: init_variables(expert, expert_model, 1), 'lpips': lpips}
-  return Frozen({SYNC_EXPERT: expert.clone(dtype=jnp.dtype(config.model.dtype))}, weights)
+  frozen = Frozen({}, {'lpips': perceptual.random_weights(0, config.perceptual.width)})
+  for name, of_network in networks.items():
+    module = models.build(of_network)
+    frozen.variables[name] = init_variables(module, of_network, 1)
+    frozen.modules[name] = computing_in(config.model.dtype, module)
+  return frozen

@@ -142,7 +142,7 @@ def training(trained: Trained, mesh: 'Mesh', dtype: str) -> tuple[Any, Callable[
   from lpips_jax.training import sharding, step_program
 
   config = trained.config(dtype)
-  frozen = frozen_networks(config, trained.expert_config().model)
+  frozen = frozen_networks(config, sync_expert=trained.expert_config().model)
   task, shapes = step_program.arguments(config, frozen)
   step, _ = sharding.jitted(task, mesh)
 

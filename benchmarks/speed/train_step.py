@@ -134,7 +134,7 @@ def ours(trained: Trained) -> Side:
 
   platform = jax.default_backend()
   config = trained.config('float32' if platform == 'cpu' else 'bfloat16')
-  frozen = frozen_networks(config, trained.expert_config().model)
+  frozen = frozen_networks(config, sync_expert=trained.expert_config().model)
   task = make_task(config, frozen)
   mesh = sharding.make_mesh(trained.batch_size)
   state, frozen_variables, batch = on_devices(task, frozen, config, mesh)

@@ -30,7 +30,7 @@ def test_training_takes_the_same_steps(task):
   config.seed = 1  # with these weights no activation is so near a kink that rounding decides its side
   batch = train_step.make_batch(config)
 
-  frozen = frozen_networks(config, trained.expert_config().model)
+  frozen = frozen_networks(config, sync_expert=trained.expert_config().model)
   ours = make_task(config, frozen)
   state = ours.init()
   state = dataclasses.replace(state, opened={'sync': state.step})
