@@ -232,7 +232,8 @@ def _card(directory: Path, network: Any) -> str:
   if kept.is_file() and f' after {network.step:,} updates.' in (text := kept.read_text()):
     return text
   metrics = next(one.metrics for one in checkpoint_dir.saved_steps(directory) if one.step == network.step)
-  return model_card.card(network.config, network.variables, network.step, metrics or None)
+  frozen = model_card.frozen_terms(directory)
+  return model_card.card(network.config, network.variables, network.step, metrics or None, frozen=frozen)
 
 
 def _front_matter(config: ConfigDict, bound: bool) -> str:

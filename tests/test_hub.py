@@ -66,6 +66,30 @@ def test_what_is_pushed_is_pulled_bit_for_bit(original, server, tmp_path, capsys
   assert server.large  # binary files go another way than text
 
 
+def test_networks_that_taught_a_generator_are_pushed_with_it_under_their_terms(original, server, tmp_path):
+  taught = shutil.copytree(original, tmp_path / 'taught')
+  for name in 'lip_reader', 'av_expert':
+    pretrained.save(taught / name, random_network(name))
+    model_card.write(taught / name, random_network(name).config, random_network(name).variables, 3, None)
+  hub.push(REPO, taught)
+  hub.pull(REPO, tmp_path / 'theirs')
+  pulled = contents(tmp_path / 'theirs')
+  for name in 'sync_expert', 'lip_reader', 'av_expert':
+    assert {file for file in pulled if file.startswith(f'{name}/')} == {
+      f'{name}/{file}' for file in contents(taught / name)
+    }
+    assert pretrained.load_of_task(tmp_path / 'theirs' / name, name).step == 3
+
+  config = checkpoint_dir.read_config(taught / 'av_expert')
+  config.terms = 'For fun only.'  # as of converted weights
+  (taught / 'av_expert' / 'config.json').write_text(config.to_json_best_effort())
+  with pytest.raises(UserError, match=r'^For fun only\. If you have the right to publish'):
+    hub.push(REPO, taught)
+  (taught / model_card.FILE).unlink()
+  card = hub.files_to_push(taught, all_steps=False, may_publish=True)['README.md'].decode()
+  assert 'license: other' in card and '- lip_reader\n- av_expert: For fun only.\n' in card
+
+
 @pytest.mark.slow
 def test_buckets_are_pushed_from_and_pulled_to(original, server, gs_bucket, tmp_path):
   checkpoint = f'{gs_bucket.url}/checkpoint'

@@ -1,26 +1,24 @@
 """Networks as ONNX, converted by jax2onnx."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import flax.linen as nn
 import jax
 
-from lpips_jax import models
 from lpips_jax.core.errors import UserError
 from lpips_jax.pretrained import folding
 from lpips_jax.pretrained.network import Pretrained
 
-BATCH_AXIS = 'batch'
 
-
-def write(path: Path, network: Pretrained, names: tuple[str, ...]) -> None:
-  """Writes a network for any batch size, weights inside.
+def write(path: Path, network: Pretrained, shapes: Mapping[str, tuple[str | int, ...]]) -> None:
+  """Writes a network, weights inside.
 
   Args:
     path: the file to write.
     network: the network, without a silent generator.
-    names: the names of its inputs.
+    shapes: of its inputs, by name and in their order; an axis of any length has a name in place of a number.
 
   Raises:
     UserError: jax2onnx is not installed.
@@ -35,5 +33,4 @@ def write(path: Path, network: Pretrained, names: tuple[str, ...]) -> None:
   def call(*inputs: jax.Array) -> Any:
     return apply(network.model, network.variables, *inputs)
 
-  shapes = [(BATCH_AXIS, *x.shape[1:]) for x in models.example_inputs(network.config.model)]
-  onnx.save(to_onnx(call, shapes, input_names=names), path)
+  onnx.save(to_onnx(call, [*shapes.values()], input_names=[*shapes]), path)

@@ -99,8 +99,8 @@ def save_interpolated(directory: Path, base: pretrained.Pretrained, tuning: Path
   shutil.rmtree(directory, ignore_errors=True)
   with whole_directory(directory) as part:
     pretrained.save(part, network)
-    model_card.write(part, network.config, network.variables, network.step, None)
     shutil.copytree(tuning / pretrained.SYNC_EXPERT, part / pretrained.SYNC_EXPERT)
+    model_card.write(part, network.config, network.variables, network.step, None)
 
 
 def _merged(values: ConfigDict, defaults: ConfigDict) -> ConfigDict:

@@ -11,10 +11,10 @@ A checkpoint directory is the part of a training run that evaluation, dubbing an
                      training and ever after; also a checkpoint directory
   lip_reader/, av_expert/  for a generator trained with their losses: copies of those networks
 
-Wherever a checkpoint is asked for, these are accepted: the directory, for its newest step (for a sync expert, a lip reader or an audio-visual expert its
-best one); `DIR/12000`, for the step after 12,000 updates; `DIR/best`, for the best of the kept steps, by ranking for
-experts and by evaluated loss otherwise; the run that holds the directory as `checkpoint`; and the URL in a bucket of
-each of these.
+Wherever a checkpoint is asked for, these are accepted: the directory, for its newest step (for a sync expert, a lip
+reader or an audio-visual expert its best one); `DIR/12000`, for the step after 12,000 updates; `DIR/best`, for the best
+of the kept steps, by ranking for those three and by evaluated loss otherwise; the run that holds the directory as
+`checkpoint`; and the URL in a bucket of each of these.
 """
 
 from lpips_jax.core.constants import AV_EXPERT, LIP_READER, SILENT_GENERATOR, SYNC_EXPERT
@@ -38,6 +38,7 @@ from lpips_jax.pretrained.network import (
   load_weights,
   save,
   with_winograd,
+  without_training_parts,
 )
 
 __all__ = [
@@ -62,4 +63,5 @@ __all__ = [
   'read_config',
   'save',
   'with_winograd',
+  'without_training_parts',
 ]

@@ -46,13 +46,12 @@ def fold(module: nn.Module, variables: Tree, *inputs: Any) -> dict[str, Any]:
   Raises:
     UserError: no layer of its own comes right before some BatchNorm, so that nothing could take its scale.
   """
+  variables = without_training_modules(module, variables)
   folds = _find_folds(module, variables, inputs)
-  spare = getattr(module, 'training_modules', ())
-  unused = {path for path in _paths_of_norms(variables.get('batch_stats', {})) if path[0] not in spare}
-  unused -= {fold.norm for fold in folds}
+  unused = {*_paths_of_norms(variables.get('batch_stats', {}))} - {fold.norm for fold in folds}
   if unused:
     raise UserError(f'{_full_name(module, min(unused))} cannot be folded: the network never calls it')
-  params = {name: tree for name, tree in variables['params'].items() if name not in spare}
+  params = variables['params']
   for norm, layer, epsilon in folds:
     mean, var = (_at(variables['batch_stats'], norm)[name] for name in ('mean', 'var'))
     scale = _at(params, norm)['scale'] / (var + epsilon) ** 0.5  # NumPy arrays stay NumPy arrays
@@ -60,6 +59,14 @@ def fold(module: nn.Module, variables: Tree, *inputs: Any) -> dict[str, Any]:
     scaled = {name: weights * scale for name, weights in _at(params, layer).items()}  # channels are the last axis
     params = _replaced(_replaced(params, layer, scaled), norm, {'bias': shift})
   return {'params': params}
+
+
+def without_training_modules(module: nn.Module, variables: Tree) -> dict[str, Any]:
+  """Returns a network's variables without those of the parts that training alone uses: its `training_modules`."""
+  spare = getattr(module, 'training_modules', ())
+  return {
+    kind: {name: tree for name, tree in of_kind.items() if name not in spare} for kind, of_kind in variables.items()
+  }
 
 
 def apply(module: nn.Module, variables: Tree, *inputs: jax.Array, **options: Any) -> Any:

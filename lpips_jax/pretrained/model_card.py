@@ -8,7 +8,9 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
+from lpips_jax.core.constants import AV_EXPERT, FROZEN, LIP_READER
 from lpips_jax.core.files import write_whole
+from lpips_jax.pretrained.checkpoint_dir import CONFIG_FILE, read_config
 
 FILE = 'MODEL_CARD.md'
 BBC_TERMS = 'is licensed by the BBC for research only, to those who sign an agreement; it binds weights trained on it.'
@@ -24,6 +26,12 @@ INTENDED_USE = """\
 To give a person in a video a mouth that speaks other words: dubbing, correction, research. Only of people who agreed to
 those words, and labelled as synthetic wherever it is shown; see "Consent" in the project's README. Not
 for passing a dubbed video off as a recording, and not for deciding whether a video is one."""
+USES = {  # by task, of networks that draw nothing
+  LIP_READER: 'To teach generators lips that can be read, and to judge them: research. Not for reading the lips of '
+  'people who do not know of it.',
+  AV_EXPERT: 'To teach generators lips that fit the speech, and to judge them: research. Not for deciding whether a '
+  'video is a recording.',
+}
 
 
 def write(
@@ -39,26 +47,68 @@ def write(
     metrics: the evaluation of this step by name, if there was one.
     note: where the weights come from, if not from training here; replaces the sections on data and recipe.
   """
-  write_whole(directory / FILE, card(config, variables, step, metrics, note))
+  write_whole(directory / FILE, card(config, variables, step, metrics, note, frozen_terms(directory)))
 
 
-def card(config: ConfigDict, variables: Any, step: int, metrics: Mapping[str, float] | None, note: str = '') -> str:
-  """Returns the text of the card, in Markdown; see `write`."""
+def card(
+  config: ConfigDict,
+  variables: Any,
+  step: int,
+  metrics: Mapping[str, float] | None,
+  note: str = '',
+  frozen: Mapping[str, str] | None = None,
+) -> str:
+  """Returns the text of the card, in Markdown; see `write`, and `frozen_terms` for the last argument."""
   parameters = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
   head = f'# {config.model.name}, {config.task}\n\n{parameters:,} parameters, after {step:,} updates.'
   sections = [head, *([note] if note else [_data(config), _recipe(config)])]
   if metrics:
     rows = '\n'.join(f'| {name} | {value:.4g} |' for name, value in metrics.items())
     sections.append(f'## Evaluation during training\n\n| measure | |\n|---|---:|\n{rows}')
-  sections.append(f'## Intended use\n\n{INTENDED_USE}')
+  if frozen:
+    sections.append(_frozen(frozen))
+  sections.append(f'## Intended use\n\n{USES.get(config.task, INTENDED_USE)}')
   return '\n\n'.join(sections) + '\n'
 
 
 def binding_terms(config: ConfigDict) -> str:
-  """Returns the terms that bind weights of this config, as far as it tells; '' if they are free."""
+  """Returns the terms that bind weights of this config, as far as it tells; '' if they are free.
+
+  They are those of its data, unless its `terms` say otherwise, as those of weights from elsewhere may, and of exported
+  ones that came without the networks which taught them.
+  """
+  if config.get('terms'):
+    return config.terms
   if config.get('init_from') or 'name' not in config.get('data', {}):  # of weights from elsewhere
     return UNKNOWN_LICENCE
   return ' '.join(terms for corpus, terms in _terms(config).items() if corpus not in FREE)
+
+
+def frozen_terms(directory: Path) -> dict[str, str]:
+  """Returns the terms of the frozen networks in a checkpoint directory by their names there; '' of those that are free.
+
+  Raises:
+    UserError: the config of one cannot be read.
+  """
+  kept = [name for name in FROZEN if (directory / name / CONFIG_FILE).is_file()]
+  return {name: terms_of(directory / name) for name in kept}
+
+
+def terms_of(directory: Path) -> str:
+  """Returns the terms that bind the weights in a checkpoint directory; '' if they are free.
+
+  Networks that taught others bind them, too. Raises as `frozen_terms` does.
+  """
+  own = binding_terms(read_config(directory))
+  return ' '.join(dict.fromkeys(filter(None, [own, *frozen_terms(directory).values()])))
+
+
+def _frozen(terms: Mapping[str, str]) -> str:
+  lines = '\n'.join(f'- {name}' + (f': {found}' if found else '') for name, found in terms.items())
+  return (
+    '## Trained with\n\nThese networks stayed as they were, and copies are kept beside this. Their own cards and terms '
+    f'apply as well.\n\n{lines}'
+  )
 
 
 def _terms(config: ConfigDict) -> dict[str, str]:

@@ -198,6 +198,13 @@ def folded(network: Pretrained) -> Pretrained:
   return dataclasses.replace(network, config=config, variables=variables, silent=silent)
 
 
+def without_training_parts(network: Pretrained) -> Pretrained:
+  """Returns the same function without the variables that training alone uses: see `lpips_jax.pretrained.folding`."""
+  variables = folding.without_training_modules(network.model, network.variables)
+  silent = None if network.silent is None else without_training_parts(network.silent)
+  return dataclasses.replace(network, variables=variables, silent=silent)
+
+
 def with_winograd(network: Pretrained) -> Pretrained:
   """Returns the same function with Winograd's convolutions, faster on a CPU in float32: see `layers.winograd`.
 
@@ -212,11 +219,11 @@ def with_winograd(network: Pretrained) -> Pretrained:
 
 
 def variable_shapes(config: ConfigDict) -> dict[str, Any]:
-  """Returns the shapes of the variables of a network with this config."""
+  """Returns the shapes of the variables of a network with this config, without what training alone uses."""
   model, inputs = models.build(config.model), models.example_inputs(config.model)
   variables = jax.eval_shape(model.init, jax.random.key(0), *inputs)
   if not config.get('folded'):
-    return variables
+    return folding.without_training_modules(model, variables)
   return jax.eval_shape(lambda variables: folding.fold(model, variables, *inputs), variables)
 
 

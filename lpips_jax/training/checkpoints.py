@@ -78,7 +78,7 @@ def open_run(directory: Path, config: ConfigDict) -> Iterator[ocp.training.Check
 
 
 def keep_frozen(directory: Path, name: str, checkpoint: Path, step: int) -> None:
-  """Copies a step of a frozen network's checkpoint into the run's, which then needs no other directory.
+  """Copies a step of a frozen network's checkpoint, with its card, into the run's, which then needs no other directory.
 
   A copy that is there already is replaced. The new one is written beside it and renamed: a run killed meanwhile copies
   again.
@@ -94,6 +94,8 @@ def keep_frozen(directory: Path, name: str, checkpoint: Path, step: int) -> None
   shutil.rmtree(beside, ignore_errors=True)
   beside.mkdir()
   shutil.copy(checkpoint / CONFIG_FILE, beside)
+  if (checkpoint / model_card.FILE).is_file():
+    shutil.copy(checkpoint / model_card.FILE, beside)
   shutil.copytree(checkpoint / str(step), beside / str(step))
   shutil.rmtree(kept, ignore_errors=True)
   os.replace(beside, kept)

@@ -3,22 +3,22 @@
 import json
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
-from ml_collections import ConfigDict
 from networks import random_network
 
 import lpips_jax
 from lpips_jax import pretrained
 from lpips_jax.core.errors import UserError
 from lpips_jax.interop.convert import convert
-from lpips_jax.interop.export import describe, export
+from lpips_jax.interop.export import export
+from lpips_jax.pretrained import model_card
 from lpips_jax.storage import stores
 
 RNG = np.random.default_rng(0)
+WITH_TRAINING_PARTS = 'av_expert', 'visemes', 'reading'
 STANDALONE = """
 import sys
 from pathlib import Path
@@ -54,6 +54,64 @@ def test_safetensors_and_orbax_come_back_as_they_were(fold, trained_checkpoint, 
   faces, mels = examples(back.config, 3)
   expected = pretrained.load(trained_checkpoint)(faces, mels)
   np.testing.assert_allclose(back(faces, mels), expected, atol=1e-5 if fold else 0)
+
+
+@pytest.mark.parametrize(
+  ('name', 'format'),
+  [
+    ('av_expert', 'orbax'),
+    ('av_expert', 'safetensors'),
+    ('lip_reader', 'safetensors'),
+    ('memory', 'safetensors'),
+    ('visemes', 'orbax'),
+    ('reading', 'safetensors'),
+  ],
+)
+def test_weights_of_every_network_come_back_without_what_training_alone_uses(name, format, tmp_path):
+  pretrained.save(tmp_path / 'checkpoint', random_network(name))
+  network = pretrained.load(tmp_path / 'checkpoint')
+  export(tmp_path / 'checkpoint', tmp_path / 'out', format)
+  if format == 'safetensors':
+    convert(tmp_path / 'out' / 'model.safetensors', tmp_path / 'back')
+  back = pretrained.load(tmp_path / ('out' if format == 'orbax' else 'back'))
+  same(back, pretrained.without_training_parts(network))
+  left = {name for kind in back.variables.values() for name in kind}
+  assert not left & {*getattr(network.model, 'training_modules', ())}
+  assert (left < {name for kind in network.variables.values() for name in kind}) == (name in WITH_TRAINING_PARTS)
+
+
+@pytest.mark.parametrize('name', ['lip_reader', 'av_expert'])
+def test_networks_of_clips_are_programs_for_any_number_of_frames(name, tmp_path):
+  network = random_network(name)
+  pretrained.save(tmp_path / 'checkpoint', network)
+  export(tmp_path / 'checkpoint', tmp_path / 'out', 'stablehlo')
+  loaded = lpips_jax.load(tmp_path / 'out', trust_stablehlo=True)
+  for clips, frames in (1, 7), (2, 30):
+    given = [RNG.uniform(size=(clips, frames, 32, 32, 3)).astype(np.float32)]
+    if name == 'av_expert':
+      given = [RNG.standard_normal((clips, frames, 104)).astype(np.float32), *given]
+    np.testing.assert_allclose(loaded(*given), network(*given), atol=5e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ['memory', 'visemes', 'reading'])
+def test_generators_with_options_are_programs(name, tmp_path):
+  network = random_network(name)
+  pretrained.save(tmp_path / 'checkpoint', network)
+  export(tmp_path / 'checkpoint', tmp_path / 'out', 'stablehlo')
+  loaded, given = lpips_jax.load(tmp_path / 'out', trust_stablehlo=True), examples(network.config, 3)
+  np.testing.assert_allclose(loaded(*given), network(*given), atol=5e-6)
+
+
+def test_terms_of_networks_that_taught_one_go_with_it(tmp_path):
+  pretrained.save(tmp_path / 'checkpoint', random_network('generator'))
+  teacher = random_network('av_expert')
+  teacher.config.terms = 'For fun only.'
+  pretrained.save(tmp_path / 'checkpoint' / 'av_expert', teacher)
+  export(tmp_path / 'checkpoint', tmp_path / 'out', 'orbax')
+  assert not (tmp_path / 'out' / 'av_expert').exists()
+  assert model_card.terms_of(tmp_path / 'out') == 'For fun only.'
+  assert model_card.terms_of(tmp_path / 'checkpoint' / 'av_expert') == 'For fun only.'
 
 
 @pytest.mark.slow
@@ -105,20 +163,3 @@ def test_buckets_hold_what_directories_do(tmp_path, gs_bucket):
   with pytest.raises(UserError, match='checkpoint needs no conversion'):
     convert(f'{url}/run/checkpoint', f'{url}/new')
   assert not stores.files_below(f'{url}/new')
-
-
-@pytest.mark.parametrize(
-  ('model', 'inputs'),
-  [
-    ({'name': 'attn_wav2lip', 'speech': 'mel'}, [('faces', (0, 1)), ('mels', (-4, 4))]),
-    ({'name': 'attn_wav2lip', 'speech': 'visemes'}, [('faces', (0, 1)), ('visemes', (0, 1))]),
-    ({'name': 'wav2lip'}, [('faces', (0, 1)), ('mels', (-4, 4))]),
-    ({'name': 'sync_expert', 'speech': 'phones'}, [('frames', (0, 1)), ('phones', (0, 1))]),
-    ({'name': 'inception'}, [('images', (0, 1))]),
-  ],
-)
-def test_inputs_are_described_in_the_form_in_which_the_network_hears(model, inputs):
-  config = ConfigDict({'model': {'image_size': 96, **model}})
-  described = describe(SimpleNamespace(config=config, step=1))['inputs']
-  assert [(each['name'], tuple(each['range'])) for each in described] == inputs
-  assert all(each['is'].startswith('windows of') for each in described if each['name'] in ('mels', 'phones', 'visemes'))

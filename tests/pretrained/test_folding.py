@@ -17,6 +17,7 @@ from lpips_jax.pretrained import folding
 
 QUICKLY = {'xla_backend_optimization_level': 0, 'xla_llvm_disable_expensive_passes': True}  # how networks are compiled
 SIZES = {'wav2lip': 96, 'syncnet': 224, 'inception': 299, 'discriminator': 96}  # of networks without a tiny config
+TINY = 'attn_wav2lip', 'sync_expert', 'lip_reader', 'av_hubert'  # all others
 
 
 def tiny(task, **changes):
@@ -63,17 +64,24 @@ def compare(module, inputs):
     tiny('generator', attention=False, fusion='concat'),
     tiny('generator', speech='mel', output='image'),
     tiny('sync_expert', contrastive=False),
+    tiny('lip_reader'),
+    tiny('av_expert'),
+    tiny('reading', taught_by_sound=True, speech='visemes', memory_slots=4),
     (MixedE(), [jax.ShapeDtypeStruct((1, 5, 5, 8), np.float32)]),
   ],
-  ids=['generator', 'concatenation', 'mels', 'expert', 'inception'],
+  ids=['generator', 'concatenation', 'mels', 'expert', 'reader', 'audio-visual', 'with all options', 'inception'],
 )
 def test_the_same_function_without_batch_norm(module, inputs):
   compare(module, [jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype) for x in inputs])
 
 
-@pytest.mark.parametrize('name', sorted({*models.MODELS} - {'attn_wav2lip', 'sync_expert'}))
-def test_every_network_can_be_folded(name):
+@pytest.mark.parametrize('name', sorted(SIZES))
+def test_every_other_network_can_be_folded(name):
   compare(*network(name))
+
+
+def test_no_network_is_forgotten():
+  assert sorted(models.MODELS) == sorted((*SIZES, *TINY))
 
 
 class Chain(nn.Module):
