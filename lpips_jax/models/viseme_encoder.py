@@ -74,7 +74,7 @@ class AttentionPooling(nn.Module):
     query = self.param('queries', nn.initializers.normal(1.0), (self.queries, width))
     key, value = (nn.Dense(width, dtype=self.dtype, name=name)(x) for name in ('key', 'value'))
     logits = at_least_float32(jnp.einsum('qd,ntd->nqt', query.astype(self.dtype), key)) * width**-0.5
-    return jnp.einsum('nqt,ntd->nqd', jax.nn.softmax(logits).astype(self.dtype), value).reshape(len(x), -1)
+    return jnp.einsum('nqt,ntd->nqd', jax.nn.softmax(logits).astype(self.dtype), value).reshape(x.shape[0], -1)
 
 
 def taught(
