@@ -13,7 +13,7 @@ The losses are in `generator_losses`, and that is where to add one.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -257,7 +257,7 @@ def generator_loss(
     discriminator = networks.discriminator, fixed.discriminator
   seen = networks.frozen, fixed.frozen_variables, networks.generator.dtype, discriminator, _sown_losses(new)
   views = [Scene(made, batch, config, *seen) for made in frames.reshape(-1, *batch['target'].shape)]
-  terms = jax.tree.map(lambda *values: sum(values[1:], values[0]) / len(values), *map(loss_terms, views))
+  terms = _means(list(map(loss_terms, views)))
   loss = weighted_sum(fixed.coefficients, terms)
   return loss, Generated(new['batch_stats'], terms | {'loss': loss}, frames)
 
@@ -290,6 +290,12 @@ def _loss_functions(networks: Networks, config: ConfigDict, remat: bool) -> Loss
   if not remat:
     return LossFunctions(of_generator, of_discriminator)
   return LossFunctions(rematerialised(of_generator), of_discriminator and rematerialised(of_discriminator))
+
+
+def _means(of_views: Sequence[Metrics]) -> Metrics:
+  if len(of_views) == 1:  # a division by 1 would be part of the program
+    return of_views[0]
+  return jax.tree.map(lambda *values: sum(values[1:], values[0]) / len(values), *of_views)
 
 
 def _beside(networks: Networks, batch: Batch, frozen_variables: FrozenVariables) -> dict[str, AnyArray]:
