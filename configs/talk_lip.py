@@ -14,17 +14,16 @@ from configs import lrs2
 
 
 def get_config() -> ConfigDict:
-  config = read_by_a_reader(lrs2.get_config(), 'characters')
+  config = read_by_a_reader(lrs2.get_config(), 'characters', 1e-3)
   config.data.clip_frames = 155  # 6.2 s, as the reader's
   config.data.max_labels = 128
   config.losses.frame_contrast = 1e-3
   config.model.contrast = 768  # the reader's width
-  config.losses.reading = 1e-3
   return config
 
 
-def read_by_a_reader(config: ConfigDict, alphabet: str) -> ConfigDict:
+def read_by_a_reader(config: ConfigDict, alphabet: str, coefficient: float) -> ConfigDict:
   """A generator's config turned into that of one which a lip reader of this alphabet teaches."""
-  config.losses.reading = 1e-2
+  config.losses.reading = coefficient
   config.data.alphabet = alphabet
   return config
