@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, BinaryIO, NamedTuple, cast
 
 KEYS = str, int, float, bytes, type(None)  # types of keys; nested ones could overflow C's stack when hashed
+KEY_BITS = 64  # of keys that are integers; larger ones can all have one hash, and make a dict slow
+MAX_PLACES = 2**32  # of the memo, as Python's own pickles have
+MAX_OPERATIONS = 10_000_000  # each takes a byte of the file and up to about 100 of memory; weights take thousands
 
 
 class Name(NamedTuple):
@@ -36,13 +39,17 @@ def load(file: BinaryIO, rules: Rules, persistent: Callable[[Any], Any]) -> Any:
 
   Returns:
     dicts, lists (sets, too, become lists), tuples, texts, bytes, numbers, None, and in other places `Name`, `Opaque`,
-    or what `rules` and `persistent` returned. Items whose key is none of `KEYS` are left out.
+    or what `rules` and `persistent` returned. Items whose key is none of `KEYS`, or is an integer of more than
+    `KEY_BITS`, are left out.
 
   Raises:
-    ValueError: it is no pickle, or a damaged one; so may be other errors, `IndexError` and `TypeError` among them.
+    ValueError: it is no pickle, a damaged one, or one of more than `MAX_OPERATIONS`; damaged ones raise other errors,
+      too, `IndexError` and `TypeError` among them.
   """
   machine = _Machine(rules, persistent)
-  for operation, argument, _ in pickletools.genops(cast(Any, file)):
+  for number, (operation, argument, _) in enumerate(pickletools.genops(cast(Any, file))):
+    if number >= MAX_OPERATIONS:
+      raise ValueError(f'pickles of more than {MAX_OPERATIONS:,} operations are not read')
     machine.run(operation.name, argument)
   return machine.stack.pop()
 
@@ -128,7 +135,11 @@ def _set(machine: _Machine, values: list[Any]) -> None:
   target = machine.top()
   if isinstance(target, dict):
     pairs = zip(values[::2], values[1::2], strict=True)
-    target.update((key, value) for key, value in pairs if isinstance(key, KEYS))
+    target.update((key, value) for key, value in pairs if _is_key(key))
+
+
+def _is_key(value: Any) -> bool:
+  return isinstance(value, KEYS) and not (isinstance(value, int) and value.bit_length() > KEY_BITS)
 
 
 def _extend(machine: _Machine, values: list[Any]) -> None:
@@ -147,7 +158,10 @@ def _append(machine: _Machine, _: Any) -> None:
 
 
 def _put(machine: _Machine, place: Any) -> None:
-  machine.memo[len(machine.memo) if place is None else place] = machine.top()
+  place = len(machine.memo) if place is None else place
+  if not 0 <= place < MAX_PLACES:
+    raise ValueError('the memo has no such place')
+  machine.memo[place] = machine.top()
 
 
 def _get(machine: _Machine, place: Any) -> None:

@@ -18,6 +18,8 @@ COUNTERS = '.num_batches_tracked'  # of PyTorch's BatchNorm, not needed here
 MIN_VERSION = 2, 10  # of PyTorch, for TorchScript: older ones overwrite memory
 WEIGHTS = 'state_dict', 'model'  # in training checkpoints; the second one is fairseq's
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C  # the first of five pickles, before version 1.6
+MAX_AXES = 32
+MAX_NUMBER = 2**63  # of sizes and steps: arithmetic with longer ones could take any time
 MAX_SHARING = 8  # numbers in all tensors for each one in the file: weights may be tied
 DTYPES = {  # of PyTorch's storages
   'DoubleStorage': '<f8',
@@ -80,26 +82,23 @@ def read_state(path: Path, trust_torchscript: bool = False) -> tuple[dict[str, n
       f'{path} holds no state dict, and objects in it are never executed here: give the file that torch.save made of '
       'model.state_dict()'
     )
-  return _cleaned(_arrays(state, numbers, path), path), step if isinstance(step, int) and step >= 0 else 0
+  known = type(step) is int and 0 <= step < MAX_NUMBER
+  return _cleaned(_arrays(state, numbers, path), path), step if known else 0
 
 
 def _files_of_archive(path: Path) -> list[str]:
   """Returns the names of the files in an archive, none for an old format.
 
   Raises:
-    UserError: a checksum is wrong.
+    UserError: it is damaged.
   """
   if not zipfile.is_zipfile(path):
     return []
   try:
     with zipfile.ZipFile(path) as archive:
-      damaged = archive.testzip()
-      names = archive.namelist()
+      return archive.namelist()
   except Exception as error:  # zipfile raises many kinds for damaged archives
     raise UserError(f'{path} is damaged ({first_line(error)}): get it again') from error
-  if damaged:
-    raise UserError(f'{path} is damaged: the checksum of {damaged} in it is wrong; get it again')
-  return names
 
 
 def _torchscript(path: Path, trusted: bool) -> dict[str, np.ndarray]:
@@ -152,7 +151,11 @@ def _read_archive(path: Path, files: list[str]) -> tuple[Any, dict[str, bytes]]:
   with zipfile.ZipFile(path) as archive:
     members = archive.infolist()
     if any(x.compress_type for x in members) or sum(x.file_size for x in members) > path.stat().st_size:
-      raise ValueError('it is compressed')  # and could take any amount of memory; those of torch.save are not
+      # It could take any memory, and any time to check. Those of torch.save are neither compressed nor overlapping.
+      raise ValueError('it is compressed')
+    damaged = archive.testzip()
+    if damaged:
+      raise ValueError(f'the checksum of {damaged!r} is wrong')
     if f'{root}byteorder' in files and archive.read(f'{root}byteorder') != b'little':
       raise ValueError('its numbers are big-endian')
     saved = _unpickled(BytesIO(archive.read(pickled)))
@@ -173,6 +176,8 @@ def _read_legacy(path: Path) -> tuple[Any, dict[str, bytes]]:
     saved = _unpickled(stream, kinds)
     numbers = {}
     for key in _unpickled(stream):
+      if not isinstance(key, str):  # to hash tuples of tuples could take any time
+        raise ValueError('a storage has no name')
       [size] = np.frombuffer(stream.read(8), '<i8')
       wanted = int(size) * np.dtype(DTYPES[kinds[key]]).itemsize
       numbers[key] = stream.read(max(wanted, 0))
@@ -185,8 +190,10 @@ def _unpickled(stream: BinaryIO, kinds: dict[str, str] | None = None) -> Any:
   """Reads one pickle; notes in `kinds`, if given, the types of the storages it refers to."""
 
   def storage(identifier: Any) -> Any:
+    if isinstance(identifier, tuple) and len(identifier) == 6 and identifier[5] is None:
+      identifier = identifier[:5]  # a view of a storage, which no file has any more
     match identifier:
-      case ('storage', Name('torch', kind), str(key), _, int(size), *rest) if kind in DTYPES and rest in ([], [None]):
+      case ('storage', Name('torch', kind), str(key), _, int(size)) if kind in DTYPES and abs(size) < MAX_NUMBER:
         if kinds is not None:
           kinds[key] = kind
         return Storage(key, kind, size)
@@ -198,7 +205,8 @@ def _unpickled(stream: BinaryIO, kinds: dict[str, str] | None = None) -> Any:
 def _tensor(arguments: tuple[Any, ...]) -> Any:
   match arguments:
     case (Storage() as storage, int(offset), tuple(shape), tuple(strides), *_):
-      if all(type(x) is int for x in (offset, *shape, *strides)) and len(shape) == len(strides):
+      few = len(shape) == len(strides) <= MAX_AXES  # first, as a file can have one long shape and refer to it often
+      if few and all(type(x) is int and abs(x) < MAX_NUMBER for x in (offset, *shape, *strides)):
         return Tensor(storage, offset, shape, strides)
   return inert_pickle.Opaque()
 
@@ -208,9 +216,11 @@ def _parameter(arguments: tuple[Any, ...]) -> Any:
 
 
 def _ordered(arguments: tuple[Any, ...]) -> dict[str, Any]:
-  """Python 2 gave the items to the constructor."""
+  """Python 2 gave the items to the constructor. They are moved: copies of one list could take any memory."""
   items = arguments[0] if arguments and isinstance(arguments[0], list) else []
-  return {key: value for key, value in items if isinstance(key, str)}
+  moved = {key: value for key, value in items if isinstance(key, str)}
+  items.clear()
+  return moved
 
 
 RULES: dict[Name, Callable[[tuple[Any, ...]], Any]] = {
@@ -229,6 +239,8 @@ def _arrays(state: dict[Any, Any], numbers: Mapping[str, bytes], path: Path) -> 
       raise UserError(f'{path} is no state dict: {str(key)[:100]!r} is not the name of a tensor')
   storages = {tensor.storage: None for tensor in state.values()}
   try:
+    if len({storage.key for storage in storages}) < len(storages):
+      raise ValueError('storages have several types or sizes')
     values = {storage: _storage_values(storage, numbers) for storage in storages}
     if sum(map(_count, state.values())) > MAX_SHARING * sum(map(len, values.values())):
       raise ValueError('tensors have more numbers than there are')
@@ -246,7 +258,7 @@ def _storage_values(storage: Storage, numbers: Mapping[str, bytes]) -> np.ndarra
   """
   values = np.frombuffer(numbers[storage.key], DTYPES[storage.kind])
   if len(values) != storage.size:
-    raise ValueError(f'storage {storage.key} has {len(values)} numbers, not {storage.size}')
+    raise ValueError(f'storage {storage.key!r} has {len(values)} numbers, not {storage.size}')
   if storage.kind == 'BFloat16Storage':
     return (values.astype(np.uint32) << 16).view(np.float32)
   with np.errstate(over='ignore'):
@@ -261,19 +273,21 @@ def _view(tensor: Tensor, values: np.ndarray) -> np.ndarray:
   """Returns the tensor's numbers; raises ValueError if some of them are outside their storage."""
   _, offset, shape, strides = tensor
   last = offset + sum((size - 1) * stride for size, stride in zip(shape, strides, strict=True))
-  wrong = min((offset, *shape, *strides)) < 0 or len(shape) > 32 or _count(tensor) > len(values)
+  wrong = min((offset, *shape, *strides)) < 0 or _count(tensor) > len(values)
   if wrong or (0 not in shape and last >= len(values)):
     raise ValueError('a tensor lies outside its storage')
   if 0 in shape:
     return np.zeros(shape, np.float32)
-  steps = tuple(stride * values.itemsize for stride in strides)
+  steps = tuple(stride * values.itemsize if size > 1 else 0 for size, stride in zip(shape, strides, strict=True))
   return np.lib.stride_tricks.as_strided(values[offset:], shape, steps, writeable=False)
 
 
 def _cleaned(arrays: dict[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
-  """Removes counters, and a prefix of names; raises UserError if numbers are not finite."""
+  """Removes counters, and a prefix of names; raises UserError if there is nothing else, or numbers are not finite."""
   kept = {key.removeprefix('module.'): value for key, value in arrays.items() if not key.endswith(COUNTERS)}
+  if not kept:
+    raise UserError(f'{path} has counters of batches and no weights: get it again from where it was released')
   wrong = [key for key, value in kept.items() if not np.isfinite(value).all()]
   if wrong:
-    raise UserError(f'{path} is damaged: {wrong[0]} is not finite')
+    raise UserError(f'{path} is damaged: {wrong[0][:100]!r} is not finite')
   return kept

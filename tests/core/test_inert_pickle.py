@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from lpips_jax.core import inert_pickle
 from lpips_jax.core.inert_pickle import Name, Opaque, load
 
 PROTOCOLS = range(pickle.HIGHEST_PROTOCOL + 1)
@@ -152,6 +153,15 @@ def test_persistent_identifiers_may_be_anything():
 def test_what_could_hurt_as_a_key_is_left_out():
   assert read(b'}(' + b')' + b'\x85' * 100_000 + b'K\x01X\x01\x00\x00\x00aK\x02u.') == {'a': 2}
   assert read(b'}]K\x01s.') == {}
+  assert read(b'}' + pickle.dumps(2**64, 2)[2:-1] + b'K\x01s.') == {}  # many of one hash make a dict slow
+  assert read(b'}' + pickle.dumps(2**64 - 1, 2)[2:-1] + b'K\x01s.') == {2**64 - 1: 1}
+
+
+def test_pickles_have_a_longest_length(monkeypatch):
+  monkeypatch.setattr(inert_pickle, 'MAX_OPERATIONS', 4)
+  assert read(b']0].') == []
+  with pytest.raises(ValueError, match='more than 4 operations'):
+    read(b']0]0.')
 
 
 def test_one_pickle_ends_where_the_next_one_begins():
@@ -179,6 +189,8 @@ def test_one_pickle_ends_where_the_next_one_begins():
     b'\xff.',
     b'cos\n',
     b'q\x00.',
+    b'K\x01p-1\n.',
+    b'K\x01p4294967296\n.',
   ],
 )
 def test_damaged_pickles_are_errors(data):

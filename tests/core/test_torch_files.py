@@ -3,13 +3,15 @@
 import pickle
 import struct
 import zipfile
+from io import BytesIO
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from lpips_jax.core.errors import UserError
-from lpips_jax.core.torch_files import read_state
+from lpips_jax.core.inert_pickle import Name, load
+from lpips_jax.core.torch_files import RULES, read_state
 
 ONES = np.ones(6, '<f4').tobytes()
 
@@ -75,10 +77,12 @@ def test_a_file_written_by_hand(tmp_path):
     (tensor((10**12,), (0,)), 'more numbers'),
     (tensor((2**62, 2**62), (0, 0)), 'more numbers'),
     (tensor((12,), (0,)), 'lies outside'),
-    (tensor((1,) * 40, (1,) * 40), 'lies outside'),
+    (tensor((1,) * 40, (1,) * 40), 'not the name of a tensor'),
     (tensor((2, 2), (1,)), 'not the name of a tensor'),
     (tensor(of=storage(size=7)), 'has 6 numbers, not 7'),
     (tensor(of=storage(size=2**62)), 'has 6 numbers'),
+    (tensor(of=storage(size=2**64)), 'not the name of a tensor'),
+    (tensor((2**64,)), 'not the name of a tensor'),
     (tensor(of=storage(size=-1)), 'has 6 numbers'),
     (tensor(of=storage(key='1')), 'damaged'),
     (tensor(of=storage(key='../data.pkl')), 'damaged'),
@@ -130,6 +134,61 @@ def test_archives_that_pytorch_does_not_write_are_refused(tmp_path):
     archive.writestr('a/data.pkl', state_dict(tensor()))
     archive.writestr('b/data.pkl', state_dict(tensor()))
   assert 'damaged' in refused(tmp_path / 'two')
+
+
+def test_overlapping_files_are_refused_before_they_are_read(tmp_path, monkeypatch):
+  monkeypatch.setattr(zipfile.ZipFile, 'testzip', lambda archive: pytest.fail('it takes any time'))
+  packed = written(tmp_path / 'packed', state_dict(tensor()), {'0': bytes(10**4)}, zipfile.ZIP_DEFLATED)
+  assert 'compressed' in refused(packed)
+  whole = written(tmp_path / 'x', state_dict(tensor()), {'0': bytes(10**4)}).read_bytes()
+  with zipfile.ZipFile(tmp_path / 'x') as archive:
+    start, count = archive.start_dir, 50
+  end = whole.rindex(b'PK\5\6')
+  last = whole[whole.rindex(b'PK\1\2') : end]
+  listing = whole[start:end] + count * last
+  tail = struct.pack('<4s4H2LH', b'PK\5\6', 0, 0, count + 2, count + 2, len(listing), start, 0)
+  (tmp_path / 'x').write_bytes(whole[:start] + listing + tail)
+  assert 'compressed' in refused(tmp_path / 'x')
+
+
+def test_wrong_checksums_are_one_line_whatever_the_name(tmp_path):
+  whole = written(tmp_path / 'x', state_dict(tensor()), {'a\nb\x1b': b'QQQQQQQQ'}).read_bytes()
+  (tmp_path / 'x').write_bytes(whole.replace(b'QQQQQQQQ', b'QQQQQQQR'))
+  assert 'checksum' in refused(tmp_path / 'x')
+
+
+def test_names_in_messages_are_short_and_printable(tmp_path):
+  numbers = {'0': np.full(6, np.nan, '<f4').tobytes()}
+  message = refused(written(tmp_path / 'x', state_dict(tensor(), 'a\n\x1b' + 'b' * 1000), numbers))
+  assert 'not finite' in message and message.isprintable()
+
+
+def test_steps_of_axes_of_size_one_do_not_matter(tmp_path):
+  found, _ = read_state(written(tmp_path / 'x', state_dict(tensor((1, 2), (2**62, 1)))))
+  np.testing.assert_array_equal(found['a'], [[1, 1]])
+
+
+def test_counters_alone_are_no_weights(tmp_path):
+  assert 'no weights' in refused(written(tmp_path / 'x', state_dict(tensor(), 'bn.num_batches_tracked')))
+
+
+@pytest.mark.parametrize(('kind', 'size'), [(b'ctorch\nByteStorage\n', 24), (b'ctorch\nFloatStorage\n', 5)])
+def test_a_storage_has_one_type_and_size(kind, size, tmp_path):
+  both = text('a') + tensor() + text('b') + tensor((1,), of=storage(size=size, kind=kind))
+  assert 'several types' in refused(written(tmp_path / 'x', b'\x80\x02}(' + both + b'u.'))
+
+
+@pytest.mark.parametrize(('step', 'found'), [(b'K\x07', 7), (b'\x88', 0), (b'I-1\n', 0), (number(2**64), 0)])
+def test_steps_are_numbers_that_can_be_written(step, found, tmp_path):
+  items = text('state_dict') + b'}' + text('a') + tensor() + b's' + text('global_step') + step
+  assert read_state(written(tmp_path / 'x', b'\x80\x02}(' + items + b'u.'))[1] == found
+
+
+def test_the_items_of_an_ordered_dict_are_not_copied_again_and_again(tmp_path):
+  items = b'](X\x01\x00\x00\x00aK\x01\x86eq\x01'
+  again = b'ccollections\nOrderedDict\nh\x01\x85R'
+  first, second = RULES[Name('collections', 'OrderedDict')], load(BytesIO(items + again + again + b'\x86.'), RULES, str)
+  assert first(([['b', 2]],)) == {'b': 2} and second == ({'a': 1}, {})
 
 
 def test_many_names_of_one_storage_take_the_memory_of_one(tmp_path):
@@ -195,6 +254,12 @@ def test_old_files_whose_storages_lie_are_one_line(size, tmp_path):
     np.testing.assert_array_equal(read_state(tmp_path / 'x')[0]['a'], np.ones(6))
   else:
     assert 'damaged' in refused(tmp_path / 'x')
+
+
+def test_storages_of_old_files_have_texts_as_names(tmp_path):
+  nested = b'\x80\x02])' + b'2\x86' * 60 + b'a.'  # hashing it would take 2**60 steps
+  (tmp_path / 'x').write_bytes(legacy_file(state_dict(tensor()), nested))
+  assert 'a storage has no name' in refused(tmp_path / 'x')
 
 
 def test_old_files_are_not_executed_either(tmp_path, monkeypatch):
