@@ -98,7 +98,7 @@ def _remarks(
 
 
 def _is_teacher(generator: str | Path, task: str, judge: Pretrained) -> bool:
-  """Whether a generator keeps a copy of this very network, with which it was trained."""
+  """Returns whether a generator keeps a copy of this very network, with which it was trained."""
   if pretrained.is_exported(generator):
     return False  # it keeps no copies
   kept = pretrained.find(generator) / task

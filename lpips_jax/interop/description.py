@@ -1,4 +1,4 @@
-"""What a caller without this project needs to know of an exported network: its inputs, its output, what it hears."""
+"""Descriptions of exported networks for callers without this project: inputs, output, and the speech that they hear."""
 
 import json
 from typing import Any, NamedTuple

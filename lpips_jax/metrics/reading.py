@@ -20,7 +20,7 @@ Labels = Iterable[int] | Int[np.ndarray, ' n']
 
 
 class Edits(NamedTuple):
-  """What it takes to turn the truth into what was read, and the number of symbols of the truth; they can be added up.
+  """Edits that turn the truth into what was read, and the number of symbols of the truth; they can be added up.
 
   Attributes:
     insertions: symbols that were read and not said.

@@ -63,7 +63,7 @@ class VisemeEncoder(nn.Module):
 
 
 class AttentionPooling(nn.Module):
-  """What learnt queries find in a sequence: (n, t, d) -> (n, queries d), softmax(q k / sqrt(d)) v for each query."""
+  """Pools a sequence by learnt queries: (n, t, d) -> (n, queries d), softmax(q k / sqrt(d)) v for each query."""
 
   queries: int
   dtype: DTypeLike = jnp.float32

@@ -299,7 +299,7 @@ def _means(of_views: Sequence[Metrics]) -> Metrics:
 
 
 def _beside(networks: Networks, batch: Batch, frozen_variables: FrozenVariables) -> dict[str, AnyArray]:
-  """What a generator is given in training alone, by the names in its `training_inputs`."""
+  """The inputs that a generator has in training alone, by the names in its `training_inputs`."""
 
   def lips() -> jax.Array:
     expert, variables = networks.frozen[SYNC_EXPERT], frozen_variables[SYNC_EXPERT]
@@ -314,7 +314,7 @@ def _beside(networks: Networks, batch: Batch, frozen_variables: FrozenVariables)
 
 
 def _sown_losses(collections: Mapping[str, Any]) -> dict[str, jax.Array]:
-  """What a module has sown for its losses, by name, wherever in it."""
+  """The arrays that a module has sown for its losses, by name, wherever in it."""
   return {path[-1]: values[0] for path, values in flatten_dict(collections.get('losses', {})).items()}
 
 
