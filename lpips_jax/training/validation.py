@@ -132,6 +132,8 @@ def _check_options(config: ConfigDict) -> None:
 
 
 def _check_clips(data: ConfigDict, parts: int) -> None:
+  if data.clip_frames < WINDOW_FRAMES:
+    raise UserError(f'config.data.clip_frames={data.clip_frames} must hold a window: give at least {WINDOW_FRAMES}')
   clips, rest = divmod(data.batch_size, data.windows)
   if rest or clips % parts:
     raise UserError(
