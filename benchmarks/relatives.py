@@ -74,18 +74,18 @@ def main() -> None:
   given = flags.FLAGS
   commands.require_directory_of(given.output)
   commands.require_directory_of(given.picture)
-  workdir = Path(given.workdir)
+  workdir, chosen = Path(given.workdir), list(dict.fromkeys(given.relatives))
   networks = [('sync_expert', TEACHER), *((name, seed) for name in TEACHERS.values() for seed in (TEACHER, JUDGE))]
   for name, seed in tqdm(networks, 'experts and readers', unit='run', disable=None):
     _train(name, workdir / f'{name}_{seed}', workdir / 'data', {'seed': seed})
-  runs = [(name, seed) for seed in range(given.seeds) for name in given.relatives]
-  scores: dict[str, list[Metrics]] = {name: [] for name in given.relatives}
+  runs = [(name, seed) for seed in range(given.seeds) for name in chosen]
+  scores: dict[str, list[Metrics]] = {name: [] for name in chosen}
   for name, seed in tqdm(runs, 'trained and scored', unit='run', disable=None):
     scores[name].append(measure(name, seed, workdir, given.steps, given.clips))
-  times = side_by_side([workdir / f'{name}_{TEACHER}' for name in given.relatives], workdir / 'data')
+  times = side_by_side([workdir / f'{name}_{TEACHER}' for name in chosen], workdir / 'data')
   print(table(scores, times))
   if given.picture:
-    draw(Path(given.picture), {name: workdir / f'{name}_{TEACHER}' for name in given.relatives}, workdir / 'data')
+    draw(Path(given.picture), {name: workdir / f'{name}_{TEACHER}' for name in chosen}, workdir / 'data')
   commands.write_figures(
     given.output, {'scores': scores, 'times': {name: time._asdict() for name, time in zip(scores, times, strict=True)}}
   )

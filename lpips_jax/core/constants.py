@@ -17,4 +17,6 @@ SOUND_FEATURES = SOUND_BANDS * SOUND_ROWS  # 104
 
 # Networks that a generator is trained with and that stay as they are: keys of its config, and directories of the copies
 # in its checkpoint. All but the silent generator are also tasks.
-FROZEN = SYNC_EXPERT, SILENT_GENERATOR, LIP_READER, AV_EXPERT = 'sync_expert', 'silent_generator', 'lip_reader', 'av_expert'
+SYNC_EXPERT, SILENT_GENERATOR = 'sync_expert', 'silent_generator'
+LIP_READER, AV_EXPERT = 'lip_reader', 'av_expert'
+FROZEN = SYNC_EXPERT, SILENT_GENERATOR, LIP_READER, AV_EXPERT
