@@ -23,7 +23,7 @@ UNMET = {
 def errors(name: str, reader: Pretrained, frames: np.ndarray, candidate: Candidate) -> Scores:
   """Returns the error rates of a lip reader, and how many units each is of; none where nothing is said.
 
-  A whole clip is read at once, by the likeliest label of each frame.
+  A whole clip is read at once.
 
   Args:
     name: of the reader, for the names of its measures.
@@ -37,7 +37,7 @@ def errors(name: str, reader: Pretrained, frames: np.ndarray, candidate: Candida
     return {}
   crops, found = at_size(frames, reader.config.model.image_size), Scores()
   logits = np.asarray(reader(padded(crops), length_of(crops)))[0]
-  for unit, edits in reading.errors(said.tolist(), reading.greedy(logits, len(crops)), alphabet).items():
+  for unit, edits in reading.errors(said.tolist(), reading.likeliest(logits, len(crops)), alphabet).items():
     found |= {reading_measure(unit, name): edits.rate, read_count(unit, name): edits.said}
   return found
 

@@ -15,6 +15,8 @@ from jaxtyping import Float, Int
 from lpips_jax.audio.alphabets import ALPHABETS, spelled
 from lpips_jax.audio.visemes import OF_SOUND
 
+BEAM_PREFIXES, BEAM_LABELS = 12, 8  # kept after each frame, and tried at each
+
 Symbols = Sequence[Hashable]
 Labels = Iterable[int] | Int[np.ndarray, ' n']
 
@@ -83,6 +85,35 @@ def greedy(logits: Float[np.ndarray, 't c'], length: int | np.integer | None = N
   return [int(label) for label, _ in groupby(path) if label]
 
 
+def likeliest(logits: Float[np.ndarray, 't c'], length: int | np.integer | None = None) -> list[int]:
+  """Returns the likeliest labels, whatever their times: CTC's prefix beam search (arXiv 1408.2873).
+
+  The likeliest path of `greedy` is one of many that spell the same labels; here their probabilities are added up.
+
+  Args:
+    logits: log-odds of each frame's label, as of CTC.
+    length: frames that are real; None if all are.
+  """
+  found = np.asarray(logits, np.float64)[:length]
+  log_p = found - np.logaddexp.reduce(found, 1, keepdims=True) if len(found) else found
+  # Of each prefix the log-probabilities of its paths that end in a blank, and of those that end in its last label.
+  beam: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, -np.inf)}
+  for frame in log_p:
+    longer: dict[tuple[int, ...], list[float]] = {}
+    for prefix, (in_blank, in_label) in beam.items():
+      either = np.logaddexp(in_blank, in_label)
+      _add(longer, prefix, 0, either + frame[0])
+      if prefix:
+        _add(longer, prefix, 1, in_label + frame[prefix[-1]])
+      for label in np.argsort(-frame)[:BEAM_LABELS]:
+        if label:
+          before = in_blank if prefix and label == prefix[-1] else either
+          _add(longer, (*prefix, int(label)), 1, before + frame[label])
+    best = sorted(longer.items(), key=lambda found: -np.logaddexp(*found[1]))[:BEAM_PREFIXES]
+    beam = {prefix: (in_blank, in_label) for prefix, (in_blank, in_label) in best}
+  return list(next(iter(beam)))  # the first is the best
+
+
 def visemes(sounds: Iterable[str]) -> list[str]:
   """Returns the visemes of sounds of the embedded corpus, silence left out; equal neighbours, which look one, are one.
 
@@ -116,3 +147,9 @@ def viseme_table() -> Int[np.ndarray, ' c']:
   """Returns for each label of 'sounds' that of its viseme in 'visemes', int32; for the blank the blank."""
   symbols = ALPHABETS['visemes']
   return np.array([0, *(symbols.index(OF_SOUND[sound]) for sound in ALPHABETS['sounds'][1:])], np.int32)
+
+
+def _add(beam: dict[tuple[int, ...], list[float]], prefix: tuple[int, ...], ending: int, log_p: float) -> None:
+  """Adds the probability of paths to those of a prefix with the same ending: 0 for a blank, 1 for its last label."""
+  of_prefix = beam.setdefault(prefix, [-np.inf, -np.inf])
+  of_prefix[ending] = np.logaddexp(of_prefix[ending], log_p)

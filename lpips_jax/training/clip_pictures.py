@@ -32,7 +32,7 @@ def read(reader: Pretrained, clip: Clip) -> tuple[np.ndarray, str]:
   odds = np.exp(logits - logits.max(1, keepdims=True))
   timed = timed_labels(alphabet, clip.sounds, clip.sound_ends, clip.phones) if alphabet in TIMED else None
   said = labels_of(alphabet, text=clip.text) if timed is None else timed.between(0, len(frames))
-  seen = reading.greedy(logits, len(frames))
+  seen = reading.likeliest(logits, len(frames))
   line = f'said: {_written(said, alphabet)}; read: {_written(seen, alphabet)}'
   return _probabilities(odds / odds.sum(1, keepdims=True), alphabet, timed), line
 

@@ -1,7 +1,9 @@
 """Errors of reading against a recursion that follows their definition."""
 
 import math
+from collections import defaultdict
 from functools import cache
+from itertools import groupby, product
 
 import numpy as np
 import pytest
@@ -96,3 +98,25 @@ def test_viseme_of_each_label():
   for group in ('pbm', 'fv', 'sz', 'td', 'kg'):
     assert {visemes[table[sounds.index(sound)]] for sound in group} == {group[0]}
   assert len(set(table)) == len(visemes)
+
+
+def test_the_likeliest_labels_are_those_of_all_paths_together():
+  """Against every path of a short clip; the likeliest path alone spells something else in some of them."""
+  rng, differs = np.random.default_rng(0), 0
+  for _ in range(40):
+    logits = 1.5 * rng.standard_normal((5, 3))
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    total = defaultdict(float)
+    for path in product(range(3), repeat=5):
+      spelt = tuple(label for label, _ in groupby(path) if label)
+      total[spelt] += np.prod([p[t, label] for t, label in enumerate(path)])
+    found = reading.likeliest(logits)
+    assert tuple(found) == max(total, key=total.get)
+    differs += found != reading.greedy(logits)
+  assert differs > 2
+
+
+def test_the_likeliest_labels_of_padding_are_none():
+  logits = np.eye(4)[[1, 1, 2, 3]] * 9
+  assert reading.likeliest(logits, 3) == [1, 2] and reading.likeliest(logits) == [1, 2, 3]
+  assert reading.likeliest(logits, 0) == []
