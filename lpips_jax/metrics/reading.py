@@ -109,7 +109,7 @@ def likeliest(logits: Float[np.ndarray, 't c'], length: int | np.integer | None 
         if label:
           before = in_blank if prefix and label == prefix[-1] else either
           _add(longer, (*prefix, int(label)), 1, before + frame[label])
-    best = sorted(longer.items(), key=lambda found: -np.logaddexp(*found[1]))[:BEAM_PREFIXES]
+    best = sorted(longer.items(), key=lambda found: -np.logaddexp(found[1][0], found[1][1]))[:BEAM_PREFIXES]
     beam = {prefix: (in_blank, in_label) for prefix, (in_blank, in_label) in best}
   return list(next(iter(beam)))  # the first is the best
 
