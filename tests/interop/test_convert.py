@@ -125,7 +125,7 @@ def test_old_versions_of_pytorch_which_execute_files_read_none(version, tmp_path
     (lambda state: state.update(extra=torch.zeros(3)), 'surplus: extra'),
     (lambda state: state.update({MARKER_KEY: torch.zeros(1, 512, 3, 3)}), f'of another shape: {MARKER_KEY}'),
     (lambda state: state.update({MARKER_KEY: torch.zeros(512)}), f'of another shape: {MARKER_KEY}'),
-    (lambda state: state.update({MARKER_KEY: torch.full((1, 512, 1, 1), torch.nan)}), f'{MARKER_KEY} is not finite'),
+    (lambda state: state.update({MARKER_KEY: torch.full((1, 512, 1, 1), torch.nan)}), f"'{MARKER_KEY}' is not finite"),
     (lambda state: state.update(note='trained with love'), "'note' is not the name of a tensor"),
     (lambda state: state.update({3: torch.zeros(3)}), "'3' is not the name of a tensor"),
     (lambda state: state.pop(MARKER_KEY), 'no network known here'),

@@ -95,6 +95,7 @@ def test_the_average_is_evaluated_and_shown(directory, tmp_path):
     workdir=tmp_path,
     step=None,
     evaluate=evaluate,
+    gates={},
     frozen_variables={},
     mesh=None,
     batches=None,
