@@ -12,7 +12,7 @@ NAN = float('nan')
 @pytest.mark.parametrize(
   'task, values, message',
   [
-    (
+    ('sync_expert', {'task': 'expert'}, "'expert': there are sync_expert, av_expert, lip_reader, generator"),
       'sync_expert',
       {'task': 'expert'},
       "config.task='expert': there are sync_expert, av_expert, lip_reader, generator",
