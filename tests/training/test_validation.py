@@ -13,10 +13,6 @@ NAN = float('nan')
   'task, values, message',
   [
     ('sync_expert', {'task': 'expert'}, "'expert': there are sync_expert, av_expert, lip_reader, generator"),
-      'sync_expert',
-      {'task': 'expert'},
-      "config.task='expert': there are sync_expert, av_expert, lip_reader, generator",
-    ),
     ('sync_expert', {'model.name': 'attn_wav2lip'}, "config.model.name='attn_wav2lip': there are sync_expert"),
     ('sync_expert', {'model.dtype': 'int32'}, "config.model.dtype='int32': there are float32, bfloat16"),
     ('sync_expert', {'seed': -1}, 'config.seed=-1 must be 0 or more, and finite'),
