@@ -228,6 +228,7 @@ def test_visemes_replace_sound_from_a_tenth_of_the_run_to_seven_tenths():
   np.testing.assert_allclose([replaced_share(int(step), 1000) for step in steps], expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_generator_of_visemes_is_taught_by_sound_in_training_alone():
   config = gan_config(adversarial=0.0, pseudo_audio=0.1)
   # Warping starts from nothing, and its first gradient reaches no encoder.
