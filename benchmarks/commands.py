@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 from absl import flags
 
 from lpips_jax.core import cli
@@ -89,9 +90,19 @@ def train_and_score(
   Raises:
     UserError: one of the two commands failed; the message has its stderr.
   """
-  overrides = {'data.data_dir': data_dir} | dict(overrides)
-  config_flags = [f'--config.{name}={value}' for name, value in overrides.items()]
-  run_command('train.py', f'--config={ROOT / "configs" / config}', f'--workdir={workdir}', *config_flags)
+  train(config, workdir, data_dir, overrides)
+  return score(workdir, data_dir, clips)
+
+
+def train(config: str, workdir: Path, data_dir: str | Path, overrides: Mapping[str, object]) -> None:
+  """Trains a config, or resumes its run; arguments and errors as for `train_and_score`."""
+  values = {'data.data_dir': data_dir} | dict(overrides)
+  of_config = [f'--config.{name}={value}' for name, value in values.items()]
+  run_command('train.py', f'--config={ROOT / "configs" / config}', f'--workdir={workdir}', *of_config)
+
+
+def score(workdir: Path, data_dir: str | Path, clips: int, *judges: str) -> dict[str, float | None]:
+  """Scores a run on held-out speakers; `judges` are further flags of evaluate.py. All else as for `train_and_score`."""
   run_command(
     'evaluate.py',
     f'--checkpoint={workdir}',
@@ -99,9 +110,18 @@ def train_and_score(
     f'--seed={HELD_OUT_SEED}',
     f'--max_clips={clips}',
     f'--data_dir={data_dir}',
+    *judges,
     f'--output={workdir / "evaluation"}',
   )
   return json.loads((workdir / 'evaluation' / 'metrics.json').read_text())
+
+
+def mean_and_deviation(values: Sequence[float | None]) -> str:
+  """Formats the mean and the standard deviation of some runs; an empty cell if one of them has no such metric."""
+  known = [value for value in values if value is not None]
+  if not known or len(known) < len(values):
+    return ''
+  return f'{np.mean(known):.3f}' + (f' ± {np.std(known, ddof=1):.3f}' if len(known) > 1 else '')
 
 
 def free_port() -> int:

@@ -8,7 +8,6 @@ speakers. Prints a Markdown table of means and standard deviations over the seed
 long a step and a frame take. The same command resumes interrupted runs.
 """
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +76,7 @@ def main() -> None:
   workdir, chosen = Path(given.workdir), list(dict.fromkeys(given.relatives))
   networks = [('sync_expert', TEACHER), *((name, seed) for name in TEACHERS.values() for seed in (TEACHER, JUDGE))]
   for name, seed in tqdm(networks, 'experts and readers', unit='run', disable=None):
-    _train(name, workdir / f'{name}_{seed}', workdir / 'data', {'seed': seed})
+    commands.train(f'quickstart.py:{name}', workdir / f'{name}_{seed}', workdir / 'data', {'seed': seed})
   runs = [(name, seed) for seed in range(given.seeds) for name in chosen]
   scores: dict[str, list[Metrics]] = {name: [] for name in chosen}
   for name, seed in tqdm(runs, 'trained and scored', unit='run', disable=None):
@@ -98,19 +97,9 @@ def measure(name: str, seed: int, workdir: Path, steps: int, clips: int) -> Metr
   overrides |= {'checkpoint_every': overrides['eval_every'], 'sync_expert': workdir / f'sync_expert_{TEACHER}'}
   if teacher := TEACHERS.get(name):
     overrides[teacher] = workdir / f'{teacher}_{TEACHER}'
-  _train(name, run, workdir / 'data', overrides)
-  commands.run_command(
-    'evaluate.py',
-    f'--checkpoint={run}',
-    '--dataset=talking_faces/quickstart',
-    f'--seed={commands.HELD_OUT_SEED}',
-    f'--max_clips={clips}',
-    f'--data_dir={workdir / "data"}',
-    f'--lip_reader={workdir / f"lip_reader_{JUDGE}"}',
-    f'--av_expert={workdir / f"av_expert_{JUDGE}"}',
-    f'--output={run / "evaluation"}',
-  )
-  return json.loads((run / 'evaluation' / 'metrics.json').read_text())
+  commands.train(f'quickstart.py:{name}', run, workdir / 'data', overrides)
+  judges = [f'--{kind}={workdir / f"{kind}_{JUDGE}"}' for kind in TEACHERS.values()]
+  return commands.score(run, workdir / 'data', clips, *judges)
 
 
 def table(scores: Mapping[str, Sequence[Metrics]], times: Sequence[Times] = ()) -> str:
@@ -118,13 +107,13 @@ def table(scores: Mapping[str, Sequence[Metrics]], times: Sequence[Times] = ()) 
   head = [*COLUMNS, *(['ms a step', 'ms a frame'] if times else [])]
   lines = ['| | ' + ' | '.join(head) + ' |', '|---' + '|---:' * len(head) + '|']
   for k, (name, runs) in enumerate(scores.items()):
-    cells = [_spread([run.get(_key(*column)) for run in runs]) for column in COLUMNS.values()]
+    cells = [commands.mean_and_deviation([run.get(_key(*column)) for run in runs]) for column in COLUMNS.values()]
     cells += [f'{value:.1f}' for value in times[k]] if times else []
     lines.append(f'| {RELATIVES[name]} | ' + ' | '.join(cells) + ' |')
   first = next(iter(scores.values()))[0]
   for title, systems in CONTROLS.items():
     cells = [
-      _spread([first.get(_key(measure, systems[system]))] if system in systems else [None])
+      commands.mean_and_deviation([first.get(_key(measure, systems[system]))] if system in systems else [None])
       for measure, system in COLUMNS.values()
     ]
     lines.append(f'| {title} | ' + ' | '.join(cells + [''] * (len(head) - len(cells))) + ' |')
@@ -160,13 +149,6 @@ def draw(path: Path, runs: Mapping[str, Path], data_dir: Path) -> None:
     dub = generator_dub(clip, references_of(network.config.data, clip.frames), network)
     rows.append(pictures.to_uint8(dub(clip)[shown]))
   pictures.write_png(path, pictures.grid(rows))
-
-
-def _train(config: str, workdir: Path, data_dir: Path, overrides: Mapping[str, object]) -> None:
-  values = {'data.data_dir': data_dir} | dict(overrides)
-  of_config = [f'--config.{key}={value}' for key, value in values.items()]
-  file = commands.ROOT / 'configs' / 'quickstart.py'
-  commands.run_command('train.py', f'--config={file}:{config}', f'--workdir={workdir}', *of_config)
 
 
 def _contender(run: Path, data_dir: Path) -> tuple[Callable[[], Any], Callable[[], Any]]:
@@ -211,14 +193,6 @@ def _milliseconds(call: Callable[[], Any]) -> float:
 def _key(measure: str, system: str) -> str:
   """The key of a measure in metrics.json; '' is the system that has no suffix there."""
   return f'{measure}_{system}' if system else measure
-
-
-def _spread(values: Sequence[float | None]) -> str:
-  """Formats mean ± standard deviation; an empty cell if a run has no such metric."""
-  known = [value for value in values if value is not None]
-  if not known or len(known) < len(values):
-    return ''
-  return f'{np.mean(known):.3f}' + (f' ± {np.std(known, ddof=1):.3f}' if len(known) > 1 else '')
 
 
 if __name__ == '__main__':

@@ -24,7 +24,7 @@ from data_pipeline.image_augment import ImageAugmentation
 from data_pipeline.misaligned import Misaligned
 from data_pipeline.records import Record, RecordSource, decode_frames, text
 from data_pipeline.windows import ExpertWindows, GeneratorWindows, last_start
-from lpips_jax import losses, models
+from lpips_jax import losses
 from lpips_jax.core.constants import AV_EXPERT, LIP_READER, SYNC_EXPERT
 from lpips_jax.core.errors import UserError
 from lpips_jax.evaluation import Clip
@@ -265,11 +265,4 @@ def _window_transform(
   windows = GeneratorWindows(size, data.lead, data.windows, change, silence, speech, misheard, data.reference, voices)
   if any(config.losses.get(name) for name in losses.OF_CLIPS):
     windows = dataclasses.replace(windows, **clip)
-  return dataclasses.replace(windows, with_mel=_is_taught_by_sound(config))
-
-
-def _is_taught_by_sound(config: ConfigDict) -> bool:
-  """Returns whether a generator that hears something else is given the mel spectrogram in training."""
-  return config.model.get('speech', 'mel') != 'mel' and 'mel' in getattr(
-    models.build(config.model), 'training_inputs', ()
-  )
+  return dataclasses.replace(windows, with_mel=bool(config.model.get('taught_by_sound')))

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Bool, Float, Int
 
+from lpips_jax.layers.normalisation import unit_length
 from lpips_jax.layers.precision import at_least_float32, full_precision
 from lpips_jax.layers.shapes import AnyArray
 
@@ -113,9 +114,7 @@ def frame_contrast(
   Returns:
     The cross-entropy for each frame, ln n when nothing is learnt. Lips have no gradient.
   """
-  lips = at_least_float32(jax.lax.stop_gradient(lips))
-  unit = [x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + 1e-12) for x in (lips, at_least_float32(speech))]
-  logits = full_precision(jnp.matmul)(unit[0], unit[1].T) / temperature
+  logits = full_precision(jnp.matmul)(unit_length(jax.lax.stop_gradient(lips)), unit_length(speech).T) / temperature
   return optax.softmax_cross_entropy_with_integer_labels(logits, jnp.arange(len(logits)))
 
 

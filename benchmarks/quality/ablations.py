@@ -10,7 +10,6 @@ standard deviations over the seeds. The same command resumes interrupted runs.
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 from absl import flags
 from tqdm import tqdm
 
@@ -67,21 +66,13 @@ def table(scores: dict[str, list[Metrics]]) -> str:
   """Returns a Markdown table: mean ± standard deviation by measure and variant, then the two controls."""
   lines = ['| | ' + ' | '.join(MEASURES.values()) + ' |', '|---' + '|---:' * len(MEASURES) + '|']
   for variant, runs in scores.items():
-    cells = [_mean_and_deviation([run[measure] for run in runs]) for measure in MEASURES]
+    cells = [commands.mean_and_deviation([run[measure] for run in runs]) for measure in MEASURES]
     lines.append(f'| {variant.replace("_", " ")} | ' + ' | '.join(cells) + ' |')
   first = next(iter(scores.values()))[0]  # the controls are the same in every run
   for control in ('copy_reference', 'target'):
-    cells = [_mean_and_deviation([first.get(f'{measure}_{control}')]) for measure in MEASURES]
+    cells = [commands.mean_and_deviation([first.get(f'{measure}_{control}')]) for measure in MEASURES]
     lines.append(f'| {control.replace("_", " ")} | ' + ' | '.join(cells) + ' |')
   return '\n'.join(lines)
-
-
-def _mean_and_deviation(values: list[float | None]) -> str:
-  """Formats the values; an empty cell if a run has no such metric."""
-  known = [value for value in values if value is not None]
-  if len(known) < len(values):
-    return ''
-  return f'{np.mean(known):.3f}' + (f' ± {np.std(known, ddof=1):.3f}' if len(known) > 1 else '')
 
 
 if __name__ == '__main__':

@@ -12,9 +12,6 @@ MEL_RATE = SAMPLE_RATE // MEL_HOP  # mel frames a second: 80
 MEL_WINDOW = 16  # mel frames that a network hears at once: 0.2 s, as long as `WINDOW_FRAMES`
 MEL_MAX = 4.0  # mel values lie in [-4, 4]; -4 is digital silence
 
-SOUND_BANDS, SOUND_ROWS = 26, 4  # what AV-HuBERT hears of a video frame: so many bands in each of so many 10 ms
-SOUND_FEATURES = SOUND_BANDS * SOUND_ROWS  # 104
-
 # Networks that a generator is trained with and that stay as they are: keys of its config, and directories of the copies
 # in its checkpoint. All but the silent generator are also tasks.
 SYNC_EXPERT, SILENT_GENERATOR = 'sync_expert', 'silent_generator'

@@ -106,5 +106,11 @@ def instance_norm(x: Float[Array, 'n h w c'], epsilon: float = 1e-5) -> Float[Ar
   return (features - (one + mean)) * jax.lax.rsqrt(variance + epsilon)
 
 
+def unit_length(x: Float[AnyArray, '*b d']) -> Float[Array, '*b d']:
+  """L2 normalisation of the last axis, in float32 or better, with a finite gradient at zero."""
+  x = at_least_float32(x)
+  return x * jax.lax.rsqrt(jnp.sum(x * x, -1, keepdims=True) + 1e-12)
+
+
 def _scaled(x: Array, mean: AnyArray, inverse: Array, scale: AnyArray, bias: AnyArray) -> Array:
   return (at_least_float32(x) - mean) * (inverse * scale) + bias

@@ -83,7 +83,7 @@ def intercept(
     return call(*inputs, **options)
   kernel: Any = context.module.get_variable('params', 'kernel')
   bias: Any = context.module.get_variable('params', 'bias')
-  if kernel.ndim != 3 or len(context.module.kernel_size) != 2:  # those along time alone have three axes from the start
+  if kernel.ndim != 3 or np.size(context.module.kernel_size) != 2:  # along time alone it has three axes anyway
     return call(*inputs, **options)
   y = convolve(jnp.pad(inputs[0], ((0, 0), *_padding(context.module), (0, 0))), kernel)
   return y if bias is None else y + bias

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from lpips_jax.layers.normalisation import unit_length
 from lpips_jax.layers.precision import at_least_float32, full_precision
 from lpips_jax.layers.shapes import AnyArray
 
@@ -90,7 +91,7 @@ class _Slots(nn.Module):
 @full_precision
 def log_addresses(features: Float[AnyArray, 'n c'], slots: Float[AnyArray, 's c']) -> Float[Array, 'n s']:
   """Returns the logarithms of addresses: how much of each slot features recall, softmax(kappa cos)."""
-  return jax.nn.log_softmax(SHARPNESS * (_unit_length(features) @ _unit_length(slots).T))
+  return jax.nn.log_softmax(SHARPNESS * (unit_length(features) @ unit_length(slots).T))
 
 
 @full_precision
@@ -109,11 +110,6 @@ def aligning(seen: Float[AnyArray, 'w s'], heard: Float[AnyArray, 'w s']) -> Flo
   """Returns KL(A_lip || A_aud) in nats, of logarithms of addresses; it has a gradient in `heard` alone."""
   seen = jax.lax.stop_gradient(jnp.asarray(seen))
   return jnp.sum(jnp.exp(seen) * (seen - heard), -1)
-
-
-def _unit_length(x: AnyArray) -> Array:
-  x = at_least_float32(x)
-  return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + 1e-12)
 
 
 def _side_by_side(lips: AnyArray, speech: AnyArray) -> Array:

@@ -14,7 +14,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
 from lpips_jax.core.constants import WINDOW_FRAMES
-from lpips_jax.layers.precision import at_least_float32
+from lpips_jax.layers.normalisation import unit_length
 from lpips_jax.layers.shapes import AnyArray, Size
 from lpips_jax.models.audio_encoder import encoder_of
 from lpips_jax.models.blocks import ConvBlock
@@ -89,11 +89,11 @@ class SyncExpert(nn.Module):
   def embed_faces(self, frames: Float[AnyArray, 'n 5 h w 3'], train: bool = False) -> Float[Array, 'n d']:
     """Embeds windows of five whole crops in [0, 1]; embeddings have unit length."""
     seen = jnp.asarray(VIEWS[self.view](frames, self.image_size))
-    return _unit_length(self.face_encoder(rearrange(seen, 'n t h w c -> n h w (t c)'), train))
+    return unit_length(self.face_encoder(rearrange(seen, 'n t h w c -> n h w (t c)'), train))
 
   def embed_speech(self, speech: Float[AnyArray, 'n 80 16'], train: bool = False) -> Float[Array, 'n d']:
     """Embeds windows of speech; embeddings have unit length."""
-    return _unit_length(self.audio_encoder(speech, train))
+    return unit_length(self.audio_encoder(speech, train))
 
   def logits(self, cosine: Float[AnyArray, '*s']) -> Float[Array, '*s']:
     """The log-odds of being in sync, given the cosine of the two embeddings.
@@ -132,9 +132,3 @@ class FaceEncoder(nn.Module):
     if self.last_relu:
       return ConvBlock(self.widths[6], 1, padding=0, dtype=self.dtype, name='head')(x, train)[..., 0, 0, :]
     return nn.Dense(self.widths[6], dtype=self.dtype, name='head')(x[..., 0, 0, :])
-
-
-def _unit_length(x: Array) -> Array:
-  """L2 normalisation with a finite gradient at zero."""
-  x = at_least_float32(x)
-  return x * jax.lax.rsqrt(jnp.sum(x * x, -1, keepdims=True) + 1e-12)

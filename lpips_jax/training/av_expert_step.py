@@ -17,7 +17,8 @@ from jaxtyping import Array, Bool, Float, Int
 from ml_collections import ConfigDict
 
 from lpips_jax import losses
-from lpips_jax.layers.precision import at_least_float32, full_precision
+from lpips_jax.layers.normalisation import unit_length
+from lpips_jax.layers.precision import full_precision
 from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models.av_hubert import AVHubert
 from lpips_jax.training.lone_step import Measured, make_lone_step
@@ -246,6 +247,4 @@ def ranking(
 @full_precision
 def cosines(heard: Float[AnyArray, 'b i d'], seen: Float[AnyArray, 'b j d']) -> Float[Array, 'b i j']:
   """Returns the cosine of every heard frame with every seen frame of the clip."""
-  x, y = at_least_float32(heard), at_least_float32(seen)
-  x, y = (z * jax.lax.rsqrt(jnp.square(z).sum(-1, keepdims=True) + 1e-12) for z in (x, y))
-  return jnp.einsum('bid,bjd->bij', x, y)
+  return jnp.einsum('bid,bjd->bij', unit_length(heard), unit_length(seen))

@@ -1,9 +1,10 @@
 """The values that each key of a training config may have, in one table that `validation` goes through.
 
-To add a key, give it a value and a comment in configs/lrs2.py or configs/lrs2_sync_expert.py, from which all other
-configs derive, and one line in `SCHEMA`: its name, with dots, the rule for its values, and its unit or meaning as a
-comment. A rule holds for every element of a tuple. The coefficient of a generator's loss needs no line: see
-`generator_losses`. A condition that involves several keys is a function of `validation`.
+To add a key, give it a value and a comment in configs/lrs2.py, configs/lrs2_sync_expert.py or
+configs/lrs2_lip_reader.py, from which all other configs derive, and one line in `SCHEMA`: its name, with dots, the rule
+for its values, and its unit or meaning as a comment. A rule holds for every element of a tuple. The coefficient of a
+generator's loss needs no line: see `generator_losses`. A condition that involves several keys is a function of
+`validation`.
 """
 
 import math

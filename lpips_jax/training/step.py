@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from lpips_jax.core.constants import SOUND_FEATURES
+from lpips_jax.audio.av_features import AV_FEATURES
 from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.training.state import TrainState, Variables
 
@@ -71,7 +71,7 @@ def clip_shapes(clips: int, frames: int, image_size: int, labels: int) -> Shapes
   """Returns the shapes of whole clips in a batch: see `data_pipeline.clip_windows`."""
   return {
     'frames': jax.ShapeDtypeStruct((clips, frames, image_size, image_size, 3), jnp.uint8),
-    'sound': jax.ShapeDtypeStruct((clips, frames, SOUND_FEATURES), jnp.float32),
+    'sound': jax.ShapeDtypeStruct((clips, frames, AV_FEATURES), jnp.float32),
     'length': jax.ShapeDtypeStruct((clips,), jnp.int32),
     'labels': jax.ShapeDtypeStruct((clips, labels), jnp.int32),
     'frame_labels': jax.ShapeDtypeStruct((clips, frames), jnp.int32),

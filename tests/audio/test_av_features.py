@@ -1,4 +1,4 @@
-"""What AV-HuBERT hears against python_speech_features and PyTorch's definition of layer normalisation."""
+"""Features equal those of python_speech_features, normalised as PyTorch defines it."""
 
 import numpy as np
 import pytest

@@ -29,7 +29,7 @@ class Plain(nn.Module):
     return (crops[..., 0, :, :].reshape(*crops.shape[:2], 3 * SIZE) - 0.5) / SPREAD
 
   def fuse(self, heard, seen, length):
-    """What is heard and what is seen, added; past the end there is rubbish, which nobody may use."""
+    """Adds what is heard and what is seen; past the end it returns rubbish, which nobody may use."""
     both = sum(x for x in (heard, seen) if x is not None)
     return jnp.where((jnp.arange(both.shape[1]) < length[:, None])[..., None], both, 100.0)
 

@@ -141,7 +141,7 @@ def speaking(clip, sounds, ends, text=''):
 
 
 def test_candidates_know_what_their_lips_should_say():
-  """Of another clip that is longer they know all sounds, with their times, and no words."""
+  """Candidates know all sounds, with their times, and no words of another clip that is longer."""
   own = speaking(counting('own', 0, 10), ('', 'm', 'a'), [20, 50, 80], 'MA')
   other = speaking(counting('other', 500, 15), ('', 'b', 'o', 't'), [10, 70, 90, 120], 'BOAT')
   made = {name: make() for name, make in systems.candidates_of(own, other, {'generated': Echo(1.0)}).items()}

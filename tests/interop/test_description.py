@@ -1,4 +1,4 @@
-"""What an exported network takes, and what it hears and returns, is said without this project."""
+"""Descriptions tell callers without this project what an exported network takes, hears and returns."""
 
 from types import SimpleNamespace
 

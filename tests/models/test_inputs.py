@@ -46,7 +46,7 @@ def test_a_mouth_is_seen_alike_in_crops_of_any_size():
 
 
 def test_a_mouth_crop_is_the_grey_box_at_its_own_size():
-  """Of 100 x 50 pixels the box has rows 47 and below and columns 6 to 43; resizing is no change there but in width."""
+  """The box of 100 x 50 pixels has rows 47 and below and columns 6 to 43; resizing is no change there but in width."""
   frames = RNG.integers(0, 256, (2, 100, 50, 3), dtype=np.uint8)
   box = frames[:, 47:, 6:44] / 255
   grey = (box @ [0.299, 0.587, 0.114] - 0.421) / 0.165

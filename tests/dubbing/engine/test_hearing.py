@@ -89,7 +89,7 @@ def test_files_have_the_frames_that_begin_before_the_end(tmp_path, samples, film
 
 @pytest.mark.parametrize('begin', [0.0, 0.3])
 def test_phones_that_a_voice_tells_are_heard_at_their_times(tmp_path, begin):
-  """Of speech of which a part is used; the lead is that of `Painter`."""
+  """The sounds of a part of the speech reach the network; the lead is that of `Painter`."""
   write_speech(tmp_path / 'speech.wav', np.full(16_000, 5000, np.int16))
   said = [('', 0.4), ('B', 0.6), ('AA', 1.0)]
   listener = Listener()
