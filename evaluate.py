@@ -71,7 +71,7 @@ def main() -> None:
 
   checkpoints = _named_directories('checkpoint', given.checkpoint, 'generated', _row_names())
   named = _named_directories('videos', given.videos, 'videos', _row_names())
-  readers = _named_directories('lip_reader', given.lip_reader, '')
+  readers = _named_directories('lip_reader', given.lip_reader, '', {*_row_names(), *checkpoints, *named})
   for name in named.keys() & checkpoints.keys():
     cli.fail(f'--videos: {name} is the name of a --checkpoint')
   ready = {name: staged(path, videos.videos_among) for name, path in named.items()}

@@ -47,6 +47,7 @@ TINY_OVERRIDES: dict[str, dict[str, object]] = {  # config of quickstart.py -> d
   'generator': _GENERATOR,
   'memory': _GENERATOR | {'model.memory_slots': 6},
   'visemes': _GENERATOR,
+  'global_speech': _GENERATOR,
   # The features of a frame that the tiny lip reader and the generator's speech code are compared by are of equal size.
   'reading': _GENERATOR | _OF_CLIPS | {'losses.frame_contrast': 0.1, 'model.contrast': 8},
   'av_sync': _GENERATOR | _OF_CLIPS,

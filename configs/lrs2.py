@@ -39,9 +39,11 @@ def _set_networks(config: ConfigDict) -> None:
   config.model.audio_residuals = (2, 2, 2, 1)
   config.model.attention = True
   config.model.fusion = 'adain'
+  config.model.speech_window = 16  # steps of 12.5 ms heard at once; more than 16 make TalkLip's global encoder
   config.model.speech = 'mel'  # or 'phones' or 'visemes', from a recogniser: see lpips_jax/audio/condition.py
   config.model.taught_by_sound = False  # for visemes, which replace sound step by step: configs/text2lip.py
   config.model.output = 'image'  # or 'change' or 'warp': see lpips_jax/models/generator.py
+  config.model.landmarks = 0  # numbers of the mouth's shape that losses.landmarks compares; of talking_faces 5
   config.model.contrast = 0  # width of the lip reader whose features losses.frame_contrast compares with
   config.model.memory_slots = 0  # of an audio-lip memory: see configs/sync_talk_face.py
   config.model.dtype = 'float32'  # of activations; 'bfloat16' suits TPUs and newer GPUs
@@ -74,6 +76,7 @@ def _set_losses(config: ConfigDict) -> None:
   config.losses.visual_sync = 0.0  # coefficient of the L1 between the expert's features of generated and true lips
   config.losses.store = 0.0  # coefficients of what a memory stores, and of how alike lips and speech address it
   config.losses.align = 0.0
+  config.losses.landmarks = 0.0  # coefficient of the mouth's shape told from speech, of corpora that know it (Text2Lip)
   config.losses.pseudo_audio = 0.0  # coefficient of codes of visemes being those of sound
   config.losses.triplet = 0.0  # coefficient of mouths being nearer to the true ones than to the reference's
   config.losses.adversarial = 0.0

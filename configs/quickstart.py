@@ -8,7 +8,8 @@
 
 These are configs/lrs2_sync_expert.py, configs/lrs2.py and configs/lrs2_lip_reader.py with the changes below; `:silent`
 trains a generator that shuts mouths, for `--config.silent_generator`, as configs/silent.py does, `:memory` one with
-the memory of configs/sync_talk_face.py, `:visemes` one that visemes drive, as configs/text2lip.py does.
+the memory of configs/sync_talk_face.py, `:visemes` one that visemes drive, as configs/text2lip.py does, and
+`:global_speech` one that hears a second at once, by the encoder of configs/talk_lip.py.
 
 CBAM, alignment, the perceptual and the sync loss are all on; the perceptual network is a narrow VGG with random
 weights, so that nothing needs downloading, which is not LPIPS.
@@ -26,6 +27,7 @@ def get_config(task: str = 'generator') -> ConfigDict:
     'silent': _silent,
     'memory': _memory,
     'visemes': _visemes,
+    'global_speech': _global_speech,
     'lip_reader': _lip_reader,
     'av_expert': _av_expert,
     'reading': _reading,
@@ -122,7 +124,16 @@ def _memory() -> ConfigDict:
 
 
 def _visemes() -> ConfigDict:
-  return text2lip.driven_by_visemes(_generator())
+  config = text2lip.driven_by_visemes(_generator())
+  config.model.landmarks = 5
+  config.losses.landmarks = 0.1
+  return config
+
+
+def _global_speech() -> ConfigDict:
+  config = _generator()
+  config.model.speech_window = 80  # a second
+  return config
 
 
 def _reading() -> ConfigDict:

@@ -18,6 +18,7 @@ def get_config() -> ConfigDict:
   config.data.clip_frames = 155  # 6.2 s, as the reader's
   config.data.max_labels = 128
   config.losses.frame_contrast = 1e-3
+  config.model.speech_window = 160  # 2 s around a frame; theirs hears the whole clip
   config.model.contrast = 768  # the reader's width
   return config
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from lpips_jax.audio.mel import FLOOR_DB
-from lpips_jax.core.constants import MEL_BANDS, MEL_MAX, MEL_WINDOW
+from lpips_jax.core.constants import MEL_BANDS, MEL_MAX
 
 MEL_UNITS_PER_DB = 2 * MEL_MAX / -FLOOR_DB  # a decibel in the units of the mel spectrogram
 # Vocal tracts differ by a fifth in length: formants are stretched by up to a share, and moved by up to some bands.
@@ -31,11 +31,11 @@ class AudioAugmentation:
     """Returns the windows of one clip with the same random change made to all; the mel frames hidden differ.
 
     Args:
-      mels: (k, 80, 16) float32 in [-4, 4].
+      mels: (k, 80, steps) float32 in [-4, 4].
       rng: draws the change.
 
     Returns:
-      (k, 80, 16) float32 in [-4, 4].
+      (k, 80, steps) float32 in [-4, 4].
     """
     if not self.strength:
       return mels
@@ -78,6 +78,6 @@ def _with_gaps(mels: np.ndarray, strength: float, rng: np.random.Generator) -> n
   first, count = rng.integers(MEL_BANDS), rng.integers(round(strength * MAX_BANDS_HIDDEN) + 1)
   mels[:, first : first + count] = mels.mean()
   for window in mels:
-    first, count = rng.integers(MEL_WINDOW), rng.integers(round(strength * MAX_STEPS_HIDDEN) + 1)
+    first, count = rng.integers(mels.shape[-1]), rng.integers(round(strength * MAX_STEPS_HIDDEN) + 1)
     window[:, first : first + count] = window.mean()
   return mels

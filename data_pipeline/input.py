@@ -25,6 +25,7 @@ from data_pipeline.misaligned import Misaligned
 from data_pipeline.records import Record, RecordSource, decode_frames, text
 from data_pipeline.windows import ExpertWindows, GeneratorWindows, last_start
 from lpips_jax import losses
+from lpips_jax.audio.condition import window_length
 from lpips_jax.core.constants import AV_EXPERT, LIP_READER, SYNC_EXPERT
 from lpips_jax.core.errors import UserError
 from lpips_jax.evaluation import Clip
@@ -265,4 +266,9 @@ def _window_transform(
   windows = GeneratorWindows(size, data.lead, data.windows, change, silence, speech, misheard, data.reference, voices)
   if any(config.losses.get(name) for name in losses.OF_CLIPS):
     windows = dataclasses.replace(windows, **clip)
-  return dataclasses.replace(windows, with_mel=bool(config.model.get('taught_by_sound')))
+  return dataclasses.replace(
+    windows,
+    with_mel=bool(config.model.get('taught_by_sound')),
+    gestures=config.model.landmarks if config.losses.get('landmarks') else 0,
+    window_length=window_length(config.model),
+  )

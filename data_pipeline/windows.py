@@ -21,6 +21,7 @@ from lpips_jax.audio.condition import CONDITIONS, phones_for, silence
 from lpips_jax.audio.mel import FLOOR_DB, SpeechFeatures, mel_windows
 from lpips_jax.audio.phones import PHONES
 from lpips_jax.core.constants import FRAME_RATE, MEL_MAX, MEL_RATE, MEL_WINDOW, WINDOW_FRAMES
+from lpips_jax.core.errors import UserError
 from lpips_jax.faces.references import references_for, shut_frames
 
 LOUD_PERCENTILE = 90  # of the levels of a clip: its loud parts
@@ -63,13 +64,17 @@ class GeneratorWindows(grain.transforms.RandomMap):
   and the speech of the target. `random_map` returns a dict of
 
   - `target` and `reference`: (k, 5, h, w, 3) uint8 RGB;
-  - `mel`: (k, 5, 80, 16), the generator's input: for each frame, one window of the mel spectrogram or of the phones;
+  - `mel`: (k, 5, 80, steps), the generator's input: for each frame, one window of the mel spectrogram or of the phones;
   - `window_mel` and `window_phones`: (k, 80, 16), the speech of the sync window, for experts of either kind;
   - `id`: (1,), the id of the clip in UTF-8;
 
   with `with_mel`, of
 
-  - `heard_mel`: (k, 5, 80, 16), for each frame one window of the mel spectrogram, whatever `mel` is;
+  - `heard_mel`: (k, 5, 80, steps), for each frame one window of the mel spectrogram, whatever `mel` is;
+
+  with `gestures`, g, of
+
+  - `gestures`: (k, 5, g) float32, the shape of the mouth in each frame of the target, as the corpus knows it;
 
   and with `clip_frames`, which is T then, of the clip around the targets, as `ClipWindows` has it:
 
@@ -80,7 +85,7 @@ class GeneratorWindows(grain.transforms.RandomMap):
 
   Attributes:
     image_size: side of the frames in pixels.
-    lead: frames by which a window of `mel` starts before its frame; see `audio.mel.mel_windows`.
+    lead: frames by which a window of `mel` of 16 steps starts before its frame; see `audio.mel.mel_windows`.
     windows: k, the number of examples drawn each time a clip is read.
     image_augmentation: changes to the frames, alike for target and reference.
     silence: probability of a target in a pause, where the clip has one. Its speech is replaced by digital silence, so
@@ -92,6 +97,8 @@ class GeneratorWindows(grain.transforms.RandomMap):
     audio_augmentation: changes to `mel` if it is a mel spectrogram; the sync expert's speech stays as it is.
     clip_frames, max_labels, alphabet: as in `ClipWindows`; 0 frames leave the clip out.
     with_mel: adds `heard_mel`.
+    gestures: g, how many numbers describe the shape of a mouth in this corpus; 0 leaves them out.
+    window_length: steps of 12.5 ms in a window of `mel` and `heard_mel`.
   """
 
   image_size: int
@@ -107,6 +114,8 @@ class GeneratorWindows(grain.transforms.RandomMap):
   max_labels: int = 0
   alphabet: str = ''
   with_mel: bool = False
+  gestures: int = 0
+  window_length: int = MEL_WINDOW
 
   def random_map(self, record: Record, rng: np.random.Generator) -> dict[str, np.ndarray]:
     if self.clip_frames:
@@ -164,8 +173,7 @@ class GeneratorWindows(grain.transforms.RandomMap):
     """Makes the example of the target at `start`; unless a change to its frames is given, one is drawn."""
     target, reference = self._frames(record, start, elsewhere, rng)
     change = change or self.image_augmentation.draw(rng)
-    lead = self.lead - start
-    heard = mel_windows(self._heard(record, silent, rng), FRAME_RATE, WINDOW_FRAMES, lead=lead)
+    heard = self._windows_of(self._heard(record, silent, rng), start)
     example = {
       'target': change(target),
       'reference': change(reference),
@@ -174,8 +182,13 @@ class GeneratorWindows(grain.transforms.RandomMap):
       'window_phones': window_speech(_track_of('phones', record, silent), start),
     }
     if self.with_mel:
-      example['heard_mel'] = mel_windows(_silenced(record['mel'], silent), FRAME_RATE, WINDOW_FRAMES, lead=lead)
+      example['heard_mel'] = self._windows_of(_silenced(record['mel'], silent), start)
+    if self.gestures:
+      example['gestures'] = _gestures_of(record, self.gestures)[start : start + WINDOW_FRAMES]
     return example
+
+  def _windows_of(self, speech: SpeechFeatures, start: int) -> np.ndarray:
+    return mel_windows(speech, FRAME_RATE, WINDOW_FRAMES, self.lead - start, self.window_length)
 
   def _frames(
     self, record: Record, start: int, elsewhere: int, rng: np.random.Generator
@@ -259,6 +272,18 @@ def _track_of(
   phones = phones_for(speech, record['phones'], record.get('sounds'), record.get('sound_ends'))
   heard = phones if rng is None else _misheard(phones, misheard, rng)
   return CONDITIONS[speech].track(heard, record['mel'])
+
+
+def _gestures_of(record: Record, numbers: int) -> np.ndarray:
+  """Returns the shape of the mouth in each frame; raises UserError where a corpus does not know it, or knows other."""
+  if 'gestures' not in record:
+    raise UserError(
+      f'clip {text(record["id"])} has no gestures of the mouth, as talking_faces has: set config.losses.landmarks=0'
+    )
+  gestures = record['gestures']
+  if gestures.shape[1] != numbers:
+    raise UserError(f'{gestures.shape[1]} numbers describe a mouth in this corpus: set config.model.landmarks to that')
+  return gestures
 
 
 def _silenced(mel: np.ndarray, silent: bool) -> np.ndarray:

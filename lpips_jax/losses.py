@@ -118,6 +118,14 @@ def frame_contrast(
   return optax.softmax_cross_entropy_with_integer_labels(logits, jnp.arange(len(logits)))
 
 
+def landmarks(told: Float[AnyArray, '*b k'], true: Float[AnyArray, '*b k']) -> Float[Array, '*b']:
+  """The L1 distance of the shape of a mouth that is told from speech to the true one, a mean over its k numbers.
+
+  Text2Lip (arXiv 2508.02362) has a decoder of landmarks, whose form is not public.
+  """
+  return jnp.abs(at_least_float32(told) - true).mean(-1)
+
+
 def adversarial(generated: Float[AnyArray, '*b'], kind: str) -> Float[Array, '*b']:
   """The generator's loss: penalises generated frames that the discriminator recognises as generated.
 

@@ -266,6 +266,11 @@ def test_matching_compares_frames_with_those_they_may_be_mistaken_for():
   assert np.isfinite(jax.grad(lambda x: losses.matching(x, in_sync, off_sync).sum())(logits)).all()
 
 
+def test_landmarks_are_compared_by_their_mean_distance():
+  told, true = np.array([[0.0, 1, 0.5], [1, 1, 1]]), np.array([[0.0, 0.5, 1], [1, 1, 1]])
+  np.testing.assert_allclose(losses.landmarks(told, true), [1 / 3, 0])
+
+
 def test_frame_contrast_asks_which_speech_belongs_to_the_lips():
   rng = np.random.default_rng(0)
   speech, lips = rng.standard_normal((2, 6, 4)).astype(np.float32)

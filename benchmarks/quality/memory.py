@@ -25,7 +25,7 @@ from data_pipeline import corpora
 from data_pipeline.input import decode_clip
 from lpips_jax import pretrained, provenance
 from lpips_jax.audio.alphabets import UNKNOWN, timed_labels
-from lpips_jax.audio.mel import mel_windows
+from lpips_jax.audio.condition import windows_for
 from lpips_jax.audio.visemes import REST, VISEMES
 from lpips_jax.core import cli
 from lpips_jax.core.constants import FRAME_RATE
@@ -67,7 +67,7 @@ def define_flags() -> None:
   flags.DEFINE_integer('seed', commands.HELD_OUT_SEED, 'Of the speakers.')
   flags.DEFINE_list('film', ['a', 'p'], 'Two visemes, between whose slots the film walks.')
   commands.register_choices('film', VISEMES)
-  flags.register_validator('film', lambda given: len(given) == 2, 'give two visemes')
+  flags.register_validator('film', lambda given: len(set(given)) == len(given) == 2, 'give two different visemes')
 
 
 def main() -> None:
@@ -98,9 +98,9 @@ def hear(generator: Pretrained, clips: Sequence[Clip]) -> Heard:
   def find(speech: np.ndarray) -> np.ndarray:
     return np.asarray(addresses_of(generator.model, generator.variables, speech))
 
-  lead, parts = generator.config.data.lead, []
+  parts = []
   for number, clip in enumerate(clips):
-    windows = mel_windows(clip.heard_by(generator.config), FRAME_RATE, len(clip.frames), lead)
+    windows = windows_for(generator.config, clip.heard_by(generator.config), len(clip.frames))
     visemes = timed_labels('visemes', clip.sounds, clip.sound_ends, clip.phones).at_frames(len(clip.frames))
     known = visemes != UNKNOWN
     parts.append(Heard(in_batches(find, windows)[known], visemes[known], np.full(known.sum(), number)))
@@ -161,7 +161,7 @@ def walk(generator: Pretrained, clip: Clip, first: int, last: int) -> Iterator[n
     at_size(frames[middle : middle + 1], size) for frames in (clip.frames, _references(generator, clip))
   )
   silence, spoken = silence_for(config, len(clip.mel)), clip.heard_by(config)
-  speech = [mel_windows(track, FRAME_RATE, middle + 1, config.data.lead)[middle:] for track in (silence, spoken)]
+  speech = [windows_for(config, track, middle + 1)[middle:] for track in (silence, spoken)]
   faces = np.repeat(np.asarray(generator_faces(target, reference)), 2, 0)
   for place in (1 - np.cos(np.pi * np.arange(2 * WALK_FRAMES) / WALK_FRAMES)) / 2:
     addresses = np.zeros((2, config.model.memory_slots), np.float32)

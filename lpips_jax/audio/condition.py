@@ -1,6 +1,6 @@
 """The forms in which a network hears speech: what `config.model.speech` may be, in one table.
 
-All are windows (80, 16) of a track with 80 columns and a row each 12.5 ms, so that networks, data and films know no
+All are windows (80, steps) of a track with 80 columns and a row each 12.5 ms, so that networks, data and films know no
 difference. The encoder of each form is in `models.audio_encoder.ENCODERS`.
 """
 
@@ -12,10 +12,10 @@ import numpy as np
 
 from lpips_jax.audio.chunks import ChunkedArray
 from lpips_jax.audio.loudness import AS_IS, NORMALISED
-from lpips_jax.audio.mel import SpeechFeatures
+from lpips_jax.audio.mel import SpeechFeatures, mel_windows
 from lpips_jax.audio.phones import PHONES, PhoneTrack, silent_track
 from lpips_jax.audio.visemes import VISEMES, VisemeTrack, phones_of_sounds
-from lpips_jax.core.constants import MEL_BANDS, MEL_MAX
+from lpips_jax.core.constants import FRAME_RATE, MEL_BANDS, MEL_MAX, MEL_WINDOW
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,31 @@ def speech_of(model: Any) -> str:
     model: `config.model`, or the module; one that does not say hears mels.
   """
   return getattr(model, 'speech', 'mel')
+
+
+def window_length(model: Any) -> int:
+  """Returns how many steps of 12.5 ms a network hears at once: `config.model.speech_window`, by default 16.
+
+  Args:
+    model: `config.model`, or the module.
+  """
+  return getattr(model, 'speech_window', MEL_WINDOW)
+
+
+def windows_for(config: Any, speech: SpeechFeatures, n_frames: int) -> np.ndarray:
+  """Returns the windows that a generator hears for the frames of a clip at 25 fps, (n_frames, 80, steps) float32.
+
+  Args:
+    config: of its run.
+    speech: (M, 80), in the form that it hears.
+    n_frames: number of video frames, from the start of the sound.
+  """
+  return mel_windows(speech, FRAME_RATE, n_frames, config.data.lead, window_length(config.model))
+
+
+def silent_window(model: Any) -> np.ndarray:
+  """Returns the window that a network hears when nothing is said, (80, steps) float32; `model` as above."""
+  return silence(speech_of(model), window_length(model)).T
 
 
 def phones_for(

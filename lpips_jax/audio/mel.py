@@ -57,21 +57,24 @@ def chunked_mel(sound: Sound) -> ChunkedArray:
   return ChunkedArray(lambda: _mel_blocks(sound), 1 + len(sound) // MEL_HOP)
 
 
-def mel_windows(mel: SpeechFeatures, frame_rate: Fraction | float, n_frames: int, lead: float = 0) -> np.ndarray:
+def mel_windows(
+  mel: SpeechFeatures, frame_rate: Fraction | float, n_frames: int, lead: float = 0, length: int = MEL_WINDOW
+) -> np.ndarray:
   """Returns the window of speech that belongs to each video frame.
 
   The window of frame k starts at mel frame floor(80 (k - lead) / frame_rate). Without a lead it spans the five frames
-  from k on (at 25 fps), as the sync expert wants it; with a lead of two it is centred on the frame. The first and the
-  last mel frame are repeated past the ends, so every video frame has a window.
+  from k on (at 25 fps), as the sync expert wants it; with a lead of two it is centred on the frame. A longer window has
+  the same centre. The first and the last mel frame are repeated past the ends, so every video frame has a window.
 
   Args:
     mel: (M, 80), M >= 1, from `melspectrogram` or `chunked_mel`; or a track from `audio.phones.phone_track`.
     frame_rate: video frames a second; a Fraction keeps 30000/1001 exact.
     n_frames: number of video frames, from the start of the sound.
-    lead: number of video frames by which a window starts before its frame.
+    lead: number of video frames by which a window of 16 mel frames starts before its frame.
+    length: number of mel frames in a window, at least 16 and even.
 
   Returns:
-    (n_frames, 80, 16) float32.
+    (n_frames, 80, length) float32.
 
   Raises:
     ValueError: the spectrogram is empty or does not have 80 bands.
@@ -79,27 +82,31 @@ def mel_windows(mel: SpeechFeatures, frame_rate: Fraction | float, n_frames: int
   # In whole numbers, which are exact, and quicker than fractions: floor((k - lead) * steps / frames).
   before, per_frame = Fraction(lead), MEL_RATE / Fraction(frame_rate)
   steps, frames = per_frame.numerator, per_frame.denominator * before.denominator
-  return _windows_from(mel, [(k * before.denominator - before.numerator) * steps // frames for k in range(n_frames)])
+  starts = [(k * before.denominator - before.numerator) * steps // frames for k in range(n_frames)]
+  return _windows_around(mel, starts, length)
 
 
-def mel_windows_at(mel: SpeechFeatures, starts: Sequence[Fraction]) -> np.ndarray:
-  """Returns windows of speech, each of 0.2 s, from mel frame floor(80 start) on.
+def mel_windows_at(mel: SpeechFeatures, starts: Sequence[Fraction], length: int = MEL_WINDOW) -> np.ndarray:
+  """Returns windows of speech from mel frame floor(80 start) on, or longer ones with the same centre.
 
   Args:
     mel: as for `mel_windows`; if it is chunked, the earliest start should rise from one call to the next.
     starts: n exact times in seconds from the start of the sound; past its ends the last mel frame is repeated.
+    length: as for `mel_windows`.
 
   Returns:
-    (n, 80, 16) float32.
+    (n, 80, length) float32.
 
   Raises:
     ValueError: the spectrogram is empty or does not have 80 bands.
   """
-  return _windows_from(mel, [start.numerator * MEL_RATE // start.denominator for start in starts])
+  return _windows_around(mel, [start.numerator * MEL_RATE // start.denominator for start in starts], length)
 
 
-def _windows_from(mel: SpeechFeatures, first: Sequence[int]) -> np.ndarray:
-  index = np.clip(np.array(first, np.int64)[:, None] + np.arange(MEL_WINDOW), 0, len(mel) - 1)
+def _windows_around(mel: SpeechFeatures, starts: Sequence[int], length: int) -> np.ndarray:
+  """Returns windows of any length with the centres of those of 16 mel frames that begin at `starts`."""
+  first = np.array(starts, np.int64) - (length - MEL_WINDOW) // 2
+  index = np.clip(first[:, None] + np.arange(length), 0, len(mel) - 1)
   low, high = (index.min(), index.max() + 1) if index.size else (0, 1)
   rows = np.asarray(mel[low:high], np.float32)
   if rows.ndim != 2 or rows.shape[0] == 0 or rows.shape[1] != MEL_BANDS:

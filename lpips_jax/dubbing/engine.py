@@ -247,13 +247,13 @@ class Dubber:
   def _speeches(self, inputs: Inputs, interview: Interview | None, options: Options) -> list[Speech]:
     """Returns the speech of each voice."""
     pauses, generator = options.silence == 'closed', self.generator
-    how = generator.speech, generator.level, inputs.begin
+    how, length = (generator.speech, generator.level, inputs.begin), generator.speech_window
     if interview is None:
       first = options.audio_part[0] if options.audio_part else 0.0
       said = None if options.said is None else [(phone, end - first) for phone, end in options.said]
-      return [Speech(inputs.samples, pauses, *how, said=said)]
+      return [Speech(inputs.samples, pauses, *how, said=said, length=length)]
     each = zip(interview.tracks, interview.spans, interview.said, strict=True)
-    return [Speech(track, pauses, *how, turns=spans, said=said) for track, spans, said in each]
+    return [Speech(track, pauses, *how, turns=spans, said=said, length=length) for track, spans, said in each]
 
   @contextlib.contextmanager
   def _running(

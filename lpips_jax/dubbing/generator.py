@@ -13,7 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from lpips_jax import pretrained
-from lpips_jax.audio.condition import level_of, speech_of
+from lpips_jax.audio.condition import level_of, speech_of, window_length
 from lpips_jax.core.constants import FRAME_RATE
 from lpips_jax.core.errors import UserError
 from lpips_jax.core.files import PathLike
@@ -36,7 +36,7 @@ class GeneratorNetwork(Protocol):
     """The config of its training run."""
 
   def __call__(self, faces: Any, mels: Any, /) -> Any:
-    """Maps faces, (n, s, s, 6), and windows, (n, 80, 16), to images, (n, s, s, 3)."""
+    """Maps faces, (n, s, s, 6), and windows, (n, 80, steps), to images, (n, s, s, 3)."""
 
 
 class BatchedGenerator:
@@ -57,7 +57,7 @@ class BatchedGenerator:
     image_size: side of a face crop in pixels.
     lead: seconds by which the speech window of a frame starts before it.
     level: the level of the speech that it hears: see `audio.loudness.mel_of`.
-    speech: the form in which it hears speech; see `audio.condition`.
+    speech, speech_window: the form in which it hears speech, and the steps of a window; see `audio.condition`.
     reference: the reference that it was trained with: 'rest' or 'frame'; see `Options`.
     workers: the threads.
   """
@@ -75,7 +75,7 @@ class BatchedGenerator:
     self.image_size = network.config.model.image_size
     self.lead = Fraction(network.config.data.lead) / FRAME_RATE
     self.level = level_of(network.config.model, network.config.get('data'))
-    self.speech = speech_of(network.config.model)
+    self.speech, self.speech_window = speech_of(network.config.model), window_length(network.config.model)
     self.reference = default_reference(network.config.data)
     self._apply: Callable[..., Any] = network
     if isinstance(network, pretrained.Pretrained) and network.config.model.get('output') == 'warp':
@@ -93,7 +93,7 @@ class BatchedGenerator:
     Args:
       crops: n <= part_size faces, each (s, s, 3) uint8.
       references: likewise, each showing a mouth of the same person.
-      windows: (n, 80, 16), the speech of each.
+      windows: (n, 80, steps), the speech of each.
 
     Returns:
       The future images, (n, s, s, 3) in [0, 1]. A network that warps gives (n, s, s, 6) instead, which
@@ -110,7 +110,7 @@ class BatchedGenerator:
     Args:
       targets: (part_size, s, s, 3) uint8.
       references: likewise.
-      mels: (part_size, 80, 16) float32.
+      mels: (part_size, 80, steps) float32.
     """
     targets, references, mels = jax.device_put((targets, references, mels), self._sharding)
     return jax.block_until_ready(self._apply(_faces(targets, references), mels))

@@ -32,6 +32,7 @@ class Speech:
     begin: seconds of the speech at which the first frame is shown; it knows what was said before.
     turns: begin and end, in seconds of the speech, of the turns outside of which mouths are shut; None for no turns.
     said: the phones of the speech, where whoever made it tells them; by default they are recognised in it.
+    length: steps of 12.5 ms in a window.
   """
 
   def __init__(
@@ -43,6 +44,7 @@ class Speech:
     begin: Fraction = Fraction(0),
     turns: Sequence[tuple[float, float]] | None = None,
     said: Sequence[phones.TimedPhone] | None = None,
+    length: int = MEL_WINDOW,
   ) -> None:
     self._begin, self._turns = begin, turns
     with_silence = shifted(loudness.at_level(samples, level), 0, int(CLOSING_SILENCE * SAMPLE_RATE))
@@ -52,17 +54,17 @@ class Speech:
     if heard is None and condition.of_phones:
       heard = phones.recognise_phones(with_silence)
     self._track = condition.track(heard, mel)
-    self._silent = condition.silence(MEL_WINDOW).T
+    self._silent, self._length = condition.silence(length).T, length
     self._pauses = find_pauses(samples) if pauses else None
 
   def __call__(self, times: Sequence[Fraction], lead: Fraction) -> np.ndarray:
-    """Returns the windows of the frames that are shown at n times, (n, 80, 16).
+    """Returns the windows of the frames that are shown at n times, (n, 80, length).
 
     Args:
       times: in seconds.
-      lead: seconds by which a window starts before its frame.
+      lead: seconds by which a window of 0.2 s starts before its frame; a longer one has the same centre.
     """
-    windows = mel_windows_at(self._track, [self._begin + time - lead for time in times])
+    windows = mel_windows_at(self._track, [self._begin + time - lead for time in times], self._length)
     windows[[self.rests_at(time) for time in times]] = self._silent
     return windows
 

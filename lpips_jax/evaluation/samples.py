@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from lpips_jax import provenance
-from lpips_jax.audio.mel import mel_windows
+from lpips_jax.audio.condition import windows_for
 from lpips_jax.core.constants import FRAME_RATE, SAMPLES_PER_FRAME
 from lpips_jax.evaluation.candidates import Clip, MakeCandidate
 from lpips_jax.evaluation.references import references_of
@@ -86,7 +86,7 @@ def _generated_frame(
   generator: Pretrained | Exported, target: np.ndarray, reference: np.ndarray, heard: np.ndarray, k: int
 ) -> np.ndarray:
   """Frame k of a clip as a generator makes it, (h, w, 3)."""
-  size, lead = generator.config.model.image_size, generator.config.data.lead
+  size = generator.config.model.image_size
   faces = np.asarray(generator_faces(at_size(target, size), at_size(reference, size)))
-  generated = in_batches(generator, faces, mel_windows(heard, FRAME_RATE, k + 1, lead)[k:])
+  generated = in_batches(generator, faces, windows_for(generator.config, heard, k + 1)[k:])
   return at_size(np.asarray(generated, np.float32), target.shape[1])[0]

@@ -20,8 +20,8 @@ from functools import cache
 
 import numpy as np
 
-from lpips_jax.audio.mel import mel_windows
-from lpips_jax.core.constants import FRAME_RATE, SAMPLES_PER_FRAME
+from lpips_jax.audio.condition import windows_for
+from lpips_jax.core.constants import SAMPLES_PER_FRAME
 from lpips_jax.evaluation.candidates import Candidate, Clip, MakeCandidate, silence_for
 from lpips_jax.evaluation.references import elsewhere, leaking_faces, reference_of, references_of
 from lpips_jax.models.initialise import init_variables
@@ -112,13 +112,13 @@ def generator_dub(clip: Clip, references: np.ndarray, generator: Pretrained | Ex
     generator: makes the frames.
   """
   config = generator.config
-  size, lead = config.model.image_size, config.data.lead
+  size = config.model.image_size
   target, reference = at_size(clip.frames, size), at_size(references, size)
 
   def dub(speech: Clip | None) -> np.ndarray:
     heard = silence_for(config, len(clip.mel)) if speech is None else speech.heard_by(config)
     faces = np.asarray(generator_faces(target, reference))
-    generated = in_batches(generator, faces, mel_windows(heard, FRAME_RATE, len(faces), lead))
+    generated = in_batches(generator, faces, windows_for(config, heard, len(faces)))
     return at_size(generated.astype(np.float32), clip.frames.shape[1])
 
   return dub

@@ -48,6 +48,7 @@ AV_HUBERT = (
   'file does not say who trained it, or on what.'
 )
 WAV2LIP_TERMS = 'Weights of Wav2Lip are for personal, research and non-commercial use only, as their authors say.'
+MAX_KEY = 80  # characters of a tensor's name that a message shows
 AV_HUBERT_TERMS = 'Weights of AV-HuBERT and MuAViC are for non-commercial use only, as their licences say.'
 
 
@@ -222,7 +223,9 @@ def recognise(state: Mapping[str, np.ndarray], source: Path) -> ReleasedNetwork:
   if 'features.0.weight' in state or 'lin0.model.1.weight' in state:
     raise UserError(f'{source} is one of the two files of LPIPS: give the directory that holds both')
   known = ', '.join(released.title for released in RELEASED_NETWORKS)
-  raise UserError(f'{source} has no network known here, but {next(iter(state))!r} and others; known are {known}')
+  raise UserError(
+    f'{source} has no network known here, but {next(iter(state))[:MAX_KEY]!r} and others; known are {known}'
+  )
 
 
 def config_of(released: ReleasedNetwork, state: Mapping[str, np.ndarray]) -> ConfigDict:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from lpips_jax import models, pretrained
 from lpips_jax.audio import av_features, band_energies, mel
 from lpips_jax.audio.alphabets import ALPHABETS
-from lpips_jax.audio.condition import CONDITIONS, level_of, speech_of
+from lpips_jax.audio.condition import CONDITIONS, level_of, speech_of, window_length
 from lpips_jax.audio.loudness import AS_IS, NORMALISED, TARGET_LEVEL
 from lpips_jax.core import constants
 
@@ -65,12 +65,16 @@ def describe(network: pretrained.Pretrained) -> dict[str, Any]:
   else:
     description |= {
       'mel': _MEL,
-      'window': f'{constants.MEL_WINDOW} mel frames from floor({constants.MEL_RATE} (k - lead) / frame rate) on '
-      'belong to frame k',
+      'window': _window(window_length(config.model)),
       'lead': config.get('data', {}).get('lead', 0),
       'speech': _SPEECH[level_of(config.model, config.get('data'))],
     }
   return description | {'config': json.loads(config.to_json_best_effort())}
+
+
+def _window(length: int) -> str:
+  first, before = f'floor({constants.MEL_RATE} (k - lead) / frame rate)', (length - constants.MEL_WINDOW) // 2
+  return f'{length} mel frames from {first}{f" - {before}" if before else ""} on belong to frame k'
 
 
 def _speech(model: Any) -> tuple[tuple[str, tuple[float, float], str], ...]:

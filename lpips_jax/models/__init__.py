@@ -1,6 +1,6 @@
 """Flax modules, and nothing else: they know of no files, devices or losses.
 
-A new network is a module with a static method `example_inputs`, an entry in `Network`, `MODELS` and, if trained, in
+A new network is a module with a method `example_inputs`, an entry in `Network`, `MODELS` and, if trained, in
 `NETWORKS_OF_TASK`, and a config. A generator is called with `(faces, speech, train)` and keeps `batch_stats`; an expert
 is a `SyncExpert`.
 """
@@ -47,13 +47,16 @@ def build(config: ConfigDict) -> nn.Module:
 
   Raises:
     ValueError: there is no model of that name.
-    TypeError: the module has no such field.
+    TypeError: the module has no such fields.
   """
   fields = {key: value for key, value in config.items() if key not in ('name', 'image_size')}
   fields = {key: tuple(value) if isinstance(value, list) else value for key, value in fields.items()}  # as from JSON
   if config.name not in MODELS:
     raise ValueError(f'no model is called {config.name!r}; there are {", ".join(sorted(MODELS))}')
   module = MODELS[config.name]
+  if unknown := sorted(fields.keys() - module.__dataclass_fields__.keys()):
+    others = f' nor {len(unknown) - 1} others' if unknown[1:] else ''
+    raise TypeError(f'{config.name} has no {unknown[0]}{others}')
   if 'image_size' in module.__dataclass_fields__:
     fields['image_size'] = config.image_size
   return module(**fields | {'dtype': jnp.dtype(config.get('dtype', 'float32'))})
@@ -61,4 +64,4 @@ def build(config: ConfigDict) -> nn.Module:
 
 def example_inputs(config: ConfigDict) -> tuple[jax.ShapeDtypeStruct, ...]:
   """Returns the shapes of one example of the inputs that the module of a model config is called with."""
-  return MODELS[config.name].example_inputs(config.image_size)
+  return build(config).example_inputs(config.image_size)

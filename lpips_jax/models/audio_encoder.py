@@ -1,6 +1,6 @@
 """Speech encoders: of mel windows, which the generator, the sync expert and Wav2Lip share, and of phones.
 
-`encoder_of` chooses the one for the form in which a network hears speech.
+`encoder_of` chooses the one for the form in which a network hears speech, and for how much it hears at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +12,10 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from lpips_jax.core.constants import MEL_WINDOW
 from lpips_jax.layers.shapes import AnyArray, Size
 from lpips_jax.models.blocks import ConvBlock
+from lpips_jax.models.global_encoder import GlobalEncoder
 from lpips_jax.models.viseme_encoder import VisemeEncoder
 
 STRIDES: tuple[Size, ...] = (1, (3, 1), 3, (3, 2))  # 80x16 -> 80x16 -> 27x16 -> 9x6 -> 3x3
@@ -88,13 +90,18 @@ ENCODERS: dict[str, Callable[..., nn.Module]] = {  # by the form of speech, a ke
 }
 
 
-def encoder_of(speech: str, widths: Sequence[int], residuals: Sequence[int], **options: Any) -> nn.Module:
+def encoder_of(
+  speech: str, widths: Sequence[int], residuals: Sequence[int], window: int = MEL_WINDOW, **options: Any
+) -> nn.Module:
   """Returns the encoder of windows in a form of speech.
 
   Args:
     speech: a key of `ENCODERS`.
     widths: channels, as of `AudioEncoder`; the last is the size of the vector.
     residuals: likewise, for 'mel' alone.
+    window: steps of a window; from more than 16, any form of speech is heard by a `GlobalEncoder`.
     options: fields that all encoders have: `last_relu`, `dropout`, `dtype`, `name`.
   """
+  if window > MEL_WINDOW:
+    return GlobalEncoder(widths[-1], **options)
   return ENCODERS[speech](widths, residuals, **options)

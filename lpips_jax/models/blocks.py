@@ -50,3 +50,16 @@ class UpBlock(nn.Module):
   def __call__(self, x: Float[Array, 'n h w c'], train: bool) -> Float[Array, 'n 2*h 2*w {self.features}']:
     y = TransposedConv(self.features, dtype=self.dtype, name='conv')(x)
     return BatchNorm(rectify=True, dtype=self.dtype, name='norm')(y, not train)
+
+
+def speech_code(
+  x: Float[Array, 'n c'], width: int, last_relu: bool, dropout: float, dtype: DTypeLike, train: bool
+) -> Float[Array, 'n {width}']:
+  """Makes the last layer, `head`, of the speech encoder that calls it: `last_relu` chooses between its two forms.
+
+  ReLU(BN(dense(x))), >= 0, is what a generator hears; a dense layer, after dropout, is what an expert compares.
+  """
+  if last_relu:
+    return ConvBlock(width, 1, padding=0, dtype=dtype, name='head')(x[:, None, None], train)[:, 0, 0]
+  x = nn.Dropout(dropout, deterministic=not train)(x)
+  return nn.Dense(width, dtype=dtype, name='head')(x)

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
+from lpips_jax.core.constants import MEL_WINDOW
 from lpips_jax.layers.precision import at_least_float32
 from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models.alignment import ConcatFusion, SemanticAlignment
@@ -29,7 +30,7 @@ FUSIONS = {'adain': SemanticAlignment, 'concat': ConcatFusion, 'bottleneck': Con
 
 
 class Generator(nn.Module):
-  """Gives a face the mouth that speaks: faces (n, h, w, 6), mels (n, 80, 16) -> (n, h, w, 3), all images in [0, 1].
+  """Gives a face the mouth that speaks: faces (n, h, w, 6), mels (n, 80, steps) -> (n, h, w, 3), all images in [0, 1].
 
   Attributes:
     widths: channels at full size, then at each halving; image sides must be multiples of 2 ** (len(widths) - 1).
@@ -42,10 +43,13 @@ class Generator(nn.Module):
     fusion: how speech enters: 'adain' (semantic alignment), 'concat' (in the same places), or 'bottleneck'
       (concatenation at the bottleneck alone).
     speech: the form in which it hears speech, a key of `audio.condition.CONDITIONS`.
+    speech_window: steps of 12.5 ms that it hears at once; from more than 16 a `GlobalEncoder` makes the speech code.
     taught_by_sound: for visemes: in training it hears the mel beside them, by an `audio_encoder` of its own.
     memory_slots: slots of a memory from which speech recalls lips (`models.memory`); 0 for none.
     contrast: size of the features, made of the speech code in training, that are compared with a lip reader's of the
       same frame (TalkLip); 0 for none.
+    landmarks: how many numbers that describe the shape of the mouth are told from the speech code in training
+      (Text2Lip); 0 for none.
     output: how the face is made. 'image' paints it whole, as in the paper. 'change' starts from the target's upper half
       over the reference's lower half and learns the change to it. 'warp' moves the pixels of that image, and paints
       only what they do not show (`models.warping`).
@@ -61,9 +65,11 @@ class Generator(nn.Module):
   attention: bool = True
   fusion: str = 'adain'
   speech: str = 'mel'
+  speech_window: int = MEL_WINDOW
   taught_by_sound: bool = False
   memory_slots: int = 0
   contrast: int = 0
+  landmarks: int = 0
   output: str = 'image'
   dtype: DTypeLike = jnp.float32
 
@@ -71,22 +77,20 @@ class Generator(nn.Module):
   def __call__(
     self,
     faces: Float[AnyArray, 'n h w 6'],
-    mels: Float[AnyArray, 'n 80 16'],
+    mels: Float[AnyArray, 'n 80 steps'],
     train: bool = False,
     parts: bool = False,
     beside: Mapping[str, AnyArray] | None = None,
   ) -> Float[Array, 'm h w out']:
     """Returns images; with `parts`, if the network warps, what `models.warping.parts_of` returns instead.
 
-    Beside faces and speech it is given in training alone what `training_inputs` names: `mel`, (n, 80, 16), and
+    Beside faces and speech it is given in training alone what `training_inputs` names: `mel`, (n, 80, steps), and
     `replaced`, (n,) bool, see `models.viseme_encoder.taught`; `lips`, (windows, c), with which it makes the
     images of both codes of `models.memory.AudioLipMemory`, (2 n, h, w, out).
     """
     z = self._speech_code(mels, train, beside or {})  # (n, 512): shapes are those of the defaults at 96 pixels
-    if self.contrast and (train or self.is_initializing()):
-      speech = nn.Dense(self.contrast, dtype=self.dtype, name='contrast')(z)
-      if train:
-        self.sow('losses', 'speech', speech)
+    if train or self.is_initializing():
+      self._tell_from_speech(z)
     if self.memory_slots:
       recalled = (beside or {}).get
       z = AudioLipMemory(self.memory_slots, self.dtype, name='memory')(z, recalled(LIPS), recalled(ADDRESSES))
@@ -125,10 +129,9 @@ class Generator(nn.Module):
     described = parts_of(change)
     return described if parts else compose(described, _reference_below_target(faces))
 
-  @staticmethod
-  def example_inputs(image_size: int) -> tuple[jax.ShapeDtypeStruct, ...]:
+  def example_inputs(self, image_size: int) -> tuple[jax.ShapeDtypeStruct, ...]:
     """The shapes of one example: a face and a window of speech."""
-    return example(image_size, image_size, 6), mel_example()
+    return example(image_size, image_size, 6), mel_example(self.speech_window)
 
   @property
   def training_inputs(self) -> tuple[str, ...]:
@@ -138,10 +141,16 @@ class Generator(nn.Module):
   @property
   def training_modules(self) -> tuple[str, ...]:
     """The names of its parts that are of no use afterwards."""
-    return (*(('audio_encoder',) if self.taught_by_sound else ()), *(('contrast',) if self.contrast else ()))
+    return (*(('audio_encoder',) if self.taught_by_sound else ()), *map(_head, self._told_from_speech))
+
+  @property
+  def _told_from_speech(self) -> dict[str, int]:
+    """The sizes of what dense layers make of the speech code for losses alone, by their names."""
+    return {name: size for name in ('contrast', 'landmarks') if (size := getattr(self, name))}
 
   def _speech_code(self, mels: AnyArray, train: bool, beside: Mapping[str, AnyArray]) -> Array:
-    encoder = partial(encoder_of, widths=self.audio_widths, residuals=self.audio_residuals, dtype=self.dtype)
+    sizes = {'widths': self.audio_widths, 'residuals': self.audio_residuals, 'window': self.speech_window}
+    encoder = partial(encoder_of, **sizes, dtype=self.dtype)
     if not self.taught_by_sound:
       return encoder(self.speech, name='audio_encoder')(mels, train)
     code = encoder(self.speech, name='viseme_encoder')(mels, train)
@@ -150,6 +159,12 @@ class Generator(nn.Module):
       of_sound(jnp.zeros_like(mels), train)
     return taught(self, code, of_sound(beside['mel'], train), beside['replaced']) if TEACHING[0] in beside else code
 
+  def _tell_from_speech(self, z: Array) -> None:
+    for name, size in self._told_from_speech.items():
+      told = nn.Dense(size, dtype=self.dtype, name=_head(name))(z)
+      if not self.is_initializing():
+        self.sow('losses', name, told)
+
   def _residual_blocks(self, x: Array, name: str, train: bool) -> Array:
     for i in range(self.blocks):
       x = ResidualCBAM(self.attention, dtype=self.dtype, name=f'{name}_{i}')(x, train)
@@ -157,6 +172,11 @@ class Generator(nn.Module):
 
   def _fuse(self, x: Array, z: Array, name: str, train: bool) -> Array:
     return FUSIONS[self.fusion](dtype=self.dtype, name=name)(x, z, train)
+
+
+def _head(name: str) -> str:
+  """The name of the layer that tells something from the speech code."""
+  return f'{name}_head'
 
 
 def _reference_below_target(faces: AnyArray) -> Array:

@@ -17,9 +17,9 @@ def example(*shape: int) -> jax.ShapeDtypeStruct:
   return jax.ShapeDtypeStruct((1, *shape), jnp.float32)
 
 
-def mel_example() -> jax.ShapeDtypeStruct:
-  """The shape of one window of speech, of a mel spectrogram or a phone track: (1, 80, 16)."""
-  return example(MEL_BANDS, MEL_WINDOW)
+def mel_example(steps: int = MEL_WINDOW) -> jax.ShapeDtypeStruct:
+  """The shape of one window of speech, of a mel spectrogram or a phone track: (1, 80, steps)."""
+  return example(MEL_BANDS, steps)
 
 
 def to_unit(frames: Float[AnyArray, '*s'] | UInt8[AnyArray, '*s']) -> Float[AnyArray, '*s']:

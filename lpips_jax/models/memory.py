@@ -126,7 +126,7 @@ def _of_middle_frames(heard: Array, windows: int) -> Array:
 
 
 def addresses_of(
-  generator: nn.Module, variables: Mapping[str, Any], speech: Float[AnyArray, 'n 80 16']
+  generator: nn.Module, variables: Mapping[str, Any], speech: Float[AnyArray, 'n 80 steps']
 ) -> Float[Array, 'n slots']:
   """Returns the addresses that a generator with a memory finds for windows of speech.
 
@@ -142,7 +142,7 @@ def draw_mixtures(
   generator: nn.Module,
   variables: Mapping[str, Any],
   faces: Float[AnyArray, 'n h w 6'],
-  speech: Float[AnyArray, 'n 80 16'],
+  speech: Float[AnyArray, 'n 80 steps'],
   addresses: Float[AnyArray, 'n slots'],
 ) -> Float[Array, 'n h w 3']:
   """Returns the images that a generator with a memory makes of given mixtures of slots.

@@ -11,8 +11,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Real
 
-from lpips_jax.audio.condition import silence, speech_of
-from lpips_jax.core.constants import MEL_WINDOW
+from lpips_jax.audio.condition import silent_window
 from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models.inputs import generator_faces
 
@@ -27,5 +26,5 @@ def shut_mouths(
     generate: that module with its variables: (faces (n, h, w, 6), windows of speech) -> images.
     faces: uint8, or float in [0, 1].
   """
-  window = silence(speech_of(model), MEL_WINDOW).T  # (80, 16)
+  window = silent_window(model)
   return generate(generator_faces(faces, faces), jnp.broadcast_to(window, (faces.shape[0], *window.shape)))

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from lpips_jax.layers.precision import at_least_float32
 from lpips_jax.layers.shapes import AnyArray
-from lpips_jax.models.blocks import ConvBlock
+from lpips_jax.models.blocks import speech_code
 from lpips_jax.models.transformer import Transformer, layer_norm
 
 TEACHING = 'mel', 'replaced'  # what a generator of visemes is given in training to be taught by sound
@@ -56,10 +56,7 @@ class VisemeEncoder(nn.Module):
       self.layers, self.heads, 2 * self.transformer_width, position_kernel=0, dtype=self.dtype, name='transformer'
     )(x, train=train)
     x = AttentionPooling(self.queries, dtype=self.dtype, name='pooling')(x)
-    if self.last_relu:
-      return ConvBlock(self.width, 1, padding=0, dtype=self.dtype, name='head')(x[:, None, None], train)[:, 0, 0]
-    x = nn.Dropout(self.dropout, deterministic=not train)(x)
-    return nn.Dense(self.width, dtype=self.dtype, name='head')(x)
+    return speech_code(x, self.width, self.last_relu, self.dropout, self.dtype, train)
 
 
 class AttentionPooling(nn.Module):

@@ -36,8 +36,8 @@ from lpips_jax.pretrained.checkpoint_dir import (
 class Pretrained:
   """A network with its weights, called like a function; compiled once for each shape.
 
-  A generator maps (faces (n, h, w, 6) float in [0, 1], RGB, masked target then reference; mels (n, 80, 16)) to images
-  (n, h, w, 3) in [0, 1]. A sync expert maps (frames (n, 5, h, w, 3), whole crops in [0, 1]; mels (n, 80, 16)) to
+  A generator maps (faces (n, h, w, 6) float in [0, 1], RGB, masked target then reference; mels (n, 80, steps)) to
+  images (n, h, w, 3) in [0, 1]. A sync expert maps (frames (n, 5, h, w, 3), whole crops in [0, 1]; mels (n, 80, 16)) to
   (face_embedding (n, d), audio_embedding (n, d)), both of unit length.
 
   A generator that was trained with a silent generator is called in the same way: the silent one first shuts the mouths

@@ -78,10 +78,12 @@ SCHEMA: dict[str, Rule] = {
   'model.face_residuals': NON_NEGATIVE,  # residual blocks of the expert's face encoder
   'model.attention': FLAG,  # CBAM
   'model.fusion': one_of(FUSIONS),  # how speech enters the generator
+  'model.speech_window': POSITIVE,  # steps of 12.5 ms that it hears at once; 16, or a longer multiple of 16
   'model.speech': one_of(CONDITIONS),  # what the network hears
   'model.taught_by_sound': FLAG,  # in training it hears the mel beside visemes
   'model.output': one_of(OUTPUTS),  # what the generator's last layer makes
   'model.memory_slots': NON_NEGATIVE,  # of the generator's audio-lip memory
+  'model.landmarks': NON_NEGATIVE,  # numbers of the shape of the mouth that are told from speech
   'model.contrast': NON_NEGATIVE,  # size of the features that it compares with a lip reader's
   'model.contrastive': FLAG,  # the expert's logits have a learnt scale
   'model.view': one_of(VIEWS),  # the part of the face that the expert sees

@@ -180,7 +180,12 @@ def _av_sync(scene: Scene) -> jax.Array:
 def _frame_contrast(scene: Scene) -> jax.Array:
   _, lips = scene.frozen(LIP_READER, scene.clip, scene.batch['clip_length'], method=LipReader.features)
   filmed = rearrange(windows_of(lips, scene.batch['clip_start']), 'b t d -> (b t) d')
-  return losses.frame_contrast(scene.sown['speech'][: len(filmed)], filmed).mean()
+  return losses.frame_contrast(scene.sown['contrast'][: len(filmed)], filmed).mean()
+
+
+def _landmarks(scene: Scene) -> jax.Array:
+  true = rearrange(scene.batch['gestures'], 'b t k -> (b t) k')
+  return losses.landmarks(scene.sown['landmarks'], true).mean()
 
 
 def _sown(name: str, option: str) -> Term:
@@ -197,12 +202,13 @@ TERMS: dict[str, Term] = {  # by the key of config.losses that weighs it; they a
   'reading': Term(_reading, (LIP_READER,), gate=True),
   'av_sync': Term(_av_sync, (AV_EXPERT,), gate=True),
   'frame_contrast': Term(
-    _frame_contrast, (LIP_READER,), available=lambda scene: 'speech' in scene.sown, option='contrast'
+    _frame_contrast, (LIP_READER,), available=lambda scene: 'contrast' in scene.sown, option='contrast'
   ),
   'visual_sync': Term(_visual_sync, (SYNC_EXPERT,)),
   'store': _sown('store', 'memory_slots'),
   'align': _sown('align', 'memory_slots'),
   'pseudo_audio': _sown('pseudo_audio', 'taught_by_sound'),
+  'landmarks': Term(_landmarks, available=lambda scene: 'landmarks' in scene.sown, option='landmarks'),
 }
 
 

@@ -1,13 +1,13 @@
 """The generator's step and evaluation: pure functions of state and batch, to be jitted over a mesh.
 
 A batch holds b windows of t frames: `target`, `reference` (b, t, h, w, 3) uint8, which are scaled, masked and stacked
-here, on the device; `mel` (b, t, 80, 16), one window of speech per frame; `window_mel` and `window_phones`
+here, on the device; `mel` (b, t, 80, steps), one window of speech per frame; `window_mel` and `window_phones`
 (b, 80, 16), one for all t frames, for experts that hear either.
 
 For losses that look at whole clips it also holds the c clips that the windows are from, as many windows of each, one
 clip's after the other's: `clip_frames` (c, T, h, w, 3) uint8, `clip_sound` (c, T, 104), `clip_length` (c,) frames that
 are no padding, `clip_labels` (c, L), the labels of what is said, 0 after the last; and `clip_start` (b,), the first
-frame of each window. For a generator that is driven by visemes and taught by sound, `heard_mel` (b, t, 80, 16).
+frame of each window. For a generator that is driven by visemes and taught by sound, `heard_mel` (b, t, 80, steps).
 
 The losses are in `generator_losses`, and that is where to add one.
 """
@@ -26,6 +26,7 @@ from flax.traverse_util import flatten_dict
 from ml_collections import ConfigDict
 
 from lpips_jax import losses, models
+from lpips_jax.audio.condition import window_length
 from lpips_jax.core.constants import MEL_BANDS, MEL_WINDOW, SILENT_GENERATOR, SYNC_EXPERT, WINDOW_FRAMES
 from lpips_jax.layers.shapes import AnyArray
 from lpips_jax.models import Discriminator, SyncExpert
@@ -191,7 +192,7 @@ def batch_shapes(config: ConfigDict) -> Shapes:
   frames, mel = (windows, WINDOW_FRAMES, size, size, 3), (MEL_BANDS, MEL_WINDOW)
   shapes = {
     **dict.fromkeys(('target', 'reference'), jax.ShapeDtypeStruct(frames, jnp.uint8)),
-    'mel': jax.ShapeDtypeStruct((windows, WINDOW_FRAMES, *mel), jnp.float32),
+    'mel': jax.ShapeDtypeStruct((windows, WINDOW_FRAMES, MEL_BANDS, window_length(config.model)), jnp.float32),
     **dict.fromkeys(('window_mel', 'window_phones'), jax.ShapeDtypeStruct((windows, *mel), jnp.float32)),
   }
   if needs_clips(config.losses):
@@ -200,6 +201,8 @@ def batch_shapes(config: ConfigDict) -> Shapes:
     shapes['clip_start'] = jax.ShapeDtypeStruct((windows,), jnp.int32)
   if 'mel' in training_inputs(models.build(config.model)):
     shapes['heard_mel'] = shapes['mel']
+  if config.losses.landmarks:
+    shapes['gestures'] = jax.ShapeDtypeStruct((windows, WINDOW_FRAMES, config.model.landmarks), jnp.float32)
   return shapes
 
 
@@ -343,6 +346,6 @@ def _pictures(batch: Batch, generated: jax.Array) -> Pictures:
 
 
 def _inputs(batch: Batch) -> tuple[AnyArray, AnyArray]:
-  """Lays all frames in a row: faces (b * t, h, w, 6) in [0, 1] and mels (b * t, 80, 16)."""
+  """Lays all frames in a row: faces (b * t, h, w, 6) in [0, 1] and mels (b * t, 80, steps)."""
   faces = generator_faces(batch['target'], batch['reference'])
   return rearrange(faces, 'b t h w c -> (b t) h w c'), rearrange(batch['mel'], 'b t m s -> (b t) m s')

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from lpips_jax.audio.mel import mel_windows
+from lpips_jax.audio.condition import windows_for
 from lpips_jax.core.constants import AV_EXPERT, FRAME_RATE, LIP_READER, SYNC_EXPERT
 from lpips_jax.evaluation import Clip
 from lpips_jax.evaluation.references import references_of
@@ -82,8 +82,7 @@ def _beside_truth(generator: Pretrained, clip: Clip) -> np.ndarray:
   """The first seconds of a clip, generated to the left and as filmed to the right: (t, h, 2 w, 3) uint8."""
   config, frames = generator.config, clip.frames[:MAX_VIDEO_FRAMES]
   faces = np.asarray(generator_faces(frames, references_of(config.data, frames)))
-  speech = mel_windows(clip.heard_by(config), FRAME_RATE, len(faces), config.data.lead)
-  made = in_batches(generator, faces, speech)
+  made = in_batches(generator, faces, windows_for(config, clip.heard_by(config), len(faces)))
   return np.concatenate([to_uint8(made), frames], 2)
 
 

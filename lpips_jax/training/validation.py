@@ -10,9 +10,9 @@ from ml_collections import ConfigDict
 
 from lpips_jax import models
 from lpips_jax.audio.alphabets import TIMED
-from lpips_jax.audio.condition import level_of, speech_of
+from lpips_jax.audio.condition import level_of, speech_of, window_length
 from lpips_jax.audio.loudness import NORMALISED
-from lpips_jax.core.constants import WINDOW_FRAMES
+from lpips_jax.core.constants import MEL_WINDOW, WINDOW_FRAMES
 from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.models import SyncExpert
 from lpips_jax.models.wav2lip import IMAGE_SIZE
@@ -96,6 +96,7 @@ def _check_lip_reader(config: ConfigDict) -> None:
       f'config.model.alphabet={config.model.alphabet} is not config.data.alphabet={config.data.alphabet}: give both '
       'the same'
     )
+  _check_clip_frames(config.data.clip_frames)
   if not (config.losses.ctc or config.losses.frames):
     raise UserError('config.losses.ctc and config.losses.frames are both 0: nothing would be learnt')
   if not config.losses.ctc and config.data.alphabet not in TIMED:
@@ -120,6 +121,8 @@ def _check_speech(task: str, model: ConfigDict) -> None:
     raise UserError(f'config.model.speech={speech} is for generators: an expert hears {" or ".join(EXPERTS_HEAR)}')
   if model.get('taught_by_sound') and speech != 'visemes':
     raise UserError('config.model.taught_by_sound is for config.model.speech=visemes: give both, or neither')
+  if window_length(model) % MEL_WINDOW:
+    raise UserError(f'config.model.speech_window={model.speech_window} must be a multiple of {MEL_WINDOW}')
 
 
 def _check_options(config: ConfigDict) -> None:
@@ -131,9 +134,13 @@ def _check_options(config: ConfigDict) -> None:
       )
 
 
+def _check_clip_frames(frames: int) -> None:
+  if frames < WINDOW_FRAMES:
+    raise UserError(f'config.data.clip_frames={frames} must hold a window: give at least {WINDOW_FRAMES}')
+
+
 def _check_clips(data: ConfigDict, parts: int) -> None:
-  if data.clip_frames < WINDOW_FRAMES:
-    raise UserError(f'config.data.clip_frames={data.clip_frames} must hold a window: give at least {WINDOW_FRAMES}')
+  _check_clip_frames(data.clip_frames)
   clips, rest = divmod(data.batch_size, data.windows)
   if rest or clips % parts:
     raise UserError(
@@ -181,8 +188,10 @@ def _problem_of_network(values: str) -> str | None:
   config = ConfigDict(json.loads(values))
   try:
     network = models.build(config)
-  except (ValueError, TypeError) as error:  # it has no such field
+  except ValueError as error:
     return str(error)
+  except TypeError as error:  # the config was made for another network
+    return f'{error}: take a config that was made for {config.name}'
   inputs = models.example_inputs(config)
   try:
     if isinstance(network, SyncExpert):

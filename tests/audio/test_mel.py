@@ -91,6 +91,17 @@ def test_windows_repeat_the_first_and_the_last_mel_frame():
   assert (np.diff(windows[:, 0, 0]) >= 0).all()
 
 
+@pytest.mark.parametrize('length', [16, 32, 160])
+def test_longer_windows_have_the_same_centre(length):
+  rate, mel = Fraction(30000, 1001), ramp(900)
+  longer, short = mel_windows(mel, rate, 150, 2, length), mel_windows(mel, rate, 150, 2)
+  assert longer.shape == (150, 80, length)
+  before = (length - 16) // 2
+  np.testing.assert_array_equal(longer[..., before : before + 16], short)
+  np.testing.assert_array_equal(np.diff(longer[60:90]), 1)
+  np.testing.assert_array_equal(longer, mel_windows_at(mel, [(k - 2) / rate for k in range(150)], length))
+
+
 def test_windows_from_the_middle_equal_those_of_all_frames():
   rate, mel = Fraction(30000, 1001), ramp(400)
   np.testing.assert_array_equal(mel_windows(mel, rate, 100, 2)[37:], mel_windows(mel, rate, 63, 2 - 37))

@@ -15,6 +15,7 @@ from data_pipeline.windows import ExpertWindows, GeneratorWindows, _spread_start
 from lpips_jax.audio.mel import mel_windows, melspectrogram
 from lpips_jax.audio.phones import PHONES, phone_track
 from lpips_jax.audio.visemes import phones_of_sounds, viseme_track
+from lpips_jax.core.errors import UserError
 
 
 @pytest.fixture(scope='module')
@@ -289,3 +290,28 @@ def test_a_generator_that_is_driven_by_visemes_may_be_given_the_mel(record):
   silenced = GeneratorWindows(32, 2.0, 1, speech='visemes', with_mel=True, silence=1.0)
   quiet = silenced.random_map(with_pause(record, 60, 60, 150), np.random.default_rng(0))
   assert (quiet['heard_mel'] == -4).all() and (quiet['mel'][..., 0, :] == 1).all()
+
+
+def test_a_generator_may_hear_more_at_once(record):
+  options = {'image_size': 32, 'lead': 2.0, 'windows': 2, 'speech': 'visemes', 'with_mel': True}
+  short, long = (
+    GeneratorWindows(**options, window_length=length).random_map(record, np.random.default_rng(3))
+    for length in (16, 48)
+  )
+  for name in ('mel', 'heard_mel'):
+    assert long[name].shape == (2, 5, 80, 48)
+    np.testing.assert_array_equal(long[name][..., 16:32], short[name])
+  assert long['window_mel'].shape == (2, 80, 16)  # the expert's stays what it is
+
+
+def test_the_shape_of_the_mouth_is_that_of_the_frames(record):
+  record = record | {'gestures': np.arange(len(record['frames']), dtype=np.float32)[:, None] + np.zeros(5, np.float32)}
+  record = numbered(record, len(record['frames']))
+  example = GeneratorWindows(32, 2.0, 2, gestures=5).random_map(record, np.random.default_rng(3))
+  assert example['gestures'].shape == (2, 5, 5)
+  np.testing.assert_array_equal(example['gestures'][..., 0], example['target'][..., 0, 0, 0] // 3)
+  with pytest.raises(UserError, match='5 numbers describe a mouth in this corpus: set config'):
+    GeneratorWindows(32, 2.0, 2, gestures=4).random_map(record, np.random.default_rng(3))
+  del record['gestures']
+  with pytest.raises(UserError, match='has no gestures of the mouth, as talking_faces has'):
+    GeneratorWindows(32, 2.0, 2, gestures=5).random_map(record, np.random.default_rng(3))

@@ -55,6 +55,14 @@ def test_silence_is_one_pause_and_noise_is_none():
   assert not find_pauses(0.1 * np.random.default_rng(0).standard_normal(16000)).any()
 
 
+def test_a_generator_that_hears_more_at_once_is_given_more_around_the_same_frames():
+  samples = np.concatenate([SAMPLES, np.zeros(16000, np.float32), SAMPLES])
+  times = [Fraction(k, 25) for k in range(75)]
+  short, long = (Speech(samples, True, length=length)(times, Fraction(2, 25)) for length in (16, 80))
+  np.testing.assert_array_equal(long[..., 32:48], short)
+  assert (long[35] == -4).all()  # in a pause there is nothing but silence
+
+
 SAID = [('', 0.21), ('M', 0.41), ('AA', 0.79)]
 
 

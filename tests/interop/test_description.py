@@ -54,3 +54,10 @@ def test_sound_is_computed_as_it_is_described():
 
 def test_axes_of_other_networks_are_of_one_size():
   assert inputs_of(random_network('memory').config.model)[0].shape == ('batch', 32, 32, 6)
+
+
+def test_long_windows_are_described():
+  config = ConfigDict({'model': {'name': 'attn_wav2lip', 'image_size': 96, 'speech_window': 48}})
+  described = describe(SimpleNamespace(config=config, step=1))
+  assert described['inputs'][1]['shape'] == ['batch', 80, 48]
+  assert described['window'] == '48 mel frames from floor(80 (k - lead) / frame rate) - 16 on belong to frame k'

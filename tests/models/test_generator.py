@@ -23,7 +23,7 @@ def test_a_change_begins_as_the_reference_under_the_target():
 
 
 def test_has_as_many_parameters_as_the_method_says():
-  variables = jax.eval_shape(Generator().init, jax.random.key(0), *Generator.example_inputs(96))
+  variables = jax.eval_shape(Generator().init, jax.random.key(0), *Generator().example_inputs(96))
   assert round(sum(x.size for x in jax.tree.leaves(variables['params'])) / 1e6, 1) == 22.7
 
 

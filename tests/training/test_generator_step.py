@@ -97,7 +97,12 @@ def test_evaluation_is_of_each_window_alone_with_its_own_speech_over_whole_frame
 
 
 PLAIN_TERMS = {name for name, term in TERMS.items() if set(term.networks) <= frozen().variables.keys()}
-PLAIN_TERMS -= {'store', 'align', 'pseudo_audio'}  # of generators with a memory, and of those that are taught
+PLAIN_TERMS -= {
+  'store',
+  'align',
+  'pseudo_audio',
+  'landmarks',
+}  # of generators with a memory, and of those that are taught
 
 
 @pytest.mark.parametrize('sync_kind', ['log', 'stabilised'])
@@ -230,18 +235,19 @@ def test_visemes_replace_sound_from_a_tenth_of_the_run_to_seven_tenths():
 
 @pytest.mark.slow
 def test_a_generator_of_visemes_is_taught_by_sound_in_training_alone():
-  config = gan_config(adversarial=0.0, pseudo_audio=0.1)
+  config = gan_config(adversarial=0.0, pseudo_audio=0.1, landmarks=0.1)
   # Warping starts from nothing, and its first gradient reaches no encoder.
-  config.model.update(speech='visemes', taught_by_sound=True, output='image')
+  config.model.update(speech='visemes', taught_by_sound=True, output='image', landmarks=5)
   config.steps = 100  # at the second, all windows still hear sound
   task = make_task(config, frozen())
   state, step, batch = task.init(), jax.jit(task.step), BATCH | {'heard_mel': BATCH['mel'] + 1}
+  batch['gestures'] = np.ones((*batch['mel'].shape[:2], 5), np.float32)
   waited, _ = step(state, batch, frozen().variables)  # at a rate of 0
   after, metrics = step(waited, batch, frozen().variables)
-  assert metrics['pseudo_audio'] > 0 and np.isfinite(metrics['loss'])
+  assert metrics['pseudo_audio'] > 0 and metrics['landmarks'] > 0 and np.isfinite(metrics['loss'])
   before, now = (each.variables['params'] for each in (state, after))
-  assert all(any(moved(before[name], now[name])) for name in ('audio_encoder', 'viseme_encoder'))
+  assert all(any(moved(before[name], now[name])) for name in ('audio_encoder', 'viseme_encoder', 'landmarks_head'))
   late = step(state.replace(step=jnp.asarray(config.steps)), batch, frozen().variables)[0].variables['params']
   assert not any(moved(before['audio_encoder'], late['audio_encoder']))  # visemes have replaced all sound
   evaluated, _ = jax.jit(task.evaluate)(after.variables, BATCH, frozen().variables)
-  assert 'pseudo_audio' not in evaluated
+  assert not {'pseudo_audio', 'landmarks'} & set(evaluated)

@@ -44,7 +44,9 @@ def test_a_step_that_cannot_be_planned_is_one_line(flag, message):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['lip_reader', 'av_expert', 'memory', 'visemes', 'reading', 'av_sync'])
+@pytest.mark.parametrize(
+  'name', ['lip_reader', 'av_expert', 'memory', 'visemes', 'reading', 'av_sync', 'global_speech']
+)
 def test_every_network_can_be_planned_on_this_machine(name, teachers, tmp_path):
   config = tiny_config(name, teachers)
   keys = [*TINY_OVERRIDES[name], *(key for key in FROZEN if config.get(key))]

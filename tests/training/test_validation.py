@@ -31,6 +31,8 @@ NAN = float('nan')
     ('sync_expert', {'model.face_widths': (4, 4)}, 'config.model: no sync_expert can be made of these values'),
     ('sync_expert', {'model.audio_widths': (4, 4, 8, 8, 16)}, 'must end alike, not with 8 and 16'),
     ('sync_expert', {'optimizer.warmup_steps': 2}, 'a short run needs a short warm-up'),
+    ('generator', {'model.speech_window': 90}, 'config.model.speech_window=90 must be a multiple of 16'),
+    ('lip_reader', {'data.clip_frames': 4}, 'config.data.clip_frames=4 must hold a window: give at least 5'),
     ('sync_expert', {'model.speech': 'visemes'}, 'config.model.speech=visemes is for generators: an expert hears mel'),
     ('generator', {'model.speech': 'letters'}, "config.model.speech='letters': there are mel, phones, visemes"),
     ('generator', {'model.taught_by_sound': True}, 'is for config.model.speech=visemes: give both, or neither'),
@@ -56,6 +58,11 @@ NAN = float('nan')
     ('generator', {'model.widths': ()}, 'config.model: no attn_wav2lip can be made of these values'),
     ('generator', {'losses.sync_kind': 'logs'}, "config.losses.sync_kind='logs': there are log, stabilised"),
     ('generator', {'losses.triplet': 1.0, 'model.image_size': 16}, 'needs config.model.image_size=32 or more'),
+    (
+      'generator',
+      {'model.name': 'wav2lip', 'model.image_size': 96},
+      'config.model: wav2lip has no attention nor 14 others: ',
+    ),
     ('generator', {'silent_generator': 'runs/silent'}, 'give config.model.output=change or image'),
     (
       'generator',
@@ -78,7 +85,9 @@ def test_speech_may_lead_or_follow(tmp_path):
   check_config(config)
 
 
-@pytest.mark.parametrize(('loss', 'option'), [('store', 'memory_slots'), ('frame_contrast', 'contrast')])
+@pytest.mark.parametrize(
+  ('loss', 'option'), [('store', 'memory_slots'), ('frame_contrast', 'contrast'), ('landmarks', 'landmarks')]
+)
 def test_a_loss_of_an_option_needs_that_option(loss, option, tmp_path):
   config = tiny_config('generator', tmp_path)
   config.losses[loss] = 0.1
