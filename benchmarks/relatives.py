@@ -24,6 +24,7 @@ from lpips_jax.core import cli
 RELATIVES = {  # variants of configs/quickstart.py, with their names in the table
   'generator': 'LPIPS-AttnWav2Lip',
   'reading': 'TalkLip: a reading loss',
+  'global_speech': 'TalkLip: a second of speech at once',
   'av_sync': 'AV-HuBERT: an audio-visual sync loss',
   'memory': 'SyncTalkFace: an audio-lip memory',
   'visemes': 'Text2Lip: driven by visemes',

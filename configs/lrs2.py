@@ -42,6 +42,7 @@ def _set_networks(config: ConfigDict) -> None:
   config.model.speech_window = 16  # steps of 12.5 ms heard at once; more than 16 make TalkLip's global encoder
   config.model.speech = 'mel'  # or 'phones' or 'visemes', from a recogniser: see lpips_jax/audio/condition.py
   config.model.taught_by_sound = False  # for visemes, which replace sound step by step: configs/text2lip.py
+  config.model.paint_bias = -3.0  # of 'warp': log-odds of a pixel being painted at first; -1 opens mouths sooner
   config.model.output = 'image'  # or 'change' or 'warp': see lpips_jax/models/generator.py
   config.model.landmarks = 0  # numbers of the mouth's shape that losses.landmarks compares; of talking_faces 5
   config.model.contrast = 0  # width of the lip reader whose features losses.frame_contrast compares with

@@ -212,6 +212,8 @@ def _config(task: str, dtype: str, data_dir: str) -> ConfigDict:
     config.data.update(windows=2, batch_size=16)
   if task == 'generator':
     config.losses.update(adversarial=0.07, r1=1.0)
+  if task == 'lip_reader':
+    config.model.dropout = 0.0  # what is dropped depends on the place in the batch, and that on the processes
   return config
 
 

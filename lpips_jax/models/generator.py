@@ -23,7 +23,7 @@ from lpips_jax.models.cbam import ResidualCBAM
 from lpips_jax.models.inputs import example, mel_example
 from lpips_jax.models.memory import ADDRESSES, LIPS, AudioLipMemory
 from lpips_jax.models.viseme_encoder import TEACHING, taught
-from lpips_jax.models.warping import PART_CHANNELS, compose, parts_of
+from lpips_jax.models.warping import PAINT_BIAS, PART_CHANNELS, compose, parts_of
 
 OUTPUTS = 'image', 'change', 'warp'
 FUSIONS = {'adain': SemanticAlignment, 'concat': ConcatFusion, 'bottleneck': ConcatFusion}
@@ -53,6 +53,7 @@ class Generator(nn.Module):
     output: how the face is made. 'image' paints it whole, as in the paper. 'change' starts from the target's upper half
       over the reference's lower half and learns the change to it. 'warp' moves the pixels of that image, and paints
       only what they do not show (`models.warping`).
+    paint_bias: of 'warp': the log-odds of a pixel being painted before anything is learnt.
     dtype: what convolutions compute in.
   """
 
@@ -71,6 +72,7 @@ class Generator(nn.Module):
   contrast: int = 0
   landmarks: int = 0
   output: str = 'image'
+  paint_bias: float = PAINT_BIAS
   dtype: DTypeLike = jnp.float32
 
   @nn.compact
@@ -126,7 +128,7 @@ class Generator(nn.Module):
     change = at_least_float32(x) @ change
     if self.output == 'change':
       return nn.sigmoid(_logit(_reference_below_target(faces)) + change)
-    described = parts_of(change)
+    described = parts_of(change, self.paint_bias)
     return described if parts else compose(described, _reference_below_target(faces))
 
   def example_inputs(self, image_size: int) -> tuple[jax.ShapeDtypeStruct, ...]:

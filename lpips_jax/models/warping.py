@@ -14,14 +14,16 @@ from jaxtyping import Array, Float
 PART_CHANNELS = 6  # of a pixel: the place it comes from (x, y), how much of it is painted, and the colour (r, g, b)
 MAX_FLOW = 0.2  # of the side of a face: no pixel comes from further away
 MOVING_ROWS = 0.46, 0.58  # rows, as shares of the height, from which pixels may begin to move, and may move freely
+PAINT_BIAS = -3.0  # hardly anything is painted at first
 FLOW_PIXELS = 2  # side of the blocks of pixels that move together
 
 
-def parts_of(raw: Float[Array, 'n h w 6']) -> Float[Array, 'n h w 6']:
+def parts_of(raw: Float[Array, 'n h w 6'], paint_bias: float = PAINT_BIAS) -> Float[Array, 'n h w 6']:
   """Returns what becomes of each pixel, from the unbounded numbers of a network.
 
   Args:
     raw: any numbers; zeros move nothing.
+    paint_bias: the log-odds of a pixel being painted where `raw` is zero, as it is before anything is learnt.
 
   Returns:
     For each pixel x and y of the place that it comes from, relative to its own, in sides of the picture, within
@@ -33,7 +35,7 @@ def parts_of(raw: Float[Array, 'n h w 6']) -> Float[Array, 'n h w 6']:
   coarse = reduce(raw[..., :2], 'n (h i) (w j) c -> n h w c', 'mean', i=FLOW_PIXELS, j=FLOW_PIXELS)
   flow = jax.image.resize(coarse, (*raw.shape[:-1], 2), 'bilinear')
   flow = free * MAX_FLOW * jnp.tanh(flow)
-  painted = free * jax.nn.sigmoid(raw[..., 2:3] - 3)  # hardly anything at first
+  painted = free * jax.nn.sigmoid(raw[..., 2:3] + paint_bias)
   return jnp.concatenate([flow, painted, jax.nn.sigmoid(raw[..., 3:])], -1)
 
 

@@ -19,6 +19,7 @@ from orbax.checkpoint import v1 as ocp
 from lpips_jax.core.constants import FROZEN
 from lpips_jax.core.errors import UserError, first_line
 from lpips_jax.core.files import is_copy, write_whole
+from lpips_jax.models import MODELS
 from lpips_jax.pretrained import model_card
 from lpips_jax.pretrained.checkpoint_dir import (
   CONFIG_FILE,
@@ -30,6 +31,7 @@ from lpips_jax.pretrained.checkpoint_dir import (
 from lpips_jax.training.config_schema import flatten
 from lpips_jax.training.state import TrainState
 
+NETWORKS = 'model', 'discriminator'  # parts of a config that are fields of a network
 DELETED = '.deleted'  # ending of a step's name while it is being deleted
 # Keys that a resumed run may change: they say how it is made and kept, and where things are, not what comes out.
 FREE_TO_CHANGE = {'log_every', 'eval_every', 'checkpoint_every', 'keep', 'keep_best', 'accumulate', 'remat'}
@@ -283,15 +285,23 @@ def _continue_with(saved: ConfigDict, config: ConfigDict, directory: Path) -> No
     logging.warning('config.accumulate=%s: BatchNorm now normalises over other parts of a batch', config.accumulate)
 
 
+def _is_default(key: str, config: dict[str, Any]) -> bool:
+  """Returns whether the value of a key leaves off what the key is for, or is what a network does without it."""
+  part, _, name = key.partition('.')
+  fields = MODELS[config[f'{part}.name']].__dataclass_fields__ if part in NETWORKS else {}
+  return not config[key] or (name in fields and config[key] == fields[name].default)
+
+
 def _changes(old: dict[str, Any], new: dict[str, Any]) -> dict[str, str]:
   """The values that are not free to change, and did, each as a line by its key.
 
-  A key that the older run lacks was off in it: a run resumes with a newer release, which knows more keys.
+  A key that the older run lacks was off in it, or had the default of its network: a run resumes with a newer release,
+  which knows more keys.
   """
   changed = {
     key: f'{key}: {old.get(key)} -> {new.get(key)}'
     for key in sorted(old.keys() | new.keys())
-    if old.get(key) != new.get(key) and key not in FREE_TO_CHANGE and not (key not in old and not new[key])
+    if old.get(key) != new.get(key) and key not in FREE_TO_CHANGE and not (key not in old and _is_default(key, new))
   }
   if 'random' not in (old.get('perceptual.source'), new.get('perceptual.source')):
     changed.pop('perceptual.source', None)  # the same weights, wherever they lie

@@ -81,6 +81,7 @@ SCHEMA: dict[str, Rule] = {
   'model.speech_window': POSITIVE,  # steps of 12.5 ms that it hears at once; 16, or a longer multiple of 16
   'model.speech': one_of(CONDITIONS),  # what the network hears
   'model.taught_by_sound': FLAG,  # in training it hears the mel beside visemes
+  'model.paint_bias': FINITE,  # log-odds that a pixel of a moved face is painted, before anything is learnt
   'model.output': one_of(OUTPUTS),  # what the generator's last layer makes
   'model.memory_slots': NON_NEGATIVE,  # of the generator's audio-lip memory
   'model.landmarks': NON_NEGATIVE,  # numbers of the shape of the mouth that are told from speech

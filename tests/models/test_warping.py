@@ -12,6 +12,8 @@ def test_nothing_moves_and_little_is_painted_at_first():
   parts = warping.parts_of(jnp.zeros((1, 32, 32, 6)))
   np.testing.assert_array_equal(parts[..., :2], 0)
   assert parts[..., 2].max() < 0.05
+  sooner = warping.parts_of(jnp.zeros((1, 32, 32, 6)), paint_bias=-1.0)
+  np.testing.assert_allclose(sooner[0, -1, :, 2], 1 / (1 + np.e), rtol=1e-5)
   np.testing.assert_allclose(warping.compose(parts.at[..., 2].set(0), image), image, atol=1e-3)
 
 

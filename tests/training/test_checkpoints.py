@@ -188,6 +188,18 @@ def test_an_attempt_that_saved_nothing_is_not_in_the_way(trained_checkpoint, dir
     train(config, tmp_path / 'run', no_data)
 
 
+def test_keys_that_are_new_may_have_the_default_of_their_network(trained_checkpoint, directory, tmp_path):
+  older = shutil.copytree(trained_checkpoint.parent, tmp_path / 'older')
+  saved = json.loads((older / 'checkpoint' / 'config.json').read_text())
+  del saved['model']['speech_window'], saved['model']['paint_bias'], saved['losses']['landmarks']
+  (older / 'checkpoint' / 'config.json').write_text(json.dumps(saved))
+  config = tiny_config('generator', directory)
+  accepted(config, older)
+  config.model.speech_window = 32
+  with pytest.raises(UserError, match='speech_window: 16 -> 32'):
+    train(config, older, no_data)
+
+
 def accepted(config, workdir):
   """Asserts that a run may continue with these values."""
   with pytest.raises(RuntimeError, match='no data'):
