@@ -151,15 +151,17 @@ class Generator(nn.Module):
     return {name: size for name in ('contrast', 'landmarks') if (size := getattr(self, name))}
 
   def _speech_code(self, mels: AnyArray, train: bool, beside: Mapping[str, AnyArray]) -> Array:
-    sizes = {'widths': self.audio_widths, 'residuals': self.audio_residuals, 'window': self.speech_window}
-    encoder = partial(encoder_of, **sizes, dtype=self.dtype)
     if not self.taught_by_sound:
-      return encoder(self.speech, name='audio_encoder')(mels, train)
-    code = encoder(self.speech, name='viseme_encoder')(mels, train)
-    of_sound = encoder('mel', name='audio_encoder')
+      return self._encoder(self.speech, 'audio_encoder')(mels, train)
+    code = self._encoder(self.speech, 'viseme_encoder')(mels, train)
+    of_sound = self._encoder('mel', 'audio_encoder')
     if self.is_initializing():
       of_sound(jnp.zeros_like(mels), train)
     return taught(self, code, of_sound(beside['mel'], train), beside['replaced']) if TEACHING[0] in beside else code
+
+  def _encoder(self, speech: str, name: str) -> nn.Module:
+    widths, residuals, window = self.audio_widths, self.audio_residuals, self.speech_window
+    return encoder_of(speech, widths, residuals, window, dtype=self.dtype, name=name)
 
   def _tell_from_speech(self, z: Array) -> None:
     for name, size in self._told_from_speech.items():
