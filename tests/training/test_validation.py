@@ -61,7 +61,7 @@ NAN = float('nan')
     (
       'generator',
       {'model.name': 'wav2lip', 'model.image_size': 96},
-      'config.model: wav2lip has no attention nor 14 others: ',
+      'config.model: wav2lip has no attention nor ',
     ),
     ('generator', {'silent_generator': 'runs/silent'}, 'give config.model.output=change or image'),
     (
