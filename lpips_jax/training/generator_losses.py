@@ -188,8 +188,13 @@ def _landmarks(scene: Scene) -> jax.Array:
   return losses.landmarks(scene.sown['landmarks'], true).mean()
 
 
+def _of_sown(value: Callable[[Scene], jax.Array], name: str, option: str, *networks: str) -> Term:
+  """A loss of what the generator sows under a name, which is there in training alone."""
+  return Term(value, networks, available=lambda scene: name in scene.sown, option=option)
+
+
 def _sown(name: str, option: str) -> Term:
-  return Term(lambda scene: scene.sown[name].mean(), available=lambda scene: name in scene.sown, option=option)
+  return _of_sown(lambda scene: scene.sown[name].mean(), name, option)
 
 
 TERMS: dict[str, Term] = {  # by the key of config.losses that weighs it; they are added up in this order
@@ -201,14 +206,12 @@ TERMS: dict[str, Term] = {  # by the key of config.losses that weighs it; they a
   'sync': Term(_sync, (SYNC_EXPERT,), always=True, gate=True),
   'reading': Term(_reading, (LIP_READER,), gate=True),
   'av_sync': Term(_av_sync, (AV_EXPERT,), gate=True),
-  'frame_contrast': Term(
-    _frame_contrast, (LIP_READER,), available=lambda scene: 'contrast' in scene.sown, option='contrast'
-  ),
+  'frame_contrast': _of_sown(_frame_contrast, 'contrast', 'contrast', LIP_READER),
   'visual_sync': Term(_visual_sync, (SYNC_EXPERT,)),
   'store': _sown('store', 'memory_slots'),
   'align': _sown('align', 'memory_slots'),
   'pseudo_audio': _sown('pseudo_audio', 'taught_by_sound'),
-  'landmarks': Term(_landmarks, available=lambda scene: 'landmarks' in scene.sown, option='landmarks'),
+  'landmarks': _of_sown(_landmarks, 'landmarks', 'landmarks'),
 }
 
 

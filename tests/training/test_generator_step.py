@@ -97,12 +97,8 @@ def test_evaluation_is_of_each_window_alone_with_its_own_speech_over_whole_frame
 
 
 PLAIN_TERMS = {name for name, term in TERMS.items() if set(term.networks) <= frozen().variables.keys()}
-PLAIN_TERMS -= {
-  'store',
-  'align',
-  'pseudo_audio',
-  'landmarks',
-}  # of generators with a memory, and of those that are taught
+# Those of generators with a memory, and of those that are taught by more than pictures.
+PLAIN_TERMS -= {'store', 'align', 'pseudo_audio', 'landmarks'}
 
 
 @pytest.mark.parametrize('sync_kind', ['log', 'stabilised'])
